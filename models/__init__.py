@@ -1,0 +1,1 @@
+"""The network: one readable GPT, its parameterizations, its masks of zeros."""

@@ -1,0 +1,180 @@
+"""What a training run leaves behind: rows of numbers as they come, and one record at the end."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from training.atomic import write_atomically
+from training.config import TrainConfig
+from training.data import Fingerprint
+from wse_sim.errors import SpecError
+
+RUN_FILE = "run.jsonl"
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One logged step.
+
+    Parameters
+    ----------
+    step :
+        Optimizer steps done, from 1.
+    tokens :
+        Consumed so far.
+    loss :
+        Of this step's batch before the update, nats per token.
+    bits_per_byte :
+        The same loss in bits; a token is a byte.
+    lr :
+        Base learning rate of this step (what a tensor with multiplier 1 gets).
+    grad_norm :
+        Before clipping; masked gradients count as 0.
+    host_s :
+        Measured seconds on this machine since the first step, evaluation and checkpoints included.
+    wafer_s, gpu_s :
+        Simulated seconds of the target run at the same fraction of the way.
+    val_loss, val_bits_per_byte :
+        On held-out files, after the update; None at steps without evaluation.
+    """
+
+    step: int
+    tokens: int
+    loss: float
+    bits_per_byte: float
+    lr: float
+    grad_norm: float
+    density: float
+    host_s: float
+    wafer_s: float | None = None
+    gpu_s: float | None = None
+    val_loss: float | None = None
+    val_bits_per_byte: float | None = None
+
+
+SimulatedClock = Callable[[float], tuple[float | None, float | None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinearClock:
+    """Simulated seconds in proportion to the fraction of the run that is done.
+
+    Parameters
+    ----------
+    wafer_run_s, gpu_run_s :
+        Of the whole target run; None where nobody simulated it.
+    """
+
+    wafer_run_s: float | None = None
+    gpu_run_s: float | None = None
+
+    def __call__(self, fraction: float) -> tuple[float | None, float | None]:
+        wafer_s = None if self.wafer_run_s is None else fraction * self.wafer_run_s
+        return wafer_s, None if self.gpu_run_s is None else fraction * self.gpu_run_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """The one thing the trainer hands out.
+
+    Parameters
+    ----------
+    rows :
+        Those of `run.jsonl`, earlier ones of a resumed run included.
+    n_params, n_nonzero_params :
+        Embeddings included; the second without masked weights.
+    host_s :
+        Measured seconds of the whole run.
+    checkpoint :
+        The last one: weights, masks, moments.
+    warnings :
+        What the reader should be told, such as a damaged checkpoint that was passed over.
+    """
+
+    run_dir: Path
+    config: TrainConfig
+    rows: tuple[Row, ...] = field(repr=False)
+    n_params: int
+    n_nonzero_params: int
+    data: Fingerprint
+    host_s: float
+    checkpoint: Path
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def val_loss(self) -> float:
+        """Held-out loss after the last step, nats per byte."""
+        return next(row.val_loss for row in reversed(self.rows) if row.val_loss is not None)
+
+    @property
+    def val_bits_per_byte(self) -> float:
+        """Held-out loss after the last step, bits per byte."""
+        return bits(self.val_loss)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens trained on."""
+        return self.config.n_steps * self.config.tokens_per_step
+
+
+def bits(loss: float) -> float:
+    """Nats in bits."""
+    return loss / math.log(2.0)
+
+
+class RowWriter:
+    """Appends rows to `run.jsonl`, each flushed as it comes, so that a reader may follow the run.
+
+    Parameters
+    ----------
+    last_step :
+        Rows after it are cut from the file: they belong to steps that a resumed run does again.
+    """
+
+    def __init__(self, run_dir: Path, last_step: int) -> None:
+        self._path = run_dir / RUN_FILE
+        self.rows = [row for row in read_rows(self._path) if row.step <= last_step] if last_step else []
+        try:
+            write_atomically(self._path, b"".join(map(_line, self.rows)))
+            self._file = self._path.open("ab")
+        except OSError as error:
+            raise SpecError(f"{self._path}: cannot be written: {error.strerror}") from None
+
+    def append(self, row: Row) -> None:
+        """Write one row."""
+        self.rows.append(row)
+        self._file.write(_line(row))
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The rows of a `run.jsonl`; a last line cut short by a crash is left out.
+
+    Raises
+    ------
+    SpecError
+        When the file is missing or another line is not a row.
+    """
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise SpecError(f"{path}: cannot be read: {error.strerror}") from None
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            rows.append(msgspec.json.decode(line, type=Row))
+        except msgspec.DecodeError as error:
+            if number == len(lines):
+                break
+            raise SpecError(f"{path}: line {number} is not a row of a run: {error}") from None
+    return rows
+
+
+def _line(row: Row) -> bytes:
+    return msgspec.json.encode(row) + b"\n"

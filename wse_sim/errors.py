@@ -1,0 +1,24 @@
+"""The one error that a user's input can cause."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class SpecError(ValueError):
+    """The user's input is wrong: the message says what, where, and what would be right."""
+
+
+def choose(name: str, options: Iterable[str], what: str) -> str:
+    """The option called `name`.
+
+    Raises
+    ------
+    SpecError
+        When there is no such option; the message names the nearest one and lists them all.
+    """
+    names = sorted(options)
+    if name in names:
+        return name
+    near = get_close_matches(name, names, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise SpecError(f"unknown {what} {name!r}: {hint}known are {', '.join(names)}")

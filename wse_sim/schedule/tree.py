@@ -1,0 +1,51 @@
+"""The tree of SwarmX nodes between MemoryX and the systems."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from wse_sim.schedule.program import IntArray
+
+SOURCE_EDGE, TREE_EDGE, LEAF_EDGE = 0, 1, 2  # classes of edges: from MemoryX, between nodes, into a system
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tree:
+    """Parents of nodes and leaves, and the class of every edge, as in `Program`."""
+
+    node_parent: IntArray
+    leaf_parent: IntArray
+    edge_class: IntArray
+
+
+def swarmx_tree(n_leaves: int, fan_out: int) -> Tree:
+    """The lowest tree with all leaves at one depth in which no node has more than `fan_out` children."""
+    widths = [n_leaves]
+    while len(widths) == 1 or widths[0] > 1:
+        widths.insert(0, -(-widths[0] // fan_out))
+    return _tree(widths, fan_out)
+
+
+def one_branch(tree: Tree) -> Tree:
+    """The path from the root to one leaf: with alike leaves at one depth, every branch of the tree does the same."""
+    depth = 1
+    node = int(tree.leaf_parent[0])
+    while node != 0:
+        depth, node = depth + 1, int(tree.node_parent[node])
+    return _tree([1] * (depth + 1), 1)
+
+
+def _tree(widths: list[int], fan_out: int) -> Tree:
+    """A tree of the given numbers of nodes per level, the leaves last."""
+    node_parent = [-1]
+    first = 0
+    for above, below in zip(widths[:-2], widths[1:-1], strict=True):
+        node_parent += [first + child // fan_out for child in range(below)]
+        first += above
+    leaf_parent = [first + leaf // fan_out for leaf in range(widths[-1])]
+    edge_class = [SOURCE_EDGE] + [TREE_EDGE] * (len(node_parent) - 1) + [LEAF_EDGE] * len(leaf_parent)
+    return Tree(
+        node_parent=np.array(node_parent, np.int64),
+        leaf_parent=np.array(leaf_parent, np.int64),
+        edge_class=np.array(edge_class, np.int64),
+    )

@@ -1,0 +1,184 @@
+"""The cluster: systems with their wafers, MemoryX, SwarmX, and every constant's provenance."""
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
+
+from wse_sim.errors import SpecError
+from wse_sim.spec.load import convert, load_named
+from wse_sim.spec.sourced import Sourced
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Csx:
+    """One system and its wafer.
+
+    Parameters
+    ----------
+    cores :
+        Working cores; the peak rate counts these.
+    mesh_width, mesh_height :
+        Cores per row and per column that a program can use; hidden channels lie along the width, tokens along the height.
+    fp16_fmac_per_cycle :
+        Lanes of a core's multiply-accumulate unit: an AXPY works in whole multiples of it.
+    io_bytes_per_s :
+        Line rate onto the wafer, and as much off it.
+    working_bytes_per_activation :
+        On-wafer bytes per token and channel while one layer trains; sets the largest micro-batch.
+    saved_bytes_per_activation :
+        Bytes per token and channel that a layer keeps for its backward pass, unless it recomputes them.
+    dense_weight_bytes, nonzero_bytes, gradient_bytes :
+        On the wire: a weight of a dense layer, a non-zero with its index, a gradient.
+    weight_buffer_layers :
+        Layers whose weights fit into the wafer's stream buffer.
+    linear_efficiency, attention_efficiency :
+        Sustained rate of linear layers, and of attention, as a fraction of the dense FP16 peak.
+    layer_overhead_s :
+        Fixed time of a layer per micro-batch and pass: latency, phase switch, pipeline fill and drain.
+    skew_window_rows :
+        Weight rows by which one column of cores can run ahead of another before it must wait.
+    power_w, usd_per_hour :
+        Of one system.
+    """
+
+    name: str
+    cores: float
+    mesh_width: float
+    mesh_height: float
+    clock_hz: float
+    fp16_fmac_per_cycle: float
+    sram_bytes: float
+    io_bytes_per_s: float
+    working_bytes_per_activation: float
+    saved_bytes_per_activation: float
+    dense_weight_bytes: float
+    nonzero_bytes: float
+    gradient_bytes: float
+    weight_buffer_layers: float
+    linear_efficiency: float
+    attention_efficiency: float
+    layer_overhead_s: float
+    skew_window_rows: float
+    power_w: float
+    usd_per_hour: float
+    max_systems: float
+
+    @property
+    def peak_flops_per_s(self) -> float:
+        """Dense FP16 peak: a multiply-accumulate is two operations."""
+        return self.cores * self.fp16_fmac_per_cycle * 2 * self.clock_hz
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryX:
+    """The parameter store: it streams weights, receives summed gradients, and runs the optimizer.
+
+    Parameters
+    ----------
+    optimizer_bytes_per_s :
+        Memory bandwidth of all its servers together, which bounds the update.
+    update_bytes_per_weight :
+        Bytes that one AdamW update reads and writes.
+    accumulate_bytes_per_weight :
+        Bytes that adding a micro-batch's gradient reads and writes.
+    state_bytes_per_weight :
+        Master weight and both moments, at rest.
+    """
+
+    egress_bytes_per_s: float
+    ingress_bytes_per_s: float
+    optimizer_bytes_per_s: float
+    update_bytes_per_weight: float
+    accumulate_bytes_per_weight: float
+    state_bytes_per_weight: float
+    capacity_bytes: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwarmX:
+    """The tree between MemoryX and the systems: broadcast on the way down, sum on the way up.
+
+    Parameters
+    ----------
+    fan_out :
+        Children of a node.
+    link_bytes_per_s :
+        Of one link, each way.
+    hop_latency_s :
+        Over one link.
+    reduce_bytes_per_s :
+        Rate at which a node sums, in bytes of result.
+    buffer_layers :
+        Layers whose weights, or gradients, fit into a node's buffer.
+    """
+
+    fan_out: float
+    link_bytes_per_s: float
+    hop_latency_s: float
+    reduce_bytes_per_s: float
+    buffer_layers: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """`num_csx` systems of one kind, a MemoryX and a SwarmX.
+
+    Parameters
+    ----------
+    constants :
+        Every number in it, by part and name ("csx.clock_hz"), with its source.
+    """
+
+    csx: Csx
+    memoryx: MemoryX
+    swarmx: SwarmX
+    num_csx: int
+    constants: dict[str, Sourced]
+
+    def with_constant(self, name: str, value: float) -> "Cluster":
+        """The same cluster with the constant called `name` ("csx.clock_hz") at `value`."""
+        part, field = name.split(".")
+        changed = replace(getattr(self, part), **{field: value})
+        return replace(self, **{part: changed})
+
+    def named(self, *kinds: str) -> list[str]:
+        """Names of the constants whose kind is one of `kinds`."""
+        return sorted(name for name, constant in self.constants.items() if constant.kind in kinds)
+
+
+Part = TypeVar("Part", Csx, MemoryX, SwarmX)
+
+SYSTEMS = ("cs1", "cs2", "cs3")
+
+
+def load_cluster(system: str, num_csx: int) -> Cluster:
+    """The cluster of `num_csx` systems called `system`, with the constants of the data files.
+
+    Raises
+    ------
+    SpecError
+        When the system is unknown, or the cluster larger than its maker connects.
+    """
+    constants: dict[str, Sourced] = {}
+    csx = _load_part(Csx, "csx", system.lower(), constants, name=system.lower())
+    cluster = Cluster(
+        csx=csx,
+        memoryx=_load_part(MemoryX, "memoryx", "memoryx", constants),
+        swarmx=_load_part(SwarmX, "swarmx", "swarmx", constants),
+        num_csx=num_csx,
+        constants=constants,
+    )
+    if not 1 <= num_csx <= csx.max_systems:
+        raise SpecError(f"num_csx is {num_csx}: {csx.name} clusters have 1 to {csx.max_systems:.0f} systems")
+    return cluster
+
+
+def _load_part(part: type[Part], prefix: str, file: str, constants: dict[str, Sourced], **given: Any) -> Part:
+    if part is Csx and file not in SYSTEMS:
+        raise SpecError(f"unknown system {file!r}: known are {', '.join(SYSTEMS)}")
+    where = f"data/hardware/{file}.toml"
+    table = convert(load_named("hardware", file, "system"), dict[str, Sourced], where)
+    expected = {field.name for field in fields(part)} - set(given)
+    if set(table) != expected:
+        raise SpecError(f"{where}: missing {sorted(expected - set(table))}, unknown {sorted(set(table) - expected)}")
+    constants.update({f"{prefix}.{name}": constant for name, constant in table.items()})
+    return part(**given, **{name: constant.value for name, constant in table.items()})

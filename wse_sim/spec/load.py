@@ -1,0 +1,118 @@
+"""The models and the data files of the project, by name."""
+
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+from wse_sim.errors import SpecError, choose
+from wse_sim.spec.hugging_face import shape_from_hugging_face
+from wse_sim.spec.model import ModelPreset, ModelShape, Recipe
+from wse_sim.spec.reading import convert, read_json, read_toml
+from wse_sim.spec.sourced import Sourced
+
+__all__ = [
+    "convert",
+    "data_names",
+    "data_path",
+    "load_model",
+    "load_named",
+    "load_release",
+    "model_names",
+    "read_json",
+    "read_toml",
+    "release_names",
+    "without_citation",
+]
+
+_CITATION_KEYS = ("source", "kind")
+_MODEL_TABLES = ("shape", "recipe", "published")
+
+
+def data_path(*parts: str) -> Traversable:
+    """The file or folder of the project's own data that the steps `parts` lead to."""
+    return (files("wse_sim") / "data").joinpath(*parts)
+
+
+def data_names(folder: str) -> tuple[str, ...]:
+    """The names, sorted, of the data files in `folder`, without their suffix."""
+    entries = (entry.name for entry in data_path(folder).iterdir())
+    return tuple(sorted(name.removesuffix(".toml") for name in entries if name.endswith(".toml")))
+
+
+def load_named(folder: str, name: str, what: str) -> dict[str, Any]:
+    """The content of the data file called `name` in `folder`; upper and lower case are the same.
+
+    Raises
+    ------
+    SpecError
+        When there is none; the message calls it `what` and lists those there are.
+    """
+    return read_toml(data_path(folder, choose(name.lower(), data_names(folder), what) + ".toml"))
+
+
+def without_citation(table: dict[str, Any]) -> dict[str, Any]:
+    """`table` without the keys that say where its numbers come from."""
+    return {key: value for key, value in table.items() if key not in _CITATION_KEYS}
+
+
+def model_names() -> tuple[str, ...]:
+    """The names of the model presets, sorted."""
+    return data_names("models")
+
+
+def load_model(name_or_path: str) -> ModelPreset:
+    """The model that the user named.
+
+    Parameters
+    ----------
+    name_or_path :
+        A preset's name (`111m`, in any case), a file `*.toml` with a table [shape] and maybe [recipe], a Hugging Face
+        `config.json`, or the folder that holds one.
+
+    Raises
+    ------
+    SpecError
+        When it is none of these or its content is wrong.
+    """
+    path = Path(name_or_path)
+    if path.suffix == ".toml":
+        return _model_from(read_toml(path), where=name_or_path)
+    if (path / "config.json").is_file():
+        path = path / "config.json"
+    if path.suffix == ".json":
+        return ModelPreset(
+            shape=shape_from_hugging_face(read_json(path), name=path.resolve().parent.name, where=str(path))
+        )
+    name = name_or_path.lower()
+    return _model_from(load_named("models", name, "model"), where=f"data/models/{name}.toml")
+
+
+def release_names() -> tuple[str, ...]:
+    """The names of the software releases whose rate is known, sorted."""
+    return tuple(sorted(read_toml(data_path("releases.toml"))))
+
+
+def load_release(name: str) -> Sourced:
+    """The factor that the software release called `name` puts on the rate of computation, relative to release 2.
+
+    Raises
+    ------
+    SpecError
+        When the release is unknown.
+    """
+    releases = convert(read_toml(data_path("releases.toml")), dict[str, Sourced], "data/releases.toml")
+    return releases[choose(name.lower(), releases, "software release")]
+
+
+def _model_from(tables: dict[str, Any], where: str) -> ModelPreset:
+    for table in tables:
+        choose(table, _MODEL_TABLES, f"table in {where}")
+    if not isinstance(tables.get("shape"), dict):
+        raise SpecError(f"{where}: there is no table [shape]; it holds name, n_layers, d_model, n_heads, d_ff, ...")
+    shape = convert(without_citation(tables["shape"]), ModelShape, f"{where} [shape]")
+    if "recipe" not in tables:
+        return ModelPreset(shape=shape)
+    if not isinstance(tables["recipe"], dict):
+        raise SpecError(f"{where}: recipe must be a table, [recipe]")
+    return ModelPreset(shape=shape, recipe=convert(without_citation(tables["recipe"]), Recipe, f"{where} [recipe]"))

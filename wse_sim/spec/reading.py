@@ -1,0 +1,121 @@
+"""TOML and JSON files in, checked structs out: every mistake becomes a SpecError with file and key."""
+
+import json
+import re
+import tomllib
+import typing
+from collections.abc import Callable
+from difflib import get_close_matches
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, TypeVar
+
+import msgspec
+
+from wse_sim.errors import SpecError
+
+T = TypeVar("T")
+
+_UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<key>[^`]*)`")
+_PATH_IN_MESSAGE = re.compile(r" - at `(?P<path>[^`]*)`$")
+_PATH_STEP = re.compile(r"\.(?P<key>[^.\[\]]+)|(?P<item>\[[^\]]*\])")
+
+
+def read_toml(path: Traversable | str) -> dict[str, Any]:
+    """The content of the TOML file at `path`.
+
+    Raises
+    ------
+    SpecError
+        When it cannot be read, is not UTF-8 or is not TOML.
+    """
+    return dict(_read(path, tomllib.loads, "TOML"))
+
+
+def read_json(path: Traversable | str) -> dict[str, Any]:
+    """The content of the JSON file at `path`, which must hold one object.
+
+    Raises
+    ------
+    SpecError
+        When it cannot be read, is not UTF-8, is not JSON or holds something other than an object.
+    """
+    content = _read(path, json.loads, "JSON")
+    if not isinstance(content, dict):
+        raise SpecError(f"{path}: holds a {type(content).__name__}, it must hold one JSON object")
+    return content
+
+
+def convert(obj: object, type: type[T], where: str) -> T:
+    """`obj` (what a TOML or JSON file said) as a `type`, checked.
+
+    Parameters
+    ----------
+    where :
+        The file that `obj` came from, for the message.
+
+    Raises
+    ------
+    SpecError
+        When a key is unknown or missing or a value is wrong: names the file, the key and the nearest right key.
+    """
+    try:
+        return msgspec.convert(obj, type, strict=True)
+    except msgspec.ValidationError as error:
+        raise SpecError(f"{where}: {_explained(str(error), type)}") from None
+
+
+def _read(path: Traversable | str, parse: Callable[[str], Any], language: str) -> Any:
+    file = Path(path) if isinstance(path, str) else path
+    try:
+        text = file.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise SpecError(f"{path}: is not UTF-8 text (byte {error.start}), so it cannot be {language}") from None
+    except OSError as error:
+        raise SpecError(f"{path}: cannot be read: {error.strerror or error}") from None
+    try:
+        return parse(text)
+    except (ValueError, RecursionError) as error:
+        raise SpecError(f"{path}: is not {language}: {error}") from None
+
+
+def _explained(message: str, wanted: Any) -> str:
+    """msgspec's message with the key in our words, and the nearest right key for an unknown one."""
+    at = _PATH_IN_MESSAGE.search(message)
+    path = at["path"].removeprefix("$").removeprefix(".") if at else ""
+    text = _PATH_IN_MESSAGE.sub("", message)
+    unknown = _UNKNOWN_FIELD.search(text)
+    if unknown is None:
+        return f"key {path!r}: {text}" if path else text
+    known = _keys_at(wanted, at["path"] if at else "$")
+    near = get_close_matches(unknown["key"], known, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    key = f"{path}.{unknown['key']}" if path else unknown["key"]
+    return f"unknown key {key!r}: {hint}known are {', '.join(known)}"
+
+
+def _keys_at(wanted: Any, path: str) -> list[str]:
+    """The keys of the struct that `path`, in msgspec's notation, leads to within `wanted`."""
+    here = _without_none(wanted)
+    for step in _PATH_STEP.finditer(path):
+        if step["item"]:
+            arguments = [argument for argument in typing.get_args(here) if argument is not Ellipsis]
+            here = arguments[-1] if arguments else None
+        else:
+            here = _field_types(here).get(step["key"])
+        here = _without_none(here)
+    return list(_field_types(here))
+
+
+def _field_types(struct: Any) -> dict[str, Any]:
+    if not (isinstance(struct, type) and issubclass(struct, msgspec.Struct)):
+        return {}
+    return {field.encode_name: field.type for field in msgspec.structs.fields(struct)}
+
+
+def _without_none(wanted: Any) -> Any:
+    """`X` of `X | None`, anything else as it is."""
+    if isinstance(wanted, UnionType) or typing.get_origin(wanted) is typing.Union:
+        return next(option for option in typing.get_args(wanted) if option is not NoneType)
+    return wanted

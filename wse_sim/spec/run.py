@@ -1,0 +1,85 @@
+"""A run to be simulated: the model, how it is trained, and on what."""
+
+import msgspec
+
+from wse_sim.errors import SpecError
+from wse_sim.spec.model import ModelShape
+
+TOKENS_PER_PARAMETER = 20  # compute-optimal, Cerebras-GPT (arXiv 2304.03208) Section 2 after Chinchilla
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A training run on a wafer-scale cluster.
+
+    Parameters
+    ----------
+    batch_size :
+        Sequences per optimizer step, over the whole cluster.
+    microbatch :
+        Sequences per system and micro-batch; None lets the simulator choose the fastest that fits.
+    density :
+        Fraction of the linear layers' weights that is not masked.
+    tokens :
+        Length of the whole run.
+    release :
+        Software release, a factor on the rate of computation (data/releases.toml).
+    seed :
+        Of the drawn masks.
+    """
+
+    shape: ModelShape
+    system: str
+    num_csx: int
+    batch_size: int
+    seq_len: int
+    tokens: float
+    density: float = 1.0
+    microbatch: int | None = None
+    release: str = "unstated"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.density <= 1:
+            raise SpecError(f"density is {self.density}: it must be above 0 and at most 1 (density = 1 - sparsity)")
+        if self.num_csx < 1:
+            raise SpecError(f"num_csx is {self.num_csx}: it must be at least 1")
+        if self.batch_size < 1:
+            raise SpecError(f"batch_size is {self.batch_size}: it must be at least 1")
+        if self.batch_size % self.num_csx:
+            raise SpecError(
+                f"batch_size {self.batch_size} is not a multiple of num_csx {self.num_csx}: every system takes the same "
+                f"number of sequences; the next that work are {_neighbours(self.batch_size, self.num_csx)}"
+            )
+        if self.microbatch is not None and (self.microbatch < 1 or self.batch_per_csx % self.microbatch):
+            raise SpecError(
+                f"microbatch {self.microbatch} does not divide the {self.batch_per_csx} sequences per system; these do: "
+                f"{', '.join(map(str, self.microbatches))}"
+            )
+        if self.seq_len < 1 or (self.shape.positions == "learned" and self.seq_len > self.shape.seq_len):
+            raise SpecError(f"seq_len is {self.seq_len}: {self.shape.name} takes 1 to {self.shape.seq_len}")
+        if not 0 < self.tokens < float("inf"):
+            raise SpecError(f"tokens is {self.tokens}: it must be a positive number")
+
+    @property
+    def batch_per_csx(self) -> int:
+        return self.batch_size // self.num_csx
+
+    @property
+    def microbatches(self) -> list[int]:
+        """Sizes into which a system's share of the batch can be cut, smallest first."""
+        n = self.batch_per_csx
+        return [m for m in range(1, n + 1) if n % m == 0]
+
+    @property
+    def tokens_per_step(self) -> int:
+        return self.batch_size * self.seq_len
+
+    @property
+    def n_steps(self) -> float:
+        """Optimizer steps of the whole run."""
+        return self.tokens / self.tokens_per_step
+
+
+def _neighbours(batch_size: int, num_csx: int) -> str:
+    below = batch_size // num_csx * num_csx
+    return f"{below} and {below + num_csx}" if below else str(num_csx)
