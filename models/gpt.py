@@ -80,8 +80,8 @@ class Block(nn.Module):
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         x_BTD = x_BTD + self.attention(self.norm_attention(x_BTD))
-        x_BTD = x_BTD + self.mlp(self.norm_mlp(x_BTD))
-        return x_BTD
+        mlp_BTD: Tensor = self.mlp(self.norm_mlp(x_BTD))
+        return x_BTD + mlp_BTD
 
 
 class GPT(nn.Module):

@@ -14,6 +14,7 @@ from torch import nn
 
 from models.gpt import ForwardMultipliers
 from models.roles import HIDDEN_ROLES, Role, parameter_roles
+from models.sparse import checked_density
 from wse_sim.errors import SpecError, choose
 from wse_sim.spec.model import ModelShape
 
@@ -36,6 +37,8 @@ class BaseHyperparameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
         Standard deviation before truncation (sigma).
     embedding_multiplier, logits_multiplier :
         alpha_in and alpha_out.
+    attention_multiplier :
+        Factor on the attention scale 1/d_head of muP (ModelZoo's attention_logits_alpha); SP ignores all three.
     source :
         Where the numbers come from.
     """
@@ -46,10 +49,18 @@ class BaseHyperparameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     init_std: float
     embedding_multiplier: float = 1.0
     logits_multiplier: float = 1.0
+    attention_multiplier: float = 1.0
     source: str
 
     def __post_init__(self) -> None:
-        for field in ("d_base", "peak_lr", "init_std", "embedding_multiplier", "logits_multiplier"):
+        for field in (
+            "d_base",
+            "peak_lr",
+            "init_std",
+            "embedding_multiplier",
+            "logits_multiplier",
+            "attention_multiplier",
+        ):
             if not getattr(self, field) > 0:
                 raise SpecError(f"base hyper-parameters: {field} is {getattr(self, field)}, it must be positive")
         if not 0 < self.density_base <= 1:
@@ -186,7 +197,9 @@ def forward_multipliers(parametrization: Parametrization, shape: ModelShape) -> 
         return ForwardMultipliers(embedding=1.0, attention_scale=shape.d_head**-0.5, logits=1.0)
     m_d = shape.d_model / base.d_base
     return ForwardMultipliers(
-        embedding=base.embedding_multiplier, attention_scale=1.0 / shape.d_head, logits=base.logits_multiplier / m_d
+        embedding=base.embedding_multiplier,
+        attention_scale=base.attention_multiplier / shape.d_head,
+        logits=base.logits_multiplier / m_d,
     )
 
 
@@ -218,7 +231,7 @@ def effective_table(
         role = roles[name]
         rule = rules[role]
         is_hidden = role in HIDDEN_ROLES
-        m_rho = density / base.density_base if is_hidden else 1.0
+        m_rho = checked_density(density) / base.density_base if is_hidden else 1.0
         multiplier = lr_multiplier(rule, m_d, m_rho)
         row = EffectiveTensor(
             name=name,

@@ -20,6 +20,13 @@ def philox(seed: int, *labels: object) -> np.random.Philox:
     return np.random.Philox(key=int.from_bytes(blake2b(text.encode(), digest_size=16).digest(), "little"))
 
 
+def checked_density(density: float) -> float:
+    """The density itself; SpecError when it is not in (0, 1]."""
+    if not 0.0 < density <= 1.0:
+        raise SpecError(f"density is {density}, it must be in (0, 1]; density = 1 - sparsity")
+    return density
+
+
 def n_kept(density: float, numel: int) -> int:
     """Weights of a tensor that are not masked: int(density x numel), the one place where it is rounded."""
     return int(density * numel)
@@ -41,7 +48,7 @@ def random_mask(seed: int, name: str, shape: tuple[int, ...], density: float) ->
         When the density is out of range or leaves the tensor empty.
     """
     numel = int(np.prod(shape))
-    n_ones = n_kept(_checked(density), numel)
+    n_ones = n_kept(checked_density(density), numel)
     if n_ones == 0:
         raise SpecError(
             f"density {density} leaves none of the {numel} weights of {name!r}: it must be at least {1 / numel:.2g}"
@@ -84,7 +91,7 @@ def sparsify(model: nn.Module, seed: int, density: float) -> Masks:
     Every mask becomes a persistent boolean buffer `<parameter>_mask` beside its parameter, so it is in `state_dict`.
     A density of 1 adds no mask at all: the dense run is the dense run.
     """
-    if _checked(density) == 1.0:
+    if checked_density(density) == 1.0:
         return Masks([])
     pairs = []
     roles = parameter_roles(model)
@@ -106,9 +113,3 @@ def n_nonzero(model: nn.Module) -> int:
     n_total = sum(parameter.numel() for parameter in model.parameters())
     masked = (buffer for name, buffer in model.named_buffers() if name.endswith(MASK_SUFFIX))
     return n_total - sum(int((~mask).sum()) for mask in masked)
-
-
-def _checked(density: float) -> float:
-    if not 0.0 < density <= 1.0:
-        raise SpecError(f"density is {density}, it must be in (0, 1]; density = 1 - sparsity")
-    return density

@@ -113,7 +113,8 @@ def load_latest(run_dir: Path) -> tuple[Checkpoint | None, list[str]]:
             warnings.append(str(error))
     if warnings:
         raise SpecError(
-            f"{warnings[0]}; no undamaged checkpoint is left in {run_dir / FOLDER}: start the run again in another folder"
+            f"{warnings[0]}; no undamaged checkpoint is left in {run_dir / FOLDER}: "
+            "start the run again in another folder"
         )
     return None, warnings
 
@@ -137,7 +138,8 @@ def load_checkpoint(meta_path: Path) -> Checkpoint:
         raise SpecError(f"{path}: the checkpoint cannot be read: {error.strerror}") from None
     if sha256(content).hexdigest() != meta.sha256:
         raise SpecError(
-            f"{path}: the checkpoint is damaged: its {len(content)} bytes do not have the checksum that was written with it"
+            f"{path}: the checkpoint is damaged: its {len(content)} bytes do not have the checksum written with it; "
+            "delete it together with its .json, the one before it will be taken"
         )
     try:
         return Checkpoint(meta=meta, tensors=safetensors.torch.load(content))

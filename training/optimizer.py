@@ -1,11 +1,13 @@
-"""AdamW with one group per rule of the parameterization."""
+"""AdamW with one group per rule of the parameterization, and the gradient it steps along."""
 
 from collections import defaultdict
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from models.gpt import GPT
 from models.parametrization import EffectiveTensor
+from models.sparse import Masks
 
 _LR_PEAK = "lr_peak"
 
@@ -29,3 +31,15 @@ def set_lr(optimizer: torch.optim.AdamW, factor: float) -> None:
     """Give every group `factor` times its own peak learning rate."""
     for group in optimizer.param_groups:
         group["lr"] = factor * group[_LR_PEAK]
+
+
+def compute_gradient(
+    model: GPT, masks: Masks, optimizer: torch.optim.AdamW, batch: tuple[Tensor, Tensor], clip: float
+) -> tuple[float, float]:
+    """Loss of the batch, and norm of its gradient before clipping; the clipped gradient is left in the parameters."""
+    optimizer.zero_grad(set_to_none=True)
+    loss = model.loss(*batch)
+    loss.backward()  # type: ignore[no-untyped-call]
+    # Before the norm: what is masked must count neither for clipping nor, if it is NaN, at all.
+    masks.zero_pruned_gradients()
+    return loss.item(), float(nn.utils.clip_grad_norm_(model.parameters(), clip))

@@ -5,9 +5,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.build import build_model
 from models.gpt import GPT
@@ -17,7 +18,7 @@ from training.checkpoint import Checkpoint, load_latest, restore, save_checkpoin
 from training.config import TrainConfig, config_to_toml
 from training.data import Corpus, TrainOrder, held_out_batches, load_corpus, require_enough
 from training.interrupt import Interrupted, StopRequest, stop_on_interrupt
-from training.optimizer import build_optimizer, set_lr
+from training.optimizer import build_optimizer, compute_gradient, set_lr
 from training.run_record import RUN_FILE, LinearClock, Row, RowWriter, RunRecord, SimulatedClock, bits
 from training.schedules import lr_factor
 from wse_sim.errors import SpecError
@@ -91,7 +92,6 @@ class _Run:
         )
         self.config, self.run_dir, self.data, self.clock = config, run_dir, data, clock
         self.model, self.masks = built.model, built.masks
-        self.parameters = list(built.model.parameters())
         self.optimizer = build_optimizer(built.model, built.table, betas=config.betas, eps=config.eps)
         self.order = TrainOrder(data.train, config.seq_len, config.seed)
         self.held_out = held_out_batches(
@@ -140,21 +140,16 @@ class _Run:
         """Loss before, gradient norm of, and base learning rate of one optimizer step."""
         config, step = self.config, self.n_done
         factor = lr_factor(config.schedule, step, config.n_steps, config.n_warmup_steps)
-        inputs_BT, targets_BT = self.order.batch(step * config.batch_size, config.batch_size)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss = self.model.loss(inputs_BT, targets_BT)
-        loss.backward()  # type: ignore[no-untyped-call]
-        # Before the norm: what is masked must count neither for clipping nor, if it is NaN, at all.
-        self.masks.zero_pruned_gradients()
-        grad_norm = float(nn.utils.clip_grad_norm_(self.parameters, config.clip))
-        if not (math.isfinite(loss.item()) and math.isfinite(grad_norm)):
+        batch = self.order.batch(step * config.batch_size, config.batch_size)
+        loss, grad_norm = compute_gradient(self.model, self.masks, self.optimizer, batch, config.clip)
+        if not (math.isfinite(loss) and math.isfinite(grad_norm)):
             raise SpecError(
-                f"step {step + 1}: the loss is {loss.item()} and the gradient norm {grad_norm}: training diverged; "
+                f"step {step + 1}: the loss is {loss} and the gradient norm {grad_norm}: training diverged; "
                 f"a base learning rate below {config.base.peak_lr:g} or a longer warm-up would be right"
             )
         set_lr(self.optimizer, factor)
         self.optimizer.step()
-        return loss.item(), grad_norm, factor * config.base.peak_lr
+        return loss, grad_norm, factor * config.base.peak_lr
 
     def _row(self, loss: float, grad_norm: float, lr: float, val_loss: float | None) -> Row:
         wafer_s, gpu_s = self.clock(self.n_done / self.config.n_steps)
@@ -195,7 +190,7 @@ class _Run:
             run_dir=self.run_dir,
             config=self.config,
             rows=tuple(self.writer.rows),
-            n_params=sum(parameter.numel() for parameter in self.parameters),
+            n_params=sum(parameter.numel() for parameter in self.model.parameters()),
             n_nonzero_params=n_nonzero(self.model),
             data=self.data.fingerprint,
             host_s=self.writer.rows[-1].host_s,
@@ -218,17 +213,18 @@ def evaluate(model: GPT, batches: list[tuple[Tensor, Tensor]]) -> float:
 def _deterministic(n_threads: int) -> Iterator[None]:
     """Fixed threads and no algorithm whose result depends on timing, while it lasts."""
     before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    fill = torch.utils.deterministic.fill_uninitialized_memory
+    memory: Any = torch.utils.deterministic
+    fill = memory.fill_uninitialized_memory
     torch.set_num_threads(n_threads)
     torch.use_deterministic_algorithms(True)
     # It would overwrite every new tensor with NaN first: a help in debugging that costs time and changes no result.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    memory.fill_uninitialized_memory = False
     try:
         yield
     finally:
         torch.set_num_threads(before[0])
         torch.use_deterministic_algorithms(before[1])
-        torch.utils.deterministic.fill_uninitialized_memory = fill
+        memory.fill_uninitialized_memory = fill
 
 
 def _prepare_folder(run_dir: Path, config: TrainConfig, *, resume: bool) -> None:

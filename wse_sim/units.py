@@ -12,7 +12,8 @@ BITS_PER_BYTE = 8
 def to_ps(seconds: float) -> int:
     """`seconds` as whole picoseconds, rounded up, and never less than one.
 
-    Rounding up and the floor of one tick make every service take time, so no event can follow itself at the same instant.
+    Rounding up and the floor of one tick make every service take time, so no event can follow itself at the same
+    instant.
     """
     return max(1, math.ceil(seconds * PS_PER_S))
 

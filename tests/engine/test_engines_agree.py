@@ -1,8 +1,8 @@
 """The SimPy reference is the oracle: the compiled engine gives the same finish time for every task."""
 
 from hypothesis import given, settings
-from tests.engine.programs import programs
 
+from tests.engine.programs import programs
 from wse_sim.engine.des import run_des
 from wse_sim.engine.reference import run_reference
 from wse_sim.schedule.program import Program

@@ -1,12 +1,13 @@
 """The look-ahead discrete-event engine: one event for each task, in compiled code.
 
-A server's next task is scheduled as soon as all that it waits for is *known*, even where that lies in the future (a tile
-in flight, a credit on its way back). So arrivals and credits are no events, and the queue holds at most one completion per
-server. Only half-duplex edges add a second kind of event, the arbitration at the instant at which a head is ready.
+A server's next task is scheduled as soon as all that it waits for is *known*, even where that lies in the future (a
+tile in flight, a credit on its way back). So arrivals and credits are no events, and the queue holds at most one
+completion per server. Only half-duplex edges add a second kind of event, the arbitration at the instant at which a head
+is ready.
 
 All kernels stand in this one file: numba's cache does not notice a change in a function of another file.
-They share three int64 memories: `M`, the program and the state of its servers as flat records; `H`, the event heap; `F`,
-the finish times.
+They share three int64 memories: `M`, the program and the state of its servers as flat records; `H`, the event heap;
+`F`, the finish times.
 """
 
 from typing import Any
@@ -93,7 +94,7 @@ def _check_key(p: Program) -> None:
     )
     if longest_ps >= LONGEST_SERVICE_PS:
         raise OverflowError(
-            f"one tile takes {longest_ps} ps, the engine's longest service is {LONGEST_SERVICE_PS} ps: cut layers into more tiles"
+            f"one tile takes {longest_ps} ps, the engine's longest service is {LONGEST_SERVICE_PS} ps: use more tiles"
         )
     if p.n_edges >= MOST_ENTITIES:
         raise OverflowError(f"{p.n_edges} edges are more than the engine's {MOST_ENTITIES}")
@@ -105,7 +106,8 @@ def _memory(p: Program) -> IntArray:
         _edge_records(p).ravel(),
         np.zeros(p.n_leaves * _LEAF, np.int64),
         np.stack(
-            [p.overhead_ps, p.has_gradient, p.reduce_ps, p.update_ps, p.accumulate_ps, p.waits_for, p.gradient_index()], 1
+            [p.overhead_ps, p.has_gradient, p.reduce_ps, p.update_ps, p.accumulate_ps, p.waits_for, p.gradient_index()],
+            1,
         ).ravel(),
         np.argsort(_upper(p), kind="stable")[1:],  # edge 0 hangs from no node
         p.down_ps.ravel(),
@@ -117,7 +119,9 @@ def _memory(p: Program) -> IntArray:
     head[: N_UP + 1] = p.n_microbatches, p.n_tiles, p.n_nodes, p.n_passes, p.n_gradient_passes, n_down, n_up
     head[GRADIENT_SLOTS : HALF_DUPLEX + 1] = p.gradient_slots, p.up_slots, p.reduce_slots, p.is_half_duplex
     head[EDGES : COMPUTE_PS + 1] = _HEAD + np.cumsum([0] + [len(table) for table in tables[:-1]])
-    head[F_COMPUTE : F_UPDATE + 1] = np.cumsum([p.n_edges * n_down, p.n_leaves * n_down, p.n_edges * n_up, p.n_nodes * n_up])
+    head[F_COMPUTE : F_UPDATE + 1] = np.cumsum(
+        [p.n_edges * n_down, p.n_leaves * n_down, p.n_edges * n_up, p.n_nodes * n_up]
+    )
     head[SINK + PASS] = _first_gradient_pass(p)
     return np.concatenate([head, *tables]).astype(np.int64)
 
@@ -149,7 +153,7 @@ def _first_gradient_pass(p: Program) -> int:
 # ---- the event loop --------------------------------------------------------------------------------------------------
 
 
-@njit(error_model="numpy", cache=True)  # type: ignore[untyped-decorator]
+@njit(error_model="numpy", cache=True)
 def _run(memory, heap, times):  # type: ignore[no-untyped-def]
     M, H, F = pointer(memory), pointer(heap), pointer(times)
     _try_down(M, H, F, 0)
@@ -244,7 +248,7 @@ def _update_done(M, H, F):  # type: ignore[no-untyped-def]
 # ---- starting a task once all that it waits for is known -------------------------------------------------------------
 
 
-@njit(error_model="numpy", cache=True)  # type: ignore[untyped-decorator]
+@njit(error_model="numpy", cache=True)
 def _try_down(M, H, F, e):  # type: ignore[no-untyped-def]
     ready = _down_ready(M, F, e)
     if ready == _UNKNOWN:
@@ -255,7 +259,7 @@ def _try_down(M, H, F, e):  # type: ignore[no-untyped-def]
         _start_down(M, H, F, e, ready)
 
 
-@njit(error_model="numpy", cache=True)  # type: ignore[untyped-decorator]
+@njit(error_model="numpy", cache=True)
 def _try_up(M, H, F, e):  # type: ignore[no-untyped-def]
     ready = _up_ready(M, F, e)
     if ready == _UNKNOWN:
@@ -353,7 +357,7 @@ def _start_up(M, H, F, e, start):  # type: ignore[no-untyped-def]
     _schedule(M, H, edge + UP_AT, start + service, UP, e)
 
 
-@njit(error_model="numpy", cache=True)  # type: ignore[untyped-decorator]
+@njit(error_model="numpy", cache=True)
 def _try_compute(M, H, F, leaf):  # type: ignore[no-untyped-def]
     at = M[LEAVES] + leaf * _LEAF
     e = M[N_NODES] + leaf
@@ -377,7 +381,7 @@ def _try_compute(M, H, F, leaf):  # type: ignore[no-untyped-def]
     _schedule(M, H, at, finish, COMPUTE, leaf)
 
 
-@njit(error_model="numpy", cache=True)  # type: ignore[untyped-decorator]
+@njit(error_model="numpy", cache=True)
 def _try_reduce(M, H, F, node):  # type: ignore[no-untyped-def]
     edge = M[EDGES] + node * _EDGE
     at = edge + NODE_AT
@@ -419,7 +423,7 @@ def _try_update(M, H, F):  # type: ignore[no-untyped-def]
 
 @_inline
 def _request(M, H, e, ready):  # type: ignore[no-untyped-def]
-    """Ask for a decision when a head of edge e is ready, unless the edge is carrying something or an earlier one is due."""
+    """Ask for a decision when a head of edge e is ready, unless it is carrying something or an earlier one is due."""
     edge = M[EDGES] + e * _EDGE
     when = max(ready, M[NOW])
     if not M[edge + IS_BUSY] and when < M[edge + ARBITRATION]:

@@ -1,4 +1,4 @@
-"""The SimPy reference: `rules` as processes, one for each server. The oracle of the other engines, readable and slow."""
+"""The SimPy reference: `rules` as processes, one for each server; readable, slow, the oracle of the other engines."""
 
 from collections.abc import Generator
 from heapq import heappop, heappush
@@ -53,7 +53,7 @@ class _Edge:
         decision = self.env.event()
         decision.callbacks.append(self._give_turn)
         decision._ok, decision._value = True, None
-        self.env.schedule(decision, priority=_AFTER_ALL_OTHERS)
+        self.env.schedule(decision, priority=_AFTER_ALL_OTHERS)  # type: ignore[arg-type]
 
     def _give_turn(self, _: simpy.Event) -> None:
         if self.waiting and not self.is_busy:
@@ -118,7 +118,10 @@ class _Reference:
             self.env.process(self.up(edge))
         self.env.process(self.sink())
         self.env.run()
-        return Finish(**{name: getattr(self.finish, name) for name in ("down", "compute", "up", "reduce", "update")}, n_events=p.n_tasks)
+        return Finish(
+            **{name: getattr(self.finish, name) for name in ("down", "compute", "up", "reduce", "update")},
+            n_events=p.n_tasks,
+        )
 
     def stream(self) -> Generator[tuple[int, int, int, int, int]]:
         """Every tile as (index, step, micro-batch, pass, tile of the pass)."""

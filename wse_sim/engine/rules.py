@@ -2,35 +2,36 @@
 
 **Time** is whole picoseconds. Every service lasts at least one, every latency at least one.
 
-**Tasks.** Tile `j` runs over all steps, micro-batches, passes and tiles in that order; gradient tile `g` over those of the
-passes with a gradient. A task is one service:
+**Tasks.** Tile `j` runs over all steps, micro-batches, passes and tiles in that order; gradient tile `g` over those of
+the passes with a gradient. A task is one service:
 
-=========  ==================  ====================================================================================
-task       server              may start when
-=========  ==================  ====================================================================================
-down e,j   edge e, downwards   the tile is at the upper end (root edge: the update it waits for is done; other edges: it
-                               has arrived at the node), the tile before it has left, and the lower end has a slot:
-                               tile `j - slots` is gone from there and its credit has flown back
-compute    leaf w              the tile has arrived, the tile before it is served, and, where it gives a gradient, gradient
-w,j                            `g - gradient_slots` has left the leaf
-up e,g     edge e, upwards     the gradient is served (leaf) or summed (node), the one before it has left, and the upper end
-                               has a slot: gradient `g - up_slots` is summed there (or updated, at the sink) and its
-                               credit has flown back
-reduce     node n              gradient `g` of every child has arrived, the sum before it is done, and sum
-n,g                            `g - reduce_slots` has left the node
-update g   the sink            the sum has arrived and the update before it is done
-=========  ==================  ====================================================================================
+=============  =====================  ===========================================================================
+task           server                 may start when
+=============  =====================  ===========================================================================
+down e,j       edge e, downwards      the tile is at the upper end (root edge: the update it waits for is done;
+                                      others: it has arrived at the node), the tile before it has left, and the
+                                      lower end has a slot: tile `j - slots` is gone from there and its credit
+                                      has flown back
+compute w,j    leaf w                 the tile has arrived, the tile before it is served, and, where it gives a
+                                      gradient, gradient `g - gradient_slots` has left the leaf
+up e,g         edge e, upwards        the gradient is served (leaf) or summed (node), the one before it has left,
+                                      and the upper end has a slot: gradient `g - up_slots` is summed there (or
+                                      updated, at the sink) and its credit has flown back
+reduce n,g     node n                 gradient `g` of every child has arrived, the sum before it is done, and sum
+                                      `g - reduce_slots` has left the node
+update g       the sink               the sum has arrived and the update before it is done
+=============  =====================  ===========================================================================
 
-A task starts at the first instant at which all of this holds. A tile leaves a node's buffer when the last child edge has
-sent it, and a leaf's buffer when it has been served. *Arrived* is sent plus the edge's latency; a credit flies for the
-same latency. Order within a server is always the order of the stream.
+A task starts at the first instant at which all of this holds. A tile leaves a node's buffer when the last child edge
+has sent it, and a leaf's buffer when it has been served. *Arrived* is sent plus the edge's latency; a credit flies for
+the same latency. Order within a server is always the order of the stream.
 
-**Half duplex.** Where edges carry one tile at a time, the two heads of a free edge contend: the one that was ready first goes,
-the gradient where both were ready at the same instant. The decision is taken after everything else that happens at the
-instant. It is the only decision that depends on time.
+**Half duplex.** Where edges carry one tile at a time, the two heads of a free edge contend: the one that was ready
+first goes, the gradient where both were ready at the same instant. The decision is taken after everything else that
+happens at the instant. It is the only decision that depends on time.
 
-**Ties.** Events of one instant are handled in the order (kind, entity), with arbitration last: never in the order of their
-insertion. All completions of one instant commute, so that no engine's result depends on how it was written.
+**Ties.** Events of one instant are handled in the order (kind, entity), with arbitration last: never in the order of
+their insertion. All completions of one instant commute, so that no engine's result depends on how it was written.
 """
 
 DOWN = 0

@@ -5,6 +5,7 @@ along the sequence, into `tp` equal parts.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil
 
 from wse_sim.gpu.spec import GpuSpec, TrainingConstants
@@ -49,8 +50,8 @@ class KernelTimes:
 def matmul_s(m: int, n: int, k: int, gpu: GpuSpec, constants: TrainingConstants) -> float:
     """Seconds of the product of an (m, k) with a (k, n) matrix.
 
-    The output is cut into tiles, the tiles into waves of one per multiprocessor; too few tiles for a wave are cut along k.
-    Each tile pays its start and end. Never faster than its three matrices pass through memory.
+    The output is cut into tiles, the tiles into waves of one per multiprocessor; too few tiles for a wave are cut
+    along k. Each tile pays its start and end. Never faster than its three matrices pass through memory.
     """
     rows, columns = constants.tile_rows.value, constants.tile_columns.value
     n_sms = int(gpu.n_sms.value)
@@ -63,6 +64,7 @@ def matmul_s(m: int, n: int, k: int, gpu: GpuSpec, constants: TrainingConstants)
     return max(compute_s, memory_s)
 
 
+@lru_cache(maxsize=65536)
 def kernel_times(
     shape: ModelShape, *, gpu: GpuSpec, constants: TrainingConstants, microbatch: int, seq_len: int, tp: int
 ) -> KernelTimes:
@@ -89,10 +91,10 @@ def kernel_times(
 def elementwise_bytes(shape: ModelShape) -> tuple[float, float]:
     """Bytes per token that the unfused element-wise kernels of one block move through memory, forward and backward.
 
-    Forward: two norms (read and write d), two residual sums (read two, write one), splitting and joining heads (read and
-    write d + 2 kv + d), the activation (read and write d_ff; swiglu reads two more and writes one more). Backward: two
-    norms (read two, write one), two sums of gradients (read two, write one), heads as forward, the activation reads one
-    more than forward.
+    Forward: two norms (read and write d), two residual sums (read two, write one), splitting and joining heads (read
+    and write d + 2 kv + d), the activation (read and write d_ff; in swiglu its product with the other half too).
+    Backward: two norms (read two, write one), two sums of gradients (read two, write one), heads as forward, the
+    activation reads one more than forward.
     """
     d, kv, d_ff = shape.d_model, shape.kv_heads * shape.d_head, shape.d_ff
     heads = 2 * (2 * d + 2 * kv)

@@ -1,6 +1,8 @@
 """Bytes that a training run needs in each GPU's memory."""
 
-from wse_sim.gpu.spec import TrainingConstants
+from math import ceil
+
+from wse_sim.gpu.layout import Job, Layout
 from wse_sim.spec.model import ModelShape
 from wse_sim.workload.transformer import linear_weights, n_parameters
 
@@ -8,39 +10,45 @@ BF16_BYTES = 2
 N_BLOCKS_GATHERED = 2  # the one that computes and the one that is fetched ahead
 
 
-def memory_bytes_per_gpu(
-    shape: ModelShape,
-    *,
-    constants: TrainingConstants,
-    dp: int,
-    tp: int,
-    microbatch: int,
-    seq_len: int,
-    is_recomputed: bool,
-) -> float:
-    """Bytes that one GPU needs: sharded states, gathered weights, activations and logits.
+def memory_bytes_per_gpu(job: Job, layout: Layout) -> float:
+    """Bytes that one GPU needs: states, gathered weights, activations, logits and a reserve.
 
-    Source: ZeRO-3, arXiv 1910.02054, Section 3; activations: arXiv 2205.05198, Section 4.
+    Pipeline stages are taken as equal; the first of them holds as many micro-batches as there are stages.
+
+    Source: arXiv 1910.02054, Section 3 (ZeRO); arXiv 2205.05198, Section 4 (activations); arXiv 2104.04473, Section 2.2
+    (micro-batches in flight).
     """
-    tokens = microbatch * seq_len
-    states = constants.state_bytes_per_parameter.value * n_parameters(shape) / (dp * tp)
-    block = linear_weights(shape) / shape.n_layers / tp
-    largest = max(block, shape.vocab_size * shape.d_model / tp)
-    per_weight = constants.gather_bytes_per_parameter.value
-    gathered = (per_weight * N_BLOCKS_GATHERED + constants.scatter_bytes_per_parameter.value) * block
-    gathered += per_weight * (largest - block)
-    logits = constants.logits_bytes_kept.value * tokens * shape.logits_fraction * shape.vocab_size / tp
-    kept = activation_bytes_per_token(shape) * tokens / tp
-    inputs = BF16_BYTES * shape.d_model * tokens / tp
-    activations = shape.n_layers * inputs + kept if is_recomputed else shape.n_layers * kept
-    return states + (gathered if dp > 1 else 0.0) + activations + logits
+    shape, constants = job.shape, job.constants
+    tokens = layout.microbatch * job.seq_len / layout.tp
+    n_in_flight = min(layout.pp, ceil(layout.share(job) / layout.microbatch))
+    n_layers = shape.n_layers / layout.pp * n_in_flight
+    kept = activation_bytes_per_token(shape)
+    activations = n_layers * BF16_BYTES * shape.d_model + kept if layout.is_recomputed else n_layers * kept
+    logits = constants.logits_bytes_kept.value * shape.logits_fraction * shape.vocab_size
+    return constants.reserved_bytes.value + _state_bytes(job, layout) + tokens * (activations + logits)
+
+
+def _state_bytes(job: Job, layout: Layout) -> float:
+    """Weights, gradients and moments; sharded but for what ZeRO-1 keeps whole and ZeRO-3 gathers."""
+    constants, n_ways = job.constants, layout.tp * layout.pp
+    gathered, scattered = constants.gather_bytes_per_parameter.value, constants.scatter_bytes_per_parameter.value
+    weights = n_parameters(job.shape) / n_ways
+    state = constants.state_bytes_per_parameter.value
+    if layout.sharding == "zero1":
+        return weights * (gathered + scattered + (state - scattered) / layout.dp)
+    if layout.dp == 1:
+        return weights * state
+    block = linear_weights(job.shape) / job.shape.n_layers / n_ways
+    largest = max(block, job.shape.vocab_size * job.shape.d_model / n_ways)
+    working = (gathered * N_BLOCKS_GATHERED + scattered) * block + gathered * (largest - block)
+    return weights * state / layout.dp + working
 
 
 def activation_bytes_per_token(shape: ModelShape) -> float:
     """Bytes per token that one block keeps for its backward pass, with fused attention and no dropout.
 
-    Inputs of two norms, of q/k/v, of the output projection and of the feed-forward layer; q, k, v; the feed-forward layer's
-    inner activations, two of width d_ff (four in swiglu). 32 d for GPT-2.
+    Inputs of two norms, of q/k/v, of the output projection and of the feed-forward layer; q, k, v; the inner
+    activations of the feed-forward layer, two of width d_ff (four in swiglu). 32 d for GPT-2.
 
     Source: Korthikanti et al., arXiv 2205.05198, Section 4.1 (34 d, of which 2 d are dropout masks).
     """

@@ -67,6 +67,8 @@ class TrainingConstants(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         On the links, weights out and gradients back.
     logits_bytes_moved, logits_bytes_kept :
         Per token and vocabulary entry, through memory and in memory.
+    reserved_bytes :
+        Memory of a GPU that no tensor can have.
     """
 
     tile_rows: Sourced
@@ -81,6 +83,14 @@ class TrainingConstants(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     scatter_bytes_per_parameter: Sourced
     logits_bytes_moved: Sourced
     logits_bytes_kept: Sourced
+    reserved_bytes: Sourced
+
+
+def assumed_constants(gpu: GpuSpec, constants: TrainingConstants) -> tuple[str, ...]:
+    """The names of the numbers in `gpu` and `constants` whose kind is `assumed`."""
+    values = {f"{gpu.name}.{name}": value for name, value in msgspec.structs.asdict(gpu).items()}
+    values |= {f"gpu_training.{name}": value for name, value in msgspec.structs.asdict(constants).items()}
+    return tuple(name for name, value in values.items() if isinstance(value, Sourced) and value.kind == "assumed")
 
 
 def gpu_names() -> tuple[str, ...]:

@@ -53,8 +53,8 @@ class Pass:
 def step_passes(run: Run, csx: Csx, placement: Placement, microbatch: int) -> list[Pass]:
     """The passes of one micro-batch, in the order in which their weights are streamed.
 
-    Embedding, blocks, output layer; then the output layer again (its weights are still there), the blocks in reverse, and
-    the embedding, which needs no weights for its gradient.
+    Embedding, blocks, output layer; then the output layer again (its weights are still there), the blocks in reverse,
+    and the embedding, which needs no weights for its gradient.
     """
     cost = _Costs(run, csx, placement, microbatch)
     layers = range(run.shape.n_layers)

@@ -1,4 +1,4 @@
-"""Where the activations of a micro-batch live: on the wafer, rebuilt in the backward pass, or on the activation servers."""
+"""Where a micro-batch's activations live: on the wafer, rebuilt in the backward pass, or on activation servers."""
 
 from dataclasses import dataclass
 
@@ -45,8 +45,8 @@ def place(shape: ModelShape, csx: Csx, *, seq_len: int, microbatch: int) -> Plac
     if working > csx.sram_bytes:
         largest = largest_microbatch(shape, csx, seq_len=seq_len)
         raise SpecError(
-            f"microbatch {microbatch} x {seq_len} tokens of {shape.name} needs {working / 1e9:.1f} GB of on-wafer memory for "
-            f"one layer, {csx.name} has {csx.sram_bytes / 1e9:.0f} GB: "
+            f"microbatch {microbatch} x {seq_len} tokens of {shape.name} needs {working / 1e9:.1f} GB of on-wafer "
+            f"memory for one layer, {csx.name} has {csx.sram_bytes / 1e9:.0f} GB: "
             + (f"at most {largest} sequences fit" if largest else "not even one sequence fits, use a shorter one")
         )
     free = csx.sram_bytes - working

@@ -1,8 +1,8 @@
 """One training step as entities, integer tables and credits: what the engine runs.
 
-The words are a queueing network's: a *source* streams *tiles* down a *tree* of nodes to *leaves*; each leaf serves every
-tile; some tiles give a gradient tile back, which the nodes sum on the way up to a *sink*; the sink's update of a tile
-lets the source send that tile again in the next step.
+The words are a queueing network's: a *source* streams *tiles* down a *tree* of nodes to *leaves*; each leaf serves
+every tile; some tiles give a gradient tile back, which the nodes sum on the way up to a *sink*; the sink's update of a
+tile lets the source send that tile again in the next step.
 """
 
 from dataclasses import dataclass, replace

@@ -1,6 +1,7 @@
 """The tree of SwarmX nodes between MemoryX and the systems."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -39,7 +40,7 @@ def _tree(widths: list[int], fan_out: int) -> Tree:
     """A tree of the given numbers of nodes per level, the leaves last."""
     node_parent = [-1]
     first = 0
-    for above, below in zip(widths[:-2], widths[1:-1], strict=True):
+    for above, below in pairwise(widths[:-1]):
         node_parent += [first + child // fan_out for child in range(below)]
         first += above
     leaf_parent = [first + leaf // fan_out for leaf in range(widths[-1])]

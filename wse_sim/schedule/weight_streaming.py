@@ -55,7 +55,7 @@ def plan_step(run: Run, cluster: Cluster, *, is_one_branch: bool = False, n_tile
 
 
 def _fastest_microbatch(run: Run, cluster: Cluster) -> int:
-    """The micro-batch with the least time on the wafer: larger ones share the fixed costs, smaller ones recompute less."""
+    """The micro-batch with the least time on the wafer: larger ones share fixed costs, smaller ones recompute less."""
     largest = largest_microbatch(run.shape, cluster.csx, seq_len=run.seq_len)
     fitting = [microbatch for microbatch in run.microbatches if microbatch <= largest]
     if not fitting:

@@ -17,7 +17,8 @@ class Csx:
     cores :
         Working cores; the peak rate counts these.
     mesh_width, mesh_height :
-        Cores per row and per column that a program can use; hidden channels lie along the width, tokens along the height.
+        Cores per row and per column that a program can use; hidden channels lie along the width, tokens along the
+        height.
     fp16_fmac_per_cycle :
         Lanes of a core's multiply-accumulate unit: an AXPY works in whole multiples of it.
     io_bytes_per_s :
@@ -172,7 +173,7 @@ def load_cluster(system: str, num_csx: int) -> Cluster:
     return cluster
 
 
-def _load_part(part: type[Part], prefix: str, file: str, constants: dict[str, Sourced], **given: Any) -> Part:
+def _load_part(part: type[Part], prefix: str, file: str, constants: dict[str, Sourced], **given: str) -> Part:
     if part is Csx and file not in SYSTEMS:
         raise SpecError(f"unknown system {file!r}: known are {', '.join(SYSTEMS)}")
     where = f"data/hardware/{file}.toml"
@@ -181,4 +182,5 @@ def _load_part(part: type[Part], prefix: str, file: str, constants: dict[str, So
     if set(table) != expected:
         raise SpecError(f"{where}: missing {sorted(expected - set(table))}, unknown {sorted(set(table) - expected)}")
     constants.update({f"{prefix}.{name}": constant for name, constant in table.items()})
-    return part(**given, **{name: constant.value for name, constant in table.items()})
+    values: dict[str, Any] = {**given, **{name: constant.value for name, constant in table.items()}}
+    return part(**values)

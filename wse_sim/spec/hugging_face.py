@@ -12,6 +12,8 @@ from wse_sim.errors import SpecError, choose
 from wse_sim.spec.model import ModelShape
 from wse_sim.spec.reading import convert
 
+_MASKED_SHARE = 0.15  # BERT, arXiv 1810.04805, Section 3.1: 15 % of the tokens are predicted
+
 
 class _Gpt2(msgspec.Struct, frozen=True, kw_only=True):
     n_layer: int
@@ -106,7 +108,8 @@ def _gpt_neox(config: dict[str, Any], name: str, where: str) -> ModelShape:
 
 
 def _bert(config: dict[str, Any], name: str, where: str) -> ModelShape:
-    return _of_bert_keys(convert(config, _Bert, where), name, is_rotary=False)
+    shape = _of_bert_keys(convert(config, _Bert, where), name, is_rotary=False)
+    return msgspec.structs.replace(shape, logits_fraction=_MASKED_SHARE)
 
 
 def _of_bert_keys(said: _Bert, name: str, *, is_rotary: bool) -> ModelShape:

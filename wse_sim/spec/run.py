@@ -35,7 +35,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     tokens: float
     density: float = 1.0
     microbatch: int | None = None
-    release: str = "unstated"
+    release: str = "r2"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -47,13 +47,13 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
             raise SpecError(f"batch_size is {self.batch_size}: it must be at least 1")
         if self.batch_size % self.num_csx:
             raise SpecError(
-                f"batch_size {self.batch_size} is not a multiple of num_csx {self.num_csx}: every system takes the same "
-                f"number of sequences; the next that work are {_neighbours(self.batch_size, self.num_csx)}"
+                f"batch_size {self.batch_size} is not a multiple of num_csx {self.num_csx}: every system takes "
+                f"the same number of sequences; the next that work are {_neighbours(self.batch_size, self.num_csx)}"
             )
         if self.microbatch is not None and (self.microbatch < 1 or self.batch_per_csx % self.microbatch):
             raise SpecError(
-                f"microbatch {self.microbatch} does not divide the {self.batch_per_csx} sequences per system; these do: "
-                f"{', '.join(map(str, self.microbatches))}"
+                f"microbatch {self.microbatch} does not divide the {self.batch_per_csx} sequences per system; "
+                f"these do: {', '.join(map(str, self.microbatches))}"
             )
         if self.seq_len < 1 or (self.shape.positions == "learned" and self.seq_len > self.shape.seq_len):
             raise SpecError(f"seq_len is {self.seq_len}: {self.shape.name} takes 1 to {self.shape.seq_len}")

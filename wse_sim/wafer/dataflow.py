@@ -73,8 +73,8 @@ def drawn_column_work(
 ) -> ColumnWork:
     """What a random mask of exactly `exact_nonzeros(n_out * n_in, density)` non-zeros takes, drawn from (seed, name).
 
-    The counts are drawn, not the mask: splitting the non-zeros in halves again and again by the hypergeometric law gives
-    the counts of a uniformly random exact-count mask, at the cost of its windows and columns.
+    The counts are drawn, not the mask: splitting the non-zeros in halves again and again by the hypergeometric law
+    gives the counts of a uniformly random exact-count mask, at the cost of its windows and columns.
     """
     group = channel_group(n_in, mesh_width)
     n_windows, n_columns = -(-n_out // window_rows), -(-n_in // group)

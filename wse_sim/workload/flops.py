@@ -33,8 +33,8 @@ def attention_flops(shape: ModelShape, seq_len: int) -> float:
 
 
 def logits_flops(shape: ModelShape) -> float:
-    """FLOPs per trained token in the output layer, tied or not."""
-    return 6.0 * shape.d_model * shape.vocab_size
+    """FLOPs per trained token in the output layer, tied or not, at the positions that have logits."""
+    return 6.0 * shape.d_model * shape.vocab_size * shape.logits_fraction
 
 
 def embedding_flops(shape: ModelShape) -> float:

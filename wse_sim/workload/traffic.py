@@ -1,7 +1,7 @@
 """Bytes that weights and gradients take on the wire."""
 
 
-def weight_stream_bytes(n_weights: int, density: float, dense_weight_bytes: float, nonzero_bytes: float) -> float:
+def weight_stream_bytes(n_weights: float, density: float, dense_weight_bytes: float, nonzero_bytes: float) -> float:
     """Bytes to send `n_weights` weights of which the fraction `density` is not masked, once.
 
     The smaller of two formats: every weight by value, or every non-zero with its index. At 2 and 4 bytes they are
@@ -19,7 +19,7 @@ def weight_stream_bytes(n_weights: int, density: float, dense_weight_bytes: floa
     return min(dense_weight_bytes * n_weights, nonzero_bytes * density * n_weights)
 
 
-def gradient_bytes(n_weights: int, density: float, gradient_bytes_per_weight: float) -> float:
+def gradient_bytes(n_weights: float, density: float, gradient_bytes_per_weight: float) -> float:
     """Bytes to send the gradients of the weights that are not masked, once.
 
     Parameters

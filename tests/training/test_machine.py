@@ -1,0 +1,62 @@
+"""The machine is measured once and then remembered."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from training import machine
+from training.machine import MachineProfile, machine_profile, n_usable_cpus
+
+
+def test_profile_is_measured_once_and_then_read(tmp_path: Path) -> None:
+    cache = tmp_path / "deep" / "machine.json"
+    first = machine_profile(cache=cache)
+    assert machine_profile(cache=cache) == first
+    assert first.matmul_flops_per_s > 1e9
+    assert [rate.d_model for rate in first.step_rates] == list(machine.MEASURED_WIDTHS)
+    assert first.step_rates[0].s_per_token < first.step_rates[-1].s_per_token
+    other = msgspec.structs.replace(first, cpu="another machine", measured_at="2000-01-01T00:00:00+00:00")
+    cache.write_bytes(msgspec.json.encode(other))
+    again = machine_profile(cache=cache)
+    assert again.cpu == first.cpu
+    assert again.measured_at > "2000-01-01"
+
+
+def test_damaged_or_unwritable_cache_only_costs_a_measurement(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[int] = []
+    profile = _profile()
+
+    def measure() -> MachineProfile:
+        measured.append(1)
+        return profile
+
+    monkeypatch.setattr(machine, "_measured", measure)
+    (tmp_path / "machine.json").write_text("{")
+    assert machine_profile(cache=tmp_path / "machine.json") == profile
+    assert machine_profile(cache=tmp_path / "machine.json" / "no" / "folder.json") == profile
+    assert len(measured) == 2
+    assert machine_profile(cache=tmp_path / "machine.json") == profile
+    assert len(measured) == 2
+
+
+@pytest.mark.parametrize(("quota", "n_cpus"), [("max 100000", 64), ("250000 100000", 2), ("50000 100000", 1)])
+def test_container_limit_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quota: str, n_cpus: int) -> None:
+    (tmp_path / "cpu.max").write_text(quota)
+    monkeypatch.setattr(machine, "_CGROUP", tmp_path)
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(64)), raising=False)
+    assert n_usable_cpus() == n_cpus
+
+
+def _profile() -> MachineProfile:
+    return MachineProfile(
+        cpu=machine._cpu_name(),
+        n_cpus=n_usable_cpus(),
+        n_threads=1,
+        memory_bytes=1,
+        gpu=None,
+        matmul_flops_per_s=1e11,
+        step_rates=(),
+        torch_version=machine.torch.__version__,
+        measured_at="2026-01-01T00:00:00+00:00",
+    )

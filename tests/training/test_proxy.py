@@ -1,0 +1,78 @@
+"""The proxy has the target's proportions, fits the budget, and says why it was chosen."""
+
+import pytest
+
+from models.gpt import n_parameters
+from training.machine import MachineProfile, StepRate
+from training.proxy import choose_proxy, ladder, predicted_s_per_token, proxy_shape
+from wse_sim.errors import SpecError
+from wse_sim.spec.load import load_model
+
+PROFILE = MachineProfile(
+    cpu="test",
+    n_cpus=2,
+    n_threads=2,
+    memory_bytes=8 << 30,
+    gpu=None,
+    matmul_flops_per_s=2e11,
+    step_rates=(StepRate(d_model=64, s_per_token=1e-5), StepRate(d_model=256, s_per_token=4e-5)),
+    torch_version="0",
+    measured_at="2026-01-01T00:00:00+00:00",
+)
+TARGET = load_model("2.7b")
+
+
+def test_prediction_between_and_beyond_the_measured_widths() -> None:
+    # Log-log: width 128 is half-way from 64 to 256, so its time is the geometric mean of 1e-5 and 4e-5.
+    at = {d: predicted_s_per_token(proxy_shape(TARGET.shape, d), PROFILE.step_rates) for d in (32, 64, 128, 256, 512)}
+    assert at[32] == at[64] == 1e-5
+    assert at[128] == pytest.approx(2e-5)
+    assert at[256] == pytest.approx(4e-5 * 3 / 2)  # 256 x 32/2560 = 3.2 layers, measured with 2
+    assert at[512] == pytest.approx(16e-5 * 6 / 2)
+
+
+@pytest.mark.parametrize("budget_s", [30.0, 180.0, 3600.0])
+def test_the_widest_that_fits_is_taken(budget_s: float) -> None:
+    choice = choose_proxy(TARGET, PROFILE, density=0.25, budget_s=budget_s)
+    fitting = [c for c in choice.candidates if c.predicted_s <= 0.6 * budget_s]
+    assert choice.chosen == fitting[-1]
+    wider = [c for c in choice.candidates if c.shape.d_model > choice.chosen.shape.d_model]
+    assert all(c.predicted_s > 0.6 * budget_s for c in wider)
+    assert choice.config.shape == choice.chosen.shape
+
+
+def test_a_budget_too_small_for_any_gets_the_narrowest_and_is_told() -> None:
+    choice = choose_proxy(TARGET, PROFILE, density=0.25, budget_s=0.1)
+    assert choice.chosen == choice.candidates[0]
+    assert any("more than" in reason for reason in choice.reasons)
+
+
+def test_tokens_are_tpp_times_all_parameters() -> None:
+    for candidate in ladder(TARGET.shape, PROFILE, 20.0)[:4]:
+        config = choose_proxy(TARGET, PROFILE, density=0.25).config
+        n_tokens = candidate.n_steps * config.tokens_per_step
+        assert candidate.n_params == n_parameters(candidate.shape)
+        assert n_tokens == pytest.approx(20 * candidate.n_params, abs=config.tokens_per_step)
+
+
+@pytest.mark.parametrize(
+    ("name", "d_model", "n_layers"), [("2.7b", 96, 2), ("2.7b", 512, 6), ("13b", 512, 4), ("111m", 256, 3)]
+)
+def test_layers_follow_the_target(name: str, d_model: int, n_layers: int) -> None:
+    assert proxy_shape(load_model(name).shape, d_model).n_layers == n_layers
+
+
+def test_what_transfer_does_not_cover_is_said() -> None:
+    text = " ".join(choose_proxy(TARGET, PROFILE, density=0.25, seed=3).reasons)
+    for word in ("depth", "batch", "tokenizer", "density 0.25", "20 tokens per parameter"):
+        assert word in text
+
+
+def test_density_schedule_seed_and_data_are_handed_on() -> None:
+    config = choose_proxy(TARGET, PROFILE, density=0.1, schedule="cosine_10x", seed=3, data="markov").config
+    assert (config.density, config.schedule, config.seed, config.data) == (0.1, "cosine_10x", 3, "markov")
+
+
+def test_budget_that_is_not_positive_is_refused() -> None:
+    with pytest.raises(SpecError, match="budget_s"):
+        choose_proxy(TARGET, PROFILE, density=0.25, budget_s=0.0)

@@ -1,0 +1,165 @@
+"""What the user asked for, with every default resolved: the target of a run."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import tomli_w
+
+from models.parametrization import BASES, RULES, BaseHyperparameters, ParametrizationName, init_std, lr_multiplier
+from training.schedules import SCHEDULES
+from wse_sim.errors import SpecError, choose
+from wse_sim.spec.load import convert, load_model, read_toml
+from wse_sim.spec.model import ModelPreset
+from wse_sim.spec.run import TOKENS_PER_PARAMETER, Run
+from wse_sim.workload.transformer import n_parameters
+
+TARGET_FILE = "target.toml"
+GPUS_PER_CSX = 8  # the default comparison: one 8-GPU server for each wafer-scale system
+
+_TARGET_BASES: dict[ParametrizationName, str] = {
+    "sp": "cerebras-gpt-sp",
+    "mup": "cerebras-gpt-mup",
+    "smupar": "smupar-paper",
+}
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The target of a run: the full-size model, how and where it would be trained, and what may be spent here.
+
+    Parameters
+    ----------
+    model :
+        Preset, shape TOML, or Hugging Face config.json.
+    batch_size :
+        Sequences per optimizer step of the target.
+    tokens :
+        Of the whole target run.
+    budget_s :
+        Seconds that training may take on this machine.
+    data :
+        As in `TrainConfig.data`.
+    """
+
+    model: str
+    density: float = 1.0
+    schedule: str = "linear"
+    parametrization: ParametrizationName = "smupar"
+    seed: int = 0
+    system: str = "cs2"
+    num_csx: int
+    batch_size: int
+    seq_len: int
+    tokens: float
+    release: str = "r2"
+    gpu: str = "h100"
+    num_gpus: int
+    budget_s: float = 180.0
+    data: str = "stdlib"
+
+    @property
+    def preset(self) -> ModelPreset:
+        return load_model(self.model)
+
+    @property
+    def tokens_per_parameter(self) -> float:
+        return self.tokens / n_parameters(self.preset.shape)
+
+    def simulated_run(self, density: float) -> Run:
+        """The target as the simulator takes it."""
+        return Run(
+            shape=self.preset.shape,
+            system=self.system,
+            num_csx=self.num_csx,
+            batch_size=self.batch_size,
+            seq_len=self.seq_len,
+            tokens=self.tokens,
+            density=density,
+            release=self.release,
+            seed=self.seed,
+        )
+
+    @property
+    def name(self) -> str:
+        """Of the run's folder: what tells it from its neighbours."""
+        model = self.preset.shape.name.replace("/", "-")
+        return f"{model}-density-{self.density:g}-{self.schedule}-{self.parametrization}-seed-{self.seed}"
+
+
+def resolve_job(
+    model: str,
+    *,
+    num_csx: int | None = None,
+    batch_size: int | None = None,
+    seq_len: int | None = None,
+    tokens: float | None = None,
+    num_gpus: int | None = None,
+    **given: Any,
+) -> Job:
+    """The job, with the published recipe's numbers where the user gave none.
+
+    Raises
+    ------
+    SpecError
+        When something is unknown or missing; the message names it.
+    """
+    preset = load_model(model)
+    recipe = preset.recipe
+    if recipe is None and batch_size is None:
+        raise SpecError(f"model {preset.shape.name} has no published recipe: say how many sequences a step takes, --batch-size")
+    choose(given.get("schedule", "linear"), SCHEDULES, "schedule")
+    choose(given.get("parametrization", "smupar"), RULES, "parametrization")
+    systems = num_csx or (recipe.num_csx if recipe is not None and batch_size is None else 1)
+    job = Job(
+        model=model,
+        num_csx=systems,
+        batch_size=batch_size or (recipe.batch_size if recipe is not None else 0),
+        seq_len=seq_len or preset.shape.seq_len,
+        tokens=tokens or float(TOKENS_PER_PARAMETER * n_parameters(preset.shape)),
+        num_gpus=num_gpus or GPUS_PER_CSX * systems,
+        **given,
+    )
+    job.simulated_run(job.density)  # checks the rest
+    return job
+
+
+def target_base(job: Job) -> BaseHyperparameters:
+    """The published hyper-parameters that the target would be trained with."""
+    base = BASES[_TARGET_BASES[job.parametrization]]
+    recipe = job.preset.recipe
+    if job.parametrization == "sp" and recipe is not None:
+        return msgspec.structs.replace(base, peak_lr=recipe.peak_lr, source="Cerebras-GPT, arXiv 2304.03208, Table 1")
+    return base
+
+
+def target_hyperparameters(job: Job) -> dict[str, Any]:
+    """Learning rate and initial standard deviation of the target, for each role, with their source."""
+    base, shape = target_base(job), job.preset.shape
+    m_d, m_rho = shape.d_model / base.d_base, job.density / base.density_base
+    roles = {}
+    for role in ("embedding", "hidden_in", "hidden_out"):
+        rule = RULES[job.parametrization][role]
+        roles[role] = {
+            "peak_lr": base.peak_lr * lr_multiplier(rule, m_d, m_rho),
+            "init_std": init_std(rule, base.init_std, m_d, m_rho, shape.n_layers),
+        }
+    return {"peak_lr": base.peak_lr, "d_base": base.d_base, "source": base.source, "roles": roles}
+
+
+def write_job(job: Job, run_dir: Path) -> None:
+    """Keep the job in the run's folder."""
+    (run_dir / TARGET_FILE).write_text(tomli_w.dumps(msgspec.to_builtins(job)), encoding="utf-8")
+
+
+def read_job(run_dir: Path) -> Job:
+    """The job of a run's folder.
+
+    Raises
+    ------
+    SpecError
+        When the folder holds no run.
+    """
+    path = run_dir / TARGET_FILE
+    if not path.is_file():
+        raise SpecError(f"{run_dir}: there is no run to resume here, it would hold {TARGET_FILE}")
+    return convert(read_toml(path), Job, str(path))

@@ -1,0 +1,201 @@
+"""What the machine at hand can do: counted, and measured in about two seconds."""
+
+import os
+import platform
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import psutil
+import torch
+
+from models.build import build_model
+from models.parametrization import BASES, Parametrization
+from training.atomic import write_atomically
+from training.optimizer import build_optimizer, compute_gradient, set_lr
+from wse_sim.spec.model import ModelShape
+
+MEASURED_WIDTHS = (64, 96, 128, 256)
+MEASURED_LAYERS = 2
+D_HEAD = 32
+BATCH_SIZE = 8
+SEQ_LEN = 128
+_VOCAB_SIZE = 256
+_MATMUL_SIZE = 1024
+_MOST_THREADS = 8  # the matrices of a proxy are too small to feed more
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+class StepRate(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds of one training step, measured, over its tokens; `MEASURED_LAYERS` layers."""
+
+    d_model: int
+    s_per_token: float
+
+
+class MachineProfile(msgspec.Struct, frozen=True, kw_only=True):
+    """The machine.
+
+    Parameters
+    ----------
+    n_cpus :
+        That this process may use: affinity and container limits are respected.
+    memory_bytes :
+        Likewise.
+    gpu :
+        Name of the first CUDA device, None without one.
+    matmul_flops_per_s :
+        float32, dense, all threads, best of several.
+    step_rates :
+        Measured training steps, by width.
+    measured_at :
+        UTC, ISO 8601.
+    """
+
+    cpu: str
+    n_cpus: int
+    n_threads: int
+    memory_bytes: int
+    gpu: str | None
+    matmul_flops_per_s: float
+    step_rates: tuple[StepRate, ...]
+    torch_version: str
+    measured_at: str
+
+
+def machine_profile(*, cache: Path | None = None, refresh: bool = False) -> MachineProfile:
+    """The profile of this machine, measured once and then read from a cache, so that it makes the same choices.
+
+    Parameters
+    ----------
+    cache :
+        File to keep it in; by default in the user's cache folder. Where it cannot be written, nothing is kept.
+    refresh :
+        Measure again.
+    """
+    path = cache or default_cache()
+    kept = None if refresh else _cached(path)
+    if kept is not None and _is_of_this_machine(kept):
+        return kept
+    profile = _measured()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, msgspec.json.format(msgspec.json.encode(profile), indent=2))
+    except OSError:
+        return profile
+    return profile
+
+
+def default_cache() -> Path:
+    """Where the profile is kept."""
+    return Path("~/.cache/wse-sim/machine.json").expanduser()
+
+
+def n_usable_cpus() -> int:
+    """CPUs that this process may use: its affinity, and the quota of its container, rounded down."""
+    n_cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _cgroup_words("cpu.max")
+    if len(quota) == 2 and quota[0] != "max":
+        n_cpus = min(n_cpus, int(quota[0]) // int(quota[1]))
+    return max(1, n_cpus)
+
+
+def usable_memory_bytes() -> int:
+    """Memory of the machine, or of the container where that is less."""
+    total = int(psutil.virtual_memory().total)
+    limit = _cgroup_words("memory.max")
+    return min(total, int(limit[0])) if limit and limit[0] != "max" else total
+
+
+def _measured() -> MachineProfile:
+    n_cpus = n_usable_cpus()
+    n_threads = min(n_cpus, _MOST_THREADS)
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+    try:
+        matmul_flops_per_s = _matmul_flops_per_s()
+        rates = tuple(StepRate(d_model=width, s_per_token=_s_per_token(width)) for width in MEASURED_WIDTHS)
+    finally:
+        torch.set_num_threads(before)
+    return MachineProfile(
+        cpu=_cpu_name(),
+        n_cpus=n_cpus,
+        n_threads=n_threads,
+        memory_bytes=usable_memory_bytes(),
+        gpu=torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
+        matmul_flops_per_s=matmul_flops_per_s,
+        step_rates=rates,
+        torch_version=torch.__version__,
+        measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _matmul_flops_per_s() -> float:
+    a = torch.rand(_MATMUL_SIZE, _MATMUL_SIZE)
+    return 2 * _MATMUL_SIZE**3 / _best_s(lambda: a @ a, n_times=8)
+
+
+def _s_per_token(d_model: int) -> float:
+    shape = ModelShape(
+        name="probe",
+        n_layers=MEASURED_LAYERS,
+        d_model=d_model,
+        n_heads=d_model // D_HEAD,
+        d_ff=4 * d_model,
+        vocab_size=_VOCAB_SIZE,
+        seq_len=SEQ_LEN,
+    )
+    # Sparse: its masks are part of a step's cost.
+    built = build_model(
+        shape, Parametrization(name="smupar", base=BASES["bytes-64"]), seed=0, density=0.5, weight_decay=0.1
+    )
+    optimizer = build_optimizer(built.model, built.table, betas=(0.9, 0.95), eps=1e-8)
+    set_lr(optimizer, 0.1)
+    bytes_BT = torch.randint(0, _VOCAB_SIZE, (BATCH_SIZE, SEQ_LEN), generator=torch.Generator().manual_seed(0))
+
+    def step() -> None:
+        compute_gradient(built.model, built.masks, optimizer, (bytes_BT, bytes_BT), 1.0)
+        optimizer.step()
+
+    return _best_s(step, n_times=10) / bytes_BT.numel()
+
+
+def _best_s(work: Callable[[], object], n_times: int) -> float:
+    """Shortest of several runs: what other programs take away is not the machine's speed."""
+    work()
+    times_s = []
+    for _ in range(n_times):
+        start_s = time.perf_counter()
+        work()
+        times_s.append(time.perf_counter() - start_s)
+    return min(times_s)
+
+
+def _cached(path: Path) -> MachineProfile | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=MachineProfile)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def _is_of_this_machine(profile: MachineProfile) -> bool:
+    here = (_cpu_name(), n_usable_cpus(), torch.__version__)
+    return here == (profile.cpu, profile.n_cpus, profile.torch_version)
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _cgroup_words(file: str) -> list[str]:
+    try:
+        return (_CGROUP / file).read_text(encoding="utf-8").split()
+    except OSError:
+        return []

@@ -1,0 +1,194 @@
+"""Chooses the model that trains in place of one too large for the machine at hand."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from models.gpt import n_parameters
+from models.parametrization import BASES
+from training.config import TrainConfig
+from training.data import STDLIB
+from training.machine import D_HEAD, MEASURED_LAYERS, MachineProfile, StepRate
+from wse_sim.errors import SpecError
+from wse_sim.spec.model import ModelPreset, ModelShape
+
+BASE = "bytes-64"
+SEQ_LEN = 128
+BATCH_SIZE = 8
+VOCAB_SIZE = 256
+TOKENS_PER_PARAMETER = 20.0  # Cerebras-GPT (arXiv 2304.03208), all seven models
+_SHARE_OF_BUDGET = 0.6  # of the user's seconds; the rest is for reading data, evaluation, and a busy machine
+_FEWEST_LAYERS = 2
+_WIDEST = 1024
+_N_EVALUATIONS = 8
+_N_CHECKPOINTS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One rung of the ladder.
+
+    Parameters
+    ----------
+    predicted_s :
+        Training seconds on the profiled machine.
+    """
+
+    shape: ModelShape
+    n_params: int
+    n_steps: int
+    predicted_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyChoice:
+    """What will train, and why.
+
+    Parameters
+    ----------
+    reasons :
+        Plain sentences for the user.
+    """
+
+    config: TrainConfig
+    chosen: Candidate
+    candidates: tuple[Candidate, ...]
+    reasons: tuple[str, ...]
+
+
+def choose_proxy(
+    target: ModelPreset,
+    profile: MachineProfile,
+    *,
+    density: float,
+    budget_s: float = 180.0,
+    tokens_per_parameter: float = TOKENS_PER_PARAMETER,
+    schedule: str = "linear",
+    seed: int = 0,
+    data: str = STDLIB,
+) -> ProxyChoice:
+    """The widest model with the target's proportions that trains within the budget.
+
+    Parameters
+    ----------
+    tokens_per_parameter :
+        All parameters count, embeddings and zeros too, as in the papers.
+
+    Raises
+    ------
+    SpecError
+        When the budget or the tokens per parameter are not positive.
+    """
+    for name, value in (("budget_s", budget_s), ("tokens_per_parameter", tokens_per_parameter)):
+        if not value > 0:
+            raise SpecError(f"{name} is {value}, it must be positive")
+    candidates = ladder(target.shape, profile, tokens_per_parameter)
+    limit_s = _SHARE_OF_BUDGET * budget_s
+    chosen = max((c for c in candidates if c.predicted_s <= limit_s), key=lambda c: c.n_params, default=candidates[0])
+    config = TrainConfig(
+        shape=chosen.shape,
+        base=BASES[BASE],
+        density=density,
+        schedule=schedule,
+        seed=seed,
+        data=data,
+        n_steps=chosen.n_steps,
+        batch_size=BATCH_SIZE,
+        seq_len=SEQ_LEN,
+        eval_interval=math.ceil(chosen.n_steps / _N_EVALUATIONS),
+        checkpoint_interval=math.ceil(chosen.n_steps / _N_CHECKPOINTS),
+        n_threads=profile.n_threads,
+    )
+    return ProxyChoice(
+        config=config,
+        chosen=chosen,
+        candidates=tuple(candidates),
+        reasons=_reasons(target, chosen, profile, config, budget_s, tokens_per_parameter),
+    )
+
+
+def ladder(target: ModelShape, profile: MachineProfile, tokens_per_parameter: float) -> list[Candidate]:
+    """Models of growing width with the target's ratio of layers to width, narrowest first."""
+    rungs = []
+    for d_model in range(D_HEAD, max(D_HEAD, min(target.d_model, _WIDEST)) + 1, D_HEAD):
+        shape = proxy_shape(target, d_model)
+        n_params = n_parameters(shape)
+        n_steps = max(1, round(tokens_per_parameter * n_params / (BATCH_SIZE * SEQ_LEN)))
+        seconds = n_steps * BATCH_SIZE * SEQ_LEN * predicted_s_per_token(shape, profile.step_rates)
+        rungs.append(Candidate(shape=shape, n_params=n_params, n_steps=n_steps, predicted_s=seconds))
+    return rungs
+
+
+def proxy_shape(target: ModelShape, d_model: int) -> ModelShape:
+    """A byte-level model of that width: head size kept small and fixed, as transfer asks, feed-forward in proportion.
+
+    Layers follow the target's ratio to width, so that the proxy is a scaled-down target and not a slice of it; two at
+    least, because the first layer of a model does another job than the rest.
+    """
+    return ModelShape(
+        name=f"{target.name}-proxy-{d_model}",
+        n_layers=max(_FEWEST_LAYERS, round(d_model * target.n_layers / target.d_model)),
+        d_model=d_model,
+        n_heads=d_model // D_HEAD,
+        d_ff=4 * d_model,
+        vocab_size=VOCAB_SIZE,
+        seq_len=SEQ_LEN,
+    )
+
+
+def predicted_s_per_token(shape: ModelShape, rates: Sequence[StepRate]) -> float:
+    """Seconds per training token, from the measured widths.
+
+    Between measured widths straight in log-log; below the narrowest as the narrowest (what is left there is Python's
+    own time); above the widest as the square of the width (all matrix products). In proportion to the layers.
+    """
+    known = sorted(rates, key=lambda rate: rate.d_model)
+    narrow, wide = known[0], known[-1]
+    d = shape.d_model
+    if d <= narrow.d_model:
+        per_token = narrow.s_per_token
+    elif d >= wide.d_model:
+        per_token = wide.s_per_token * (d / wide.d_model) ** 2
+    else:
+        upper = next(index for index, rate in enumerate(known) if rate.d_model >= d)
+        a, b = known[upper - 1], known[upper]
+        share = math.log(d / a.d_model) / math.log(b.d_model / a.d_model)
+        per_token = a.s_per_token ** (1 - share) * b.s_per_token**share
+    return per_token * shape.n_layers / MEASURED_LAYERS
+
+
+def _reasons(
+    target: ModelPreset,
+    chosen: Candidate,
+    profile: MachineProfile,
+    config: TrainConfig,
+    budget_s: float,
+    tokens_per_parameter: float,
+) -> tuple[str, ...]:
+    shape, full = chosen.shape, target.shape
+    n_tokens = config.n_steps * config.tokens_per_step
+    fits = chosen.predicted_s <= _SHARE_OF_BUDGET * budget_s
+    return (
+        f"{full.name} itself would take {_years(target, profile, tokens_per_parameter):.2g} years on this machine, so "
+        f"a proxy trains: {shape.n_layers} layers of width {shape.d_model}, {chosen.n_params:,} parameters",
+        f"{chosen.predicted_s:.0f} s predicted on {profile.n_threads} threads, "
+        + (
+            f"the widest that fits {_SHARE_OF_BUDGET:.0%} of the budget of {budget_s:.0f} s"
+            if fits
+            else f"more than {_SHARE_OF_BUDGET:.0%} of the budget of {budget_s:.0f} s: the narrowest there is"
+        ),
+        f"{tokens_per_parameter:g} tokens per parameter, like the target, zeros and embeddings counted: "
+        f"{n_tokens:,} bytes in {config.n_steps:,} steps of {config.batch_size} x {config.seq_len}",
+        f"density {config.density:g} and the {config.schedule} schedule are the target's; learning rate and initial "
+        f"weights are transferred by SmuPar from a dense model of width {config.base.d_base}",
+        "transfer is known over width and density; it is not over depth, batch size, data or tokenizer, and this proxy "
+        f"differs in all four: {shape.n_layers} layers for {full.n_layers}, bytes for tokens. Its loss ranks choices, "
+        f"it does not predict the loss of {full.name}",
+    )
+
+
+def _years(target: ModelPreset, profile: MachineProfile, tokens_per_parameter: float) -> float:
+    """Of six operations per parameter and token at the speed of a large matrix product: a lower bound."""
+    n_params = n_parameters(target.shape)
+    dense_flops = 6.0 * n_params * tokens_per_parameter * n_params
+    return dense_flops / profile.matmul_flops_per_s / (365.25 * 24 * 3600)

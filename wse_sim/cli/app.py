@@ -1,0 +1,75 @@
+"""The command line: names and one line each here; a command's module is imported when the command is called."""
+
+import importlib
+import traceback
+
+import click
+
+from wse_sim import __version__
+from wse_sim.errors import SpecError
+
+COMMANDS = {
+    "train": "Train here, simulate the full-size run, write a report.",
+    "simulate": "Simulate a training run on a wafer-scale cluster.",
+    "validate": "Hold the simulator against published throughput.",
+    "explain": "Say what a field or a constant means, and where it comes from.",
+    "list": "List models, systems, GPUs and software releases.",
+    "report": "Write report.html of a run directory again.",
+    "bench": "Measure the command line and the engines on this machine.",
+}
+
+EXIT_OUR_FAULT = 1
+EXIT_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+
+class _InputError(click.ClickException):
+    exit_code = EXIT_INPUT
+
+    def show(self, file: object = None) -> None:
+        click.echo(f"error: {self.message}", err=True)
+
+
+class _Commands(click.Group):
+    """The commands of `COMMANDS`; the attribute `command` of the module of the same name is what runs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"wse_sim.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except SpecError as error:
+            raise _InputError(str(error)) from None
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            raise click.exceptions.Exit(EXIT_INTERRUPTED) from None
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except Exception:
+            traceback.print_exc()
+            click.echo(
+                f"wse-sim {__version__} has a bug: please report the command and the lines above to its maintainers",
+                err=True,
+            )
+            raise click.exceptions.Exit(EXIT_OUR_FAULT) from None
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="wse-sim")
+def main() -> None:
+    """Simulate training on a Cerebras Wafer-Scale Cluster, and train for real beside it.
+
+    Every number is measured (it ran here), simulated (it came out of the discrete-event model) or projected (a named law
+    says so).
+    """

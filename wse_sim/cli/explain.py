@@ -1,0 +1,72 @@
+"""`wse-sim explain`: what a field or a constant means, and where it comes from."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wse_sim.cli.options import json_option
+from wse_sim.cli.output import print_json, print_tables
+
+if TYPE_CHECKING:
+    from wse_sim.report.fields import Field
+    from wse_sim.spec.sourced import Sourced
+
+
+@click.command("explain")
+@click.argument("name", required=False, metavar="[FIELD | constants | CONSTANT]")
+@click.option("--system", default="cs2", show_default=True, metavar="cs1|cs2|cs3", help="Whose constants.")
+@json_option
+def command(*, name: str | None, system: str, as_json: bool) -> None:
+    """Say what FIELD of a result means: unit, definition, formula; without a name, list all.
+
+    `constants` prints every constant of a system with its range and source; the name of one (csx.clock_hz) prints that.
+    """
+    if name is not None and (name == "constants" or name.startswith(("csx.", "memoryx.", "swarmx."))):
+        _explain_constants(None if name == "constants" else name, system, as_json=as_json)
+        return
+    from msgspec import to_builtins
+
+    from wse_sim.report.fields import all_fields, explained
+
+    fields = all_fields() if name is None else explained(name)
+    if as_json:
+        print_json({"fields": to_builtins(fields)})
+    elif name is None:
+        _print_overview(fields)
+    else:
+        click.echo("\n\n".join(_in_full(field) for field in fields))
+
+
+def _explain_constants(name: str | None, system: str, *, as_json: bool) -> None:
+    import msgspec
+
+    from wse_sim.errors import choose
+    from wse_sim.report.tables import constants_table
+    from wse_sim.spec.cluster import load_cluster
+
+    constants: dict[str, Sourced] = load_cluster(system, 1).constants
+    if name is not None:
+        constants = {name: constants[choose(name, constants, "constant")]}
+    if as_json:
+        content: dict[str, Any] = {key: msgspec.to_builtins(constant) for key, constant in constants.items()}
+        print_json({"system": system, "constants": content})
+    else:
+        print_tables(constants_table(constants, title=f"constants of {system.lower()}"))
+
+
+def _in_full(field: "Field") -> str:
+    lines = [f"{field.name}  ({field.where})", f"  {field.definition}"]
+    if field.formula:
+        lines.append(f"  formula  {field.formula}")
+    lines.append(f"  unit     {field.unit or 'none'}")
+    lines.append(f"  kind     {field.kind}")
+    return "\n".join(lines)
+
+
+def _print_overview(fields: "tuple[Field, ...]") -> None:
+    from wse_sim.report.tables import plain_table
+
+    places = dict.fromkeys(field.where for field in fields)
+    for place in places:
+        rows = [(f.name, f.unit, f.kind, f.definition) for f in fields if f.where == place]
+        print_tables(plain_table(("field", "unit", "kind", "definition"), rows, title=place))

@@ -1,0 +1,146 @@
+"""The options that commands share, and the run that they describe."""
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from wse_sim.errors import SpecError
+
+if TYPE_CHECKING:
+    from wse_sim.spec.run import Run
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_COUNT = re.compile(r"(?P<number>[-+0-9.eE]+)\s*(?P<suffix>[kmbt]?)", re.IGNORECASE)
+_SUFFIXES = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
+
+
+class Count(click.ParamType):
+    """A large number as people write it: 1e9, 26.3B, 800M."""
+
+    name = "count"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        return value if isinstance(value, float) else parse_count(str(value), _name_of(param))
+
+
+def parse_count(text: str, what: str) -> float:
+    """The number that `text` writes, such as 1e9, 26.3B or 800M.
+
+    Raises
+    ------
+    SpecError
+        When it is not one; the message calls it `what`.
+    """
+    match = _COUNT.fullmatch(text.strip())
+    try:
+        if match is None:
+            raise ValueError(text)
+        return float(match["number"]) * _SUFFIXES[match["suffix"].lower()]
+    except ValueError:
+        raise SpecError(f"{what} is {text!r}: write a number such as 1e9, 26.3B or 800M") from None
+
+
+def parse_density(density: float | None, sparsity: float | None) -> float:
+    """The density that the user gave, as density or as sparsity; 1 where neither is given.
+
+    Raises
+    ------
+    SpecError
+        When both are given, or the value is out of range.
+    """
+    if density is not None and sparsity is not None:
+        raise SpecError("--density and --sparsity are both given: use one of them, density = 1 - sparsity")
+    if sparsity is not None:
+        if not 0 <= sparsity < 1:
+            raise SpecError(f"sparsity is {sparsity}: it must be at least 0 and below 1 (0.75 masks three weights of four)")
+        return 1.0 - sparsity
+    if density is None:
+        return 1.0
+    if not 0 < density <= 1:
+        raise SpecError(f"density is {density}: it must be above 0 and at most 1 (0.25 keeps one weight of four)")
+    return density
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout and nothing else.")
+
+
+def density_options(command: Command) -> Command:
+    """Adds `density` and `sparsity`, for `parse_density`."""
+    command = click.option("--sparsity", type=float, help="The same as 1 - density: give one of the two.")(command)
+    return click.option(
+        "--density", type=float, metavar="RHO", help="Fraction of the linear layers' weights that is kept.  [default: 1]"
+    )(command)
+
+
+def run_options(command: Command) -> Command:
+    """Adds the options that describe a run; `run_from` takes them as keyword arguments."""
+    options = (
+        click.option("--model", required=True, metavar="M", help="Preset, config.json or shape TOML (wse-sim list)."),
+        click.option("--system", default="cs2", show_default=True, metavar="cs1|cs2|cs3", help="Kind of system."),
+        click.option("--num-csx", type=int, metavar="N", help="Systems.  [default: the recipe's, with its batch; or 1]"),
+        click.option("--batch-size", type=int, metavar="B", help="Sequences per step, whole cluster.  [default: recipe's]"),
+        click.option("--microbatch", type=int, metavar="m", help="Sequences per system at a time.  [default: fastest]"),
+        click.option("--seq-len", type=int, metavar="S", help="Tokens per sequence.  [default: the model's]"),
+        density_options,
+        click.option("--release", default="r2", show_default=True, metavar="R", help="Software release (wse-sim list)."),
+        click.option("--tokens", type=Count(), metavar="T", help="1e9, 26.3B, 800M.  [default: 20 per parameter]"),
+        click.option("--seed", type=int, default=0, show_default=True, help="Of the drawn masks."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def run_from(
+    *,
+    model: str,
+    system: str,
+    num_csx: int | None,
+    batch_size: int | None,
+    microbatch: int | None,
+    seq_len: int | None,
+    density: float | None,
+    sparsity: float | None,
+    release: str,
+    tokens: float | None,
+    seed: int,
+) -> "Run":
+    """The run that the options describe, with what they leave out taken from the model's recipe.
+
+    Raises
+    ------
+    SpecError
+        When the input is wrong, or the batch size is missing and the model has no recipe.
+    """
+    from wse_sim.spec.load import load_model
+    from wse_sim.spec.run import TOKENS_PER_PARAMETER, Run
+    from wse_sim.workload.transformer import n_parameters
+
+    kept = parse_density(density, sparsity)
+    preset = load_model(model)
+    shape, recipe = preset.shape, preset.recipe
+    if batch_size is None and recipe is None:
+        raise SpecError(f"{shape.name} comes with no recipe: say the sequences per step with --batch-size")
+    if num_csx is None:
+        num_csx = recipe.num_csx if recipe is not None and batch_size is None else 1
+    if batch_size is None and recipe is not None:
+        batch_size = recipe.batch_size
+    return Run(
+        shape=shape,
+        system=system.lower(),
+        num_csx=num_csx,
+        batch_size=batch_size or 0,
+        microbatch=microbatch,
+        seq_len=shape.seq_len if seq_len is None else seq_len,
+        density=kept,
+        release=release.lower(),
+        tokens=TOKENS_PER_PARAMETER * n_parameters(shape) if tokens is None else tokens,
+        seed=seed,
+    )
+
+
+def _name_of(param: click.Parameter | None) -> str:
+    return param.name if param is not None and param.name else "count"

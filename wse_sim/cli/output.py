@@ -1,0 +1,28 @@
+"""What commands print: tables for people, JSON for programs, both on stdout."""
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+WIDTH = 100  # of tables that go into a file or a pipe
+
+
+def print_json(content: Mapping[str, Any]) -> None:
+    """One JSON object on stdout; what has no JSON form is our mistake and fails."""
+    click.echo(json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False))
+
+
+def print_tables(*tables: "RenderableType") -> None:
+    """Tables and lines for a terminal, in plain text where stdout is none."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=WIDTH, no_color=True)
+    for table in tables:
+        console.print(table)

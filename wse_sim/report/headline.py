@@ -1,0 +1,137 @@
+"""The lines of a run's ten-second table: what was measured, simulated and projected, in words and human units."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from wse_sim.report.quantities import count, duration, energy, factor, money, percent, significant
+
+Kind = Literal["measured", "simulated", "projected"]
+Table = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One figure, or two that belong together.
+
+    Parameters
+    ----------
+    group :
+        The heading that it stands under.
+    note :
+        Range, comparison or what it is made of; "" for none.
+    """
+
+    group: str
+    kind: Kind
+    name: str
+    value: str
+    note: str = ""
+
+
+def headline(summary: Table) -> list[Line]:
+    """The lines of the ten-second table, in reading order; parts that the summary lacks are left out."""
+    lines: list[Line] = []
+    if "measured" in summary:
+        lines += _trained_here(summary["measured"])
+    if "simulated" in summary:
+        lines += _on_wafer(summary["simulated"])
+    if "simulated_gpu" in summary:
+        lines += _on_gpus(summary["simulated_gpu"], summary.get("simulated"))
+    if "projected" in summary:
+        lines += _loss(summary["projected"])
+    return lines
+
+
+def title(summary: Table) -> str:
+    """The run in one line: model, density, cluster."""
+    target, simulated = summary.get("target", {}), summary.get("simulated", {})
+    text = str(target.get("model") or simulated.get("model") or "run")
+    density = target.get("density", simulated.get("density"))
+    if density is not None:
+        text += " dense" if density == 1 else f" at density {density:g}"
+    if "num_csx" in simulated:
+        text += f" on {cluster(simulated)}"
+    return text
+
+
+def cluster(simulated: Table) -> str:
+    """The systems of a simulation: 4 × CS-2."""
+    return f"{simulated['num_csx']} × {simulated['system'].upper().replace('CS', 'CS-')}"
+
+
+def simulation_lines(simulated: Table) -> Iterator[Line]:
+    """What the step and the run of a simulation are, without a group."""
+    low, high = simulated["tokens_per_s_low"], simulated["tokens_per_s_high"]
+
+    def line(name: str, value: str, note: str = "") -> Line:
+        return Line(group="", kind="simulated", name=name, value=value, note=note)
+
+    yield line("step", duration(simulated["step_time_s"]), f"{significant(simulated['samples_per_s'])} sequences/s")
+    yield line("tokens/s", significant(simulated["tokens_per_s"]), f"{significant(low)} … {significant(high)}")
+    yield line("MFU", percent(simulated["mfu"]), f"{percent(simulated['dense_equivalent_mfu'])} dense-equivalent")
+    yield line("bottleneck", simulated["bottleneck"], f"{percent(max(simulated['breakdown'].values()))} of the step")
+    if simulated["density"] < 1:
+        ideal = simulated["ideal_speedup"]
+        yield line("speed-up over dense", factor(simulated["speedup_vs_dense"]), f"{factor(ideal)} if time fell as FLOPs do")
+    steps = f"{simulated['n_steps']:,.0f} steps, {count(simulated['tokens'])} tokens"
+    yield line("run", duration(simulated["run_time_s"]), steps)
+    yield line("energy", energy(simulated["energy_j"]))
+    yield line("cost", money(simulated["cost_usd"]))
+
+
+def _trained_here(measured: Table) -> Iterator[Line]:
+    def line(name: str, value: str, note: str = "") -> Line:
+        return Line(group="Trained here", kind="measured", name=name, value=value, note=note)
+
+    if "params" in measured:
+        shape = f"{measured['n_layers']} layers × {measured['d_model']} wide" if "d_model" in measured else ""
+        nonzero = measured.get("nonzero_params", measured["params"])
+        kept = f", {count(nonzero)} non-zero" if nonzero != measured["params"] else ""
+        yield line("model", f"{count(measured['params'])} parameters{kept}", shape)
+    if measured.get("train_loss") is not None:
+        validation = measured.get("val_loss")
+        note = f"{validation:.3f} on validation text" if validation is not None else ""
+        yield line("loss", f"{measured['train_loss']:.3f} nats/token", note)
+    if measured.get("bits_per_byte") is not None:
+        yield line("bits per byte", f"{measured['bits_per_byte']:.3f}")
+    if "host_s" in measured:
+        note = f"{measured['steps']:,} steps, {count(measured['tokens'])} tokens" if "steps" in measured else ""
+        rate = f", {significant(measured['tokens_per_s'])} tokens/s" if "tokens_per_s" in measured else ""
+        yield line("time on this machine", duration(measured["host_s"]), note + rate)
+
+
+def _on_wafer(simulated: Table) -> Iterator[Line]:
+    for line in simulation_lines(simulated):
+        yield Line(
+            group=f"Full-size run on {cluster(simulated)}", kind=line.kind, name=line.name, value=line.value, note=line.note
+        )
+
+
+def _on_gpus(gpu: Table, wafer: Table | None) -> Iterator[Line]:
+    group = f"The same run on {gpu['num_gpus']} × {gpu['gpu'].upper()}"
+
+    def line(name: str, value: str, note: str = "") -> Line:
+        return Line(group=group, kind="simulated", name=name, value=value, note=note)
+
+    layout = f"dp {gpu['dp']}, tp {gpu['tp']}, pp {gpu['pp']}" if "dp" in gpu else ""
+    yield line("tokens/s", significant(gpu["tokens_per_s"]), layout)
+    ratio = f"{factor(gpu['run_time_s'] / wafer['run_time_s'])} the wafer cluster's" if wafer else ""
+    yield line("run", duration(gpu["run_time_s"]), ratio)
+    yield line("energy", energy(gpu["energy_j"]))
+    yield line("cost", money(gpu["cost_usd"]))
+
+
+def _loss(projected: Table) -> Iterator[Line]:
+    def line(name: str, value: float, low: float, high: float, law: str) -> Line:
+        text = f"{low:.3f} … {high:.3f}" + (f"; {law}" if law else "")
+        return Line(
+            group="Loss of the full-size run", kind="projected", name=name, value=f"{value:.3f} nats/token", note=text
+        )
+
+    dense = projected.get("dense_value")
+    is_sparse = dense is not None and dense != projected["value"]
+    name = "at this density" if is_sparse else "loss"
+    yield line(name, projected["value"], projected["low"], projected["high"], str(projected.get("law", "")))
+    if is_sparse and dense is not None:
+        yield line("dense", dense, projected["dense_low"], projected["dense_high"], "")

@@ -1,0 +1,165 @@
+"""Results as tables for a terminal."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from wse_sim.report.headline import Line, cluster, headline, simulation_lines, title
+from wse_sim.report.metrics import SimulationResult
+from wse_sim.report.quantities import count, data_size, duration, factor, money, percent, significant
+from wse_sim.spec.sourced import Sourced
+
+KIND_STYLES = {"measured": "green", "simulated": "cyan", "projected": "magenta"}
+_BAR_WIDTH = 30
+_EIGHTHS = " ▏▎▍▌▋▊▉"
+
+
+def summary_table(summary: Mapping[str, Any]) -> Table:
+    """The ten-second table of a run: every figure with the word for where it comes from.
+
+    Parameters
+    ----------
+    summary :
+        Content of summary.json; parts that it lacks are left out.
+    """
+    table = _grid(title(summary))
+    table.add_column(justify="right")
+    group = ""
+    for line in headline(summary):
+        if line.group != group:
+            _heading(table, line.group, is_first=not group)
+            group = line.group
+        table.add_row(line.name, line.value, Text(line.note, "dim"), Text(line.kind, KIND_STYLES[line.kind]))
+    return table
+
+
+def comparison_table(comparison: Mapping[str, Any]) -> Table:
+    """Runs beside each other, one row each.
+
+    Parameters
+    ----------
+    comparison :
+        Content of comparison.json.
+    """
+    header, rows = comparison_cells(comparison)
+    return plain_table(header, rows, right=header[1:])
+
+
+def comparison_cells(comparison: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Header and rows of the comparison of runs; a figure that a run lacks is a dash."""
+    header = ("run", "density", "schedule", "loss", "bits/byte", "tokens/s", "speed-up", "MFU", "run", "cost", "full loss")
+    return header, [_comparison_row(row) for row in comparison["rows"]]
+
+
+COMPARISON_KINDS = ("", "", "", *("measured",) * 2, *("simulated",) * 5, "projected")
+
+
+def simulation_table(result: SimulationResult) -> Table:
+    """A simulation on one screen."""
+    values = result.as_dict()
+    table = _grid(f"{result.model}{_density(result.density)} on {cluster(values)}: simulated")
+    lines = list(simulation_lines(values))
+    _heading(table, "Step", is_first=True)
+    _add(table, lines[:4])
+    _add_breakdown(table, result.breakdown)
+    _heading(table, "Run")
+    _add(table, [line for line in lines[4:] if not line.name.startswith("speed-up")])
+    _heading(table, "Model")
+    batch = f"{result.batch_size} × {result.seq_len} tokens, {result.microbatch} at a time on each system"
+    table.add_row("batch", f"{result.batch_size} sequences", Text(batch, "dim"))
+    kept = f"{count(result.nonzero_params)} non-zero" if result.density < 1 else "dense"
+    table.add_row("parameters", count(result.params), Text(kept, "dim"))
+    _add(table, [line for line in lines if line.name.startswith("speed-up")])
+    held = f"activations of {result.resident_layers} blocks stay, {data_size(result.offloaded_bytes)} to the servers"
+    table.add_row("on-wafer memory", data_size(result.working_bytes), Text(held, "dim"))
+    _heading(table, "Evidence")
+    engine = result.engine
+    rate = f"{significant(engine['events_per_s'])} events/s, measured"
+    table.add_row("engine", f"{engine['name']}, {engine['events']:,} events", Text(f"{duration(engine['wall_s'])}, {rate}", "dim"))
+    table.add_row("assumed", f"{len(result.assumed)} constants", Text(", ".join(result.assumed) or "none", "dim"))
+    return table
+
+
+def constants_table(constants: Mapping[str, Sourced], *, title: str) -> Table:
+    """Constants with range, kind and source."""
+    rows = [(name, f"{c.value:.6g}", sourced_range(c), c.kind, c.source) for name, c in constants.items()]
+    return plain_table(("constant", "value", "range", "kind", "source"), rows, title=title, right=("value",))
+
+
+def sourced_range(constant: Sourced) -> str:
+    """The range of a constant, "" where none is known."""
+    low = constant.value if constant.low is None else constant.low
+    high = constant.value if constant.high is None else constant.high
+    return f"{low:.3g} – {high:.3g}" if low < high else ""
+
+
+def plain_table(
+    header: Sequence[str], rows: Iterable[Sequence[str]], *, title: str = "", right: Sequence[str] = ()
+) -> Table:
+    """A table of text; the columns named in `right` are aligned right. Nothing in it is read as markup."""
+    table = Table(title=escape(title) or None, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in header:
+        table.add_column(escape(name), justify="right" if name in right else "left", overflow="fold", header_style="dim")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    return table
+
+
+def _grid(heading: str) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.title, table.title_justify, table.title_style = Text(heading, "bold"), "left", ""
+    table.add_column(no_wrap=True)
+    table.add_column()
+    table.add_column()
+    return table
+
+
+def _heading(table: Table, text: str, *, is_first: bool = False) -> None:
+    if not is_first:
+        table.add_row()
+    table.add_row(Text(text, "bold"))
+
+
+def _add(table: Table, lines: Iterable[Line]) -> None:
+    for line in lines:
+        table.add_row(line.name, Text(line.value), Text(line.note, "dim"))
+
+
+def _add_breakdown(table: Table, breakdown: Mapping[str, float]) -> None:
+    for name, fraction in breakdown.items():
+        if fraction >= 0.0005:
+            table.add_row(f"  {name.replace('_', ' ')}", percent(fraction), Text(_bar(fraction), "cyan"))
+
+
+def _bar(fraction: float) -> str:
+    eighths = round(fraction * _BAR_WIDTH * 8)
+    return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
+
+
+def _density(density: float) -> str:
+    return " dense" if density == 1 else f" at density {density:g}"
+
+
+def _comparison_row(row: Mapping[str, Any]) -> tuple[str, ...]:
+    summary = row.get("summary", {})
+    measured, simulated, projected = (summary.get(kind) or {} for kind in ("measured", "simulated", "projected"))
+
+    def shown(table: Mapping[str, Any], key: str, form: Any) -> str:
+        return form(table[key]) if table.get(key) is not None else "–"
+
+    return (
+        str(row["run"]),
+        shown(row, "density", "{:g}".format),
+        str(row.get("schedule", "–")),
+        shown(measured, "train_loss" if measured.get("val_loss") is None else "val_loss", "{:.3f}".format),
+        shown(measured, "bits_per_byte", "{:.3f}".format),
+        shown(simulated, "tokens_per_s", significant),
+        shown(simulated, "speedup_vs_dense", factor),
+        shown(simulated, "mfu", percent),
+        shown(simulated, "run_time_s", duration),
+        shown(simulated, "cost_usd", money),
+        shown(projected, "value", "{:.3f}".format),
+    )

@@ -1,0 +1,150 @@
+"""The simulator against published throughput: every row, its signed error, and whether a constant was fitted on it."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from wse_sim.errors import SpecError
+from wse_sim.gpu.reference import GpuRow, GpuSeries, reference_series, simulate_row
+from wse_sim.simulate import step_time_s
+from wse_sim.spec.cluster import Cluster, load_cluster
+from wse_sim.spec.load import convert, data_path, load_model, read_toml
+from wse_sim.spec.run import Run
+
+
+class WaferRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A published rate of a wafer-scale system, as data/validation/wafer.toml holds it."""
+
+    id: str
+    model: str
+    system: str
+    num_csx: int
+    batch_size: int
+    seq_len: int
+    density: float
+    release: str
+    samples_per_s: float
+    source: str
+    kind: str
+    used_to_fit: bool
+    note: str
+
+    def predicted_samples_per_s(self, change: Callable[[Cluster], Cluster] = lambda cluster: cluster) -> float:
+        """What the simulator says, on the shipped cluster or a `change` of it."""
+        run = Run(
+            shape=load_model(self.model).shape,
+            system=self.system,
+            num_csx=self.num_csx,
+            batch_size=self.batch_size,
+            seq_len=self.seq_len,
+            tokens=self.batch_size * self.seq_len,
+            density=self.density,
+            release=self.release,
+        )
+        return self.batch_size / step_time_s(run, change(load_cluster(self.system, self.num_csx)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidationRow:
+    """One published figure beside the simulator's.
+
+    Parameters
+    ----------
+    unit :
+        Of `published` and `predicted`: samples/s over all systems, or tokens/s per GPU.
+    error :
+        predicted / published - 1.
+    used_to_fit :
+        Whether a calibrated constant was fitted on the row; only the others are evidence.
+    """
+
+    id: str
+    side: Literal["wafer", "gpu"]
+    model: str
+    system: str
+    num_systems: int
+    batch_size: int
+    seq_len: int
+    release: str
+    unit: str
+    published: float
+    predicted: float
+    error: float
+    used_to_fit: bool
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accuracy:
+    """Errors of some rows, as fractions."""
+
+    n_rows: int
+    mean_abs_error: float
+    max_abs_error: float
+
+
+def wafer_rows() -> list[WaferRow]:
+    """The published rates of wafer-scale systems."""
+    where = "data/validation/wafer.toml"
+    return convert(read_toml(data_path("validation", "wafer.toml"))["row"], list[WaferRow], where)
+
+
+def validate() -> list[ValidationRow]:
+    """Every published row, predicted."""
+    return [_wafer(row) for row in wafer_rows()] + [
+        _gpu(row, series) for series in reference_series() for row in series.rows
+    ]
+
+
+def accuracy(rows: Iterable[ValidationRow]) -> Accuracy:
+    """Mean and largest error, without sign, of `rows`."""
+    errors = [abs(row.error) for row in rows]
+    return Accuracy(
+        n_rows=len(errors), mean_abs_error=sum(errors) / max(1, len(errors)), max_abs_error=max(errors, default=0.0)
+    )
+
+
+def _wafer(row: WaferRow) -> ValidationRow:
+    predicted = row.predicted_samples_per_s()
+    return ValidationRow(
+        id=row.id,
+        side="wafer",
+        model=row.model,
+        system=row.system,
+        num_systems=row.num_csx,
+        batch_size=row.batch_size,
+        seq_len=row.seq_len,
+        release=row.release,
+        unit="samples/s",
+        published=row.samples_per_s,
+        predicted=predicted,
+        error=predicted / row.samples_per_s - 1,
+        used_to_fit=row.used_to_fit,
+        source=row.source,
+    )
+
+
+def _gpu(row: GpuRow, series: GpuSeries) -> ValidationRow:
+    try:
+        predicted = simulate_row(row, is_layout_free=False).tokens_per_s_per_gpu
+    except SpecError:
+        # A few published micro-batches are just beyond the memory model: the nearest layout that fits stands in.
+        predicted = simulate_row(row, is_layout_free=True).tokens_per_s_per_gpu
+    return ValidationRow(
+        id=f"{row.model} {row.gpu} x{row.num_gpus} {row.batch_size}x{row.seq_len}",
+        side="gpu",
+        model=row.model,
+        system=row.gpu,
+        num_systems=row.num_gpus,
+        batch_size=row.batch_size,
+        seq_len=row.seq_len,
+        release="",
+        unit="tokens/s/GPU",
+        published=row.tokens_per_s_per_gpu,
+        predicted=predicted,
+        error=predicted / row.tokens_per_s_per_gpu - 1,
+        used_to_fit=row.used_to_fit,
+        source=series.source,
+    )
