@@ -6,18 +6,22 @@ from typing import Literal
 
 import msgspec
 
-from models.parametrization import BASES
 from training.config import TrainConfig
 from training.job import Job, target_base
 from training.machine import D_HEAD, MachineProfile
-from training.proxy import BASE, SHARE_OF_BUDGET, choose_proxy, predicted_s_per_token, proxy_shape
+from training.proxy import SHARE_OF_BUDGET, choose_proxy, predicted_s_per_token, proxy_shape
 from wse_sim.spec.model import ModelShape
+from wse_sim.units import S_PER_DAY
 from wse_sim.workload.flops import training_flops_per_token
 from wse_sim.workload.transformer import n_parameters
 
-_DENSE_STATE_BYTES = 16  # weight, gradient and two moments, 32 bits each
-_ACTIVATION_BYTES = 80  # per token and channel of a block trained in 32 bits, twice the 34 of 16-bit training and slack
+_STATE_BYTES = 16  # per parameter: weight, gradient and two moments, 32 bits each
+_ACTIVATION_BYTES = (
+    80  # per token and channel of a block: 34 of 16-bit training, Korthikanti et al., in 32 bits, and slack
+)
 _N_EVALUATIONS = 8
+_N_CHECKPOINTS = 4
+_DAYS_PER_YEAR = 365.25
 
 Mode = Literal["dense", "proxy"]
 
@@ -33,9 +37,9 @@ class Choice:
     predicted_s :
         Training seconds expected on this machine.
     full_run_s, full_run_bytes :
-        What the target itself would take here: a lower bound of the time, from the measured matmul rate, and the memory.
+        What the target itself would take here: time, from the measured matmul rate a lower bound, and memory.
     reasons, not_covered :
-        Plain sentences: what was chosen and why, and what the result does not say about the target.
+        Plain sentences: what was chosen and why, and what its result does not say about the target.
     """
 
     mode: Mode
@@ -59,9 +63,19 @@ def choose_run(job: Job, profile: MachineProfile, *, n_runs: int = 1) -> Choice:
     full_s = job.tokens * training_flops_per_token(shape, job.seq_len) / profile.matmul_flops_per_s
     needed = _bytes_needed(shape, job.seq_len)
     budget_s = job.budget_s / n_runs
-    own_s = _predicted_own_s(job, profile)
-    if own_s is not None and own_s <= SHARE_OF_BUDGET * budget_s and needed <= profile.memory_bytes:
-        return _itself(job, profile, own_s, full_s, needed)
+    why_not = _why_not_itself(job, profile, budget_s=budget_s, full_s=full_s, needed=needed)
+    if why_not is None:
+        config = _config_of_target(job, profile)
+        predicted_s = _predicted_own_s(job, profile)
+        return Choice(
+            mode="dense",
+            config=config,
+            predicted_s=predicted_s,
+            full_run_s=full_s,
+            full_run_bytes=needed,
+            reasons=(f"the model itself trains, dense: {predicted_s:.0f} s predicted, {job.budget_s:.0f} s allowed",),
+            not_covered=("data: bytes of the corpus named, not the Pile",),
+        )
     proxy = choose_proxy(
         job.preset,
         profile,
@@ -72,13 +86,62 @@ def choose_run(job: Job, profile: MachineProfile, *, n_runs: int = 1) -> Choice:
         seed=job.seed,
         data=job.data,
     )
-    config = msgspec.structs.replace(proxy.config, parametrization=job.parametrization)
     return Choice(
         mode="proxy",
-        config=config,
+        config=msgspec.structs.replace(proxy.config, parametrization=job.parametrization),
         predicted_s=proxy.chosen.predicted_s,
         full_run_s=full_s,
         full_run_bytes=needed,
-        reasons=(_why_not_itself(job, profile, full_s, needed), *proxy.reasons),
+        reasons=(why_not, *proxy.reasons),
         not_covered=proxy.not_covered,
     )
+
+
+def _why_not_itself(job: Job, profile: MachineProfile, *, budget_s: float, full_s: float, needed: float) -> str | None:
+    """Why the target cannot train here, in a sentence; None when it can."""
+    shape = job.preset.shape
+    itself = f"{shape.name} itself would take {_long_time(full_s)} and {needed / 1e9:.1f} GB here"
+    if needed > profile.memory_bytes:
+        return f"{itself}, with {profile.memory_bytes / 1e9:.1f} GB of memory at hand: a proxy trains in its place"
+    if _predicted_own_s(job, profile) > SHARE_OF_BUDGET * budget_s:
+        return f"{itself}, with {budget_s:.0f} s allowed: a proxy trains in its place"
+    if (shape.feed_forward, shape.positions, shape.is_tied) != ("gelu", "learned", True):
+        return f"{shape.name} is no GPT-2 block, the only one that trains here yet: a proxy trains in its place"
+    return None
+
+
+def _predicted_own_s(job: Job, profile: MachineProfile) -> float:
+    """Training seconds of the target here: its FLOPs at the measured rate of a proxy of its width."""
+    shape = job.preset.shape
+    narrow = proxy_shape(shape, max(D_HEAD, shape.d_model // D_HEAD * D_HEAD))
+    flops_per_s = training_flops_per_token(narrow, narrow.seq_len) / predicted_s_per_token(narrow, profile.step_rates)
+    return job.tokens * training_flops_per_token(shape, job.seq_len) / flops_per_s
+
+
+def _config_of_target(job: Job, profile: MachineProfile) -> TrainConfig:
+    n_steps = max(1, round(job.tokens / (job.batch_size * job.seq_len)))
+    return TrainConfig(
+        shape=job.preset.shape,
+        base=target_base(job),
+        parametrization=job.parametrization,
+        seed=job.seed,
+        density=job.density,
+        schedule=job.schedule,
+        n_steps=n_steps,
+        batch_size=job.batch_size,
+        seq_len=job.seq_len,
+        data=job.data,
+        eval_interval=ceil(n_steps / _N_EVALUATIONS),
+        checkpoint_interval=ceil(n_steps / _N_CHECKPOINTS),
+        n_threads=profile.n_threads,
+    )
+
+
+def _bytes_needed(shape: ModelShape, seq_len: int) -> float:
+    """Memory of ordinary dense training with one sequence at a time."""
+    return _STATE_BYTES * n_parameters(shape) + _ACTIVATION_BYTES * seq_len * shape.d_model * shape.n_layers
+
+
+def _long_time(seconds: float) -> str:
+    years = seconds / S_PER_DAY / _DAYS_PER_YEAR
+    return f"{years:,.0f} years" if years >= 2 else f"{seconds / S_PER_DAY:,.1f} days"

@@ -1,26 +1,235 @@
 """Where the two halves meet: a real training run here beside the simulated run of the full-size model."""
 
 import json
-import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from training.atomic import write_atomically
-from training.config import TrainConfig
+from training.choice import Choice, choose_run
+from training.config import TrainConfig, read_config
 from training.job import Job, target_hyperparameters, write_job
 from training.machine import MachineProfile
-from training.proxy import choose_run
 from training.run_record import LinearClock, Row, RunRecord
-from training.trainer import train
+from training.trainer import CONFIG_FILE, train
 from wse_sim import __version__
+from wse_sim.errors import SpecError
 from wse_sim.gpu.roofline import GpuResult, simulate_gpu
 from wse_sim.report.html import render_comparison_report, render_run_report
 from wse_sim.report.scaling import LossProjection, project_loss
 from wse_sim.report.trace import write_trace
 from wse_sim.simulate import Simulation, simulate
-from wse_sim.workload.flops import training_flops_per_token
 from wse_sim.workload.transformer import n_parameters
+
+SUMMARY_FILE = "summary.json"
+COMPARISON_FILE = "comparison.json"
+REPORT_FILE = "report.html"
+TRACE_FILE = "trace.json"
+
+OnStep = Callable[[Row], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All that is known before training starts.
+
+    Parameters
+    ----------
+    dense :
+        The target at density 1; the same object as `wafer` where that is its density.
+    """
+
+    job: Job
+    profile: MachineProfile
+    choice: Choice
+    wafer: Simulation
+    dense: Simulation
+    gpu: GpuResult
+    projected: LossProjection
+    projected_dense: LossProjection
+
+    @property
+    def clock(self) -> LinearClock:
+        """Simulated seconds of the target at any fraction of the way."""
+        return LinearClock(wafer_run_s=self.wafer.result.run_time_s, gpu_run_s=self.gpu.run_time_s)
+
+
+def make_plan(job: Job, profile: MachineProfile, *, n_runs: int = 1) -> Plan:
+    """Simulate the target, project its loss, and choose what trains here.
+
+    Parameters
+    ----------
+    n_runs :
+        Runs that share the job's budget.
+
+    Raises
+    ------
+    SpecError
+        When the target does not fit onto the cluster that the job names.
+    """
+    shape = job.preset.shape
+    wafer = simulate(job.simulated_run(job.density))
+    return Plan(
+        job=job,
+        profile=profile,
+        choice=choose_run(job, profile, n_runs=n_runs),
+        wafer=wafer,
+        dense=wafer if job.density == 1.0 else simulate(job.simulated_run(1.0)),
+        gpu=simulate_gpu(
+            shape,
+            gpu=job.gpu,
+            num_gpus=job.num_gpus,
+            batch_size=job.batch_size,
+            seq_len=job.seq_len,
+            density=job.density,
+            tokens=job.tokens,
+        ),
+        projected=project_loss(shape, density=job.density, tokens=job.tokens, seq_len=job.seq_len),
+        projected_dense=project_loss(shape, density=1.0, tokens=job.tokens, seq_len=job.seq_len),
+    )
+
+
+def run_plan(
+    plan: Plan, run_dir: Path, *, command: str, on_step: OnStep | None = None, resume: bool = False
+) -> dict[str, Any]:
+    """Train what the plan chose, and fill the run's folder: the summary of it all, as `summary.json` has it.
+
+    Raises
+    ------
+    SpecError, training.interrupt.Interrupted
+        As `training.trainer.train`.
+    """
+    config = config_of(plan, run_dir, resume=resume)
+    _make_folder(run_dir)
+    write_job(plan.job, run_dir)
+    record = train(config, run_dir, on_step=on_step, resume=resume, clock=plan.clock)
+    summary = summarize(plan, record, command)
+    write_trace(plan.wafer, run_dir / TRACE_FILE)
+    write_json(summary, run_dir / SUMMARY_FILE)
+    write_atomically(run_dir / REPORT_FILE, render_run_report(run_dir).encode())
+    return summary
+
+
+def config_of(plan: Plan, run_dir: Path, *, resume: bool) -> TrainConfig:
+    """What trains: the plan's choice, or what a resumed run was started with, whatever the machine is like by now."""
+    path = run_dir / CONFIG_FILE
+    return read_config(path) if resume and path.is_file() else plan.choice.config
+
+
+def compare_runs(summaries: dict[str, dict[str, Any]], out_dir: Path, *, command: str) -> dict[str, Any]:
+    """Lay finished runs side by side, by the names of their folders in `out_dir`: `comparison.json` and its report."""
+    rows = [
+        {
+            "run": name,
+            "density": summary["target"]["density"],
+            "schedule": summary["target"]["schedule"],
+            "summary": summary,
+        }
+        for name, summary in summaries.items()
+    ]
+    comparison = {"version": __version__, "command": command, "rows": rows}
+    write_json(comparison, out_dir / COMPARISON_FILE)
+    write_atomically(out_dir / REPORT_FILE, render_comparison_report(out_dir).encode())
+    return comparison
+
+
+def summarize(plan: Plan, record: RunRecord, command: str) -> dict[str, Any]:
+    """The run in one table: what was measured here, simulated, and projected, each under its own word."""
+    summary: dict[str, Any] = {
+        "version": __version__,
+        "command": command,
+        "target": _target(plan.job),
+        "choice": _choice(plan),
+        "measured": _measured(record),
+        "simulated": plan.wafer.result.as_dict(),
+        "simulated_gpu": msgspec.to_builtins(plan.gpu),
+        "projected": {
+            **msgspec.to_builtins(plan.projected),
+            "dense_value": plan.projected_dense.value,
+            "dense_low": plan.projected_dense.low,
+            "dense_high": plan.projected_dense.high,
+            "dense_law": plan.projected_dense.law,
+        },
+    }
+    if plan.dense is not plan.wafer:
+        summary["simulated_dense"] = plan.dense.result.as_dict()
+    return summary
+
+
+def write_json(content: dict[str, Any], path: Path) -> None:
+    """Write `content` as JSON, whole or not at all."""
+    write_atomically(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def _make_folder(run_dir: Path) -> None:
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SpecError(
+            f"{run_dir}: the output folder cannot be made: {error.strerror}; name another with --out"
+        ) from None
+
+
+def _target(job: Job) -> dict[str, Any]:
+    shape = job.preset.shape
+    return {
+        "model": shape.name,
+        "n_layers": shape.n_layers,
+        "d_model": shape.d_model,
+        "n_heads": shape.n_heads,
+        "params": n_parameters(shape),
+        "density": job.density,
+        "schedule": job.schedule,
+        "parametrization": job.parametrization,
+        "batch_size": job.batch_size,
+        "seq_len": job.seq_len,
+        "tokens": job.tokens,
+        "n_steps": job.tokens / (job.batch_size * job.seq_len),
+        "tokens_per_parameter": job.tokens_per_parameter,
+        "seed": job.seed,
+        "hyper_parameters": target_hyperparameters(job),
+    }
+
+
+def _choice(plan: Plan) -> dict[str, Any]:
+    profile, choice = plan.profile, plan.choice
+    return {
+        "mode": choice.mode,
+        "reasons": list(choice.reasons),
+        "not_covered": list(choice.not_covered),
+        "machine": {
+            "cpu": profile.cpu,
+            "cores": profile.n_cpus,
+            "threads": profile.n_threads,
+            "memory_bytes": profile.memory_bytes,
+            "matmul_flops_per_s": profile.matmul_flops_per_s,
+            "gpu": profile.gpu,
+            "torch_version": profile.torch_version,
+            "measured_at": profile.measured_at,
+        },
+        "full_run_here_s": choice.full_run_s,
+        "full_run_here_bytes": choice.full_run_bytes,
+        "predicted_s": choice.predicted_s,
+    }
+
+
+def _measured(record: RunRecord) -> dict[str, Any]:
+    config = record.config
+    return {
+        "params": record.n_params,
+        "nonzero_params": record.n_nonzero_params,
+        "d_model": config.shape.d_model,
+        "n_layers": config.shape.n_layers,
+        "steps": config.n_steps,
+        "tokens": record.tokens,
+        "train_loss": record.rows[-1].loss,
+        "val_loss": record.val_loss,
+        "bits_per_byte": record.val_bits_per_byte,
+        "host_s": record.host_s,
+        "tokens_per_s": record.tokens / record.host_s,
+        "corpus": asdict(record.data),
+        "warnings": list(record.warnings),
+    }

@@ -106,7 +106,9 @@ def resolve_job(
     preset = load_model(model)
     recipe = preset.recipe
     if recipe is None and batch_size is None:
-        raise SpecError(f"model {preset.shape.name} has no published recipe: say how many sequences a step takes, --batch-size")
+        raise SpecError(
+            f"model {preset.shape.name} has no published recipe: say how many sequences a step takes, --batch-size"
+        )
     choose(given.get("schedule", "linear"), SCHEDULES, "schedule")
     choose(given.get("parametrization", "smupar"), RULES, "parametrization")
     systems = num_csx or (recipe.num_csx if recipe is not None and batch_size is None else 1)

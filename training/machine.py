@@ -23,13 +23,16 @@ D_HEAD = 32
 BATCH_SIZE = 8
 SEQ_LEN = 128
 _VOCAB_SIZE = 256
+_N_TIMES = 16
+_LONGEST_S = 1.0
+_THREAD_EXPONENT = 0.85  # two threads take 1/1.8 of the time of one: measured at width 96 on two free cores
 _MATMUL_SIZE = 1024
 _MOST_THREADS = 8  # the matrices of a proxy are too small to feed more
 _CGROUP = Path("/sys/fs/cgroup")
 
 
 class StepRate(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds of one training step, measured, over its tokens; `MEASURED_LAYERS` layers."""
+    """Seconds of one training step over its tokens, on the profile's threads; `MEASURED_LAYERS` layers."""
 
     d_model: int
     s_per_token: float
@@ -47,7 +50,7 @@ class MachineProfile(msgspec.Struct, frozen=True, kw_only=True):
     gpu :
         Name of the first CUDA device, None without one.
     matmul_flops_per_s :
-        float32, dense, all threads, best of several.
+        float32, dense, on `n_threads`: best of several on one thread, scaled.
     step_rates :
         Measured training steps, by width.
     measured_at :
@@ -113,10 +116,10 @@ def _measured() -> MachineProfile:
     n_cpus = n_usable_cpus()
     n_threads = min(n_cpus, _MOST_THREADS)
     before = torch.get_num_threads()
-    torch.set_num_threads(n_threads)
+    torch.set_num_threads(1)
     try:
-        matmul_flops_per_s = _matmul_flops_per_s()
-        rates = tuple(StepRate(d_model=width, s_per_token=_s_per_token(width)) for width in MEASURED_WIDTHS)
+        matmul_flops_per_s = _matmul_flops_per_s(n_threads)
+        rates = tuple(StepRate(d_model=width, s_per_token=_s_per_token(width, n_threads)) for width in MEASURED_WIDTHS)
     finally:
         torch.set_num_threads(before)
     return MachineProfile(
@@ -127,17 +130,17 @@ def _measured() -> MachineProfile:
         gpu=torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
         matmul_flops_per_s=matmul_flops_per_s,
         step_rates=rates,
-        torch_version=torch.__version__,
+        torch_version=str(torch.__version__),
         measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
 
-def _matmul_flops_per_s() -> float:
+def _matmul_flops_per_s(n_threads: int) -> float:
     a = torch.rand(_MATMUL_SIZE, _MATMUL_SIZE)
-    return 2 * _MATMUL_SIZE**3 / _best_s(lambda: a @ a, n_times=8)
+    return 2 * _MATMUL_SIZE**3 / _best_s(lambda: a @ a, n_threads)
 
 
-def _s_per_token(d_model: int) -> float:
+def _s_per_token(d_model: int, n_threads: int) -> float:
     shape = ModelShape(
         name="probe",
         n_layers=MEASURED_LAYERS,
@@ -159,18 +162,23 @@ def _s_per_token(d_model: int) -> float:
         compute_gradient(built.model, built.masks, optimizer, (bytes_BT, bytes_BT), 1.0)
         optimizer.step()
 
-    return _best_s(step, n_times=10) / bytes_BT.numel()
+    return _best_s(step, n_threads) / bytes_BT.numel()
 
 
-def _best_s(work: Callable[[], object], n_times: int) -> float:
-    """Shortest of several runs: what other programs take away is not the machine's speed."""
+def _best_s(work: Callable[[], object], n_threads: int) -> float:
+    """Seconds of the work on `n_threads`, from the shortest of several runs on one.
+
+    Processor time of one thread, because it hardly depends on what else runs: threads that wait for one another on a
+    busy machine take many times longer, and would make every choice depend on the neighbours.
+    """
     work()
-    times_s = []
-    for _ in range(n_times):
-        start_s = time.perf_counter()
+    times_s: list[float] = []
+    end_s = time.perf_counter() + _LONGEST_S
+    while len(times_s) < _N_TIMES and (not times_s or time.perf_counter() < end_s):
+        start_s = time.process_time()
         work()
-        times_s.append(time.perf_counter() - start_s)
-    return min(times_s)
+        times_s.append(time.process_time() - start_s)
+    return float(min(times_s) / n_threads**_THREAD_EXPONENT)
 
 
 def _cached(path: Path) -> MachineProfile | None:

@@ -1,6 +1,7 @@
 """What a training run leaves behind: rows of numbers as they come, and one record at the end."""
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -147,6 +148,10 @@ class RowWriter:
         self.rows.append(row)
         self._file.write(_line(row))
         self._file.flush()
+
+    def sync(self) -> None:
+        """Wait until the rows are on the disk."""
+        os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Close the file."""

@@ -99,7 +99,7 @@ class _Run:
         )
         self.n_done = 0
         self.host_s_before = 0.0
-        self.is_mid_step = False
+        self.is_mid_step = False  # weights, rows and checkpoint do not belong together
         if checkpoint is not None:
             restore(checkpoint, self.model, self.optimizer)
             self.n_done, self.host_s_before = checkpoint.meta.step, checkpoint.meta.host_s
@@ -124,13 +124,13 @@ class _Run:
         self.is_mid_step = True
         loss, grad_norm, lr = self._update()
         self.n_done += 1
-        self.is_mid_step = False
         is_evaluated = self._is_due(config.eval_interval)
         row = self._row(loss, grad_norm, lr, evaluate(self.model, self.held_out) if is_evaluated else None)
         if is_evaluated or self.n_done == 1 or self._is_due(config.log_interval):
             self.writer.append(row)
         if self._is_due(config.checkpoint_interval):
             self._save()
+        self.is_mid_step = False
         if on_step is not None:
             on_step(row)
         if stop.is_pending and self.n_done < config.n_steps:
@@ -174,8 +174,10 @@ class _Run:
     def _host_s(self) -> float:
         return self.host_s_before + time.perf_counter() - self.started_s
 
-    def _save(self) -> Path:
-        return save_checkpoint(
+    def _save(self) -> None:
+        # The rows first: a checkpoint must never be ahead of them.
+        self.writer.sync()
+        save_checkpoint(
             self.run_dir,
             self.model,
             self.optimizer,

@@ -1,11 +1,13 @@
 """The network has Cerebras-GPT's parameters, and refuses what it cannot build."""
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 import torch
 
 from models.build import build_model
-from models.gpt import GPT, ForwardMultipliers, meta_model, n_parameters
+from models.gpt import GPT, meta_model, n_parameters
 from models.parametrization import BASES, Parametrization, effective_table
 from models.roles import with_roles
 from wse_sim.errors import SpecError
@@ -56,12 +58,10 @@ def test_attention_scale_and_logits_multiplier_enter_the_forward_pass() -> None:
     bytes_BT = torch.arange(16).view(1, 16)
     plain = _small_model()
     state = plain.state_dict()
-    doubled = GPT(
-        SMALL, ForwardMultipliers(embedding=9.1705, attention_scale=1 / 16, logits=2 * plain.multipliers.logits)
-    )
+    doubled = GPT(SMALL, replace(plain.multipliers, logits=2 * plain.multipliers.logits))
     doubled.load_state_dict(state)
     torch.testing.assert_close(doubled(bytes_BT), 2 * plain(bytes_BT), rtol=1e-5, atol=1e-6)
-    sharper = GPT(SMALL, ForwardMultipliers(embedding=9.1705, attention_scale=8.0, logits=plain.multipliers.logits))
+    sharper = GPT(SMALL, replace(plain.multipliers, attention_scale=8.0))
     sharper.load_state_dict(state)
     assert (sharper(bytes_BT) - plain(bytes_BT)).abs().max() > 1e-3
 

@@ -113,7 +113,7 @@ def test_starved_weight_stream_becomes_the_bottleneck() -> None:
     fractions = breakdown(plan, run_des(plan.program))
     assert max(fractions, key=lambda name: fractions[name]) == "weight_wait"
     # All weights but the output layer's second use go out twice, at 0.1 GB/s.
-    assert fractions["weight_wait"] > 0.8
+    assert fractions["weight_wait"] > 0.7
 
 
 def test_breakdown_sums_to_one_and_rates_are_consistent() -> None:

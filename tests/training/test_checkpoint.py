@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from training.atomic import write_atomically
-from training.checkpoint import CheckpointMeta, load_checkpoint, load_latest
+from training.checkpoint import load_checkpoint, load_latest
 from wse_sim.errors import SpecError
 
 
@@ -31,7 +31,3 @@ def test_description_that_is_not_json_is_named(tmp_path: Path) -> None:
     meta.write_text("{")
     with pytest.raises(SpecError, match=r"step-00000001\.json"):
         load_checkpoint(meta)
-
-
-def test_checkpoint_says_where_the_run_stood() -> None:
-    assert {"step", "n_sequences", "config", "data", "sha256"} <= set(CheckpointMeta.__struct_fields__)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import torch
 
 from training import machine
 from training.machine import MachineProfile, machine_profile, n_usable_cpus
@@ -57,6 +58,6 @@ def _profile() -> MachineProfile:
         gpu=None,
         matmul_flops_per_s=1e11,
         step_rates=(),
-        torch_version=machine.torch.__version__,
+        torch_version=str(torch.__version__),
         measured_at="2026-01-01T00:00:00+00:00",
     )

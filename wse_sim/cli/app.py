@@ -70,6 +70,6 @@ class _Commands(click.Group):
 def main() -> None:
     """Simulate training on a Cerebras Wafer-Scale Cluster, and train for real beside it.
 
-    Every number is measured (it ran here), simulated (it came out of the discrete-event model) or projected (a named law
-    says so).
+    Every number is measured (it ran here), simulated (it came out of the discrete-event model) or projected (a named
+    law says so).
     """

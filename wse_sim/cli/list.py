@@ -9,6 +9,8 @@ from wse_sim.cli.output import print_json, print_tables
 
 WHAT = ("models", "systems", "gpus", "releases")
 
+_ONLY_IN_JSON = ("vocab_size",)  # the table of models is as wide as a terminal without it
+
 Row = dict[str, Any]
 
 
@@ -24,10 +26,13 @@ def command(*, what: str | None, as_json: bool) -> None:
         return
     from wse_sim.report.tables import plain_table
 
-    for name, rows in content.items():
-        cells = [tuple(_shown(value) for value in row.values()) for row in rows]
-        right = tuple(key for key, value in rows[0].items() if not isinstance(value, str))
-        print_tables(plain_table(tuple(rows[0]), cells, title=name, right=right))
+    for index, (name, rows) in enumerate(content.items()):
+        if index:
+            print_tables("")
+        keys = tuple(key for key in rows[0] if key not in _ONLY_IN_JSON)
+        cells = [tuple(_shown(key, row[key]) for key in keys) for row in rows]
+        right = tuple(key for key in keys if not isinstance(rows[0][key], str))
+        print_tables(plain_table(keys, cells, title=name, right=right))
 
 
 def _models() -> list[Row]:
@@ -100,9 +105,13 @@ def _releases() -> list[Row]:
     return [{"name": name, "factor": r.value, "kind": r.kind, "source": r.source} for name, r in releases]
 
 
-def _shown(value: Any) -> str:
+def _shown(key: str, value: Any) -> str:
+    from wse_sim.report.quantities import count
+
     if value is None:
         return "–"
+    if key == "params":
+        return count(value)
     if isinstance(value, float):
         return f"{value:.3g}"
     return f"{value:,}" if isinstance(value, int) else str(value)

@@ -14,16 +14,35 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _COUNT = re.compile(r"(?P<number>[-+0-9.eE]+)\s*(?P<suffix>[kmbt]?)", re.IGNORECASE)
+_BOTH_GIVEN = "--density and --sparsity are both given: use one of them, density = 1 - sparsity"
+_SPAN = re.compile(r"(?P<number>[0-9]*[.]?[0-9]+)\s*(?P<unit>[smhd]?)", re.IGNORECASE)
+_SECONDS_PER = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _SUFFIXES = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
 
 
-class Count(click.ParamType):
-    """A large number as people write it: 1e9, 26.3B, 800M."""
+def parsed_count(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    """Callback of an option that takes a large number."""
+    return None if value is None else parse_count(value, param.name or "count")
 
-    name = "count"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        return value if isinstance(value, float) else parse_count(str(value), _name_of(param))
+def parsed_seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    """Callback of an option that takes a span of time."""
+    return None if value is None else parse_seconds(value, param.name or "time")
+
+
+def parse_seconds(text: str, what: str) -> float:
+    """The seconds that `text` writes, such as 90, 90s, 3m or 2h.
+
+    Raises
+    ------
+    SpecError
+        When it is no positive span of time; the message calls it `what`.
+    """
+    match = _SPAN.fullmatch(text.strip())
+    seconds = float(match["number"]) * _SECONDS_PER[match["unit"].lower()] if match else 0.0
+    if not 0 < seconds < float("inf"):
+        raise SpecError(f"{what} is {text!r}: write a positive time such as 90s, 3m or 2h")
+    return seconds
 
 
 def parse_count(text: str, what: str) -> float:
@@ -52,16 +71,40 @@ def parse_density(density: float | None, sparsity: float | None) -> float:
         When both are given, or the value is out of range.
     """
     if density is not None and sparsity is not None:
-        raise SpecError("--density and --sparsity are both given: use one of them, density = 1 - sparsity")
+        raise SpecError(_BOTH_GIVEN)
     if sparsity is not None:
         if not 0 <= sparsity < 1:
-            raise SpecError(f"sparsity is {sparsity}: it must be at least 0 and below 1 (0.75 masks three weights of four)")
-        return 1.0 - sparsity
+            raise SpecError(f"sparsity is {sparsity}: it must be at least 0 and below 1 (0.75 masks 3 of 4 weights)")
+        return round(1.0 - sparsity, 12)  # 1 - 0.9 is to be 0.1
     if density is None:
         return 1.0
     if not 0 < density <= 1:
-        raise SpecError(f"density is {density}: it must be above 0 and at most 1 (0.25 keeps one weight of four)")
+        raise SpecError(f"density is {density}: it must be above 0 and at most 1 (0.25 keeps 1 of 4 weights)")
     return density
+
+
+def parse_densities(density: str | None, sparsity: str | None) -> list[float]:
+    """The densities that the user gave, several with commas between them; each once, in order.
+
+    Raises
+    ------
+    SpecError
+        As `parse_density`.
+    """
+    if density is not None and sparsity is not None:
+        raise SpecError(_BOTH_GIVEN)
+    if sparsity is not None:
+        parsed = [parse_density(None, _number(text, "sparsity")) for text in sparsity.split(",")]
+    else:
+        parsed = [parse_density(_number(text, "density"), None) for text in (density or "1").split(",")]
+    return list(dict.fromkeys(parsed))
+
+
+def _number(text: str, what: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise SpecError(f"{what} is {text!r}: write a number, or several with commas between them") from None
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout and nothing else.")
@@ -71,7 +114,7 @@ def density_options(command: Command) -> Command:
     """Adds `density` and `sparsity`, for `parse_density`."""
     command = click.option("--sparsity", type=float, help="The same as 1 - density: give one of the two.")(command)
     return click.option(
-        "--density", type=float, metavar="RHO", help="Fraction of the linear layers' weights that is kept.  [default: 1]"
+        "--density", type=float, metavar="RHO", help="Fraction of the linear layers' weights kept.  [default: 1]"
     )(command)
 
 
@@ -80,13 +123,15 @@ def run_options(command: Command) -> Command:
     options = (
         click.option("--model", required=True, metavar="M", help="Preset, config.json or shape TOML (wse-sim list)."),
         click.option("--system", default="cs2", show_default=True, metavar="cs1|cs2|cs3", help="Kind of system."),
-        click.option("--num-csx", type=int, metavar="N", help="Systems.  [default: the recipe's, with its batch; or 1]"),
-        click.option("--batch-size", type=int, metavar="B", help="Sequences per step, whole cluster.  [default: recipe's]"),
+        click.option("--num-csx", type=int, metavar="N", help="Systems.  [default: recipe's with its batch, or 1]"),
+        click.option("--batch-size", type=int, metavar="B", help="Sequences per step in all.  [default: recipe's]"),
         click.option("--microbatch", type=int, metavar="m", help="Sequences per system at a time.  [default: fastest]"),
         click.option("--seq-len", type=int, metavar="S", help="Tokens per sequence.  [default: the model's]"),
         density_options,
-        click.option("--release", default="r2", show_default=True, metavar="R", help="Software release (wse-sim list)."),
-        click.option("--tokens", type=Count(), metavar="T", help="1e9, 26.3B, 800M.  [default: 20 per parameter]"),
+        click.option("--release", default="r2", show_default=True, metavar="R", help="Software release: wse-sim list."),
+        click.option(
+            "--tokens", callback=parsed_count, metavar="T", help="1e9, 26.3B, 800M.  [default: 20 per parameter]"
+        ),
         click.option("--seed", type=int, default=0, show_default=True, help="Of the drawn masks."),
     )
     for option in reversed(options):
@@ -140,7 +185,3 @@ def run_from(
         tokens=TOKENS_PER_PARAMETER * n_parameters(shape) if tokens is None else tokens,
         seed=seed,
     )
-
-
-def _name_of(param: click.Parameter | None) -> str:
-    return param.name if param is not None and param.name else "count"

@@ -22,7 +22,12 @@ def print_tables(*tables: "RenderableType") -> None:
     from rich.console import Console
 
     console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=WIDTH, no_color=True)
-    for table in tables:
-        console.print(table)
+    if console.is_terminal:
+        for table in tables:
+            console.print(table)
+        return
+    console = Console(highlight=False, width=WIDTH, no_color=True)
+    with console.capture() as capture:
+        for table in tables:
+            console.print(table)
+    click.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))

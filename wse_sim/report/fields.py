@@ -1,11 +1,12 @@
 """What a field of a result means, by name; the words are in fields.toml."""
 
+from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 
 import msgspec
 
-from wse_sim.errors import choose
+from wse_sim.errors import SpecError
 from wse_sim.spec.reading import convert, read_toml
 
 _PLACES = {
@@ -74,5 +75,7 @@ def explained(name: str) -> tuple[Field, ...]:
     if not named:
         named = tuple(field for field in all_fields() if field.name.endswith(f".{name}"))
     if not named:
-        choose(name, {field.name for field in all_fields()}, "field")
+        near = get_close_matches(name, [field.name for field in all_fields()], n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise SpecError(f"unknown field {name!r}: {hint}`wse-sim explain` lists them all")
     return named

@@ -1,7 +1,8 @@
 """The lines of a run's ten-second table: what was measured, simulated and projected, in words and human units."""
 
+import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from wse_sim.report.quantities import count, duration, energy, factor, money, percent, significant
@@ -72,12 +73,18 @@ def simulation_lines(simulated: Table) -> Iterator[Line]:
     yield line("MFU", percent(simulated["mfu"]), f"{percent(simulated['dense_equivalent_mfu'])} dense-equivalent")
     yield line("bottleneck", simulated["bottleneck"], f"{percent(max(simulated['breakdown'].values()))} of the step")
     if simulated["density"] < 1:
-        ideal = simulated["ideal_speedup"]
-        yield line("speed-up over dense", factor(simulated["speedup_vs_dense"]), f"{factor(ideal)} if time fell as FLOPs do")
+        ideal = f"{factor(simulated['ideal_speedup'])} if time fell as FLOPs do"
+        yield line("speed-up over dense", factor(simulated["speedup_vs_dense"]), ideal)
     steps = f"{simulated['n_steps']:,.0f} steps, {count(simulated['tokens'])} tokens"
-    yield line("run", duration(simulated["run_time_s"]), steps)
+    yield line("whole run", duration(simulated["run_time_s"]), steps)
     yield line("energy", energy(simulated["energy_j"]))
     yield line("cost", money(simulated["cost_usd"]))
+
+
+def loss_unit(loss: float, bits_per_byte: float | None) -> str:
+    """Of a measured loss: where a token is a byte, it says so, lest it be compared with a loss per longer token."""
+    is_byte = bits_per_byte is not None and math.isclose(loss, bits_per_byte * math.log(2), rel_tol=1e-6)
+    return "nats/byte" if is_byte else "nats/token"
 
 
 def _trained_here(measured: Table) -> Iterator[Line]:
@@ -85,16 +92,19 @@ def _trained_here(measured: Table) -> Iterator[Line]:
         return Line(group="Trained here", kind="measured", name=name, value=value, note=note)
 
     if "params" in measured:
-        shape = f"{measured['n_layers']} layers × {measured['d_model']} wide" if "d_model" in measured else ""
         nonzero = measured.get("nonzero_params", measured["params"])
-        kept = f", {count(nonzero)} non-zero" if nonzero != measured["params"] else ""
-        yield line("model", f"{count(measured['params'])} parameters{kept}", shape)
-    if measured.get("train_loss") is not None:
-        validation = measured.get("val_loss")
-        note = f"{validation:.3f} on validation text" if validation is not None else ""
-        yield line("loss", f"{measured['train_loss']:.3f} nats/token", note)
-    if measured.get("bits_per_byte") is not None:
-        yield line("bits per byte", f"{measured['bits_per_byte']:.3f}")
+        notes = [f"{count(nonzero)} non-zero"] if nonzero != measured["params"] else []
+        if "d_model" in measured:
+            notes.append(f"{measured['n_layers']} layers × {measured['d_model']} wide")
+        yield line("model", f"{count(measured['params'])} parameters", ", ".join(notes))
+    train, validation, bits = (measured.get(key) for key in ("train_loss", "val_loss", "bits_per_byte"))
+    if validation is not None:
+        note = f"{train:.3f} on the last training batch" if train is not None else ""
+        yield line("validation loss", f"{validation:.3f} {loss_unit(validation, bits)}", note)
+    elif train is not None:
+        yield line("training loss", f"{train:.3f} {loss_unit(train, bits)}")
+    if bits is not None:
+        yield line("bits per byte", f"{bits:.3f}")
     if "host_s" in measured:
         note = f"{measured['steps']:,} steps, {count(measured['tokens'])} tokens" if "steps" in measured else ""
         rate = f", {significant(measured['tokens_per_s'])} tokens/s" if "tokens_per_s" in measured else ""
@@ -102,10 +112,8 @@ def _trained_here(measured: Table) -> Iterator[Line]:
 
 
 def _on_wafer(simulated: Table) -> Iterator[Line]:
-    for line in simulation_lines(simulated):
-        yield Line(
-            group=f"Full-size run on {cluster(simulated)}", kind=line.kind, name=line.name, value=line.value, note=line.note
-        )
+    group = f"Full-size run on {cluster(simulated)}"
+    yield from (replace(line, group=group) for line in simulation_lines(simulated))
 
 
 def _on_gpus(gpu: Table, wafer: Table | None) -> Iterator[Line]:
@@ -116,8 +124,8 @@ def _on_gpus(gpu: Table, wafer: Table | None) -> Iterator[Line]:
 
     layout = f"dp {gpu['dp']}, tp {gpu['tp']}, pp {gpu['pp']}" if "dp" in gpu else ""
     yield line("tokens/s", significant(gpu["tokens_per_s"]), layout)
-    ratio = f"{factor(gpu['run_time_s'] / wafer['run_time_s'])} the wafer cluster's" if wafer else ""
-    yield line("run", duration(gpu["run_time_s"]), ratio)
+    ratio = f"{factor(gpu['run_time_s'] / wafer['run_time_s'])} as long as on the wafers" if wafer else ""
+    yield line("whole run", duration(gpu["run_time_s"]), ratio)
     yield line("energy", energy(gpu["energy_j"]))
     yield line("cost", money(gpu["cost_usd"]))
 
@@ -126,7 +134,11 @@ def _loss(projected: Table) -> Iterator[Line]:
     def line(name: str, value: float, low: float, high: float, law: str) -> Line:
         text = f"{low:.3f} … {high:.3f}" + (f"; {law}" if law else "")
         return Line(
-            group="Loss of the full-size run", kind="projected", name=name, value=f"{value:.3f} nats/token", note=text
+            group="Loss of the full-size run, on the Pile in GPT-2 tokens",
+            kind="projected",
+            name=name,
+            value=f"{value:.3f} nats/token",
+            note=text,
         )
 
     dense = projected.get("dense_value")

@@ -1,7 +1,7 @@
 """Results as tables for a terminal."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from rich.markup import escape
 from rich.table import Table
@@ -12,6 +12,18 @@ from wse_sim.report.metrics import SimulationResult
 from wse_sim.report.quantities import count, data_size, duration, factor, money, percent, significant
 from wse_sim.spec.sourced import Sourced
 
+COMPARISON_COLUMNS = {
+    "run": "",
+    "density": "",
+    "schedule": "",
+    "loss": "measured",
+    "bits/byte": "measured",
+    "tokens/s": "simulated",
+    "speed-up": "simulated",
+    "run time": "simulated",
+    "cost": "simulated",
+    "full loss": "projected",
+}  # and the word for where each figure comes from
 KIND_STYLES = {"measured": "green", "simulated": "cyan", "projected": "magenta"}
 _BAR_WIDTH = 30
 _EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -45,16 +57,12 @@ def comparison_table(comparison: Mapping[str, Any]) -> Table:
         Content of comparison.json.
     """
     header, rows = comparison_cells(comparison)
-    return plain_table(header, rows, right=header[1:])
+    return plain_table(header, rows, right=header[3:])
 
 
 def comparison_cells(comparison: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Header and rows of the comparison of runs; a figure that a run lacks is a dash."""
-    header = ("run", "density", "schedule", "loss", "bits/byte", "tokens/s", "speed-up", "MFU", "run", "cost", "full loss")
-    return header, [_comparison_row(row) for row in comparison["rows"]]
-
-
-COMPARISON_KINDS = ("", "", "", *("measured",) * 2, *("simulated",) * 5, "projected")
+    return tuple(COMPARISON_COLUMNS), [_comparison_row(row) for row in comparison["rows"]]
 
 
 def simulation_table(result: SimulationResult) -> Table:
@@ -73,19 +81,20 @@ def simulation_table(result: SimulationResult) -> Table:
     kept = f"{count(result.nonzero_params)} non-zero" if result.density < 1 else "dense"
     table.add_row("parameters", count(result.params), Text(kept, "dim"))
     _add(table, [line for line in lines if line.name.startswith("speed-up")])
-    held = f"activations of {result.resident_layers} blocks stay, {data_size(result.offloaded_bytes)} to the servers"
+    blocks = "1 block" if result.resident_layers == 1 else f"{result.resident_layers} blocks"
+    held = f"activations of {blocks} stay, {data_size(result.offloaded_bytes)} to the servers"
     table.add_row("on-wafer memory", data_size(result.working_bytes), Text(held, "dim"))
     _heading(table, "Evidence")
     engine = result.engine
-    rate = f"{significant(engine['events_per_s'])} events/s, measured"
-    table.add_row("engine", f"{engine['name']}, {engine['events']:,} events", Text(f"{duration(engine['wall_s'])}, {rate}", "dim"))
+    speed = f"{duration(engine['wall_s'])}, {significant(engine['events_per_s'])} events/s, measured"
+    table.add_row("engine", f"{engine['name']}, {engine['events']:,} events", Text(speed, "dim"))
     table.add_row("assumed", f"{len(result.assumed)} constants", Text(", ".join(result.assumed) or "none", "dim"))
     return table
 
 
 def constants_table(constants: Mapping[str, Sourced], *, title: str) -> Table:
     """Constants with range, kind and source."""
-    rows = [(name, f"{c.value:.6g}", sourced_range(c), c.kind, c.source) for name, c in constants.items()]
+    rows = [(name, plain_number(c.value), sourced_range(c), c.kind, c.source) for name, c in constants.items()]
     return plain_table(("constant", "value", "range", "kind", "source"), rows, title=title, right=("value",))
 
 
@@ -93,16 +102,23 @@ def sourced_range(constant: Sourced) -> str:
     """The range of a constant, "" where none is known."""
     low = constant.value if constant.low is None else constant.low
     high = constant.value if constant.high is None else constant.high
-    return f"{low:.3g} – {high:.3g}" if low < high else ""
+    return f"{plain_number(low)} – {plain_number(high)}" if low < high else ""
+
+
+def plain_number(value: float) -> str:
+    """A constant as it is written down: 1,024, 0.42, 1.5e+11."""
+    return f"{value:,.6g}" if value == 0 or 1e-3 <= abs(value) < 1e7 else f"{value:.4g}"
 
 
 def plain_table(
     header: Sequence[str], rows: Iterable[Sequence[str]], *, title: str = "", right: Sequence[str] = ()
 ) -> Table:
     """A table of text; the columns named in `right` are aligned right. Nothing in it is read as markup."""
-    table = Table(title=escape(title) or None, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), title_justify="left", title_style="")
+    table.title = Text(title, "bold") if title else None
     for name in header:
-        table.add_column(escape(name), justify="right" if name in right else "left", overflow="fold", header_style="dim")
+        side: Literal["left", "right"] = "right" if name in right else "left"
+        table.add_column(escape(name), justify=side, overflow="fold", no_wrap=name == header[0], header_style="dim")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     return table
@@ -156,9 +172,8 @@ def _comparison_row(row: Mapping[str, Any]) -> tuple[str, ...]:
         str(row.get("schedule", "–")),
         shown(measured, "train_loss" if measured.get("val_loss") is None else "val_loss", "{:.3f}".format),
         shown(measured, "bits_per_byte", "{:.3f}".format),
-        shown(simulated, "tokens_per_s", significant),
+        shown(simulated, "tokens_per_s", count),
         shown(simulated, "speedup_vs_dense", factor),
-        shown(simulated, "mfu", percent),
         shown(simulated, "run_time_s", duration),
         shown(simulated, "cost_usd", money),
         shown(projected, "value", "{:.3f}".format),

@@ -1,0 +1,213 @@
+"""The commands as a user calls them."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+from click.testing import CliRunner, Result
+
+from wse_sim import __version__
+from wse_sim.cli.app import COMMANDS, main
+from wse_sim.cli.options import parse_count
+from wse_sim.errors import SpecError
+
+SIMULATE = ("simulate", "--model", "111m", "--density", "0.25")
+CONTRACT = {
+    "step_time_s",
+    "tokens_per_s",
+    "samples_per_s",
+    "mfu",
+    "dense_equivalent_mfu",
+    "params",
+    "nonzero_params",
+    "dense_flops_per_token",
+    "sparse_flops_per_token",
+    "speedup_vs_dense",
+    "bottleneck",
+    "breakdown",
+    "run_time_s",
+    "energy_j",
+    "cost_usd",
+    "assumed",
+    "tokens_per_s_low",
+    "tokens_per_s_high",
+    "engine",
+}
+
+
+def call(*words: str) -> Result:
+    return CliRunner().invoke(main, words)
+
+
+def printed_json(*words: str) -> dict:
+    result = call(*words, "--json")
+    assert result.exit_code == 0, result.output
+    content = json.loads(result.stdout)
+    assert isinstance(content, dict)
+    return content
+
+
+def loaded_modules(*words: str) -> set[str]:
+    """Modules that a whole process of the program has imported when it ends."""
+    program = (
+        "import sys; from wse_sim.cli.app import main; main(sys.argv[1:], standalone_mode=False); "
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=True)
+    return {name.partition(".")[0] for name in done.stderr.split()}
+
+
+def test_help_lists_every_command_and_imports_nothing_heavy() -> None:
+    result = call("--help")
+    assert result.exit_code == 0
+    for name, line in COMMANDS.items():
+        assert name in result.output
+        assert line in result.output
+    heavy = {"numpy", "numba", "torch", "matplotlib", "rich", "msgspec", "simpy"}
+    assert not heavy & loaded_modules("--help")
+
+
+def test_simulating_imports_neither_torch_nor_what_draws() -> None:
+    loaded = loaded_modules(*SIMULATE, "--json")
+    assert not {"torch", "matplotlib", "rich", "simpy"} & loaded
+    assert "numba" in loaded
+
+
+def test_every_command_has_a_help_page() -> None:
+    for name in COMMANDS:
+        result = call(name, "--help")
+        assert result.exit_code == 0, (name, result.output)
+        assert f"wse-sim {name}" in result.output or f"main {name}" in result.output
+
+
+def test_version_is_printed() -> None:
+    assert __version__ in call("--version").output
+
+
+def test_simulate_prints_one_json_object_with_the_keys_of_the_contract() -> None:
+    content = printed_json(*SIMULATE)
+    assert set(content) >= CONTRACT
+    assert math.isclose(sum(content["breakdown"].values()), 1.0, rel_tol=1e-9)
+    assert {"events", "wall_s", "events_per_s"} <= set(content["engine"])
+    assert content["tokens_per_s_low"] <= content["tokens_per_s"] <= content["tokens_per_s_high"]
+    assert content["batch_size"] == 120
+
+
+def test_sparsity_is_one_minus_density() -> None:
+    words = ("simulate", "--model", "111m", "--sparsity", "0.9")
+    assert printed_json(*words)["density"] == 0.1
+
+
+def test_systems_follow_the_recipe_only_with_its_batch() -> None:
+    assert printed_json("simulate", "--model", "2.7b")["num_csx"] == 4
+    assert printed_json("simulate", "--model", "2.7b", "--batch-size", "120")["num_csx"] == 1
+
+
+def test_simulate_prints_a_table_for_people() -> None:
+    result = call(*SIMULATE)
+    assert result.exit_code == 0
+    assert "simulated" in result.stdout
+    assert "tokens/s" in result.stdout
+
+
+def test_simulate_writes_a_trace(tmp_path: Path) -> None:
+    path = tmp_path / "trace.json"
+    result = call(*SIMULATE, "--json", "--trace", str(path))
+    assert json.loads(result.stdout)["model"] == "111m"
+    assert json.loads(path.read_text(encoding="utf-8"))["traceEvents"]
+    assert [p.name for p in tmp_path.iterdir()] == ["trace.json"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((*SIMULATE, "--density", "0"), "density is 0.0: it must be above 0 and at most 1"),
+        ((*SIMULATE, "--density", "1.5"), "density is 1.5: it must be above 0 and at most 1"),
+        ((*SIMULATE, "--density", "nan"), "density is nan: it must be above 0 and at most 1"),
+        (("simulate", "--model", "111m", "--sparsity", "1"), "sparsity is 1.0: it must be at least 0 and below 1"),
+        ((*SIMULATE, "--sparsity", "0.75"), "--density and --sparsity are both given: use one"),
+        (("simulate", "--model", "2.6b"), "unknown model '2.6b': did you mean '2.7b'?"),
+        (("simulate", "--model", "gpt-j-6b"), "comes with no recipe: say the sequences per step with --batch-size"),
+        ((*SIMULATE, "--system", "cs9"), "unknown system 'cs9'"),
+        ((*SIMULATE, "--num-csx", "0"), "num_csx is 0: it must be at least 1"),
+        ((*SIMULATE, "--num-csx", "7"), "batch_size 120 is not a multiple of num_csx 7"),
+        ((*SIMULATE, "--batch-size", "-4"), "batch_size is -4: it must be at least 1"),
+        ((*SIMULATE, "--microbatch", "7"), "microbatch 7 does not divide the 120 sequences per system"),
+        ((*SIMULATE, "--seq-len", "4096"), "seq_len is 4096: 111m takes 1 to 2048"),
+        ((*SIMULATE, "--release", "r9"), "unknown software release 'r9'"),
+        ((*SIMULATE, "--tokens", "many"), "tokens is 'many': write a number such as 1e9, 26.3B or 800M"),
+        ((*SIMULATE, "--tokens", "0"), "tokens is 0.0: it must be a positive number"),
+        ((*SIMULATE, "--trace", "/no/such/folder/t.json"), "/no/such/folder/t.json: cannot be written"),
+        (("explain", "mfuu"), "unknown field 'mfuu': did you mean 'mfu'?"),
+        (("explain", "csx.clock"), "unknown constant 'csx.clock': did you mean 'csx.clock_hz'?"),
+        (("explain", "constants", "--system", "cs9"), "unknown system 'cs9'"),
+        (("report", "/no/such/folder"), "/no/such/folder: there is no summary.json in it"),
+    ],
+)
+def test_wrong_input_exits_2_with_one_message(words: tuple[str, ...], message: str) -> None:
+    result = call(*words)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: ")
+    assert message in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_unknown_commands_and_options_exit_2() -> None:
+    for words in (("simulat",), ("simulate", "--models", "111m"), ("simulate", "--model", "111m", "--num-csx", "two")):
+        result = call(*words)
+        assert result.exit_code == 2
+        assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"), [(KeyboardInterrupt(), 130, "interrupted"), (ZeroDivisionError("x"), 1, "has a bug")]
+)
+def test_interrupts_exit_130_and_our_faults_exit_1(error: BaseException, code: int, words: str) -> None:
+    with patch("wse_sim.simulate.simulate", side_effect=error):
+        result = call(*SIMULATE)
+    assert result.exit_code == code
+    assert words in result.stderr
+    assert ("Traceback" in result.stderr) == (code == 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("1e9", 1e9), ("26.3B", 26.3e9), ("800M", 8e8), ("12k", 12e3), ("1.5T", 1.5e12), ("7", 7.0)]
+)
+def test_counts_take_suffixes(text: str, number: float) -> None:
+    assert parse_count(text, "tokens") == number
+
+
+@pytest.mark.parametrize("text", ["", "B", "1e", "1.2.3B", "1 000", "-", "0x10"])
+def test_what_is_no_count_is_refused(text: str) -> None:
+    with pytest.raises(SpecError, match="tokens is"):
+        parse_count(text, "tokens")
+
+
+def test_explain_says_unit_definition_and_formula() -> None:
+    result = call("explain", "samples_per_s")
+    assert "sequences/s" in result.output
+    assert "batch_size / step_time_s" in result.output
+    fields = printed_json("explain")["fields"]
+    assert len(fields) > 80
+    assert printed_json("explain", "constants")["constants"]["csx.clock_hz"]["source"]
+
+
+def test_list_shows_what_the_data_hold() -> None:
+    content = printed_json("list")
+    assert set(content) == {"models", "systems", "gpus", "releases"}
+    assert {"111m", "13b"} <= {row["name"] for row in content["models"]}
+    assert set(printed_json("list", "gpus")) == {"gpus"}
+    table = call("list").stdout
+    assert all(len(line) <= 100 for line in table.splitlines())
+
+
+def test_the_program_runs_as_a_module() -> None:
+    words = [sys.executable, "-m", "wse_sim", "explain", "mfu"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert "PaLM" in done.stdout
+    assert done.stderr == ""

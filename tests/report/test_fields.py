@@ -1,0 +1,56 @@
+"""Every reported field is explained, and nothing is explained that is not reported."""
+
+import dataclasses
+
+import msgspec
+import pytest
+
+from tests.report.run_directory import simulation
+from wse_sim.errors import SpecError
+from wse_sim.gpu.roofline import GpuResult
+from wse_sim.report.fields import all_fields, explained
+from wse_sim.report.metrics import SimulationResult
+from wse_sim.report.scaling import LossProjection
+
+RUN_ROW = {"step", "tokens", "loss", "bits_per_byte", "lr", "grad_norm", "density", "host_s", "wafer_s", "gpu_s"}
+
+
+def names(where: str) -> set[str]:
+    return {field.name for field in all_fields() if field.where == where}
+
+
+def test_every_field_of_a_simulation_is_explained_and_no_entry_is_stale() -> None:
+    result = simulation().result
+    inner = {f"breakdown.{key}" for key in result.breakdown} | {f"engine.{key}" for key in result.engine}
+    assert names("simulation") == {field.name for field in dataclasses.fields(SimulationResult)} | inner | {"kind"}
+    assert set(result.as_dict()) <= names("simulation")
+
+
+@pytest.mark.parametrize(("where", "struct"), [("GPU cluster", GpuResult), ("loss projection", LossProjection)])
+def test_every_field_of_a_struct_is_explained_and_no_entry_is_stale(where: str, struct: type[msgspec.Struct]) -> None:
+    assert names(where) == {field.name for field in msgspec.structs.fields(struct)}
+
+
+def test_every_column_of_a_run_is_explained() -> None:
+    assert names("row of run.jsonl") == RUN_ROW | {"val_loss", "val_bits_per_byte"}
+
+
+def test_every_entry_says_what_it_is() -> None:
+    for field in all_fields():
+        assert field.kind in ("input", "measured", "simulated", "projected")
+        assert field.definition.endswith(".")
+
+
+def test_names_that_end_in_a_unit_have_that_unit() -> None:
+    for field in all_fields():
+        if field.name.endswith("_s") and not field.name.endswith("per_s"):
+            assert field.unit == "s", field.name
+
+
+def test_inner_keys_are_found_without_the_name_of_their_object() -> None:
+    assert [field.name for field in explained("weight_wait")] == ["breakdown.weight_wait"]
+
+
+def test_an_unknown_field_is_refused_with_the_nearest() -> None:
+    with pytest.raises(SpecError, match="did you mean 'step_time_s'"):
+        explained("step_time")

@@ -1,0 +1,171 @@
+"""Laws of the report: one whole document, nothing from outside, nothing of the user's read as markup."""
+
+import json
+import re
+import xml.etree.ElementTree as ElementTree  # the figures are our own XML
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from tests.report.run_directory import simulation, write_comparison, write_run
+from wse_sim.errors import SpecError
+from wse_sim.report.html import render_comparison_report, render_run_report, write_report
+
+VOID = {"meta", "br", "hr", "img", "link", "input"}
+
+
+class Document(HTMLParser):
+    """Checks that every element is closed in order, and collects what a test asks about."""
+
+    def __init__(self, content: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.ids: list[str] = []
+        self.addresses: list[str] = []
+        self.words: list[str] = []
+        self.feed(content)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        for name, value in attrs:
+            if name == "id":
+                self.ids.append(value or "")
+            if name in ("href", "src", "xlink:href", "srcset", "action"):
+                self.addresses.append(value or "")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.handle_endtag(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("report") / "run"
+    write_run(path, simulation())
+    return path
+
+
+@pytest.fixture(scope="module")
+def report(run_dir: Path) -> str:
+    return render_run_report(run_dir)
+
+
+def changed(run_dir: Path, tmp_path: Path, **changes: object) -> Path:
+    """A copy of the run with parts of its summary replaced; None takes one out."""
+    summary = json.loads((run_dir / "summary.json").read_text(encoding="utf-8")) | changes
+    summary = {key: value for key, value in summary.items() if value is not None}
+    for name in ("run.jsonl", "trace.json"):
+        (tmp_path / name).write_bytes((run_dir / name).read_bytes())
+    (tmp_path / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
+    return tmp_path
+
+
+def test_report_is_well_formed_with_unique_ids(report: str) -> None:
+    document = Document(report)
+    assert document.open == []
+    assert len(document.ids) == len(set(document.ids)) > 0
+    drawings = re.findall(r"<svg.*?</svg>", report, flags=re.DOTALL)
+    assert len(drawings) == 6
+    for drawing in drawings:
+        ElementTree.fromstring(drawing)  # noqa: S314 - our own drawing
+
+
+def test_report_needs_nothing_from_outside(report: str) -> None:
+    document = Document(report)
+    assert not {"script", "link", "img", "iframe", "object"} & set(document.tags)
+    assert all(address.startswith("#") for address in document.addresses)
+    assert "url(http" not in report
+    assert "@import" not in report
+
+
+def test_report_is_small(report: str) -> None:
+    assert len(report.encode()) < 3_000_000
+
+
+def test_same_files_give_same_bytes(run_dir: Path, report: str) -> None:
+    assert render_run_report(run_dir) == report
+
+
+def test_report_says_the_three_words_and_the_provenance(report: str) -> None:
+    words = " ".join(Document(report).words)
+    for word in ("measured", "simulated", "projected", "swarmx.fan_out", "abab", "depth beyond 4 layers", "dp 16"):
+        assert word in words
+
+
+def test_no_drawing_colour_is_left_over(report: str) -> None:
+    assert not re.search(r"#0101[01][0-9]", report)
+
+
+def test_every_plot_has_words_and_numbers(report: str) -> None:
+    assert report.count("<figure>") == report.count("<summary>") == 3
+    assert len(re.findall(r'role="img" aria-label="[^"]{20,}', report)) >= 6
+
+
+def test_what_the_user_wrote_stays_text(run_dir: Path, tmp_path: Path) -> None:
+    evil = '<script>alert("1")</script>'
+    summary = json.loads((run_dir / "summary.json").read_text(encoding="utf-8"))
+    target = {**summary["target"], "model": evil, "hyper_parameters": {evil: evil}}
+    choice = {**summary["choice"], "reasons": [evil], "not_covered": [evil]}
+    measured = {**summary["measured"], "corpus": {"name": evil, "n_files": 1, "n_bytes": 1, "sha256": evil}}
+    path = changed(run_dir, tmp_path, target=target, choice=choice, measured=measured, command=evil, version=evil)
+    document = Document(render_run_report(path))
+    assert "script" not in document.tags
+    assert "".join(document.words).count(evil) >= 8
+
+
+@pytest.mark.parametrize("part", ["projected", "simulated_gpu", "choice", "measured", "simulated", "target"])
+def test_report_does_without_any_one_part(run_dir: Path, tmp_path: Path, part: str) -> None:
+    assert Document(render_run_report(changed(run_dir, tmp_path, **{part: None}))).open == []
+
+
+def test_report_does_without_curve_and_trace(run_dir: Path, tmp_path: Path) -> None:
+    path = changed(run_dir, tmp_path)
+    (path / "run.jsonl").unlink()
+    (path / "trace.json").unlink()
+    assert "<figure>" not in render_run_report(path)
+
+
+def test_a_last_row_that_was_cut_off_is_left_out(run_dir: Path, tmp_path: Path, report: str) -> None:
+    path = changed(run_dir, tmp_path)
+    with (path / "run.jsonl").open("a", encoding="utf-8") as rows:
+        rows.write('{"step": 1505, "lo')
+    assert render_run_report(path) == report
+
+
+def test_a_broken_row_in_the_middle_is_named(run_dir: Path, tmp_path: Path) -> None:
+    path = changed(run_dir, tmp_path)
+    lines = (path / "run.jsonl").read_text(encoding="utf-8").splitlines()
+    lines[6] = "{"
+    (path / "run.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(SpecError, match="line 7"):
+        render_run_report(path)
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"no summary\.json"):
+        write_report(tmp_path)
+
+
+def test_comparison_has_a_row_per_run_and_links_to_their_pages(tmp_path: Path) -> None:
+    write_comparison(tmp_path, (1.0, 0.25))
+    write_report(tmp_path / "density-0.25")
+    document = Document(write_report(tmp_path).read_text(encoding="utf-8"))
+    assert document.open == []
+    assert "density-0.25/report.html" in document.addresses
+    assert "density-1/report.html" not in document.addresses
+    words = "".join(document.words)
+    assert "density-1" in words
+    assert render_comparison_report(tmp_path) == render_comparison_report(tmp_path)

@@ -1,0 +1,81 @@
+"""Tables for terminals, and numbers as people read them."""
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console, RenderableType
+
+from tests.report.run_directory import simulation, write_run
+from wse_sim.report.quantities import count, duration, energy, factor, money, percent, significant
+from wse_sim.report.tables import comparison_table, plain_table, simulation_table, summary_table
+
+
+def printed(table: RenderableType, width: int = 100) -> str:
+    console = Console(width=width, no_color=True)
+    with console.capture() as capture:
+        console.print(table)
+    return capture.get()
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        (significant(0.0), "0"),
+        (significant(123_456.7), "123,000"),
+        (significant(999.9), "1,000"),
+        (significant(0.099_99), "0.100"),
+        (significant(-3.14159), "-3.14"),
+        (significant(1e-5), "1.00e-05"),
+        (duration(0), "0 s"),
+        (duration(0.0042), "4.20 ms"),
+        (duration(86_400), "24.0 h"),
+        (duration(172_800), "2.00 days"),
+        (count(2_651_553_280), "2.65B"),
+        (count(999), "999"),
+        (energy(3.6e9), "1.00 MWh"),
+        (energy(3.6e6), "1.00 kWh"),
+        (money(5_129.17), "$5,129"),
+        (money(3.2), "$3.20"),
+        (percent(0.205), "20.5 %"),
+        (factor(2.234), "2.23×"),
+    ],
+)
+def test_numbers_as_people_read_them(shown: str, expected: str) -> None:
+    assert shown == expected
+
+
+def test_summary_table_says_where_each_figure_comes_from(tmp_path: Path) -> None:
+    summary = write_run(tmp_path / "run", simulation())
+    text = printed(summary_table(summary))
+    for words in ("measured", "simulated", "projected", "2 × CS-2", "16 × H100", "speed-up over dense"):
+        assert words in text
+    assert all(len(line.rstrip()) <= 100 for line in text.splitlines())
+    lines = [line for line in text.splitlines() if line.startswith(("tokens/s", "energy", "cost"))]
+    assert len(lines) == 6
+    assert all(line.rstrip().endswith("simulated") for line in lines)
+
+
+def test_summary_table_of_nothing_is_only_a_title() -> None:
+    assert "run" in printed(summary_table({}))
+
+
+def test_simulation_table_fits_one_screen_and_names_what_is_assumed() -> None:
+    text = printed(simulation_table(simulation().result))
+    assert "simulated" in text.splitlines()[0]
+    assert "swarmx.fan_out" in text
+    assert len(text.splitlines()) <= 40
+
+
+def test_comparison_table_shows_a_dash_for_what_a_run_lacks(tmp_path: Path) -> None:
+    summary = write_run(tmp_path / "run", simulation())
+    rows = [
+        {"run": "whole", "density": 0.25, "schedule": "cosine", "summary": summary},
+        {"run": "bare", "density": 1.0, "schedule": "cosine", "summary": {}},
+    ]
+    lines = printed(comparison_table({"rows": rows})).splitlines()
+    bare = next(line for line in lines if line.startswith("bare"))
+    assert bare.split() == ["bare", "1", "cosine", *"–––––––"]
+
+
+def test_text_in_a_table_is_never_markup() -> None:
+    assert "[red]x[/red]" in printed(plain_table(("[bold]",), [("[red]x[/red]",)]))

@@ -1,0 +1,184 @@
+"""`wse-sim train`: train for real here, simulate the full-size run, and lay both side by side."""
+
+import os
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wse_sim.cli.options import json_option, parse_densities, parsed_count, parsed_seconds
+from wse_sim.cli.output import print_json, print_tables
+from wse_sim.errors import SpecError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from training.cosim import Plan
+    from training.job import Job
+    from training.machine import MachineProfile
+
+_RUNS = Path("runs")
+_EXIT_INTERRUPTED = 130
+
+
+@click.command("train")
+@click.option("--model", metavar="M", help="Preset, config.json or shape TOML (wse-sim list).")
+@click.option("--density", metavar="RHO[,...]", help="Fraction of the linear layers' weights kept.  [default: 1]")
+@click.option("--sparsity", metavar="S[,...]", help="The same as 1 - density: give one of the two.")
+@click.option("--schedule", default="linear", show_default=True, metavar="NAME[,...]", help="linear is D2Z.")
+@click.option("--parametrization", default="smupar", show_default=True, metavar="sp|mup|smupar", help="Transfer rules.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of weights, masks and the order of the data.")
+@click.option("--system", default="cs2", show_default=True, metavar="cs1|cs2|cs3", help="Kind of system.")
+@click.option("--num-csx", type=int, metavar="N", help="Systems.  [default: the recipe's]")
+@click.option("--batch-size", type=int, metavar="B", help="Sequences per step of the target.  [default: the recipe's]")
+@click.option("--seq-len", type=int, metavar="S", help="Tokens per sequence of the target.  [default: the model's]")
+@click.option(
+    "--tokens", callback=parsed_count, metavar="T", help="Of the target: 1e9, 26.3B.  [default: 20 per parameter]"
+)
+@click.option("--release", default="r2", show_default=True, metavar="R", help="Software release: wse-sim list.")
+@click.option("--gpu", default="h100", show_default=True, metavar="G", help="GPU to compare with: wse-sim list.")
+@click.option("--num-gpus", type=int, metavar="K", help="GPUs to compare with.  [default: 8 per system]")
+@click.option(
+    "--budget",
+    callback=parsed_seconds,
+    default="3m",
+    show_default=True,
+    metavar="TIME",
+    help="To train here: 90s, 3m, 2h.",
+)
+@click.option("--data", default="stdlib", show_default=True, metavar="PATH", help="Text file or folder of text files.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Run directory.  [default: runs/...]")
+@click.option("--resume", type=click.Path(path_type=Path), metavar="DIR", help="Go on with an interrupted run.")
+@click.option("--remeasure", is_flag=True, help="Measure this machine again.")
+@json_option
+def command(*, as_json: bool, out: Path | None, resume: Path | None, remeasure: bool, **options: Any) -> None:
+    """Train here, simulate the full-size run, and write a run directory with both.
+
+    Several densities or schedules, separated by commas, give one run each and a comparison.
+    """
+    # Small matrices leave threads waiting for each other most of the time. OpenMP's default, waiting busily, makes a run
+    # twenty times slower as soon as another program wants a core (docs/notebook.md); it is read when torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from rich.console import Console
+
+    from training.interrupt import Interrupted
+
+    console = Console(stderr=True, highlight=False)
+    session = _Session(console=console, command=shlex.join(["wse-sim", *sys.argv[1:]]), is_quiet=as_json)
+    try:
+        if resume is not None:
+            result, folder = session.resume(resume, remeasure), resume
+        else:
+            jobs = _jobs(**options)
+            folder = _free_folder(jobs) if out is None else out
+            result = session.run(jobs, folder, remeasure)
+    except Interrupted as stopped:
+        console.print(f"{stopped}:  wse-sim train --resume {shlex.quote(str(stopped.run_dir))}", soft_wrap=True)
+        raise click.exceptions.Exit(_EXIT_INTERRUPTED) from None
+    if as_json:
+        print_json(result)
+        return
+    _print_result(result, folder)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Session:
+    console: "Console"
+    command: str
+    is_quiet: bool
+
+    def run(self, jobs: list["Job"], folder: Path, remeasure: bool) -> dict[str, Any]:
+        """One run into `folder`, or several into its sub-folders and their comparison."""
+        from training.cosim import compare_runs, make_plan
+
+        profile = self.profile(remeasure)
+        if len(jobs) == 1:
+            return self.train(make_plan(jobs[0], profile), folder, resume=False)
+        summaries: dict[str, dict[str, Any]] = {}
+        for job in jobs:
+            plan = make_plan(job, profile, n_runs=len(jobs))
+            summaries[job.name] = self.train(plan, folder / job.name, resume=False, is_first=not summaries)
+        return compare_runs(summaries, folder, command=self.command)
+
+    def resume(self, folder: Path, remeasure: bool) -> dict[str, Any]:
+        from training.cosim import make_plan
+        from training.job import read_job
+
+        return self.train(make_plan(read_job(folder), self.profile(remeasure)), folder, resume=True)
+
+    def profile(self, remeasure: bool) -> "MachineProfile":
+        from training.machine import machine_profile
+
+        with self.console.status("looking at this machine"):
+            return machine_profile(refresh=remeasure)
+
+    def train(self, plan: "Plan", folder: Path, *, resume: bool, is_first: bool = True) -> dict[str, Any]:
+        from training.cosim import config_of, run_plan
+        from wse_sim.cli.display import training_display
+
+        if is_first:
+            self.say_what_was_chosen(plan)
+        config = config_of(plan, folder, resume=resume)
+        with training_display(_title(plan), config.n_steps, self.console) as display:
+            return run_plan(plan, folder, command=self.command, on_step=display.update, resume=resume)
+
+    def say_what_was_chosen(self, plan: "Plan") -> None:
+        from wse_sim.report.quantities import data_size
+
+        machine = plan.profile
+        self.console.print(
+            f"this machine: {machine.cpu}, {machine.n_cpus} cores, {data_size(machine.memory_bytes)} of memory, "
+            f"{machine.matmul_flops_per_s / 1e9:.0f} GFLOP/s float32 matmul (measured {machine.measured_at}), "
+            f"GPU: {machine.gpu or 'none'}",
+            soft_wrap=True,
+        )
+        for reason in plan.choice.reasons:
+            self.console.print(f"  - {reason}", soft_wrap=True)
+        for gap in plan.choice.not_covered:
+            self.console.print(f"  - not covered: {gap}", soft_wrap=True)
+
+
+def _jobs(
+    *, model: str | None, density: str | None, sparsity: str | None, schedule: str, budget: float, **given: Any
+) -> list["Job"]:
+    """One job for each density and schedule."""
+    from training.job import resolve_job
+
+    if model is None:
+        raise SpecError("--model is missing: name a preset (wse-sim list), a config.json or a shape TOML")
+    return [
+        resolve_job(model, density=rho, schedule=name.strip(), budget_s=budget, **given)
+        for rho in parse_densities(density, sparsity)
+        for name in dict.fromkeys(schedule.split(","))
+    ]
+
+
+def _free_folder(jobs: list["Job"]) -> Path:
+    """A folder under runs/ that no run has taken yet."""
+    name = jobs[0].name if len(jobs) == 1 else f"{jobs[0].preset.shape.name}-comparison"
+    folder, n = _RUNS / name, 1
+    while folder.exists():
+        n += 1
+        folder = _RUNS / f"{name}-{n}"
+    return folder
+
+
+def _title(plan: "Plan") -> str:
+    shape = plan.choice.config.shape
+    return (
+        f"{shape.name}: {shape.n_layers} layers of width {shape.d_model}, density {plan.job.density:g}, "
+        f"schedule {plan.job.schedule}"
+    )
+
+
+def _print_result(result: dict[str, Any], folder: Path) -> None:
+    from wse_sim.report.tables import comparison_table, summary_table
+
+    is_comparison = "rows" in result
+    print_tables(comparison_table(result) if is_comparison else summary_table(result))
+    click.echo(f"report: {folder / 'report.html'}", err=True)
+    if not is_comparison:
+        click.echo(f"timeline, opens in ui.perfetto.dev: {folder / 'trace.json'}", err=True)

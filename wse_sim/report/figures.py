@@ -1,0 +1,207 @@
+"""The plots of a report."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from wse_sim.report.headline import loss_unit
+from wse_sim.report.quantities import count, duration, percent
+from wse_sim.report.svg import FAINT, GRID, SERIES, Plot, plot
+from wse_sim.report.trace_reading import Lane
+from wse_sim.units import S_PER_DAY, S_PER_HOUR
+
+MAX_POINTS = 800  # of a curve
+MAX_ROWS = 100  # of a table of numbers
+TIMELINE_BINS = 300
+_S_PER_MINUTE = 60.0
+_TICKS = {
+    **{10.0**power: name for power, name in ((-3, "1 ms"), (-2, "10 ms"), (-1, "0.1 s"), (0, "1 s"), (1, "10 s"))},
+    **{_S_PER_MINUTE * n: f"{n} min" for n in (1, 10)},
+    **{S_PER_HOUR * n: f"{n} h" for n in (1, 6)},
+    **{S_PER_DAY * n: f"{n} days".replace("1 days", "1 day") for n in (1, 10, 100, 1000)},
+}
+
+Row = Mapping[str, Any]
+
+
+def loss_by_step(rows: Sequence[Row]) -> Plot:
+    """Training and validation loss against steps."""
+    points = _thinned(rows, MAX_POINTS)
+    checked = [row for row in rows if row.get("val_loss") is not None]
+
+    def draw(axes: Axes) -> None:
+        axes.plot([r["step"] for r in points], [r["loss"] for r in points], color=SERIES[0], alpha=0.35, linewidth=0.8)
+        smooth = _thinned(_running_mean(rows), MAX_POINTS)
+        axes.plot([r["step"] for r in smooth], [r["loss"] for r in smooth], color=SERIES[0], label="training, mean")
+        _draw_validation(axes, checked, "step", SERIES[0])
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: count(x)))
+        _label(axes, "optimizer step", rows)
+        _legend(axes)
+
+    alt = f"Training loss falls from {rows[0]['loss']:.3f} to {rows[-1]['loss']:.3f} over {rows[-1]['step']:,} steps"
+    if checked:
+        alt += f"; validation loss ends at {checked[-1]['val_loss']:.3f}"
+    table = [
+        (f"{r['step']:,}", count(r["tokens"]), f"{r['loss']:.4f}", _shown(r.get("val_loss"))) for r in _table_rows(rows)
+    ]
+    return plot(draw, alt + ".", ("step", "tokens", "training loss", "validation loss"), table, salt="loss-by-step")
+
+
+def loss_by_time(rows: Sequence[Row]) -> Plot:
+    """Loss against the simulated time of the full-size run, on the wafer cluster and on GPUs where there are any."""
+    sides = [(name, key) for name, key in (("wafer cluster", "wafer_s"), ("GPU cluster", "gpu_s")) if _has(rows, key)]
+
+    def draw(axes: Axes) -> None:
+        for (name, key), colour in zip(sides, SERIES, strict=False):
+            _draw_loss_by_time(axes, rows, key, colour, name)
+        _time_axis(axes, rows)
+        _legend(axes)
+
+    ends = [f"{duration(rows[-1][key])} on the {name}" for name, key in sides]
+    alt = f"Loss reaches {rows[-1]['loss']:.3f} after a simulated {' and '.join(ends)}."
+    table = [
+        (f"{r['loss']:.4f}", *(_time(r.get(key)) for _, key in sides), _shown(r.get("val_loss")))
+        for r in _table_rows(rows)
+    ]
+    header = ("training loss", *(f"{name}, simulated time" for name, _ in sides), "validation loss")
+    return plot(draw, alt, header, table, salt="loss-by-time")
+
+
+def losses_by_time(runs: Mapping[str, Sequence[Row]]) -> Plot:
+    """Loss of several runs against the simulated time of each on the wafer cluster."""
+
+    def draw(axes: Axes) -> None:
+        for number, (name, rows) in enumerate(runs.items()):
+            style = "-" if number < len(SERIES) else "--"
+            _draw_loss_by_time(axes, rows, "wafer_s", SERIES[number % len(SERIES)], name, style)
+        _time_axis(axes, next(iter(runs.values())))
+        _legend(axes)
+
+    ends = [f"{name} {rows[-1]['loss']:.3f} after {duration(rows[-1]['wafer_s'])}" for name, rows in runs.items()]
+    table = [
+        (name, f"{r['step']:,}", f"{r['loss']:.4f}", _time(r["wafer_s"]), _shown(r.get("val_loss")))
+        for name, rows in runs.items()
+        for r in _thinned(rows, MAX_ROWS // len(runs) + 1)
+    ]
+    header = ("run", "step", "training loss", "simulated time", "validation loss")
+    alt = f"Loss against simulated time on the wafer cluster; at the end: {'; '.join(ends)}."
+    return plot(draw, alt, header, table, salt="losses-by-time")
+
+
+def timeline(lanes: Sequence[Lane]) -> Plot:
+    """How busy each resource is over one step, forward and backward passes told apart."""
+    end_us = max(lane.end_us for lane in lanes)
+    unit_us, unit = (1e6, "s") if end_us >= 2e6 else (1e3, "ms")
+
+    def draw(axes: Axes) -> None:
+        for number, lane in enumerate(lanes):
+            _draw_lane(axes, lane, end_us, unit_us, floor=number + 0.4)
+            share = percent(lane.busy_us / end_us)
+            axes.annotate(share, (1.01, number), xycoords=("axes fraction", "data"), va="center", color=FAINT)
+        axes.set_ylim(len(lanes) - 0.5, -0.5)
+        axes.set_yticks(range(len(lanes)), [lane.name for lane in lanes])
+        axes.tick_params(axis="y", length=0)
+        axes.grid(visible=False, axis="y")
+        axes.spines["left"].set_visible(False)
+        axes.set_xlim(0, end_us / unit_us)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.set_xlabel(f"simulated time in the step ({unit})")
+        for name, colour in zip(("forward", "backward"), SERIES, strict=False):
+            axes.plot([], [], color=colour, linewidth=7, label=name)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2, handlelength=1.0)
+
+    shares = [(lane.name, lane.busy_us / end_us) for lane in lanes]
+    alt = "Share of the time shown in which each resource works: "
+    alt += "; ".join(f"{name} {percent(share)}" for name, share in shares) + "."
+    worked = [(lane.name, duration(lane.busy_us / 1e6), f"{lane.n_slices:,}") for lane in lanes]
+    table = [(name, time, percent(share), n) for (name, time, n), (_, share) in zip(worked, shares, strict=True)]
+    header = ("resource", "works", "share of the time shown", "pieces of work")
+    return plot(draw, alt, header, table, salt="timeline", height=90 + 30 * len(lanes))
+
+
+def _draw_lane(axes: Axes, lane: Lane, end_us: float, unit_us: float, floor: float) -> None:
+    """The share of each short interval in which the lane works, as a height above `floor`; backward upon forward."""
+    edges = [end_us / unit_us * index / TIMELINE_BINS for index in range(TIMELINE_BINS + 1)]
+    below = [floor] * TIMELINE_BINS
+    axes.plot([0, edges[-1]], [floor, floor], color=GRID, linewidth=0.8, zorder=1)
+    for shares, colour in zip(lane.shares(end_us, TIMELINE_BINS), SERIES, strict=False):
+        above = [low - 0.8 * share for low, share in zip(below, shares, strict=True)]
+        if any(shares):
+            tops, bottoms = [*above, above[-1]], [*below, below[-1]]
+            axes.fill_between(edges, bottoms, tops, step="post", facecolor=colour, linewidth=0)
+        below = above
+
+
+def _draw_loss_by_time(axes: Axes, rows: Sequence[Row], key: str, colour: str, name: str, style: str = "-") -> None:
+    timed = [row for row in rows if (row.get(key) or 0) > 0]
+    points = _thinned(_running_mean(timed), MAX_POINTS)
+    axes.plot([r[key] for r in points], [r["loss"] for r in points], style, color=colour, label=name)
+    _draw_validation(axes, [row for row in timed if row.get("val_loss") is not None], key, colour, name="")
+
+
+def _draw_validation(axes: Axes, rows: Sequence[Row], key: str, colour: str, name: str = "validation") -> None:
+    if rows:
+        style = {"marker": "o", "markersize": 4.5, "markerfacecolor": "none", "linewidth": 0, "color": colour}
+        axes.plot([r[key] for r in rows], [r["val_loss"] for r in rows], label=name or "_", **style)  # type: ignore[arg-type]
+
+
+def _time_axis(axes: Axes, rows: Sequence[Row]) -> None:
+    """A logarithmic axis of time with ticks where clocks have them."""
+    _label(axes, "simulated time, logarithmic", rows)
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    ticks = {seconds: name for seconds, name in _TICKS.items() if low <= seconds <= high}
+    axes.xaxis.set_major_locator(FixedLocator(list(ticks)) if len(ticks) > 1 else LogLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: ticks.get(x) or duration(x)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlim(low, high)
+
+
+def _label(axes: Axes, x: str, rows: Sequence[Row]) -> None:
+    unit = loss_unit(rows[-1]["loss"], rows[-1].get("bits_per_byte"))
+    axes.set_xlabel(x)
+    axes.set_title(f"loss ({unit})", loc="left", fontsize=11, color=FAINT)
+
+
+def _legend(axes: Axes) -> None:
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(
+            loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderaxespad=0.1, handlelength=1.4, columnspacing=1.2
+        )
+
+
+def _has(rows: Sequence[Row], key: str) -> bool:
+    return any((row.get(key) or 0) > 0 for row in rows)
+
+
+def _thinned(rows: Sequence[Row], most: int) -> list[Row]:
+    """At most about `most` rows, evenly taken, the last one always among them."""
+    every = -(-len(rows) // most)
+    return [row for index, row in enumerate(rows) if index % every == 0 or index == len(rows) - 1]
+
+
+def _table_rows(rows: Sequence[Row]) -> list[Row]:
+    """Evenly taken rows, and every one with a validation loss."""
+    kept = {id(row) for row in _thinned(rows, MAX_ROWS)}
+    return [row for row in rows if id(row) in kept or row.get("val_loss") is not None]
+
+
+def _running_mean(rows: Sequence[Row]) -> list[Row]:
+    """The rows with the mean loss of the last twentieth of all rows, of fewer where the curve begins."""
+    most = max(1, len(rows) // 20)
+    means: list[Row] = []
+    for index, row in enumerate(rows):
+        window = rows[index - min(most, 1 + index // 4) + 1 : index + 1]
+        means.append({**row, "loss": sum(r["loss"] for r in window) / len(window)})
+    return means
+
+
+def _shown(loss: float | None) -> str:
+    return "" if loss is None else f"{loss:.4f}"
+
+
+def _time(seconds: float | None) -> str:
+    return "" if seconds is None else duration(seconds)

@@ -1,0 +1,198 @@
+"""The sections of a run's page; what a summary lacks is left out."""
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from wse_sim.report.figures import loss_by_step, loss_by_time, timeline
+from wse_sim.report.headline import cluster, headline
+from wse_sim.report.markup import bullets, facts, figure, paragraph, scrolling, section, table, tag, text
+from wse_sim.report.provenance import gpu_constants, wafer_constants
+from wse_sim.report.quantities import count, data_size, duration, percent, significant
+from wse_sim.report.tables import plain_number, sourced_range
+from wse_sim.report.trace_reading import lanes
+from wse_sim.spec.sourced import Sourced
+
+Summary = Mapping[str, Any]
+
+_LOSS_CAPTION = (
+    "Measured loss against optimizer steps: of each row, and the running mean over a twentieth of them. "
+    "Circles: validation text."
+)
+_KINDS = {
+    "measured": "ran here",
+    "simulated": "by the discrete-event model",
+    "projected": "by a named law",
+}
+_PART_COLOURS = {
+    "linear": "var(--series-1)",
+    "attention": "var(--series-3)",
+    "logits": "var(--series-4)",
+    "recompute": "var(--series-5)",
+    "overhead": "var(--series-6)",
+    "weight_wait": "var(--series-2)",
+    "gradient_wait": "var(--faint)",
+}
+_OTHER_COLOUR = "var(--ink)"
+
+
+def kinds_legend() -> str:
+    """What the three words mean."""
+    items = "".join(f"<li>{tag(kind)} {text(meaning)}</li>\n" for kind, meaning in _KINDS.items())
+    return f'<ul class="legend">\n{items}</ul>\n'
+
+
+def what_was_asked(summary: Summary) -> str:
+    """The full-size run in a sentence."""
+    target = summary.get("target", {})
+    parts = []
+    if "params" in target:
+        parts.append(f"{count(target['params'])} parameters")
+    if "n_layers" in target:
+        parts.append(f"{target['n_layers']} layers, {target['d_model']} wide")
+    if "tokens" in target:
+        parts.append(f"{count(target['tokens'])} tokens")
+    if "n_steps" in target:
+        parts.append(f"{target['n_steps']:,.0f} steps of {target['batch_size']} × {target['seq_len']}")
+    return " · ".join(parts)
+
+
+def headline_section(summary: Summary) -> str:
+    """The ten-second table."""
+    bodies = ""
+    for group, lines in groupby(headline(summary), key=lambda line: line.group):
+        rows = f'<tr class="group"><th scope="rowgroup" colspan="4">{text(group)}</th></tr>\n'
+        for line in lines:
+            rows += (
+                f'<tr><th scope="row">{text(line.name)}</th><td class="value">{text(line.value)}</td>'
+                f'<td class="note">{text(line.note)}</td><td class="kind">{tag(line.kind)}</td></tr>\n'
+            )
+        bodies += f"<tbody>\n{rows}</tbody>\n"
+    return section(
+        "In ten seconds", scrolling(f'<table class="headline">\n{bodies}</table>\n', "the run in ten seconds")
+    )
+
+
+def loss_section(summary: Summary, rows: Sequence[Mapping[str, Any]]) -> str:
+    """The measured loss against steps and against simulated time, and what the projection leaves open."""
+    if not rows:
+        return ""
+    parts = [figure(loss_by_step(rows), _LOSS_CAPTION)]
+    if (rows[-1].get("wafer_s") or 0) > 0:
+        caption = (
+            "The running mean against simulated time; the curves lie one speed-up apart. Circles: validation text."
+        )
+        parts.append(figure(loss_by_time(rows), caption))
+    projected = summary.get("projected", {})
+    if projected.get("caveats"):
+        parts.append(f"<h3>About the projected loss {tag('projected')}</h3>\n")
+        parts.append(bullets([f"Law: {projected['law']}", *projected["caveats"]]))
+    return section("Loss", *parts)
+
+
+def step_section(summary: Summary, trace: Mapping[str, Any]) -> str:
+    """Where the step's time goes, and when each resource works."""
+    parts = []
+    simulated = summary.get("simulated", {})
+    if "breakdown" in simulated:
+        lead = f"{duration(simulated['step_time_s'])} on {cluster(simulated)}; bottleneck: {simulated['bottleneck']}."
+        parts += [paragraph(lead), _breakdown(simulated["breakdown"])]
+    shown = lanes(trace)
+    if shown:
+        caption = (
+            "How busy each resource is over the steady step, and on average at the right; the first system stands for "
+            "all. trace.json has every slice and opens in Perfetto."
+        )
+        parts.append(figure(timeline(shown), caption))
+    return section("One step", *parts) if parts else ""
+
+
+def choice_section(summary: Summary) -> str:
+    """What ran on this machine, why, and what it does not show."""
+    choice = summary.get("choice")
+    if not choice:
+        return ""
+    machine = choice.get("machine", {})
+    parts = [paragraph(f"Mode: {choice['mode']}."), bullets(choice.get("reasons", []))]
+    if choice.get("not_covered"):
+        parts += ["<h3>What this run does not show</h3>\n", bullets(choice["not_covered"])]
+    pairs = [
+        ("processor", str(machine.get("cpu") or "")),
+        ("cores", str(machine.get("cores", ""))),
+        ("memory", data_size(machine["memory_bytes"]) if machine.get("memory_bytes") else ""),
+        ("GPU", str(machine.get("gpu") or "none")),
+        ("matmul rate, measured", _rate(machine.get("matmul_flops_per_s"))),
+        ("time here, foreseen", _time(choice.get("predicted_s"))),
+        ("time here, measured", _time(summary.get("measured", {}).get("host_s"))),
+        ("full-size run here, foreseen", _time(choice.get("full_run_here_s"))),
+    ]
+    return section("What ran here, and why", *parts, "<h3>This machine</h3>\n", facts(pairs))
+
+
+def assumed_section(summary: Summary) -> str:
+    """Every constant for which nothing better than an assumption is known, with its provenance."""
+    found: dict[str, Sourced | None] = {}
+    if "simulated" in summary:
+        found |= wafer_constants(summary["simulated"]["system"], summary["simulated"].get("assumed", []))
+    if "simulated_gpu" in summary:
+        found |= gpu_constants(summary["simulated_gpu"].get("assumed", []))
+    if not found:
+        return ""
+    rows = [
+        (name, plain_number(c.value), sourced_range(c), c.source) if c else (name, "", "", "")
+        for name, c in found.items()
+    ]
+    header = ("constant", "value", "range", "source")
+    listed = table(header, rows, label="assumed constants", right=("value", "range"))
+    lead = "Nothing better than an assumption is known for these. The wafers' range of tokens/s covers theirs."
+    return section("Assumed constants", paragraph(lead), f'<div class="constants">{listed}</div>\n')
+
+
+def origin_section(summary: Summary) -> str:
+    """Hyper-parameters, corpus, command and version: what it takes to do it again."""
+    target, corpus = summary.get("target", {}), summary.get("measured", {}).get("corpus") or {}
+    names = ("model", "parametrization", "schedule", "density", "batch_size", "seq_len", "tokens_per_parameter")
+    pairs = [(name.replace("_", " "), _plain(target[name])) for name in names if name in target]
+    pairs += [(name.replace("_", " "), _plain(v)) for name, v in (target.get("hyper_parameters") or {}).items()]
+    parts = [f"<h3>Full-size run</h3>\n{facts(pairs)}" if pairs else ""]
+    if corpus:
+        size = f"{corpus.get('n_files', 0):,} files, {data_size(corpus.get('n_bytes', 0))}"
+        fingerprint = [
+            ("corpus", str(corpus.get("name", ""))),
+            ("size", size),
+            ("SHA-256", str(corpus.get("sha256", ""))),
+        ]
+        parts.append(f"<h3>Training text</h3>\n{facts(fingerprint)}")
+    parts.append(f"<h3>Command</h3>\n{paragraph(_command(summary.get('command', '')), 'code')}")
+    parts.append(paragraph(f"wse-sim {summary.get('version', '')}", "eyebrow"))
+    return section("To do it again", *parts)
+
+
+def _breakdown(breakdown: Mapping[str, float]) -> str:
+    """Parts of a step as one bar and its legend, which is its table."""
+    shown = {name: fraction for name, fraction in breakdown.items() if fraction >= 0.0005}
+    words = ", ".join(f"{name.replace('_', ' ')} {percent(fraction)}" for name, fraction in shown.items())
+    bars, items = "", ""
+    for name, fraction in shown.items():
+        colour = f"background:{_PART_COLOURS.get(name, _OTHER_COLOUR)}"
+        bars += f'<span style="width:{100 * fraction:.2f}%;{colour}"></span>'
+        label = text(name.replace("_", " "))
+        items += f'<li><i style="{colour}"></i>{label}<b>{percent(fraction)}</b></li>\n'
+    bar = f'<div class="bar" role="img" aria-label="{text("parts of the step: " + words)}">{bars}</div>\n'
+    return f'{bar}<ul class="parts">\n{items}</ul>\n'
+
+
+def _rate(flops_per_s: float | None) -> str:
+    return f"{significant(flops_per_s / 1e9)} GFLOP/s" if flops_per_s else ""
+
+
+def _time(seconds: float | None) -> str:
+    return duration(seconds) if seconds else ""
+
+
+def _plain(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _command(command: object) -> str:
+    return " ".join(map(str, command)) if isinstance(command, list) else str(command)

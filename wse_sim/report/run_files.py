@@ -1,0 +1,52 @@
+"""The files of a run directory, read for a report."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from wse_sim.errors import SpecError
+from wse_sim.spec.reading import read_json
+
+SUMMARY, ROWS, TRACE, COMPARISON, REPORT = "summary.json", "run.jsonl", "trace.json", "comparison.json", "report.html"
+
+
+def read_summary(run_dir: Path) -> dict[str, Any]:
+    """Content of summary.json.
+
+    Raises
+    ------
+    SpecError
+        When `run_dir` holds none; a run writes it when it ends.
+    """
+    if not (run_dir / SUMMARY).is_file():
+        raise SpecError(f"{run_dir}: there is no {SUMMARY} in it: give the folder of a finished run")
+    return read_json(run_dir / SUMMARY)
+
+
+def read_rows(run_dir: Path) -> list[dict[str, Any]]:
+    """The rows of run.jsonl that have a loss; a last line that was cut off is left out.
+
+    Raises
+    ------
+    SpecError
+        When a line is not JSON; the message says which.
+    """
+    path = run_dir / ROWS
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines()
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            rows.append(json.loads(line))
+        except ValueError as error:
+            if number < len(lines):
+                raise SpecError(f"{path}: line {number} is not JSON: {error}") from None
+    return [row for row in rows if row.get("loss") is not None and math.isfinite(row["loss"])]
+
+
+def read_trace(run_dir: Path) -> dict[str, Any]:
+    """Content of trace.json; empty where there is none."""
+    path = run_dir / TRACE
+    return read_json(path) if path.is_file() else {}

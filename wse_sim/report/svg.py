@@ -1,0 +1,109 @@
+"""Drawings as inline SVG that follows the page's colours and letters; the same drawing gives the same bytes."""
+
+import io
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+WIDE, NARROW = 720, 360  # drawn at the size at which it is read, so that letters stay letters on a phone
+
+# Drawn in these colours, which the page replaces by its own.
+INK, FAINT, GRID = "#010101", "#010102", "#010103"
+SERIES = ("#010111", "#010112", "#010113", "#010114", "#010115", "#010116")
+_PAGE_COLOURS = {
+    INK: "var(--ink)",
+    FAINT: "var(--faint)",
+    GRID: "var(--grid)",
+    **{colour: f"var(--series-{number})" for number, colour in enumerate(SERIES, start=1)},
+}
+_STYLE: Any = {
+    "svg.fonttype": "none",
+    "font.family": ["sans-serif"],
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 11,
+    "text.color": INK,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": FAINT,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.8,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "xtick.major.width": 0.8,
+    "ytick.major.width": 0.8,
+    "xtick.minor.width": 0.0,
+    "lines.linewidth": 1.6,
+    "legend.frameon": False,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plot:
+    """A figure, with what stands beside it.
+
+    Parameters
+    ----------
+    wide, narrow :
+        The same drawing as SVG for a wide page and for a narrow one.
+    alt :
+        What it shows, in words.
+    header, rows :
+        Its numbers.
+    """
+
+    wide: str
+    narrow: str
+    alt: str
+    header: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+
+
+def plot(
+    draw: Callable[[Axes], None],
+    alt: str,
+    header: tuple[str, ...],
+    rows: Sequence[tuple[str, ...]],
+    *,
+    salt: str,
+    height: int = 300,
+) -> Plot:
+    wide, narrow = (_svg(draw, width, height, f"{salt}-{width}") for width in (WIDE, NARROW))
+    return Plot(wide=wide, narrow=narrow, alt=alt, header=header, rows=rows)
+
+
+def _svg(draw: Callable[[Axes], None], width: int, height: int, salt: str) -> str:
+    """What `draw` draws as SVG of the same bytes each time: no date, ids that depend on `salt` only."""
+    with rc_context({**_STYLE, "svg.hashsalt": salt}):
+        figure = Figure(figsize=(width / 72, height / 72), layout="constrained")
+        FigureCanvasSVG(figure)
+        draw(figure.add_subplot())
+        out = io.StringIO()
+        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    return _for_page(out.getvalue(), salt)
+
+
+def _for_page(svg: str, salt: str) -> str:
+    """The element alone, its ids made unique on the page, its colours and letters the page's."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>\s*|<style.*?</style>\s*", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"(\d\.\d\d)\d+", r"\1", svg)  # a hundredth of a pixel
+    svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg)
+    svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg)
+    svg = re.sub(r' id="([^"]*)"', rf' id="{salt}-\1"', svg)
+    svg = re.sub(r'(href="#|url\(#)', rf"\1{salt}-", svg)
+    svg = re.sub(r"'DejaVu Sans'(, [^;\"]*)?", "var(--font)", svg)
+    for drawn, shown in _PAGE_COLOURS.items():
+        svg = svg.replace(drawn, shown)
+    return svg.strip()

@@ -1,0 +1,155 @@
+"""The steady step of a simulation by server: when each worked, and on which pass."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from wse_sim.engine.result import Finish
+from wse_sim.schedule.program import IntArray, Program
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Track:
+    """One server's services in the last step.
+
+    Parameters
+    ----------
+    start, end : (n_services,)
+        int64 picoseconds, in the order of service.
+    of_pass, microbatch : (n_services,)
+        What each service belongs to.
+    """
+
+    process: str
+    name: str
+    start: IntArray
+    end: IntArray
+    of_pass: IntArray
+    microbatch: IntArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slices:
+    """Services of one track, merged.
+
+    Parameters
+    ----------
+    start, end, busy : (n_slices,)
+        int64 picoseconds; the server works for `busy` of the time from `start` to `end`.
+    first : (n_slices,)
+        Index of the first service in each slice.
+    """
+
+    track: Track
+    start: IntArray
+    end: IntArray
+    busy: IntArray
+    first: IntArray
+
+
+def server_tracks(program: Program, finish: Finish, systems: list[int]) -> Iterator[Track]:
+    """One track per server, MemoryX first, then the SwarmX nodes above the systems shown, then the systems."""
+    stream, gradients = _Stream.of_tiles(program), _Stream.of_gradients(program)
+
+    def down(process: str, name: str, edge: int) -> Track:
+        return stream.track(process, name, finish.down[edge], program.down_ps[program.edge_class[edge]])
+
+    def up(process: str, name: str, edge: int) -> Track:
+        return gradients.track(process, name, finish.up[edge], program.up_ps[program.edge_class[edge]])
+
+    yield down("MemoryX", "send weights", 0)
+    yield up("MemoryX", "receive gradients", 0)
+    is_last = gradients.microbatch == program.n_microbatches - 1
+    update_ps = np.where(is_last, program.update_ps[gradients.of_pass], program.accumulate_ps[gradients.of_pass])
+    yield gradients.track_of("MemoryX", "optimizer", finish.update, update_ps)
+    for node in _nodes_above(program, systems):
+        process = f"SwarmX node {node}"
+        if node:
+            yield down(process, "receive weights", node)
+            yield up(process, "send gradients", node)
+        yield gradients.track(process, "reduce", finish.reduce[node], program.reduce_ps)
+    overhead_ps = np.where(stream.is_first_tile, program.overhead_ps[stream.of_pass], 0)
+    for leaf in systems:
+        process, edge = f"CSX {leaf}", program.n_nodes + leaf
+        yield down(process, "ingress", edge)
+        compute_ps = program.compute_ps[leaf, stream.of_pass] + overhead_ps
+        yield stream.track_of(process, "compute", finish.compute[leaf], compute_ps)
+        yield up(process, "egress", edge)
+
+
+def _nodes_above(program: Program, systems: list[int]) -> list[int]:
+    nodes = set()
+    for leaf in systems:
+        node = int(program.leaf_parent[leaf])
+        while node >= 0:
+            nodes.add(node)
+            node = int(program.node_parent[node])
+    return sorted(nodes)
+
+
+def last_microbatches(track: Track, n_shown: int) -> Track:
+    kept = track.microbatch > track.microbatch.max(initial=0) - n_shown
+    names = ("start", "end", "of_pass", "microbatch")
+    return replace(track, **{name: getattr(track, name)[kept] for name in names})
+
+
+def merged(track: Track, *, is_exact: bool) -> Slices:
+    """Services of one pass and micro-batch in one slice: all of them, or only those without a gap between them."""
+    is_new = np.ones(len(track.start), np.bool_)
+    is_new[1:] = (np.diff(track.of_pass) != 0) | (np.diff(track.microbatch) != 0)
+    if is_exact:
+        is_new[1:] |= track.start[1:] > track.end[:-1]
+    first = np.flatnonzero(is_new)
+    last = np.append(first[1:], len(track.start)) - 1
+    total = np.append(0, np.cumsum(track.end - track.start))
+    return Slices(
+        track=track,
+        start=track.start[first],
+        end=track.end[last] if len(first) else track.end,
+        busy=total[last + 1] - total[first] if len(first) else track.end,
+        first=first,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stream:
+    """What passes a server in one step: of each tile its pass, its micro-batch, whether it opens its pass."""
+
+    of_pass: IntArray
+    microbatch: IntArray
+    is_first_tile: IntArray
+
+    @staticmethod
+    def of_tiles(program: Program) -> "_Stream":
+        return _Stream._of(np.arange(program.n_passes), program)
+
+    @staticmethod
+    def of_gradients(program: Program) -> "_Stream":
+        return _Stream._of(np.flatnonzero(program.has_gradient), program)
+
+    @staticmethod
+    def _of(passes: IntArray, program: Program) -> "_Stream":
+        per_microbatch = np.repeat(passes, program.n_tiles)
+        of_pass = np.tile(per_microbatch, program.n_microbatches).astype(np.int64)
+        return _Stream(
+            of_pass=of_pass,
+            microbatch=np.repeat(np.arange(program.n_microbatches), len(per_microbatch)),
+            is_first_tile=np.arange(len(of_pass)) % program.n_tiles == 0,
+        )
+
+    def track(self, process: str, name: str, finish: IntArray, service_ps: IntArray) -> Track:
+        """A server with one service time per pass; `finish` covers all steps."""
+        return self.track_of(process, name, finish, service_ps[self.of_pass])
+
+    def track_of(self, process: str, name: str, finish: IntArray, service_ps: IntArray) -> Track:
+        """A server with one service time per tile; `finish` covers all steps."""
+        end = finish[len(finish) - len(self.of_pass) :]
+        return Track(
+            process=process,
+            name=name,
+            start=end - service_ps,
+            end=end,
+            of_pass=self.of_pass,
+            microbatch=self.microbatch,
+        )

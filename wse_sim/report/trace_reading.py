@@ -1,0 +1,78 @@
+"""A Chrome trace read back as lanes: when one resource works, forward and backward."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_SHOWN = (
+    ("MemoryX", "send weights"),
+    ("SwarmX node 0", "reduce"),
+    ("MemoryX", "optimizer"),
+    ("CSX 0", "ingress"),
+    ("CSX 0", "compute"),
+    ("CSX 0", "egress"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """One resource.
+
+    Parameters
+    ----------
+    slices :
+        Start, length and time at work, in microseconds, and whether it is a backward pass; in order.
+    """
+
+    name: str
+    slices: tuple[tuple[float, float, float, bool], ...]
+
+    @property
+    def end_us(self) -> float:
+        return max(start + length for start, length, _, _ in self.slices)
+
+    @property
+    def busy_us(self) -> float:
+        return sum(busy for _, _, busy, _ in self.slices)
+
+    @property
+    def n_slices(self) -> int:
+        return len(self.slices)
+
+    def shares(self, end_us: float, n_bins: int) -> tuple[list[float], list[float]]:
+        """The share of each of `n_bins` equal intervals up to `end_us` at work, forward and backward."""
+        shares = ([0.0] * n_bins, [0.0] * n_bins)
+        width = end_us / n_bins
+        for start, length, busy, is_backward in self.slices:
+            last = min(n_bins - 1, int((start + length) / width))
+            for index in range(int(start / width), last + 1):
+                covered = min(start + length, (index + 1) * width) - max(start, index * width)
+                if covered > 0:
+                    shares[is_backward][index] += covered / length * busy / width
+        return shares
+
+
+def lanes(trace: Mapping[str, Any]) -> list[Lane]:
+    """The lanes of a trace that a report shows, those of the first system for all; the ones the trace has."""
+    events = trace.get("traceEvents", [])
+    processes = {e["pid"]: e["args"]["name"] for e in events if e["ph"] == "M" and e["name"] == "process_name"}
+    threads = {
+        (processes.get(e["pid"], ""), e["args"]["name"]): (e["pid"], e["tid"])
+        for e in events
+        if e["ph"] == "M" and e["name"] == "thread_name"
+    }
+    found = []
+    for process, name in _SHOWN:
+        if (process, name) not in threads:
+            continue
+        slices = tuple(_slices(events, *threads[process, name]))
+        if slices:
+            found.append(Lane(name=f"{process.removesuffix(' node 0')} {name}", slices=slices))
+    return found
+
+
+def _slices(events: list[Mapping[str, Any]], pid: int, tid: int) -> Iterator[tuple[float, float, float, bool]]:
+    for event in events:
+        if event["ph"] == "X" and event["pid"] == pid and event["tid"] == tid:
+            busy = event.get("args", {}).get("busy_us", event["dur"])
+            yield event["ts"], event["dur"], busy, event["name"].endswith("backward")
