@@ -129,16 +129,6 @@ class GPT(nn.Module):
         return F.cross_entropy(logits_BTV.view(-1, logits_BTV.shape[-1]), targets_BT.reshape(-1))
 
 
-def n_parameters(shape: ModelShape) -> int:
-    """Parameters of the model, embeddings included, without building it.
-
-    Source: Cerebras-GPT (arXiv 2304.03208), Appendix E: V d + s d + L (12 d^2 + 13 d) + 2 d for d_ff = 4 d.
-    """
-    d, f = shape.d_model, shape.d_ff
-    per_layer = 4 * d * d + 2 * d * f + 9 * d + f
-    return (shape.vocab_size + shape.seq_len) * d + shape.n_layers * per_layer + 2 * d
-
-
 def meta_model(shape: ModelShape) -> GPT:
     """The model without memory for its weights, for names, shapes and counts."""
     with torch.device("meta"):

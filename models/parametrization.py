@@ -14,9 +14,9 @@ from torch import nn
 
 from models.gpt import ForwardMultipliers
 from models.roles import HIDDEN_ROLES, Role, parameter_roles
-from models.sparse import checked_density
 from wse_sim.errors import SpecError, choose
 from wse_sim.spec.model import ModelShape
+from wse_sim.workload.transformer import check_density
 
 ParametrizationName = Literal["sp", "mup", "smupar"]
 WeightDecayScaling = Literal["none", "constant_lr_wd"]
@@ -89,6 +89,13 @@ BASES: Mapping[str, BaseHyperparameters] = {
         peak_lr=6e-4,
         init_std=0.02,
         source="Cerebras-GPT, arXiv 2304.03208, Table 1 (the learning rate of 111M; larger models have their own)",
+    ),
+    "bytes-64-sp": BaseHyperparameters(
+        d_base=64,
+        peak_lr=4.05e-3,
+        init_std=0.02166,
+        source="one dense run at d_model 64 on bytes of Python source (docs/notebook.md), not tuned; "
+        "init_std: SmuPar, arXiv 2405.15743, Table 4",
     ),
     "bytes-64": BaseHyperparameters(
         d_base=64,
@@ -225,6 +232,7 @@ def effective_table(
     SpecError
         When a parameter has no role, or the parameterization is unknown.
     """
+    check_density(density)
     rules = RULES[choose(parametrization.name, RULES, "parametrization")]  # type: ignore[index]
     base = parametrization.base
     m_d = shape.d_model / base.d_base
@@ -234,7 +242,7 @@ def effective_table(
         role = roles[name]
         rule = rules[role]
         is_hidden = role in HIDDEN_ROLES
-        m_rho = checked_density(density) / base.density_base if is_hidden else 1.0
+        m_rho = density / base.density_base if is_hidden else 1.0
         multiplier = lr_multiplier(rule, m_d, m_rho)
         row = EffectiveTensor(
             name=name,

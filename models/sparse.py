@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from models.roles import HIDDEN_ROLES, parameter_roles
-from wse_sim.errors import SpecError
+from wse_sim.workload.sparsity import exact_nonzeros
+from wse_sim.workload.transformer import check_density
 
 MASK_SUFFIX = "_mask"
 
@@ -20,20 +21,8 @@ def philox(seed: int, *labels: object) -> np.random.Philox:
     return np.random.Philox(key=int.from_bytes(blake2b(text.encode(), digest_size=16).digest(), "little"))
 
 
-def checked_density(density: float) -> float:
-    """The density itself; SpecError when it is not in (0, 1]."""
-    if not 0.0 < density <= 1.0:
-        raise SpecError(f"density is {density}, it must be in (0, 1]; density = 1 - sparsity")
-    return density
-
-
-def n_kept(density: float, numel: int) -> int:
-    """Weights of a tensor that are not masked: int(density x numel), the one place where it is rounded."""
-    return int(density * numel)
-
-
 def random_mask(seed: int, name: str, shape: tuple[int, ...], density: float) -> npt.NDArray[np.bool_]:
-    """A mask of exactly `n_kept` ones, each set of places equally likely.
+    """A mask of exactly `exact_nonzeros` ones, each set of places equally likely.
 
     Parameters
     ----------
@@ -48,11 +37,8 @@ def random_mask(seed: int, name: str, shape: tuple[int, ...], density: float) ->
         When the density is out of range or leaves the tensor empty.
     """
     numel = int(np.prod(shape))
-    n_ones = n_kept(checked_density(density), numel)
-    if n_ones == 0:
-        raise SpecError(
-            f"density {density} leaves none of the {numel} weights of {name!r}: it must be at least {1 / numel:.2g}"
-        )
+    check_density(density)
+    n_ones = exact_nonzeros(numel, density)
     if n_ones == numel:
         return np.ones(shape, dtype=np.bool_)
     # Raw 64-bit draws, not a distribution: numpy keeps the bits of Philox fixed across versions, its distributions not.
@@ -91,7 +77,8 @@ def sparsify(model: nn.Module, seed: int, density: float) -> Masks:
     Every mask becomes a persistent boolean buffer `<parameter>_mask` beside its parameter, so it is in `state_dict`.
     A density of 1 adds no mask at all: the dense run is the dense run.
     """
-    if checked_density(density) == 1.0:
+    check_density(density)
+    if density == 1.0:
         return Masks([])
     pairs = []
     roles = parameter_roles(model)

@@ -6,10 +6,11 @@ from typing import Literal
 
 import msgspec
 
+from models.parametrization import BASES, BaseHyperparameters, ParametrizationName
 from training.config import TrainConfig
 from training.job import Job, target_base
 from training.machine import D_HEAD, MachineProfile
-from training.proxy import SHARE_OF_BUDGET, choose_proxy, predicted_s_per_token, proxy_shape
+from training.proxy import choose_proxy, n_threads_for, predicted_s_per_token, proxy_shape
 from wse_sim.spec.model import ModelShape
 from wse_sim.units import S_PER_DAY
 from wse_sim.workload.flops import training_flops_per_token
@@ -88,7 +89,9 @@ def choose_run(job: Job, profile: MachineProfile, *, n_runs: int = 1) -> Choice:
     )
     return Choice(
         mode="proxy",
-        config=msgspec.structs.replace(proxy.config, parametrization=job.parametrization),
+        config=msgspec.structs.replace(
+            proxy.config, parametrization=job.parametrization, base=_proxy_base(job.parametrization)
+        ),
         predicted_s=proxy.chosen.predicted_s,
         full_run_s=full_s,
         full_run_bytes=needed,
@@ -97,13 +100,18 @@ def choose_run(job: Job, profile: MachineProfile, *, n_runs: int = 1) -> Choice:
     )
 
 
+def _proxy_base(parametrization: ParametrizationName) -> BaseHyperparameters:
+    """The base of a proxy: muP and SmuPar transfer one, standard parameterization has a rate of its own."""
+    return BASES["bytes-64-sp" if parametrization == "sp" else "bytes-64"]
+
+
 def _why_not_itself(job: Job, profile: MachineProfile, *, budget_s: float, full_s: float, needed: float) -> str | None:
     """Why the target cannot train here, in a sentence; None when it can."""
     shape = job.preset.shape
     itself = f"{shape.name} itself would take {_long_time(full_s)} and {needed / 1e9:.1f} GB here"
     if needed > profile.memory_bytes:
         return f"{itself}, with {profile.memory_bytes / 1e9:.1f} GB of memory at hand: a proxy trains in its place"
-    if _predicted_own_s(job, profile) > SHARE_OF_BUDGET * budget_s:
+    if _predicted_own_s(job, profile) > budget_s:
         return f"{itself}, with {budget_s:.0f} s allowed: a proxy trains in its place"
     if (shape.feed_forward, shape.positions, shape.is_tied) != ("gelu", "learned", True):
         return f"{shape.name} is no GPT-2 block, the only one that trains here yet: a proxy trains in its place"
@@ -114,7 +122,7 @@ def _predicted_own_s(job: Job, profile: MachineProfile) -> float:
     """Training seconds of the target here: its FLOPs at the measured rate of a proxy of its width."""
     shape = job.preset.shape
     narrow = proxy_shape(shape, max(D_HEAD, shape.d_model // D_HEAD * D_HEAD))
-    flops_per_s = training_flops_per_token(narrow, narrow.seq_len) / predicted_s_per_token(narrow, profile.step_rates)
+    flops_per_s = training_flops_per_token(narrow, narrow.seq_len) / predicted_s_per_token(narrow, profile)
     return job.tokens * training_flops_per_token(shape, job.seq_len) / flops_per_s
 
 
@@ -133,7 +141,7 @@ def _config_of_target(job: Job, profile: MachineProfile) -> TrainConfig:
         data=job.data,
         eval_interval=ceil(n_steps / _N_EVALUATIONS),
         checkpoint_interval=ceil(n_steps / _N_CHECKPOINTS),
-        n_threads=profile.n_threads,
+        n_threads=n_threads_for(job.preset.shape, profile),
     )
 
 

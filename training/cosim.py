@@ -11,12 +11,12 @@ import msgspec
 from training.atomic import write_atomically
 from training.choice import Choice, choose_run
 from training.config import TrainConfig, read_config
+from training.data import load_corpus, require_enough
 from training.job import Job, target_hyperparameters, write_job
 from training.machine import MachineProfile
 from training.run_record import LinearClock, Row, RunRecord
 from training.trainer import CONFIG_FILE, train
 from wse_sim import __version__
-from wse_sim.errors import SpecError
 from wse_sim.gpu.roofline import GpuResult, simulate_gpu
 from wse_sim.report.html import render_comparison_report, render_run_report
 from wse_sim.report.scaling import LossProjection, project_loss
@@ -103,9 +103,11 @@ def run_plan(
         As `training.trainer.train`.
     """
     config = config_of(plan, run_dir, resume=resume)
-    _make_folder(run_dir)
-    write_job(plan.job, run_dir)
-    record = train(config, run_dir, on_step=on_step, resume=resume, clock=plan.clock)
+    corpus = load_corpus(config.data)
+    require_enough(corpus, seq_len=config.seq_len, batch_size=config.batch_size)  # before anything is written
+    if not resume:
+        write_job(plan.job, run_dir)
+    record = train(config, run_dir, on_step=on_step, resume=resume, clock=plan.clock, corpus=corpus)
     summary = summarize(plan, record, command)
     write_trace(plan.wafer, run_dir / TRACE_FILE)
     write_json(summary, run_dir / SUMMARY_FILE)
@@ -164,15 +166,6 @@ def write_json(content: dict[str, Any], path: Path) -> None:
     write_atomically(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
 
 
-def _make_folder(run_dir: Path) -> None:
-    try:
-        run_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SpecError(
-            f"{run_dir}: the output folder cannot be made: {error.strerror}; name another with --out"
-        ) from None
-
-
 def _target(job: Job) -> dict[str, Any]:
     shape = job.preset.shape
     return {
@@ -203,7 +196,6 @@ def _choice(plan: Plan) -> dict[str, Any]:
         "machine": {
             "cpu": profile.cpu,
             "cores": profile.n_cpus,
-            "threads": profile.n_threads,
             "memory_bytes": profile.memory_bytes,
             "matmul_flops_per_s": profile.matmul_flops_per_s,
             "gpu": profile.gpu,

@@ -7,6 +7,7 @@ import msgspec
 import tomli_w
 
 from models.parametrization import BASES, RULES, BaseHyperparameters, ParametrizationName, init_std, lr_multiplier
+from training.atomic import write_atomically
 from training.schedules import SCHEDULES
 from wse_sim.errors import SpecError, choose
 from wse_sim.spec.load import convert, load_model, read_toml
@@ -149,8 +150,21 @@ def target_hyperparameters(job: Job) -> dict[str, Any]:
 
 
 def write_job(job: Job, run_dir: Path) -> None:
-    """Keep the job in the run's folder."""
-    (run_dir / TARGET_FILE).write_text(tomli_w.dumps(msgspec.to_builtins(job)), encoding="utf-8")
+    """Keep the job in a new run's folder.
+
+    Raises
+    ------
+    SpecError
+        When the folder holds a run already, or cannot be written.
+    """
+    path = run_dir / TARGET_FILE
+    if path.exists():
+        raise SpecError(f"{run_dir}: holds another run; name another folder with --out, or go on with it with --resume")
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, tomli_w.dumps(msgspec.to_builtins(job)).encode())
+    except OSError as error:
+        raise SpecError(f"{run_dir}: cannot be written: {error.strerror}; name another folder with --out") from None
 
 
 def read_job(run_dir: Path) -> Job:

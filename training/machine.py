@@ -25,9 +25,7 @@ SEQ_LEN = 128
 _VOCAB_SIZE = 256
 _N_TIMES = 16
 _LONGEST_S = 1.0
-_THREAD_EXPONENT = 0.85  # two threads take 1/1.8 of the time of one: measured at width 96 on two free cores
 _MATMUL_SIZE = 1024
-_MOST_THREADS = 8  # the matrices of a proxy are too small to feed more
 _CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -59,7 +57,6 @@ class MachineProfile(msgspec.Struct, frozen=True, kw_only=True):
 
     cpu: str
     n_cpus: int
-    n_threads: int
     memory_bytes: int
     gpu: str | None
     matmul_flops_per_s: float
@@ -114,18 +111,17 @@ def usable_memory_bytes() -> int:
 
 def _measured() -> MachineProfile:
     n_cpus = n_usable_cpus()
-    n_threads = min(n_cpus, _MOST_THREADS)
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
     try:
-        matmul_flops_per_s = _matmul_flops_per_s(n_threads)
-        rates = tuple(StepRate(d_model=width, s_per_token=_s_per_token(width, n_threads)) for width in MEASURED_WIDTHS)
+        torch.set_num_threads(n_cpus)
+        matmul_flops_per_s = _matmul_flops_per_s()
+        torch.set_num_threads(1)
+        rates = tuple(StepRate(d_model=width, s_per_token=_s_per_token(width)) for width in MEASURED_WIDTHS)
     finally:
         torch.set_num_threads(before)
     return MachineProfile(
         cpu=_cpu_name(),
         n_cpus=n_cpus,
-        n_threads=n_threads,
         memory_bytes=usable_memory_bytes(),
         gpu=torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
         matmul_flops_per_s=matmul_flops_per_s,
@@ -135,12 +131,12 @@ def _measured() -> MachineProfile:
     )
 
 
-def _matmul_flops_per_s(n_threads: int) -> float:
+def _matmul_flops_per_s() -> float:
     a = torch.rand(_MATMUL_SIZE, _MATMUL_SIZE)
-    return 2 * _MATMUL_SIZE**3 / _best_s(lambda: a @ a, n_threads)
+    return 2 * _MATMUL_SIZE**3 / _best_s(lambda: a @ a, time.perf_counter)
 
 
-def _s_per_token(d_model: int, n_threads: int) -> float:
+def _s_per_token(d_model: int) -> float:
     shape = ModelShape(
         name="probe",
         n_layers=MEASURED_LAYERS,
@@ -162,23 +158,20 @@ def _s_per_token(d_model: int, n_threads: int) -> float:
         compute_gradient(built.model, built.masks, optimizer, (bytes_BT, bytes_BT), 1.0)
         optimizer.step()
 
-    return _best_s(step, n_threads) / bytes_BT.numel()
+    # Processor time of the one thread hardly depends on what else runs, so that neighbours do not make the choice.
+    return _best_s(step, time.process_time) / bytes_BT.numel()
 
 
-def _best_s(work: Callable[[], object], n_threads: int) -> float:
-    """Seconds of the work on `n_threads`, from the shortest of several runs on one.
-
-    Processor time of one thread, because it hardly depends on what else runs: threads that wait for one another on a
-    busy machine take many times longer, and would make every choice depend on the neighbours.
-    """
+def _best_s(work: Callable[[], object], clock: Callable[[], float]) -> float:
+    """The shortest of several runs, in seconds of `clock`."""
     work()
     times_s: list[float] = []
     end_s = time.perf_counter() + _LONGEST_S
     while len(times_s) < _N_TIMES and (not times_s or time.perf_counter() < end_s):
-        start_s = time.process_time()
+        start_s = clock()
         work()
-        times_s.append(time.process_time() - start_s)
-    return float(min(times_s) / n_threads**_THREAD_EXPONENT)
+        times_s.append(clock() - start_s)
+    return min(times_s)
 
 
 def _cached(path: Path) -> MachineProfile | None:

@@ -1,26 +1,28 @@
 """Chooses the model that trains in place of one too large for the machine at hand."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from models.gpt import n_parameters
 from models.parametrization import BASES
 from training.config import TrainConfig
 from training.data import STDLIB
-from training.machine import D_HEAD, MEASURED_LAYERS, MachineProfile, StepRate
+from training.machine import D_HEAD, MEASURED_LAYERS, MachineProfile
 from wse_sim.errors import SpecError
 from wse_sim.spec.model import ModelPreset, ModelShape
+from wse_sim.workload.transformer import n_parameters
 
 BASE = "bytes-64"
 SEQ_LEN = 128
 BATCH_SIZE = 8
 VOCAB_SIZE = 256
 TOKENS_PER_PARAMETER = 20.0  # Cerebras-GPT (arXiv 2304.03208), all seven models
-SHARE_OF_BUDGET = 0.8  # of the user's seconds; the rest is for reading data and for other programs
-# A long run is slower than the best of a few steps: evaluation, reading batches, threads that wait for one another
-# (measured over whole runs at widths 64 and 96: 1.6 and 1.65).
-_SUSTAINED_OVER_BEST = 1.6
+# A long run is slower than the best of a few steps: evaluation, reading batches, another program now and then.
+_SUSTAINED_OVER_BEST = 1.1
+# On a narrow model threads wait for one another longer than they work: at width 96 two free cores take 20 ms a step,
+# one takes 26 ms, and two of which one is busy elsewhere take 160 ms and more (docs/notebook.md).
+_NARROWEST_FOR_THREADS = 256
+_MOST_THREADS = 8
+_THREAD_EXPONENT = 0.85  # n threads take n^-0.85 of the time of one
 _FEWEST_LAYERS = 2
 _WIDEST = 1024
 _N_EVALUATIONS = 8
@@ -87,8 +89,7 @@ def choose_proxy(
         if not value > 0:
             raise SpecError(f"{name} is {value}, it must be positive")
     candidates = ladder(target.shape, profile, tokens_per_parameter)
-    limit_s = SHARE_OF_BUDGET * budget_s
-    chosen = max((c for c in candidates if c.predicted_s <= limit_s), key=lambda c: c.n_params, default=candidates[0])
+    chosen = max((c for c in candidates if c.predicted_s <= budget_s), key=lambda c: c.n_params, default=candidates[0])
     config = TrainConfig(
         shape=chosen.shape,
         base=BASES[BASE],
@@ -104,13 +105,13 @@ def choose_proxy(
         seq_len=SEQ_LEN,
         eval_interval=math.ceil(chosen.n_steps / _N_EVALUATIONS),
         checkpoint_interval=math.ceil(chosen.n_steps / _N_CHECKPOINTS),
-        n_threads=profile.n_threads,
+        n_threads=n_threads_for(chosen.shape, profile),
     )
     return ProxyChoice(
         config=config,
         chosen=chosen,
         candidates=tuple(candidates),
-        reasons=_reasons(chosen, profile, config, budget_s, tokens_per_parameter),
+        reasons=_reasons(chosen, config, budget_s, tokens_per_parameter),
         not_covered=_not_covered(target.shape, config),
     )
 
@@ -122,7 +123,7 @@ def ladder(target: ModelShape, profile: MachineProfile, tokens_per_parameter: fl
         shape = proxy_shape(target, d_model)
         n_params = n_parameters(shape)
         n_steps = max(1, round(tokens_per_parameter * n_params / (BATCH_SIZE * SEQ_LEN)))
-        seconds = n_steps * BATCH_SIZE * SEQ_LEN * predicted_s_per_token(shape, profile.step_rates)
+        seconds = n_steps * BATCH_SIZE * SEQ_LEN * predicted_s_per_token(shape, profile)
         rungs.append(Candidate(shape=shape, n_params=n_params, n_steps=n_steps, predicted_s=seconds))
     return rungs
 
@@ -144,13 +145,18 @@ def proxy_shape(target: ModelShape, d_model: int) -> ModelShape:
     )
 
 
-def predicted_s_per_token(shape: ModelShape, rates: Sequence[StepRate]) -> float:
+def n_threads_for(shape: ModelShape, profile: MachineProfile) -> int:
+    """CPU threads that a model of this shape trains on."""
+    return 1 if shape.d_model < _NARROWEST_FOR_THREADS else min(profile.n_cpus, _MOST_THREADS)
+
+
+def predicted_s_per_token(shape: ModelShape, profile: MachineProfile) -> float:
     """Seconds per training token of a long run, from the measured widths.
 
     Between measured widths straight in log-log; below the narrowest as the narrowest (what is left there is Python's
     own time); above the widest as the square of the width (all matrix products). In proportion to the layers.
     """
-    known = sorted(rates, key=lambda rate: rate.d_model)
+    known = sorted(profile.step_rates, key=lambda rate: rate.d_model)
     narrow, wide = known[0], known[-1]
     d = shape.d_model
     if d <= narrow.d_model:
@@ -162,20 +168,19 @@ def predicted_s_per_token(shape: ModelShape, rates: Sequence[StepRate]) -> float
         a, b = known[upper - 1], known[upper]
         share = math.log(d / a.d_model) / math.log(b.d_model / a.d_model)
         per_token = a.s_per_token ** (1 - share) * b.s_per_token**share
-    return _SUSTAINED_OVER_BEST * per_token * shape.n_layers / MEASURED_LAYERS
+    speed_up = float(n_threads_for(shape, profile) ** _THREAD_EXPONENT)
+    return _SUSTAINED_OVER_BEST * per_token / speed_up * shape.n_layers / MEASURED_LAYERS
 
 
-def _reasons(
-    chosen: Candidate, profile: MachineProfile, config: TrainConfig, budget_s: float, tokens_per_parameter: float
-) -> tuple[str, ...]:
+def _reasons(chosen: Candidate, config: TrainConfig, budget_s: float, tokens_per_parameter: float) -> tuple[str, ...]:
     shape = chosen.shape
     n_tokens = config.n_steps * config.tokens_per_step
-    share = f"{SHARE_OF_BUDGET:.0%} of the budget of {budget_s:.0f} s"
-    fits = chosen.predicted_s <= SHARE_OF_BUDGET * budget_s
+    budget = f"the budget of {budget_s:.0f} s"
+    fits = chosen.predicted_s <= budget_s
     return (
         f"a proxy of {shape.n_layers} layers and width {shape.d_model} trains: {chosen.n_params:,} parameters, "
-        f"{chosen.predicted_s:.0f} s predicted on {profile.n_threads} CPU threads, "
-        + (f"the widest that fits {share}" if fits else f"more than {share}, but there is none narrower"),
+        f"{chosen.predicted_s:.0f} s predicted on {config.n_threads} CPU thread(s), "
+        + (f"the widest that fits {budget}" if fits else f"more than {budget}, but there is none narrower"),
         f"{tokens_per_parameter:g} tokens per parameter, like the target, zeros and embeddings counted: "
         f"{n_tokens:,} bytes in {config.n_steps:,} steps of {config.batch_size} x {config.seq_len}",
         f"density {config.density:g} and the {config.schedule} schedule are the target's; learning rate and initial "

@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from models.build import build_model
-from models.gpt import GPT, meta_model, n_parameters
+from models.gpt import GPT, meta_model
 from models.parametrization import BASES, Parametrization, effective_table
 from models.roles import with_roles
 from wse_sim.errors import SpecError
 from wse_sim.spec.load import load_model
 from wse_sim.spec.model import ModelShape
+from wse_sim.workload.transformer import n_parameters
 
 # Cerebras-GPT (arXiv 2304.03208), Appendix E, Table 12, with vocabulary 50257 and 2048 positions.
 PUBLISHED_COUNTS = {

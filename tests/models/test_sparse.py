@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from models.build import BuiltModel, build_model
 from models.parametrization import BASES, Parametrization
-from models.sparse import MASK_SUFFIX, Masks, n_kept, n_nonzero, random_mask
+from models.sparse import MASK_SUFFIX, Masks, n_nonzero, random_mask
 from training.optimizer import build_optimizer, compute_gradient, set_lr
 from wse_sim.errors import SpecError
 from wse_sim.spec.model import ModelShape
+from wse_sim.workload.sparsity import exact_nonzeros
 
 SHAPE = ModelShape(name="t", n_layers=2, d_model=32, n_heads=2, d_ff=128, vocab_size=256, seq_len=16)
 
@@ -22,7 +23,7 @@ SHAPE = ModelShape(name="t", n_layers=2, d_model=32, n_heads=2, d_ff=128, vocab_
 @settings(max_examples=50, deadline=None)
 @given(seed=st.integers(0, 2**62), rows=st.integers(1, 40), columns=st.integers(1, 40), density=st.floats(0.01, 1.0))
 def test_mask_has_exactly_the_stated_count(seed: int, rows: int, columns: int, density: float) -> None:
-    expected = int(density * rows * columns)
+    expected = int(density * (rows * columns))
     if expected == 0:
         with pytest.raises(SpecError, match="leaves none"):
             random_mask(seed, "w", (rows, columns), density)
@@ -51,11 +52,13 @@ def test_only_hidden_matrices_are_masked_and_each_to_the_same_count() -> None:
     assert masks.keys() == hidden.keys()
     assert len(masks) == 4 * SHAPE.n_layers
     for name, mask in masks.items():
-        assert mask.sum() == n_kept(0.25, mask.numel())
+        assert mask.sum() == exact_nonzeros(mask.numel(), 0.25)
         assert mask.dtype == torch.bool
         assert name + MASK_SUFFIX in built.model.state_dict()
     n_total = sum(parameter.numel() for parameter in built.model.parameters())
-    assert n_nonzero(built.model) == n_total - sum(mask.numel() - n_kept(0.25, mask.numel()) for mask in masks.values())
+    assert n_nonzero(built.model) == n_total - sum(
+        mask.numel() - exact_nonzeros(mask.numel(), 0.25) for mask in masks.values()
+    )
 
 
 @pytest.mark.parametrize("density", [0.0, -0.1, 1.5])

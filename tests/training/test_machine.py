@@ -53,7 +53,6 @@ def _profile() -> MachineProfile:
     return MachineProfile(
         cpu=machine._cpu_name(),
         n_cpus=n_usable_cpus(),
-        n_threads=1,
         memory_bytes=1,
         gpu=None,
         matmul_flops_per_s=1e11,

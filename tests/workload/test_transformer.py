@@ -117,9 +117,10 @@ def test_nonzeros_grow_with_density() -> None:
     assert counts == sorted(set(counts))
 
 
-def test_exact_nonzeros_are_cut_down_and_at_least_one() -> None:
+def test_exact_nonzeros_are_cut_down_and_never_none() -> None:
     assert exact_nonzeros(10, 0.25) == 2
-    assert exact_nonzeros(10, 0.01) == 1
+    with pytest.raises(SpecError, match=r"at least 0\.1"):
+        exact_nonzeros(10, 0.01)
     assert exact_nonzeros(10, 1.0) == 10
 
 

@@ -1,6 +1,5 @@
 """`wse-sim train`: train for real here, simulate the full-size run, and lay both side by side."""
 
-import os
 import shlex
 import sys
 from dataclasses import dataclass
@@ -47,7 +46,7 @@ _EXIT_INTERRUPTED = 130
     default="3m",
     show_default=True,
     metavar="TIME",
-    help="To train here: 90s, 3m, 2h.",
+    help="To train here: 90s, 2h.",
 )
 @click.option("--data", default="stdlib", show_default=True, metavar="PATH", help="Text file or folder of text files.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Run directory.  [default: runs/...]")
@@ -59,9 +58,6 @@ def command(*, as_json: bool, out: Path | None, resume: Path | None, remeasure: 
 
     Several densities or schedules, separated by commas, give one run each and a comparison.
     """
-    # Small matrices leave threads waiting for each other most of the time. OpenMP's default, waiting busily, makes a run
-    # twenty times slower as soon as another program wants a core (docs/notebook.md); it is read when torch is imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from rich.console import Console
 
     from training.interrupt import Interrupted

@@ -78,7 +78,10 @@ def losses_by_time(runs: Mapping[str, Sequence[Row]]) -> Plot:
             style = "-" if number < len(SERIES) else "--"
             _draw_loss_by_time(axes, rows, "wafer_s", SERIES[number % len(SERIES)], name, style)
         _time_axis(axes, next(iter(runs.values())))
-        _legend(axes)
+        figure = axes.get_figure(root=True)
+        assert figure is not None
+        # Names are long and may be many: below the plot, one column for each 240 points of width.
+        figure.legend(loc="outside lower left", ncols=max(1, int(figure.get_figwidth() * 72 / 240)), handlelength=1.4)
 
     ends = [f"{name} {rows[-1]['loss']:.3f} after {duration(rows[-1]['wafer_s'])}" for name, rows in runs.items()]
     table = [
@@ -88,7 +91,7 @@ def losses_by_time(runs: Mapping[str, Sequence[Row]]) -> Plot:
     ]
     header = ("run", "step", "training loss", "simulated time", "validation loss")
     alt = f"Loss against simulated time on the wafer cluster; at the end: {'; '.join(ends)}."
-    return plot(draw, alt, header, table, salt="losses-by-time")
+    return plot(draw, alt, header, table, salt="losses-by-time", height=300 + 18 * len(runs))
 
 
 def timeline(lanes: Sequence[Lane]) -> Plot:

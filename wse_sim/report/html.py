@@ -65,7 +65,9 @@ def render_comparison_report(out_dir: Path) -> str:
         caption = (
             "Measured loss, running mean, against the simulated time of each full-size run. Circles: validation text."
         )
-        body += section("Loss against time", figure(losses_by_time(timed), caption))
+        names = {row["run"]: f"density {row['density']:g}, {row['schedule']}" for row in comparison["rows"]}
+        named = {names[run]: rows for run, rows in timed.items()}
+        body += section("Loss against time", figure(losses_by_time(named), caption))
     if "simulated" in first:
         body += assumed_section(first)
     body += origin_section(comparison)

@@ -1,0 +1,177 @@
+"""The main job, small: a real run here beside the simulated full one, and the folder that it leaves."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from training.cosim import make_plan
+from training.job import resolve_job
+from training.machine import MachineProfile, StepRate
+from wse_sim.cli.app import main
+
+# A twentieth of the default tokens, so that the narrowest proxy trains in a second or two.
+SHORT = ["--tokens", "2.6B", "--budget", "1s"]
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, list(arguments))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    out = tmp_path_factory.mktemp("run") / "out"
+    result = run("train", "--model", "2.7b", "--density", "0.25", *SHORT, "--out", str(out), "--json")
+    assert result.exit_code == 0, result.output
+    return out, json.loads(result.stdout)
+
+
+def test_run_directory_holds_all_that_the_job_promises(finished: tuple[Path, dict[str, Any]]) -> None:
+    out, summary = finished
+    for name in ("run.jsonl", "summary.json", "config.toml", "target.toml", "trace.json", "report.html"):
+        assert (out / name).stat().st_size > 0, name
+    assert list((out / "checkpoints").glob("*.safetensors"))
+    assert json.loads((out / "summary.json").read_text()) == summary
+
+
+def test_the_full_size_model_is_what_is_simulated(finished: tuple[Path, dict[str, Any]]) -> None:
+    _, summary = finished
+    assert summary["target"]["params"] == summary["simulated"]["params"] == 2_651_553_280
+    assert summary["simulated"]["batch_size"] == 528
+    assert summary["simulated"]["num_csx"] == 4
+    assert summary["simulated"]["density"] == 0.25
+    assert summary["simulated_dense"]["density"] == 1.0
+    assert summary["measured"]["params"] < 10**6
+    # SμPar, Table 1 and 3: hidden rate 1.62e-2 / (2560/256 x 1/4), hidden std 0.0867 / sqrt of the same.
+    hidden = summary["target"]["hyper_parameters"]["roles"]["hidden_in"]
+    assert hidden["peak_lr"] == pytest.approx(1.62e-2 / 2.5)
+    assert hidden["init_std"] == pytest.approx(0.08665602 / 2.5**0.5)
+
+
+def test_rows_carry_simulated_time_at_the_same_fraction(finished: tuple[Path, dict[str, Any]]) -> None:
+    out, summary = finished
+    rows = [json.loads(line) for line in (out / "run.jsonl").read_text().splitlines()]
+    n_steps = summary["measured"]["steps"]
+    for row in rows:
+        assert row["wafer_s"] == pytest.approx(row["step"] / n_steps * summary["simulated"]["run_time_s"])
+        assert row["gpu_s"] == pytest.approx(row["step"] / n_steps * summary["simulated_gpu"]["run_time_s"])
+    assert rows[-1]["step"] == n_steps
+    assert rows[-1]["val_loss"] == summary["measured"]["val_loss"]
+
+
+def test_several_densities_and_schedules_give_one_row_each(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    grid = ["--density", "1,0.25", "--schedule", "linear,cosine_10x"]
+    result = run("train", "--model", "2.7b", *grid, *SHORT, "--out", str(out), "--json")
+    assert result.exit_code == 0, result.output
+    rows = json.loads(result.stdout)["rows"]
+    assert [(row["density"], row["schedule"]) for row in rows] == [
+        (1.0, "linear"), (1.0, "cosine_10x"), (0.25, "linear"), (0.25, "cosine_10x"),
+    ]  # fmt: skip
+    assert len({row["summary"]["measured"]["params"] for row in rows}) == 1
+    assert all((out / row["run"] / "report.html").exists() for row in rows)
+    assert (out / "report.html").exists()
+
+
+def test_a_run_is_not_written_over_another(finished: tuple[Path, dict[str, Any]]) -> None:
+    out, _ = finished
+    before = (out / "run.jsonl").read_bytes()
+    result = run("train", "--model", "2.7b", *SHORT, "--out", str(out))
+    assert result.exit_code == 2
+    assert str(out) in result.stderr
+    assert (out / "run.jsonl").read_bytes() == before
+
+
+def test_interrupted_run_resumes_to_the_same_loss(tmp_path: Path, finished: tuple[Path, dict[str, Any]]) -> None:
+    _, whole = finished
+    out = tmp_path / "out"
+    given = ["--model", "2.7b", "--density", "0.25", *SHORT, "--out", str(out)]
+    process = subprocess.Popen([sys.executable, "-m", "wse_sim", "train", *given], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    rows = out / "run.jsonl"
+    while not (rows.exists() and rows.read_text().count("\n") >= 2) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 130, said
+    assert f"--resume {out}" in said
+    result = run("train", "--resume", str(out), "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["measured"]["val_loss"] == whole["measured"]["val_loss"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--model", "2.8b"], "2.7b"),
+        (["--model", "2.7b", "--density", "0"], "above 0 and at most 1"),
+        (["--model", "2.7b", "--density", "1.5"], "above 0 and at most 1"),
+        (["--model", "2.7b", "--density", "0.5", "--sparsity", "0.5"], "use one of them"),
+        (["--model", "2.7b", "--schedule", "linaer"], "linear"),
+        (["--model", "2.7b", "--parametrization", "nup"], "mup"),
+        (["--model", "2.7b", "--batch-size", "530", "--num-csx", "4"], "528 and 532"),
+        (["--model", "2.7b", "--budget", "soon"], "90s"),
+        (["--model", "2.7b", "--data", "/nowhere/at/all"], "/nowhere/at/all"),
+        (["--model", "2.7b", "--system", "cs9"], "cs1, cs2, cs3"),
+        (["--model", "2.7b", "--gpu", "h1000"], "h100"),
+        ([], "--model"),
+    ],
+)
+def test_wrong_input_is_told_in_one_line_and_leaves_nothing(arguments: list[str], said: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = run("train", *arguments, "--out", str(out))
+    assert result.exit_code == 2, result.output
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not out.exists() or not any(out.iterdir())
+
+
+def test_unwritable_output_is_told(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    result = run("train", "--model", "2.7b", *SHORT, "--out", str(blocked / "out"))
+    assert result.exit_code == 2
+    assert str(blocked) in result.stderr
+
+
+def test_corpus_too_small_is_told_with_what_is_needed(tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("too little")
+    result = run("train", "--model", "2.7b", *SHORT, "--data", str(corpus), "--out", str(tmp_path / "out"))
+    assert result.exit_code == 2
+    assert "10 bytes" in result.stderr
+
+
+def profile(memory_bytes: int = 10**10) -> MachineProfile:
+    return MachineProfile(
+        cpu="test", n_cpus=2, memory_bytes=memory_bytes, gpu=None, matmul_flops_per_s=1e11,
+        step_rates=(StepRate(d_model=64, s_per_token=3e-5), StepRate(d_model=128, s_per_token=8e-5)),
+        torch_version="2", measured_at="2026-01-01T00:00:00+00:00",
+    )  # fmt: skip
+
+
+def test_a_model_that_fits_trains_itself(tmp_path: Path) -> None:
+    shape = tmp_path / "tiny.toml"
+    shape.write_text(
+        '[shape]\nname = "tiny"\nn_layers = 2\nd_model = 64\nn_heads = 2\nd_ff = 256\nvocab_size = 256\nseq_len = 128\n'
+    )
+    job = resolve_job(str(shape), batch_size=8, tokens=1e5)
+    plan = make_plan(job, profile())
+    assert plan.choice.mode == "dense"
+    assert plan.choice.config.shape.name == "tiny"
+    assert make_plan(job, profile(memory_bytes=10**5)).choice.mode == "proxy"
+
+
+def test_the_same_machine_makes_the_same_choice() -> None:
+    job = resolve_job("2.7b", density=0.25)
+    first, second = (make_plan(job, profile()).choice for _ in range(2))
+    assert first == second
+    assert first.mode == "proxy"
+    assert first.config.density == 0.25
