@@ -21,6 +21,7 @@ FLOORS: list[list[str]] = [
     ["wse_sim.wafer"],
     ["wse_sim.workload"],
     ["wse_sim.spec"],
+    ["wse_sim.files"],
     ["wse_sim.units", "wse_sim.errors"],
     ["wse_sim"],
 ]

@@ -14,10 +14,10 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from training.atomic import write_atomically
 from training.config import TrainConfig
 from training.data import Fingerprint
 from wse_sim.errors import SpecError
+from wse_sim.files import write_atomically
 
 FOLDER = "checkpoints"
 _N_KEPT = 2

@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-from training.atomic import write_atomically
 from training.choice import Choice, choose_run
 from training.config import TrainConfig, read_config
 from training.data import load_corpus, require_enough
@@ -17,6 +16,7 @@ from training.machine import MachineProfile
 from training.run_record import LinearClock, Row, RunRecord
 from training.trainer import CONFIG_FILE, train
 from wse_sim import __version__
+from wse_sim.files import write_atomically
 from wse_sim.gpu.roofline import GpuResult, simulate_gpu
 from wse_sim.report.html import render_comparison_report, render_run_report
 from wse_sim.report.scaling import LossProjection, project_loss

@@ -7,12 +7,13 @@ import msgspec
 import tomli_w
 
 from models.parametrization import BASES, RULES, BaseHyperparameters, ParametrizationName, init_std, lr_multiplier
-from training.atomic import write_atomically
 from training.schedules import SCHEDULES
 from wse_sim.errors import SpecError, choose
+from wse_sim.files import write_atomically
+from wse_sim.simulate import resolve_run
 from wse_sim.spec.load import convert, load_model, read_toml
 from wse_sim.spec.model import ModelPreset
-from wse_sim.spec.run import TOKENS_PER_PARAMETER, Run
+from wse_sim.spec.run import Run
 from wse_sim.workload.transformer import n_parameters
 
 TARGET_FILE = "target.toml"
@@ -104,26 +105,21 @@ def resolve_job(
     SpecError
         When something is unknown or missing; the message names it.
     """
-    preset = load_model(model)
-    recipe = preset.recipe
-    if recipe is None and batch_size is None:
-        raise SpecError(
-            f"model {preset.shape.name} has no published recipe: say how many sequences a step takes, --batch-size"
-        )
     choose(given.get("schedule", "linear"), SCHEDULES, "schedule")
     choose(given.get("parametrization", "smupar"), RULES, "parametrization")
-    systems = num_csx or (recipe.num_csx if recipe is not None and batch_size is None else 1)
-    job = Job(
+    target = {name: given[name] for name in ("system", "density", "release", "seed") if name in given}
+    run = resolve_run(
+        load_model(model), num_csx=num_csx, batch_size=batch_size, seq_len=seq_len, tokens=tokens, **target
+    )
+    return Job(
         model=model,
-        num_csx=systems,
-        batch_size=batch_size or (recipe.batch_size if recipe is not None else 0),
-        seq_len=seq_len or preset.shape.seq_len,
-        tokens=tokens or float(TOKENS_PER_PARAMETER * n_parameters(preset.shape)),
-        num_gpus=num_gpus or GPUS_PER_CSX * systems,
+        num_csx=run.num_csx,
+        batch_size=run.batch_size,
+        seq_len=run.seq_len,
+        tokens=run.tokens,
+        num_gpus=GPUS_PER_CSX * run.num_csx if num_gpus is None else num_gpus,
         **given,
     )
-    job.simulated_run(job.density)  # checks the rest
-    return job
 
 
 def target_base(job: Job) -> BaseHyperparameters:
@@ -162,9 +158,9 @@ def write_job(job: Job, run_dir: Path) -> None:
         raise SpecError(f"{run_dir}: holds another run; name another folder with --out, or go on with it with --resume")
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, tomli_w.dumps(msgspec.to_builtins(job)).encode())
     except OSError as error:
-        raise SpecError(f"{run_dir}: cannot be written: {error.strerror}; name another folder with --out") from None
+        raise SpecError(f"{run_dir}: cannot be made: {error.strerror}; name another folder with --out") from None
+    write_atomically(path, tomli_w.dumps(msgspec.to_builtins(job)).encode())
 
 
 def read_job(run_dir: Path) -> Job:

@@ -13,8 +13,9 @@ import torch
 
 from models.build import build_model
 from models.parametrization import BASES, Parametrization
-from training.atomic import write_atomically
 from training.optimizer import build_optimizer, compute_gradient, set_lr
+from wse_sim.errors import SpecError
+from wse_sim.files import write_atomically
 from wse_sim.spec.model import ModelShape
 
 MEASURED_WIDTHS = (64, 96, 128, 256)
@@ -83,7 +84,7 @@ def machine_profile(*, cache: Path | None = None, refresh: bool = False) -> Mach
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, msgspec.json.format(msgspec.json.encode(profile), indent=2))
-    except OSError:
+    except (OSError, SpecError):
         return profile
     return profile
 

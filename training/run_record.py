@@ -8,10 +8,10 @@ from pathlib import Path
 
 import msgspec
 
-from training.atomic import write_atomically
 from training.config import TrainConfig
 from training.data import Fingerprint
 from wse_sim.errors import SpecError
+from wse_sim.files import write_atomically
 
 RUN_FILE = "run.jsonl"
 

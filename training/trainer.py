@@ -13,7 +13,6 @@ from torch import Tensor
 from models.build import build_model
 from models.gpt import GPT
 from models.sparse import n_nonzero
-from training.atomic import write_atomically
 from training.checkpoint import Checkpoint, load_latest, restore, save_checkpoint, tensor_path
 from training.config import TrainConfig, config_to_toml
 from training.data import Corpus, TrainOrder, held_out_batches, load_corpus, require_enough
@@ -22,6 +21,7 @@ from training.optimizer import build_optimizer, compute_gradient, set_lr
 from training.run_record import RUN_FILE, LinearClock, Row, RowWriter, RunRecord, SimulatedClock, bits
 from training.schedules import lr_factor
 from wse_sim.errors import SpecError
+from wse_sim.files import write_atomically
 
 CONFIG_FILE = "config.toml"
 _EVAL_BATCH = 32

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -11,8 +12,10 @@ from wse_sim.errors import SpecError
 from wse_sim.report.metrics import SimulationResult, result, steady_step_ps, tokens_per_s_range
 from wse_sim.schedule.weight_streaming import StepPlan, plan_step
 from wse_sim.spec.cluster import Cluster, load_cluster
-from wse_sim.spec.run import Run
+from wse_sim.spec.model import ModelPreset
+from wse_sim.spec.run import TOKENS_PER_PARAMETER, Run
 from wse_sim.units import to_s
+from wse_sim.workload.transformer import n_parameters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +27,45 @@ class Simulation:
     plan: StepPlan
     finish: Finish
     result: SimulationResult
+
+
+def resolve_run(
+    preset: ModelPreset,
+    *,
+    num_csx: int | None = None,
+    batch_size: int | None = None,
+    seq_len: int | None = None,
+    tokens: float | None = None,
+    **given: Any,
+) -> Run:
+    """A run of the preset, with its published recipe's numbers where none are given.
+
+    Parameters
+    ----------
+    num_csx :
+        None = the recipe's, where the batch size is the recipe's too; else 1.
+    tokens :
+        None = 20 per parameter.
+    given :
+        The other fields of `Run`, by name.
+
+    Raises
+    ------
+    SpecError
+        When there is neither a recipe nor a batch size, or the run is wrong.
+    """
+    shape, recipe = preset.shape, preset.recipe
+    if recipe is None and batch_size is None:
+        raise SpecError(f"{shape.name} comes with no recipe: say the sequences per step with --batch-size")
+    of_recipe = recipe if batch_size is None else None
+    return Run(
+        shape=shape,
+        num_csx=num_csx if num_csx is not None else of_recipe.num_csx if of_recipe else 1,
+        batch_size=of_recipe.batch_size if of_recipe else batch_size or 0,
+        seq_len=shape.seq_len if seq_len is None else seq_len,
+        tokens=float(TOKENS_PER_PARAMETER * n_parameters(shape) if tokens is None else tokens),
+        **given,
+    )
 
 
 def simulate(run: Run) -> Simulation:

@@ -4,22 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from training.atomic import write_atomically
 from training.checkpoint import load_checkpoint, load_latest
 from wse_sim.errors import SpecError
-
-
-def test_write_that_breaks_off_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "state"
-    write_atomically(path, b"old")
-
-    def power_cut(descriptor: int) -> None:
-        raise OSError("power cut")
-
-    monkeypatch.setattr("os.fsync", power_cut)
-    with pytest.raises(OSError, match="power cut"):
-        write_atomically(path, b"new and longer")
-    assert path.read_bytes() == b"old"
 
 
 def test_folder_without_checkpoints_is_no_error(tmp_path: Path) -> None:

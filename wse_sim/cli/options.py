@@ -140,18 +140,7 @@ def run_options(command: Command) -> Command:
 
 
 def run_from(
-    *,
-    model: str,
-    system: str,
-    num_csx: int | None,
-    batch_size: int | None,
-    microbatch: int | None,
-    seq_len: int | None,
-    density: float | None,
-    sparsity: float | None,
-    release: str,
-    tokens: float | None,
-    seed: int,
+    *, model: str, system: str, density: float | None, sparsity: float | None, release: str, **given: Any
 ) -> "Run":
     """The run that the options describe, with what they leave out taken from the model's recipe.
 
@@ -160,28 +149,13 @@ def run_from(
     SpecError
         When the input is wrong, or the batch size is missing and the model has no recipe.
     """
+    from wse_sim.simulate import resolve_run
     from wse_sim.spec.load import load_model
-    from wse_sim.spec.run import TOKENS_PER_PARAMETER, Run
-    from wse_sim.workload.transformer import n_parameters
 
-    kept = parse_density(density, sparsity)
-    preset = load_model(model)
-    shape, recipe = preset.shape, preset.recipe
-    if batch_size is None and recipe is None:
-        raise SpecError(f"{shape.name} comes with no recipe: say the sequences per step with --batch-size")
-    if num_csx is None:
-        num_csx = recipe.num_csx if recipe is not None and batch_size is None else 1
-    if batch_size is None and recipe is not None:
-        batch_size = recipe.batch_size
-    return Run(
-        shape=shape,
+    return resolve_run(
+        load_model(model),
         system=system.lower(),
-        num_csx=num_csx,
-        batch_size=batch_size or 0,
-        microbatch=microbatch,
-        seq_len=shape.seq_len if seq_len is None else seq_len,
-        density=kept,
+        density=parse_density(density, sparsity),
         release=release.lower(),
-        tokens=TOKENS_PER_PARAMETER * n_parameters(shape) if tokens is None else tokens,
-        seed=seed,
+        **given,
     )

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from wse_sim.files import write_atomically
 from wse_sim.report import run_files
 from wse_sim.report.figures import losses_by_time
-from wse_sim.report.files import write_text
 from wse_sim.report.headline import title
 from wse_sim.report.html_sections import (
     assumed_section,
@@ -85,7 +85,7 @@ def write_report(run_dir: Path) -> Path:
     is_comparison = (run_dir / run_files.COMPARISON).is_file()
     content = render_comparison_report(run_dir) if is_comparison else render_run_report(run_dir)
     path = run_dir / run_files.REPORT
-    write_text(path, content)
+    write_atomically(path, content.encode())
     return path
 
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from wse_sim.engine.result import Finish
-from wse_sim.report.files import write_text
+from wse_sim.files import write_atomically
 from wse_sim.report.metrics import SimulationResult
 from wse_sim.report.timeline import Slices, Track, last_microbatches, merged, server_tracks
 from wse_sim.schedule.program import Program
@@ -73,7 +73,7 @@ def write_trace(simulation: SimulatedStep, path: Path) -> None:
         When the file cannot be written.
     """
     text = json.dumps(chrome_trace(simulation), separators=(",", ":"), allow_nan=False)
-    write_text(path, text)
+    write_atomically(path, text.encode())
 
 
 def _few_enough(tracks: list[Track], n_microbatches: int) -> tuple[list[Slices], int, bool]:

@@ -28,7 +28,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """
 
     shape: ModelShape
-    system: str
+    system: str = "cs2"
     num_csx: int
     batch_size: int
     seq_len: int

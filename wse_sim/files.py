@@ -1,0 +1,27 @@
+"""Files that are there whole or not at all."""
+
+import os
+from pathlib import Path
+
+from wse_sim.errors import SpecError
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that a crash leaves the old one or the new one, never a part.
+
+    Raises
+    ------
+    SpecError
+        When it cannot be written.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        if not isinstance(error, NotADirectoryError):
+            part.unlink(missing_ok=True)
+        raise SpecError(f"{path}: cannot be written: {error.strerror or error}") from None
