@@ -1,7 +1,7 @@
 """Standard, maximal-update and sparse maximal-update parameterization as tables of rules by role.
 
 m_d = d_model / d_base, m_rho = density / density_base, L = n_layers. A rule holds exponents of these three, so the
-tables below read like the tables of the papers: Cerebras-GPT (arXiv 2304.03208) Table 14 for muP, SmuPar (arXiv
+tables below read like the tables of the papers: Cerebras-GPT (arXiv 2304.03208) Table 14 for μP, SμPar (arXiv
 2405.15743) Table 1 for all three. The factor (2 L)^-1/2 on residual outputs is GPT-2's, and Cerebras-GPT's.
 """
 
@@ -38,7 +38,7 @@ class BaseHyperparameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     embedding_multiplier, logits_multiplier :
         alpha_in and alpha_out.
     attention_multiplier :
-        Factor on the attention scale 1/d_head of muP (ModelZoo's attention_logits_alpha); SP ignores all three.
+        Factor on the attention scale 1/d_head of μP (ModelZoo's attention_logits_alpha); SP ignores all three.
     source :
         Where the numbers come from.
     """
@@ -74,7 +74,7 @@ BASES: Mapping[str, BaseHyperparameters] = {
         init_std=0.08665602,
         embedding_multiplier=9.1705,
         logits_multiplier=1.0951835,
-        source="SmuPar, arXiv 2405.15743, Table 3",
+        source="SμPar, arXiv 2405.15743, Table 3",
     ),
     "cerebras-gpt-mup": BaseHyperparameters(
         d_base=256,
@@ -95,7 +95,7 @@ BASES: Mapping[str, BaseHyperparameters] = {
         peak_lr=4.05e-3,
         init_std=0.02166,
         source="one dense run at d_model 64 on bytes of Python source (docs/notebook.md), not tuned; "
-        "init_std: SmuPar, arXiv 2405.15743, Table 4",
+        "init_std: SμPar, arXiv 2405.15743, Table 4",
     ),
     "bytes-64": BaseHyperparameters(
         d_base=64,
@@ -107,7 +107,7 @@ BASES: Mapping[str, BaseHyperparameters] = {
         # 2.50 bits per byte at density 0.25, one seed.
         attention_multiplier=32**0.5,
         source="learning rate and attention: our runs at d_model 64 on bytes of Python source (docs/notebook.md); "
-        "the rest: SmuPar, arXiv 2405.15743, Table 3",
+        "the rest: SμPar, arXiv 2405.15743, Table 3",
     ),
 }
 
@@ -161,7 +161,7 @@ class Parametrization(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     ----------
     weight_decay_scaling :
         AdamW decays by lr x weight_decay. `none` leaves weight_decay alone, so the product shrinks with the learning
-        rate of wide models (ModelZoo, the SmuPar authors); `constant_lr_wd` divides it by the learning-rate
+        rate of wide models (ModelZoo, the SμPar authors); `constant_lr_wd` divides it by the learning-rate
         multiplier, so the product is that of the base model (mup's MuAdamW).
     """
 
@@ -200,7 +200,7 @@ class EffectiveTensor:
 def forward_multipliers(parametrization: Parametrization, shape: ModelShape) -> ForwardMultipliers:
     """The three numbers that enter the forward pass.
 
-    Source: SmuPar (arXiv 2405.15743), Table 1; the attention scale 1/d_head belongs to muP and SmuPar.
+    Source: SμPar (arXiv 2405.15743), Table 1; the attention scale 1/d_head belongs to μP and SμPar.
     """
     base = parametrization.base
     if parametrization.name == "sp":

@@ -101,7 +101,7 @@ def choose_run(job: Job, profile: MachineProfile, *, n_runs: int = 1) -> Choice:
 
 
 def _proxy_base(parametrization: ParametrizationName) -> BaseHyperparameters:
-    """The base of a proxy: muP and SmuPar transfer one, standard parameterization has a rate of its own."""
+    """The base of a proxy: μP and SμPar transfer one, standard parameterization has a rate of its own."""
     return BASES["bytes-64-sp" if parametrization == "sp" else "bytes-64"]
 
 

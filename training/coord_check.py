@@ -3,7 +3,7 @@
 A parameterization transfers hyper-parameters only if the size of activations, at the start and while the weights
 move, does not depend on what changes between the models. A few steps on small models show it.
 
-Source: SmuPar (arXiv 2405.15743), Figure 5.
+Source: SμPar (arXiv 2405.15743), Figure 5.
 """
 
 from collections import defaultdict
@@ -22,7 +22,7 @@ from training.optimizer import build_optimizer, compute_gradient, set_lr
 from wse_sim.spec.model import ModelShape
 
 Site = Literal["attention", "mlp"]
-_SP_INIT_STD = 0.02166  # SmuPar, Table 4
+_SP_INIT_STD = 0.02166  # SμPar, Table 4
 _CLIP = 1.0
 _WEIGHT_DECAY = 0.1
 _BETAS = (0.9, 0.95)
@@ -38,7 +38,7 @@ class CoordCheck:
     peak_lr :
         Base learning rate, constant over the steps.
     d_base :
-        Base width of muP and SmuPar.
+        Base width of μP and SμPar.
     """
 
     n_layers: int = 2

@@ -184,13 +184,13 @@ def _reasons(chosen: Candidate, config: TrainConfig, budget_s: float, tokens_per
         f"{tokens_per_parameter:g} tokens per parameter, like the target, zeros and embeddings counted: "
         f"{n_tokens:,} bytes in {config.n_steps:,} steps of {config.batch_size} x {config.seq_len}",
         f"density {config.density:g} and the {config.schedule} schedule are the target's; learning rate and initial "
-        f"weights are transferred by SmuPar from a dense model of width {config.base.d_base}",
+        f"weights are transferred by SμPar from a dense model of width {config.base.d_base}",
     )
 
 
 def _not_covered(target: ModelShape, config: TrainConfig) -> tuple[str, ...]:
     return (
-        f"depth: the proxy has {config.shape.n_layers} layers for {target.n_layers}; SmuPar transfers over width and "
+        f"depth: the proxy has {config.shape.n_layers} layers for {target.n_layers}; SμPar transfers over width and "
         "density alone",
         f"batch size: the proxy takes {config.batch_size} sequences of {config.seq_len} a step",
         "data and tokenizer: the proxy reads bytes of its own corpus, so its loss ranks choices and does not predict "

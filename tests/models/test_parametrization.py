@@ -31,7 +31,7 @@ def table(
 
 
 def test_cerebras_gpt_256m_mup_configuration_is_reproduced() -> None:
-    # Released configuration of the 256M muP model: hidden 0.0388057, output 0.00733359, scales 0.2352941 = 1/4.25.
+    # Released configuration of the 256M μP model: hidden 0.0388057, output 0.00733359, scales 0.2352941 = 1/4.25.
     shape = load_model("256m").shape
     rules = Parametrization(name="mup", base=BASES["cerebras-gpt-mup"])
     rows = {row.name: row for row in effective_table(meta_model(shape), shape, rules, 1.0, 0.1)}

@@ -167,5 +167,5 @@ def test_comparison_has_a_row_per_run_and_links_to_their_pages(tmp_path: Path) -
     assert "density-0.25/report.html" in document.addresses
     assert "density-1/report.html" not in document.addresses
     words = "".join(document.words)
-    assert "density-1" in words
+    assert "density 0.25, cosine" in words
     assert render_comparison_report(tmp_path) == render_comparison_report(tmp_path)

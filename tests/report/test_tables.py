@@ -73,8 +73,9 @@ def test_comparison_table_shows_a_dash_for_what_a_run_lacks(tmp_path: Path) -> N
         {"run": "bare", "density": 1.0, "schedule": "cosine", "summary": {}},
     ]
     lines = printed(comparison_table({"rows": rows})).splitlines()
-    bare = next(line for line in lines if line.startswith("bare"))
-    assert bare.split() == ["bare", "1", "cosine", *"–––––––"]
+    assert lines[-1].split() == ["1", "cosine", *"––––––––"]
+    assert "measured: loss to bits/byte" in lines[0]
+    assert "projected: full loss" in lines[0]
 
 
 def test_text_in_a_table_is_never_markup() -> None:

@@ -1,6 +1,6 @@
-"""Activations keep their size over density under SmuPar, and do not under SP and muP.
+"""Activations keep their size over density under SμPar, and do not under SP and μP.
 
-Set-up and bounds: SmuPar (arXiv 2405.15743), Figure 5, at width 256. Theory gives SP and muP a slope of 1 at step 1:
+Set-up and bounds: SμPar (arXiv 2405.15743), Figure 5, at width 256. Theory gives SP and μP a slope of 1 at step 1:
 two sparse layers in series, each shrinking its output by sqrt(density).
 """
 

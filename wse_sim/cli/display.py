@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.panel import Panel
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -122,9 +122,13 @@ class _LivePanel:
                 f"tokens/s  {count(self.pace.tokens_per_s)}",
                 f"left  {duration(self.pace.remaining_s)}",
             )
-            grid.add_row("[dim]measured here, above; simulated at the same fraction of the full run:[/dim]")
-            grid.add_row(
-                f"wafer  {duration(row.wafer_s)}" if row.wafer_s else "",
-                f"GPU cluster  {duration(row.gpu_s)}" if row.gpu_s else "",
+            simulated = "   ".join(
+                f"{name} {duration(seconds)}"
+                for name, seconds in (("wafer cluster", row.wafer_s), ("GPU cluster", row.gpu_s))
+                if seconds
             )
-        return Panel(Group(self.progress, grid), title=self.title, title_align="left")
+            return self._panel(grid, f"at the same fraction of the full run, simulated: {simulated}")
+        return self._panel(grid)
+
+    def _panel(self, *parts: RenderableType) -> Panel:
+        return Panel(Group(self.progress, *parts), title=self.title, title_align="left")

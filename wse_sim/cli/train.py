@@ -27,7 +27,13 @@ _EXIT_INTERRUPTED = 130
 @click.option("--model", metavar="M", help="Preset, config.json or shape TOML (wse-sim list).")
 @click.option("--density", metavar="RHO[,...]", help="Fraction of the linear layers' weights kept.  [default: 1]")
 @click.option("--sparsity", metavar="S[,...]", help="The same as 1 - density: give one of the two.")
-@click.option("--schedule", default="linear", show_default=True, metavar="NAME[,...]", help="linear is D2Z.")
+@click.option(
+    "--schedule",
+    default="linear",
+    show_default=True,
+    metavar="NAME[,...]",
+    help="linear (D2Z), linear_10x, cosine, cosine_10x, ...",
+)
 @click.option("--parametrization", default="smupar", show_default=True, metavar="sp|mup|smupar", help="Transfer rules.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of weights, masks and the order of the data.")
 @click.option("--system", default="cs2", show_default=True, metavar="cs1|cs2|cs3", help="Kind of system.")
@@ -72,7 +78,7 @@ def command(*, as_json: bool, out: Path | None, resume: Path | None, remeasure: 
             folder = _free_folder(jobs) if out is None else out
             result = session.run(jobs, folder, remeasure)
     except Interrupted as stopped:
-        console.print(f"{stopped}:  wse-sim train --resume {shlex.quote(str(stopped.run_dir))}", soft_wrap=True)
+        session.say(f"{stopped}:  wse-sim train --resume {shlex.quote(str(stopped.run_dir))}")
         raise click.exceptions.Exit(_EXIT_INTERRUPTED) from None
     if as_json:
         print_json(result)
@@ -125,16 +131,19 @@ class _Session:
         from wse_sim.report.quantities import data_size
 
         machine = plan.profile
-        self.console.print(
+        self.say(
             f"this machine: {machine.cpu}, {machine.n_cpus} cores, {data_size(machine.memory_bytes)} of memory, "
             f"{machine.matmul_flops_per_s / 1e9:.0f} GFLOP/s float32 matmul (measured {machine.measured_at}), "
-            f"GPU: {machine.gpu or 'none'}",
-            soft_wrap=True,
+            f"GPU: {machine.gpu or 'none'}"
         )
         for reason in plan.choice.reasons:
-            self.console.print(f"  - {reason}", soft_wrap=True)
+            self.say(f"  - {reason}")
         for gap in plan.choice.not_covered:
-            self.console.print(f"  - not covered: {gap}", soft_wrap=True)
+            self.say(f"  - not covered: {gap}")
+
+    def say(self, line: str) -> None:
+        """Wrapped between words on a terminal; one line each in a file."""
+        self.console.print(line, soft_wrap=not self.console.is_terminal)
 
 
 def _jobs(

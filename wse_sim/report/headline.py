@@ -134,7 +134,7 @@ def _loss(projected: Table) -> Iterator[Line]:
     def line(name: str, value: float, low: float, high: float, law: str) -> Line:
         text = f"{low:.3f} … {high:.3f}" + (f"; {law}" if law else "")
         return Line(
-            group="Loss of the full-size run, on the Pile in GPT-2 tokens",
+            group="Full-size loss on the Pile",
             kind="projected",
             name=name,
             value=f"{value:.3f} nats/token",

@@ -59,13 +59,13 @@ def render_comparison_report(out_dir: Path) -> str:
     body = _opening(comparison, f"{model}: {len(runs)} runs compared".removeprefix(": "), "")
     header, cells = comparison_cells(comparison)
     kinds = tuple(COMPARISON_COLUMNS.values())
-    compared = table(header, cells, label="comparison of the runs", right=header[3:], kinds=kinds)
-    body += section("Side by side", compared, _links(out_dir, list(runs)))
+    compared = table(header, cells, label="comparison of the runs", right=header[2:], kinds=kinds)
+    names = {row["run"]: f"density {row['density']:g}, {row['schedule']}" for row in comparison["rows"]}
+    body += section("Side by side", compared, _links(out_dir, names))
     if timed:
         caption = (
             "Measured loss, running mean, against the simulated time of each full-size run. Circles: validation text."
         )
-        names = {row["run"]: f"density {row['density']:g}, {row['schedule']}" for row in comparison["rows"]}
         named = {names[run]: rows for run, rows in timed.items()}
         body += section("Loss against time", figure(losses_by_time(named), caption))
     if "simulated" in first:
@@ -95,8 +95,8 @@ def _opening(content: Mapping[str, Any], heading: str, asked: str) -> str:
     return f"<header>\n{paragraph(eyebrow, 'eyebrow')}<h1>{text(heading)}</h1>\n{lead}{kinds_legend()}</header>\n"
 
 
-def _links(out_dir: Path, runs: list[str]) -> str:
-    """The pages of the runs, where they have been written."""
-    written = [run for run in runs if (out_dir / run / run_files.REPORT).is_file()]
-    links = ", ".join(f'<a href="{text(run)}/{run_files.REPORT}">{text(run)}</a>' for run in written)
+def _links(out_dir: Path, names: Mapping[str, str]) -> str:
+    """The pages of the runs, by the names of their folders, where they have been written."""
+    written = {run: name for run, name in names.items() if (out_dir / run / run_files.REPORT).is_file()}
+    links = "; ".join(f'<a href="{text(run)}/{run_files.REPORT}">{text(name)}</a>' for run, name in written.items())
     return f"<p>Pages of the runs: {links}</p>\n" if links else ""

@@ -98,7 +98,8 @@ def _for_page(svg: str, salt: str) -> str:
     """The element alone, its ids made unique on the page, its colours and letters the page's."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>\s*|<style.*?</style>\s*", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"(\d\.\d\d)\d+", r"\1", svg)  # a hundredth of a pixel
+    # A hundredth of a pixel is enough in attributes; letters stay as they are.
+    svg = re.sub(r'="[^"]*"', lambda attribute: re.sub(r"(\d\.\d\d)\d+", r"\1", attribute[0]), svg)
     svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg)
     svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg)
     svg = re.sub(r' id="([^"]*)"', rf' id="{salt}-\1"', svg)

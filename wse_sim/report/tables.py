@@ -9,11 +9,10 @@ from rich.text import Text
 
 from wse_sim.report.headline import Line, cluster, headline, simulation_lines, title
 from wse_sim.report.metrics import SimulationResult
-from wse_sim.report.quantities import count, data_size, duration, factor, money, percent, significant
+from wse_sim.report.quantities import count, data_size, duration, energy, factor, money, percent, significant
 from wse_sim.spec.sourced import Sourced
 
 COMPARISON_COLUMNS = {
-    "run": "",
     "density": "",
     "schedule": "",
     "loss": "measured",
@@ -21,6 +20,7 @@ COMPARISON_COLUMNS = {
     "tokens/s": "simulated",
     "speed-up": "simulated",
     "run time": "simulated",
+    "energy": "simulated",
     "cost": "simulated",
     "full loss": "projected",
 }  # and the word for where each figure comes from
@@ -57,7 +57,11 @@ def comparison_table(comparison: Mapping[str, Any]) -> Table:
         Content of comparison.json.
     """
     header, rows = comparison_cells(comparison)
-    return plain_table(header, rows, right=header[3:])
+    words = []
+    for kind in KIND_STYLES:
+        names = [name for name, of_kind in COMPARISON_COLUMNS.items() if of_kind == kind]
+        words.append(f"{kind}: {names[0] if len(names) == 1 else f'{names[0]} to {names[-1]}'}")
+    return plain_table(header, rows, right=header[2:], title="; ".join(words))
 
 
 def comparison_cells(comparison: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -167,7 +171,6 @@ def _comparison_row(row: Mapping[str, Any]) -> tuple[str, ...]:
         return form(table[key]) if table.get(key) is not None else "–"
 
     return (
-        str(row["run"]),
         shown(row, "density", "{:g}".format),
         str(row.get("schedule", "–")),
         shown(measured, "train_loss" if measured.get("val_loss") is None else "val_loss", "{:.3f}".format),
@@ -175,6 +178,7 @@ def _comparison_row(row: Mapping[str, Any]) -> tuple[str, ...]:
         shown(simulated, "tokens_per_s", count),
         shown(simulated, "speedup_vs_dense", factor),
         shown(simulated, "run_time_s", duration),
+        shown(simulated, "energy_j", energy),
         shown(simulated, "cost_usd", money),
         shown(projected, "value", "{:.3f}".format),
     )
