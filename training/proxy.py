@@ -17,13 +17,14 @@ BATCH_SIZE = 8
 VOCAB_SIZE = 256
 TOKENS_PER_PARAMETER = 20.0  # Cerebras-GPT (arXiv 2304.03208), all seven models
 # A long run is slower than the best of a few steps: evaluation, reading batches, another program now and then.
-_SUSTAINED_OVER_BEST = 1.1
+_SUSTAINED_OVER_BEST = 1.25
 # On a narrow model threads wait for one another longer than they work: at width 96 two free cores take 20 ms a step,
 # one takes 26 ms, and two of which one is busy elsewhere take 160 ms and more (docs/notebook.md).
 _NARROWEST_FOR_THREADS = 256
 _MOST_THREADS = 8
 _THREAD_EXPONENT = 0.85  # n threads take n^-0.85 of the time of one
 _FEWEST_LAYERS = 2
+_WIDTH_STEP = 16
 _WIDEST = 1024
 _N_EVALUATIONS = 8
 _N_CHECKPOINTS = 4
@@ -119,7 +120,7 @@ def choose_proxy(
 def ladder(target: ModelShape, profile: MachineProfile, tokens_per_parameter: float) -> list[Candidate]:
     """Models of growing width with the target's ratio of layers to width, narrowest first."""
     rungs = []
-    for d_model in range(D_HEAD, max(D_HEAD, min(target.d_model, _WIDEST)) + 1, D_HEAD):
+    for d_model in range(D_HEAD, max(D_HEAD, min(target.d_model, _WIDEST)) + 1, _WIDTH_STEP):
         shape = proxy_shape(target, d_model)
         n_params = n_parameters(shape)
         n_steps = max(1, round(tokens_per_parameter * n_params / (BATCH_SIZE * SEQ_LEN)))
@@ -129,7 +130,7 @@ def ladder(target: ModelShape, profile: MachineProfile, tokens_per_parameter: fl
 
 
 def proxy_shape(target: ModelShape, d_model: int) -> ModelShape:
-    """A byte-level model of that width: head size kept small and fixed, as transfer asks, feed-forward in proportion.
+    """A byte-level model of that width: heads as near to `D_HEAD` as they divide it, feed-forward in proportion.
 
     Layers follow the target's ratio to width, so that the proxy is a scaled-down target and not a slice of it; two at
     least, because the first layer of a model does another job than the rest.
@@ -138,11 +139,16 @@ def proxy_shape(target: ModelShape, d_model: int) -> ModelShape:
         name=f"{target.name}-proxy-{d_model}",
         n_layers=max(_FEWEST_LAYERS, round(d_model * target.n_layers / target.d_model)),
         d_model=d_model,
-        n_heads=d_model // D_HEAD,
+        n_heads=_n_heads(d_model),
         d_ff=4 * d_model,
         vocab_size=VOCAB_SIZE,
         seq_len=SEQ_LEN,
     )
+
+
+def _n_heads(d_model: int) -> int:
+    divisors = [n for n in range(1, d_model + 1) if d_model % n == 0]
+    return min(divisors, key=lambda n: (abs(n - d_model / D_HEAD), n))
 
 
 def n_threads_for(shape: ModelShape, profile: MachineProfile) -> int:
