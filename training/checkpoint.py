@@ -108,7 +108,7 @@ def load_latest(run_dir: Path) -> tuple[Checkpoint | None, list[str]]:
     warnings: list[str] = []
     for path in _meta_paths(run_dir):
         try:
-            return load_checkpoint(path), warnings
+            return load_checkpoint(path), [f"{warning}; the one before it is taken" for warning in warnings]
         except SpecError as error:
             warnings.append(str(error))
     if warnings:
@@ -138,8 +138,7 @@ def load_checkpoint(meta_path: Path) -> Checkpoint:
         raise SpecError(f"{path}: the checkpoint cannot be read: {error.strerror}") from None
     if sha256(content).hexdigest() != meta.sha256:
         raise SpecError(
-            f"{path}: the checkpoint is damaged: its {len(content)} bytes do not have the checksum written with it; "
-            "delete it together with its .json, the one before it will be taken"
+            f"{path}: the checkpoint is damaged: its {len(content)} bytes do not have the checksum written with it"
         )
     try:
         return Checkpoint(meta=meta, tensors=safetensors.torch.load(content))

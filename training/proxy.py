@@ -187,7 +187,7 @@ def _reasons(chosen: Candidate, config: TrainConfig, budget_s: float, tokens_per
         f"a proxy of {shape.n_layers} layers and width {shape.d_model} trains: {chosen.n_params:,} parameters, "
         f"{chosen.predicted_s:.0f} s predicted on {config.n_threads} CPU thread(s), "
         + (f"the widest that fits {budget}" if fits else f"more than {budget}, but there is none narrower"),
-        f"{tokens_per_parameter:g} tokens per parameter, like the target, zeros and embeddings counted: "
+        f"{tokens_per_parameter:.3g} tokens per parameter, like the target, zeros and embeddings counted: "
         f"{n_tokens:,} bytes in {config.n_steps:,} steps of {config.batch_size} x {config.seq_len}",
         f"density {config.density:g} and the {config.schedule} schedule are the target's; learning rate and initial "
         f"weights are transferred by SμPar from a dense model of width {config.base.d_base}",

@@ -51,6 +51,12 @@ class _Pace:
         while now - self.seen[0][0] > _WINDOW_S and len(self.seen) > 2:
             self.seen.pop(0)
 
+    def __str__(self) -> str:
+        """Nothing before there are two steps to compare."""
+        if len(self.seen) < 2:
+            return ""
+        return f"  {count(self.tokens_per_s)} tokens/s  left {duration(self.remaining_s)}"
+
     @property
     def tokens_per_s(self) -> float:
         (first_s, _, first), (last_s, _, last) = self.seen[0], self.seen[-1]
@@ -79,8 +85,7 @@ class _Lines:
         )
         self.console.print(
             f"step {row.step}/{self.n_steps}  loss {row.loss:.4f}  {row.bits_per_byte:.3f} bits/byte{held_out}"
-            f"  lr {row.lr:.2e}  {count(self.pace.tokens_per_s)} tokens/s"
-            f"  left {duration(self.pace.remaining_s)}{simulated}",
+            f"  lr {row.lr:.2e}{self.pace}{simulated}",
             soft_wrap=True,
         )
 

@@ -69,7 +69,7 @@ def command(*, as_json: bool, out: Path | None, resume: Path | None, remeasure: 
     from training.interrupt import Interrupted
 
     console = Console(stderr=True, highlight=False)
-    session = _Session(console=console, command=shlex.join(["wse-sim", *sys.argv[1:]]), is_quiet=as_json)
+    session = _Session(console=console, command=shlex.join(["wse-sim", *sys.argv[1:]]))
     try:
         if resume is not None:
             result, folder = session.resume(resume, remeasure), resume
@@ -90,7 +90,6 @@ def command(*, as_json: bool, out: Path | None, resume: Path | None, remeasure: 
 class _Session:
     console: "Console"
     command: str
-    is_quiet: bool
 
     def run(self, jobs: list["Job"], folder: Path, remeasure: bool) -> dict[str, Any]:
         """One run into `folder`, or several into its sub-folders and their comparison."""
@@ -125,7 +124,10 @@ class _Session:
             self.say_what_was_chosen(plan)
         config = config_of(plan, folder, resume=resume)
         with training_display(_title(plan), config.n_steps, self.console) as display:
-            return run_plan(plan, folder, command=self.command, on_step=display.update, resume=resume)
+            summary = run_plan(plan, folder, command=self.command, on_step=display.update, resume=resume)
+        for warning in summary["measured"]["warnings"]:
+            self.say(f"note: {warning}")
+        return summary
 
     def say_what_was_chosen(self, plan: "Plan") -> None:
         from wse_sim.report.quantities import data_size
