@@ -6,7 +6,6 @@ PS_PER_S = 10**12
 S_PER_DAY = 86_400.0
 S_PER_HOUR = 3_600.0
 J_PER_KWH = 3.6e6
-BITS_PER_BYTE = 8
 
 
 def to_ps(seconds: float) -> int:

@@ -1,5 +1,7 @@
 """A step as a program: what a symmetric tree, more tiles, more systems and sparse weights may and may not change."""
 
+from dataclasses import replace
+
 import msgspec
 import numpy as np
 import pytest
@@ -72,7 +74,7 @@ def test_density_one_equals_dense_bit_for_bit() -> None:
 
 def test_steps_repeat_once_the_pipe_is_full() -> None:
     run, cluster = small_run(density=0.5), load_cluster("cs2", 4)
-    program = plan_step(run, cluster).program.with_steps(8)
+    program = replace(plan_step(run, cluster).program, n_steps=8)
     ends = run_des(program).compute[0, program.tiles_per_step - 1 :: program.tiles_per_step]
     assert len(set(np.diff(ends)[1:].tolist())) == 1
 
@@ -140,6 +142,12 @@ def test_working_set_that_does_not_fit_names_the_wall_and_what_fits() -> None:
     )
     with pytest.raises(SpecError, match=r"needs .* GB of on-wafer.*at most 99 sequences fit"):
         simulate(run)
+
+
+def test_model_too_large_for_memoryx_names_the_wall() -> None:
+    run, cluster = small_run(), load_cluster("cs2", 4).with_constant("memoryx.capacity_bytes", 1e6)
+    with pytest.raises(SpecError, match=r"MemoryX holds 0\.001 GB"):
+        plan_step(run, cluster)
 
 
 def test_indivisible_batch_names_the_next_that_work() -> None:

@@ -5,8 +5,7 @@ every tile; some tiles give a gradient tile back, which the nodes sum on the way
 tile lets the source send that tile again in the next step.
 """
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -117,12 +116,6 @@ class Program:
         down = self.n_steps * self.tiles_per_step * (self.n_edges + self.n_leaves)
         up = self.n_steps * self.gradients_per_step * (self.n_edges + self.n_nodes + 1)
         return down + up
-
-    def with_steps(self, n_steps: int) -> "Program":
-        return self.changed(n_steps=n_steps)
-
-    def changed(self, **changes: Any) -> "Program":
-        return replace(self, **changes)
 
     def gradient_index(self) -> IntArray:
         """(n_passes,): place of each pass among the passes with a gradient; -1 for the others."""

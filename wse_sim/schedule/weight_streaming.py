@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wse_sim.errors import SpecError
 from wse_sim.schedule.cost import Pass, step_passes
 from wse_sim.schedule.placement import Placement, largest_microbatch, place
 from wse_sim.schedule.program import IntArray, Program
@@ -16,6 +17,7 @@ from wse_sim.schedule.tree import Tree, one_branch, swarmx_tree
 from wse_sim.spec.cluster import Cluster
 from wse_sim.spec.run import Run
 from wse_sim.units import to_ps
+from wse_sim.workload.transformer import nonzero_parameters
 
 TILES_PER_LAYER = 16  # resolution of the model: with 64 the step time moves by less than 1 % (tests/schedule)
 WARM_STEPS = 3  # the first step fills the pipe; later ones repeat
@@ -42,8 +44,9 @@ def plan_step(run: Run, cluster: Cluster, *, is_one_branch: bool = False, n_tile
     Raises
     ------
     SpecError
-        When no micro-batch fits into the wafer's memory.
+        When no micro-batch fits into the wafer's memory, or the optimizer's state not into MemoryX.
     """
+    _check_memoryx(run, cluster)
     microbatch = run.microbatch or _fastest_microbatch(run, cluster)
     placement = place(run.shape, cluster.csx, seq_len=run.seq_len, microbatch=microbatch)
     passes = step_passes(run, cluster.csx, placement, microbatch)
@@ -52,6 +55,15 @@ def plan_step(run: Run, cluster: Cluster, *, is_one_branch: bool = False, n_tile
         passes, cluster, one_branch(tree) if is_one_branch else tree, run.batch_per_csx // microbatch, n_tiles
     )
     return StepPlan(microbatch=microbatch, placement=placement, passes=passes, program=program)
+
+
+def _check_memoryx(run: Run, cluster: Cluster) -> None:
+    needed = cluster.memoryx.state_bytes_per_weight * nonzero_parameters(run.shape, run.density)
+    if needed > cluster.memoryx.capacity_bytes:
+        raise SpecError(
+            f"{run.shape.name} at density {run.density:g} needs {needed / 1e9:,.3g} GB for weights and optimizer "
+            f"state, MemoryX holds {cluster.memoryx.capacity_bytes / 1e9:,.3g} GB: use a smaller model or density"
+        )
 
 
 def _fastest_microbatch(run: Run, cluster: Cluster) -> int:
