@@ -1,16 +1,12 @@
 """Which run is made here: the target itself where this machine can afford it, else a proxy of it."""
 
 from dataclasses import dataclass
-from math import ceil
 from typing import Literal
 
-import msgspec
-
-from models.parametrization import BASES, BaseHyperparameters, ParametrizationName
 from training.config import TrainConfig
 from training.job import Job, target_base
 from training.machine import D_HEAD, MachineProfile
-from training.proxy import choose_proxy, n_threads_for, predicted_s_per_token, proxy_shape
+from training.proxy import choose_proxy, intervals, n_threads_for, predicted_s_per_token, proxy_shape
 from wse_sim.spec.model import ModelShape
 from wse_sim.units import S_PER_DAY
 from wse_sim.workload.flops import training_flops_per_token
@@ -20,8 +16,6 @@ _STATE_BYTES = 16  # per parameter: weight, gradient and two moments, 32 bits ea
 _ACTIVATION_BYTES = (
     80  # per token and channel of a block: 34 of 16-bit training, Korthikanti et al., in 32 bits, and slack
 )
-_N_EVALUATIONS = 8
-_N_CHECKPOINTS = 4
 _DAYS_PER_YEAR = 365.25
 
 Mode = Literal["dense", "proxy"]
@@ -83,26 +77,20 @@ def choose_run(job: Job, profile: MachineProfile, *, n_runs: int = 1) -> Choice:
         density=job.density,
         budget_s=budget_s,
         tokens_per_parameter=job.tokens_per_parameter,
+        parametrization=job.parametrization,
         schedule=job.schedule,
         seed=job.seed,
         data=job.data,
     )
     return Choice(
         mode="proxy",
-        config=msgspec.structs.replace(
-            proxy.config, parametrization=job.parametrization, base=_proxy_base(job.parametrization)
-        ),
+        config=proxy.config,
         predicted_s=proxy.chosen.predicted_s,
         full_run_s=full_s,
         full_run_bytes=needed,
         reasons=(why_not, *proxy.reasons),
         not_covered=proxy.not_covered,
     )
-
-
-def _proxy_base(parametrization: ParametrizationName) -> BaseHyperparameters:
-    """The base of a proxy: μP and SμPar transfer one, standard parameterization has a rate of its own."""
-    return BASES["bytes-64-sp" if parametrization == "sp" else "bytes-64"]
 
 
 def _why_not_itself(job: Job, profile: MachineProfile, *, budget_s: float, full_s: float, needed: float) -> str | None:
@@ -139,8 +127,7 @@ def _config_of_target(job: Job, profile: MachineProfile) -> TrainConfig:
         batch_size=job.batch_size,
         seq_len=job.seq_len,
         data=job.data,
-        eval_interval=ceil(n_steps / _N_EVALUATIONS),
-        checkpoint_interval=ceil(n_steps / _N_CHECKPOINTS),
+        **intervals(n_steps),
         n_threads=n_threads_for(job.preset.shape, profile),
     )
 

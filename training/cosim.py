@@ -2,32 +2,28 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from training.choice import Choice, choose_run
-from training.config import TrainConfig, read_config
+from training.config import read_config
 from training.data import load_corpus, require_enough
-from training.job import Job, target_hyperparameters, write_job
+from training.job import Job, read_job, target_hyperparameters, write_job
 from training.machine import MachineProfile
 from training.run_record import LinearClock, Row, RunRecord
 from training.trainer import CONFIG_FILE, train
 from wse_sim import __version__
 from wse_sim.files import write_atomically
 from wse_sim.gpu.roofline import GpuResult, simulate_gpu
-from wse_sim.report.html import render_comparison_report, render_run_report
+from wse_sim.report import run_files
+from wse_sim.report.html import write_report
 from wse_sim.report.scaling import LossProjection, project_loss
 from wse_sim.report.trace import write_trace
 from wse_sim.simulate import Simulation, simulate
 from wse_sim.workload.transformer import n_parameters
-
-SUMMARY_FILE = "summary.json"
-COMPARISON_FILE = "comparison.json"
-REPORT_FILE = "report.html"
-TRACE_FILE = "trace.json"
 
 OnStep = Callable[[Row], None]
 
@@ -92,6 +88,23 @@ def make_plan(job: Job, profile: MachineProfile, *, n_runs: int = 1) -> Plan:
     )
 
 
+def plan_of_run(run_dir: Path, profile: MachineProfile) -> Plan:
+    """The plan of a run that is to be resumed: what it was started with, whatever the machine is like by now.
+
+    Raises
+    ------
+    SpecError
+        When the folder holds no run.
+    """
+    plan = make_plan(read_job(run_dir), profile)
+    path = run_dir / CONFIG_FILE
+    config = read_config(path) if path.is_file() else plan.choice.config
+    if config == plan.choice.config:
+        return plan
+    reason = f"the run goes on as it was started: {config.shape.n_layers} layers of width {config.shape.d_model}"
+    return replace(plan, choice=replace(plan.choice, config=config, reasons=(reason,)))
+
+
 def run_plan(
     plan: Plan, run_dir: Path, *, command: str, on_step: OnStep | None = None, resume: bool = False
 ) -> dict[str, Any]:
@@ -102,23 +115,17 @@ def run_plan(
     SpecError, training.interrupt.Interrupted
         As `training.trainer.train`.
     """
-    config = config_of(plan, run_dir, resume=resume)
+    config = plan.choice.config
     corpus = load_corpus(config.data)
     require_enough(corpus, seq_len=config.seq_len, batch_size=config.batch_size)  # before anything is written
     if not resume:
         write_job(plan.job, run_dir)
     record = train(config, run_dir, on_step=on_step, resume=resume, clock=plan.clock, corpus=corpus)
     summary = summarize(plan, record, command)
-    write_trace(plan.wafer, run_dir / TRACE_FILE)
-    write_json(summary, run_dir / SUMMARY_FILE)
-    write_atomically(run_dir / REPORT_FILE, render_run_report(run_dir).encode())
+    write_trace(plan.wafer, run_dir / run_files.TRACE)
+    write_json(summary, run_dir / run_files.SUMMARY)
+    write_report(run_dir)
     return summary
-
-
-def config_of(plan: Plan, run_dir: Path, *, resume: bool) -> TrainConfig:
-    """What trains: the plan's choice, or what a resumed run was started with, whatever the machine is like by now."""
-    path = run_dir / CONFIG_FILE
-    return read_config(path) if resume and path.is_file() else plan.choice.config
 
 
 def compare_runs(summaries: dict[str, dict[str, Any]], out_dir: Path, *, command: str) -> dict[str, Any]:
@@ -133,8 +140,8 @@ def compare_runs(summaries: dict[str, dict[str, Any]], out_dir: Path, *, command
         for name, summary in summaries.items()
     ]
     comparison = {"version": __version__, "command": command, "rows": rows}
-    write_json(comparison, out_dir / COMPARISON_FILE)
-    write_atomically(out_dir / REPORT_FILE, render_comparison_report(out_dir).encode())
+    write_json(comparison, out_dir / run_files.COMPARISON)
+    write_report(out_dir)
     return comparison
 
 

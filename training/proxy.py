@@ -2,20 +2,20 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
-from models.parametrization import BASES
+from models.parametrization import BASES, ParametrizationName
 from training.config import TrainConfig
 from training.data import STDLIB
 from training.machine import D_HEAD, MEASURED_LAYERS, MachineProfile
 from wse_sim.errors import SpecError
 from wse_sim.spec.model import ModelPreset, ModelShape
+from wse_sim.spec.run import TOKENS_PER_PARAMETER
 from wse_sim.workload.transformer import n_parameters
 
-BASE = "bytes-64"
 SEQ_LEN = 128
 BATCH_SIZE = 8
 VOCAB_SIZE = 256
-TOKENS_PER_PARAMETER = 20.0  # Cerebras-GPT (arXiv 2304.03208), all seven models
 # A long run is slower than the best of a few steps: evaluation, reading batches, another program now and then.
 _SUSTAINED_OVER_BEST = 1.25
 # On a narrow model threads wait for one another longer than they work: at width 96 two free cores take 20 ms a step,
@@ -28,6 +28,18 @@ _WIDTH_STEP = 16
 _WIDEST = 1024
 _N_EVALUATIONS = 8
 _N_CHECKPOINTS = 4
+# μP and SμPar transfer one base; standard parameterization has a rate of its own.
+_BASES: dict[ParametrizationName, str] = {"sp": "bytes-64-sp", "mup": "bytes-64", "smupar": "bytes-64"}
+_TRANSFERRED: dict[ParametrizationName, str] = {
+    "sp": "taken as they are, by standard parameterization,",
+    "mup": "transferred by μP",
+    "smupar": "transferred by SμPar",
+}
+_KNOWN_OVER: dict[ParametrizationName, str] = {
+    "sp": "standard parameterization transfers over nothing",
+    "mup": "μP transfers over width alone",
+    "smupar": "SμPar transfers over width and density alone",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +82,7 @@ def choose_proxy(
     density: float,
     budget_s: float = 180.0,
     tokens_per_parameter: float = TOKENS_PER_PARAMETER,
+    parametrization: ParametrizationName = "smupar",
     schedule: str = "linear",
     seed: int = 0,
     data: str = STDLIB,
@@ -93,7 +106,8 @@ def choose_proxy(
     chosen = max((c for c in candidates if c.predicted_s <= budget_s), key=lambda c: c.n_params, default=candidates[0])
     config = TrainConfig(
         shape=chosen.shape,
-        base=BASES[BASE],
+        base=BASES[_BASES[parametrization]],
+        parametrization=parametrization,
         # A proxy is so narrow and sparse that its hidden learning rates are far above the base's; unscaled, their decay
         # would forget all but the last few per cent of the run (tau = 1 / (lr x weight_decay x n_steps)).
         weight_decay_scaling="constant_lr_wd",
@@ -104,8 +118,7 @@ def choose_proxy(
         n_steps=chosen.n_steps,
         batch_size=BATCH_SIZE,
         seq_len=SEQ_LEN,
-        eval_interval=math.ceil(chosen.n_steps / _N_EVALUATIONS),
-        checkpoint_interval=math.ceil(chosen.n_steps / _N_CHECKPOINTS),
+        **intervals(chosen.n_steps),
         n_threads=n_threads_for(chosen.shape, profile),
     )
     return ProxyChoice(
@@ -115,6 +128,14 @@ def choose_proxy(
         reasons=_reasons(chosen, config, budget_s, tokens_per_parameter),
         not_covered=_not_covered(target.shape, config),
     )
+
+
+def intervals(n_steps: int) -> dict[str, Any]:
+    """How often a run of `n_steps` evaluates and saves, as fields of `TrainConfig`."""
+    return {
+        "eval_interval": math.ceil(n_steps / _N_EVALUATIONS),
+        "checkpoint_interval": math.ceil(n_steps / _N_CHECKPOINTS),
+    }
 
 
 def ladder(target: ModelShape, profile: MachineProfile, tokens_per_parameter: float) -> list[Candidate]:
@@ -190,14 +211,14 @@ def _reasons(chosen: Candidate, config: TrainConfig, budget_s: float, tokens_per
         f"{tokens_per_parameter:.3g} tokens per parameter, like the target, zeros and embeddings counted: "
         f"{n_tokens:,} bytes in {config.n_steps:,} steps of {config.batch_size} x {config.seq_len}",
         f"density {config.density:g} and the {config.schedule} schedule are the target's; learning rate and initial "
-        f"weights are transferred by SμPar from a dense model of width {config.base.d_base}",
+        f"weights are {_TRANSFERRED[config.parametrization]} from a dense model of width {config.base.d_base}",
     )
 
 
 def _not_covered(target: ModelShape, config: TrainConfig) -> tuple[str, ...]:
     return (
-        f"depth: the proxy has {config.shape.n_layers} layers for {target.n_layers}; SμPar transfers over width and "
-        "density alone",
+        f"depth: the proxy has {config.shape.n_layers} layers for {target.n_layers}; "
+        f"{_KNOWN_OVER[config.parametrization]}",
         f"batch size: the proxy takes {config.batch_size} sequences of {config.seq_len} a step",
         "data and tokenizer: the proxy reads bytes of its own corpus, so its loss ranks choices and does not predict "
         f"the loss of {target.name}",

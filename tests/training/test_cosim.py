@@ -9,11 +9,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
-from training.cosim import make_plan
-from training.job import resolve_job
+from models.parametrization import BASES
+from training.config import read_config
+from training.cosim import make_plan, plan_of_run
+from training.job import read_job, resolve_job
 from training.machine import MachineProfile, StepRate
 from wse_sim.cli.app import main
 
@@ -175,3 +178,25 @@ def test_the_same_machine_makes_the_same_choice() -> None:
     assert first == second
     assert first.mode == "proxy"
     assert first.config.density == 0.25
+
+
+def test_a_resumed_run_is_planned_as_it_was_started(finished: tuple[Path, dict[str, Any]]) -> None:
+    out, summary = finished
+    fast = msgspec.structs.replace(profile(), step_rates=(StepRate(d_model=64, s_per_token=1e-9),))
+    job = read_job(out)
+    assert make_plan(job, fast).choice.config.shape.d_model > summary["measured"]["d_model"]
+    choice = plan_of_run(out, fast).choice
+    assert choice.config == read_config(out / "config.toml")
+    assert "goes on as it was started" in choice.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("parametrization", "base", "said"),
+    [("sp", "bytes-64-sp", "by standard parameterization"), ("mup", "bytes-64", "transferred by μP"),
+     ("smupar", "bytes-64", "transferred by SμPar")],
+)  # fmt: skip
+def test_what_transfers_the_hyperparameters_is_said_truly(parametrization: str, base: str, said: str) -> None:
+    choice = make_plan(resolve_job("2.7b", density=0.25, parametrization=parametrization), profile()).choice
+    assert choice.config.base == BASES[base]
+    assert choice.config.parametrization == parametrization
+    assert said in " ".join(choice.reasons)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wse_sim.cli.app import EXIT_INTERRUPTED
 from wse_sim.cli.options import json_option, parse_densities, parsed_count, parsed_seconds
 from wse_sim.cli.output import print_json, print_tables
 from wse_sim.errors import SpecError
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from training.machine import MachineProfile
 
 _RUNS = Path("runs")
-_EXIT_INTERRUPTED = 130
 
 
 @click.command("train")
@@ -79,7 +79,7 @@ def command(*, as_json: bool, out: Path | None, resume: Path | None, remeasure: 
             result = session.run(jobs, folder, remeasure)
     except Interrupted as stopped:
         session.say(f"{stopped}:  wse-sim train --resume {shlex.quote(str(stopped.run_dir))}")
-        raise click.exceptions.Exit(_EXIT_INTERRUPTED) from None
+        raise click.exceptions.Exit(EXIT_INTERRUPTED) from None
     if as_json:
         print_json(result)
         return
@@ -105,10 +105,9 @@ class _Session:
         return compare_runs(summaries, folder, command=self.command)
 
     def resume(self, folder: Path, remeasure: bool) -> dict[str, Any]:
-        from training.cosim import make_plan
-        from training.job import read_job
+        from training.cosim import plan_of_run
 
-        return self.train(make_plan(read_job(folder), self.profile(remeasure)), folder, resume=True)
+        return self.train(plan_of_run(folder, self.profile(remeasure)), folder, resume=True)
 
     def profile(self, remeasure: bool) -> "MachineProfile":
         from training.machine import machine_profile
@@ -117,13 +116,12 @@ class _Session:
             return machine_profile(refresh=remeasure)
 
     def train(self, plan: "Plan", folder: Path, *, resume: bool, is_first: bool = True) -> dict[str, Any]:
-        from training.cosim import config_of, run_plan
+        from training.cosim import run_plan
         from wse_sim.cli.display import training_display
 
         if is_first:
             self.say_what_was_chosen(plan)
-        config = config_of(plan, folder, resume=resume)
-        with training_display(_title(plan), config.n_steps, self.console) as display:
+        with training_display(_title(plan), plan.choice.config.n_steps, self.console) as display:
             summary = run_plan(plan, folder, command=self.command, on_step=display.update, resume=resume)
         for warning in summary["measured"]["warnings"]:
             self.say(f"note: {warning}")
@@ -182,10 +180,11 @@ def _title(plan: "Plan") -> str:
 
 
 def _print_result(result: dict[str, Any], folder: Path) -> None:
+    from wse_sim.report import run_files
     from wse_sim.report.tables import comparison_table, summary_table
 
     is_comparison = "rows" in result
     print_tables(comparison_table(result) if is_comparison else summary_table(result))
-    click.echo(f"report: {folder / 'report.html'}", err=True)
+    click.echo(f"report: {folder / run_files.REPORT}", err=True)
     if not is_comparison:
-        click.echo(f"timeline, opens in ui.perfetto.dev: {folder / 'trace.json'}", err=True)
+        click.echo(f"timeline, opens in ui.perfetto.dev: {folder / run_files.TRACE}", err=True)

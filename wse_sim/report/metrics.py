@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from wse_sim.engine.result import Finish
+from wse_sim.report.timeline import Stream
 from wse_sim.schedule.program import Program
 from wse_sim.schedule.weight_streaming import StepPlan
 from wse_sim.spec.cluster import Cluster
@@ -15,6 +16,7 @@ from wse_sim.units import S_PER_HOUR, to_s
 from wse_sim.workload.flops import training_flops_per_token
 from wse_sim.workload.transformer import n_parameters, nonzero_parameters
 
+_WITHOUT_EFFECT_ON_TIME = {"power_w", "usd_per_hour", "capacity_bytes", "max_systems"}
 _BOTTLENECKS = {
     "linear": "wafer compute (linear layers)",
     "attention": "wafer compute (attention)",
@@ -84,11 +86,9 @@ def breakdown(plan: StepPlan, finish: Finish) -> dict[str, float]:
     or, at the first layer, the optimizer of the step before.
     """
     program = plan.program
-    per_step, n_passes, n_tiles = program.tiles_per_step, program.n_passes, program.n_tiles
-    of_pass = np.tile(np.repeat(np.arange(n_passes), n_tiles), program.n_microbatches)
-    is_first = np.tile(np.arange(n_passes * n_tiles) % n_tiles == 0, program.n_microbatches)
-    work_ps = program.compute_ps[0, of_pass]
-    overhead_ps = np.where(is_first, program.overhead_ps[of_pass], 0)
+    tiles, per_step = Stream.of_tiles(program), program.tiles_per_step
+    work_ps = program.compute_ps[0, tiles.of_pass]
+    overhead_ps = tiles.overhead_ps(program)
     end = finish.compute[0, -per_step:]
     start = end - work_ps - overhead_ps
     before = finish.compute[0, -per_step - 1 : -1]
@@ -96,13 +96,13 @@ def breakdown(plan: StepPlan, finish: Finish) -> dict[str, float]:
     arrival = finish.down[edge, -per_step:] + program.latency_ps[program.edge_class[edge]]
     weight_wait = np.clip(np.minimum(arrival, start) - before, 0, None)
     gradient_wait = start - before - weight_wait
-    is_opening = np.arange(per_step) < n_tiles  # tiles of the first layer wait for the optimizer
+    is_opening = np.arange(per_step) < program.n_tiles  # tiles of the first layer wait for the optimizer
     parts = {
         name: np.array([getattr(p, f"{name}_s") for p in plan.passes])
         for name in ("linear", "attention", "logits", "recompute")
     }
     work_s = np.maximum(sum(parts.values()), np.finfo(float).tiny)
-    times_ps = {name: float((work_ps * (part / work_s)[of_pass]).sum()) for name, part in parts.items()}
+    times_ps = {name: float((work_ps * (part / work_s)[tiles.of_pass]).sum()) for name, part in parts.items()}
     times_ps["overhead"] = float(overhead_ps.sum()) + float(work_ps.sum()) - sum(times_ps.values())
     times_ps["weight_wait"] = float(weight_wait[~is_opening].sum())
     times_ps["gradient_wait"] = float(gradient_wait.sum())
@@ -141,9 +141,6 @@ def tokens_per_s_range(
         float(tokens_per_s * np.exp(-np.linalg.norm(losses))),
         float(tokens_per_s * np.exp(np.linalg.norm(gains))),
     )
-
-
-_WITHOUT_EFFECT_ON_TIME = {"power_w", "usd_per_hour", "capacity_bytes", "max_systems"}
 
 
 def result(

@@ -50,7 +50,7 @@ class Slices:
 
 def server_tracks(program: Program, finish: Finish, systems: list[int]) -> Iterator[Track]:
     """One track per server, MemoryX first, then the SwarmX nodes above the systems shown, then the systems."""
-    stream, gradients = _Stream.of_tiles(program), _Stream.of_gradients(program)
+    stream, gradients = Stream.of_tiles(program), Stream.of_gradients(program)
 
     def down(process: str, name: str, edge: int) -> Track:
         return stream.track(process, name, finish.down[edge], program.down_ps[program.edge_class[edge]])
@@ -69,11 +69,10 @@ def server_tracks(program: Program, finish: Finish, systems: list[int]) -> Itera
             yield down(process, "receive weights", node)
             yield up(process, "send gradients", node)
         yield gradients.track(process, "reduce", finish.reduce[node], program.reduce_ps)
-    overhead_ps = np.where(stream.is_first_tile, program.overhead_ps[stream.of_pass], 0)
     for leaf in systems:
         process, edge = f"CSX {leaf}", program.n_nodes + leaf
         yield down(process, "ingress", edge)
-        compute_ps = program.compute_ps[leaf, stream.of_pass] + overhead_ps
+        compute_ps = program.compute_ps[leaf, stream.of_pass] + stream.overhead_ps(program)
         yield stream.track_of(process, "compute", finish.compute[leaf], compute_ps)
         yield up(process, "egress", edge)
 
@@ -113,7 +112,7 @@ def merged(track: Track, *, is_exact: bool) -> Slices:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Stream:
+class Stream:
     """What passes a server in one step: of each tile its pass, its micro-batch, whether it opens its pass."""
 
     of_pass: IntArray
@@ -121,22 +120,26 @@ class _Stream:
     is_first_tile: IntArray
 
     @staticmethod
-    def of_tiles(program: Program) -> "_Stream":
-        return _Stream._of(np.arange(program.n_passes), program)
+    def of_tiles(program: Program) -> "Stream":
+        return Stream._of(np.arange(program.n_passes), program)
 
     @staticmethod
-    def of_gradients(program: Program) -> "_Stream":
-        return _Stream._of(np.flatnonzero(program.has_gradient), program)
+    def of_gradients(program: Program) -> "Stream":
+        return Stream._of(np.flatnonzero(program.has_gradient), program)
 
     @staticmethod
-    def _of(passes: IntArray, program: Program) -> "_Stream":
+    def _of(passes: IntArray, program: Program) -> "Stream":
         per_microbatch = np.repeat(passes, program.n_tiles)
         of_pass = np.tile(per_microbatch, program.n_microbatches).astype(np.int64)
-        return _Stream(
+        return Stream(
             of_pass=of_pass,
             microbatch=np.repeat(np.arange(program.n_microbatches), len(per_microbatch)),
             is_first_tile=np.arange(len(of_pass)) % program.n_tiles == 0,
         )
+
+    def overhead_ps(self, program: Program) -> IntArray:
+        """What each tile's service is longer at a leaf, because it opens its pass."""
+        return np.where(self.is_first_tile, program.overhead_ps[self.of_pass], 0)
 
     def track(self, process: str, name: str, finish: IntArray, service_ps: IntArray) -> Track:
         """A server with one service time per pass; `finish` covers all steps."""

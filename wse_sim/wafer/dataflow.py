@@ -38,7 +38,7 @@ class ColumnWork:
     imbalance: float
 
 
-def column_work(counts: Counts, group: int, window_rows: int, n_rows: int) -> ColumnWork:
+def column_work(counts: Counts, group: int, n_rows: int) -> ColumnWork:
     """What the non-zeros `counts` take.
 
     Parameters
@@ -85,7 +85,7 @@ def drawn_column_work(
     slots = np.outer(rows, channels).ravel()
     key = int.from_bytes(blake2b(f"{seed}/{name}".encode(), digest_size=8).digest(), "little")
     counts = _split(exact_nonzeros(n_out * n_in, density), slots, np.random.Generator(np.random.Philox(key)))
-    return column_work(counts.reshape(n_windows, n_columns), group, window_rows, n_out)
+    return column_work(counts.reshape(n_windows, n_columns), group, n_out)
 
 
 def _split(n_nonzeros: int, slots: Counts, rng: np.random.Generator) -> Counts:
