@@ -22,7 +22,7 @@ FLOORS: list[list[str]] = [
     ["wse_sim.workload"],
     ["wse_sim.spec"],
     ["wse_sim.files"],
-    ["wse_sim.units", "wse_sim.errors"],
+    ["wse_sim.units", "wse_sim.errors", "wse_sim.randomness"],
     ["wse_sim"],
 ]
 FLOOR = {room: len(FLOORS) - i for i, rooms in enumerate(FLOORS) for room in rooms}

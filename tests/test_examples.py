@@ -10,7 +10,10 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 PROMISES = {
     "01_simulate_a_step.py": ["density 1: ", "density 0.25: ", "wafer compute"],
     "02_when_sparsity_pays.py": ["111m", "13b"],
-    "03_two_engines_agree.py": ["every finish time equal: True"],
+    "03_three_engines_agree.py": [
+        "run_des: every finish time equal: True",
+        "run_max_plus: every finish time equal: True",
+    ],
 }
 
 

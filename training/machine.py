@@ -15,7 +15,7 @@ from models.build import build_model
 from models.parametrization import BASES, Parametrization
 from training.optimizer import build_optimizer, compute_gradient, set_lr
 from wse_sim.errors import SpecError
-from wse_sim.files import write_atomically
+from wse_sim.files import user_cache, write_atomically
 from wse_sim.spec.model import ModelShape
 
 MEASURED_WIDTHS = (64, 96, 128, 256)
@@ -91,7 +91,7 @@ def machine_profile(*, cache: Path | None = None, refresh: bool = False) -> Mach
 
 def default_cache() -> Path:
     """Where the profile is kept."""
-    return Path("~/.cache/wse-sim/machine.json").expanduser()
+    return user_cache() / "machine.json"
 
 
 def n_usable_cpus() -> int:

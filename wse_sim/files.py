@@ -6,6 +6,11 @@ from pathlib import Path
 from wse_sim.errors import SpecError
 
 
+def user_cache() -> Path:
+    """The folder in which this program keeps what it can make again: $XDG_CACHE_HOME/wse-sim, or ~/.cache/wse-sim."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "wse-sim"
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that a crash leaves the old one or the new one, never a part.
 

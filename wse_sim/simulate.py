@@ -4,18 +4,26 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
+from msgspec.structs import replace
 
-from wse_sim.engine.des import run_des
 from wse_sim.engine.result import Finish
+from wse_sim.engine.run import choose_engine, ends_of_steps_ps, finish_times, steady_step_ps
+from wse_sim.engine.run_level import expected_parts_s, plan_run, simulate_runs
 from wse_sim.errors import SpecError
-from wse_sim.report.metrics import SimulationResult, result, steady_step_ps, tokens_per_s_range
+from wse_sim.report.breakdown import breakdown, cross_iteration_s
+from wse_sim.report.metrics import SimulationResult, WallClock, result
+from wse_sim.report.sensitivity import sensitivities
+from wse_sim.schedule.phases import phases
 from wse_sim.schedule.weight_streaming import StepPlan, plan_step
 from wse_sim.spec.cluster import Cluster, load_cluster
 from wse_sim.spec.model import ModelPreset
+from wse_sim.spec.operations import load_operations
 from wse_sim.spec.run import TOKENS_PER_PARAMETER, Run
 from wse_sim.units import to_s
-from wse_sim.workload.transformer import n_parameters
+from wse_sim.wafer.masks import RunMasks
+from wse_sim.workload.transformer import n_parameters, nonzero_parameters
+
+_SAME_DENSITY = 0.005
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +76,15 @@ def resolve_run(
     )
 
 
-def simulate(run: Run) -> Simulation:
+def simulate(run: Run, *, masks: RunMasks | None = None, engine: str | None = None) -> Simulation:
     """Simulate the steady step of `run` on its cluster and scale it to the whole run.
+
+    Parameters
+    ----------
+    masks :
+        Of a trained run, in place of random ones of the run's density.
+    engine :
+        The engine that must run; None = the fastest that can.
 
     Raises
     ------
@@ -77,33 +92,107 @@ def simulate(run: Run) -> Simulation:
         When the run does not fit onto the cluster; the message says which wall it hit.
     """
     cluster = load_cluster(run.system, run.num_csx)
-    plan = plan_step(run, cluster)
-    dense = msgspec.structs.replace(run, density=1.0, microbatch=None)
-    dense_s = step_time_s(dense, cluster)  # also loads the compiled engine, so that the next line times it alone
-    started = time.perf_counter()
-    finish = run_des(plan.program)
+    plan = plan_step(run, cluster, masks=masks)
+    chosen = choose_engine(plan.program, engine)
+    dense_s = step_time_s(_as_dense(run), cluster)
+    step_s = to_s(steady_step_ps(ends_of_steps_ps(plan.program, chosen)))  # also loads the compiled engine,
+    started = time.perf_counter()  # so that this times the engine alone
+    finish = finish_times(plan.program, chosen)
     wall_s = time.perf_counter() - started
-    step_s = to_s(steady_step_ps(plan.program, finish))
-    fixed = msgspec.structs.replace(run, microbatch=plan.microbatch)
-    token_range = tokens_per_s_range(run, cluster, step_s, lambda other: _step_time_near(fixed, run, other))
+    fixed = replace(run, microbatch=plan.microbatch)
+    mean_s = _mean_step_s(run, cluster, masks, step_s)
+    found = sensitivities(
+        cluster,
+        run.tokens_per_step / mean_s,
+        lambda other: run.tokens_per_step / (_step_time_near(fixed, run, other, masks) * mean_s / step_s),
+    )
     return Simulation(
         run=run,
         cluster=cluster,
         plan=plan,
         finish=finish,
-        result=result(run, cluster, plan, finish, dense_step_time_s=dense_s, token_range=token_range, wall_s=wall_s),
+        result=result(
+            run,
+            cluster,
+            plan,
+            masks=_source_of_masks(run, masks),
+            step_time_s=mean_s,
+            dense_step_time_s=dense_s,
+            fractions=breakdown(plan, finish),
+            cross_iteration_s=cross_iteration_s(plan.program, finish),
+            wall_clock=_wall_clock(run, mean_s),
+            sensitivity=found,
+            engine={
+                "name": chosen,
+                "events": finish.n_events,
+                "wall_s": wall_s,
+                "events_per_s": finish.n_events / wall_s if wall_s > 0 else 0.0,
+            },
+        ),
     )
 
 
-def step_time_s(run: Run, cluster: Cluster) -> float:
-    """Steady step time of `run` on `cluster`, on one branch of its tree: the others do the same."""
-    program = plan_step(run, cluster, is_one_branch=True).program
-    return to_s(steady_step_ps(program, run_des(program)))
+def density_of_masks(run: Run, masks: RunMasks) -> Run:
+    """`run` at the density that `masks` have.
+
+    Raises
+    ------
+    SpecError
+        When the run asks for another density, or for masks that change.
+    """
+    if run.density != 1.0 and abs(run.density - masks.density) > _SAME_DENSITY:
+        raise SpecError(
+            f"density is {run.density:g}, but the masks of the run have {masks.density:.4g}: leave --density out"
+        )
+    if run.mask_updates is not None:
+        raise SpecError("masks of a trained run cannot change: leave --sparsity-algorithm out")
+    return replace(run, density=masks.density)
 
 
-def _step_time_near(fixed: Run, free: Run, cluster: Cluster) -> float:
+def step_time_s(run: Run, cluster: Cluster, *, masks: RunMasks | None = None, is_mask_update: bool = False) -> float:
+    """Steady step time of `run` on `cluster`."""
+    program = plan_step(run, cluster, masks=masks, is_mask_update=is_mask_update).program
+    return to_s(steady_step_ps(ends_of_steps_ps(program, choose_engine(program))))
+
+
+def _source_of_masks(run: Run, masks: RunMasks | None) -> str:
+    if masks is not None:
+        return f"of a trained run, at step {masks.step:,}"
+    updates = run.mask_updates
+    return "random" if updates is None else f"{updates.algorithm}, every {updates.every_steps} steps"
+
+
+def _as_dense(run: Run) -> Run:
+    return replace(run, density=1.0, microbatch=None, mask_updates=None)
+
+
+def _mean_step_s(run: Run, cluster: Cluster, masks: RunMasks | None, step_s: float) -> float:
+    """Step time over the whole run: with masks that change, steps of other densities and those that change them."""
+    total_s = 0.0
+    for phase in phases(run):
+        is_plain = phase.density == run.density and not phase.is_mask_update
+        phase_run = replace(run, density=phase.density)
+        total_s += phase.n_steps * (
+            step_s if is_plain else step_time_s(phase_run, cluster, masks=masks, is_mask_update=phase.is_mask_update)
+        )
+    return total_s / run.n_steps
+
+
+def _step_time_near(fixed: Run, free: Run, cluster: Cluster, masks: RunMasks | None) -> float:
     """Step time at the micro-batch chosen already; chosen anew where it does not fit any more."""
     try:
-        return step_time_s(fixed, cluster)
+        return step_time_s(fixed, cluster, masks=masks)
     except SpecError:
-        return step_time_s(free, cluster)
+        return step_time_s(free, cluster, masks=masks)
+
+
+def _wall_clock(run: Run, step_s: float) -> WallClock:
+    plan = plan_run(
+        load_operations(),
+        step_s=step_s,
+        n_steps=max(1, round(run.n_steps)),
+        n_parameters=nonzero_parameters(run.shape, run.density),
+        num_csx=run.num_csx,
+    )
+    drawn = simulate_runs(plan, seed=run.seed)
+    return WallClock(parts_s=expected_parts_s(plan), p5_s=drawn.percentile_s(5), p95_s=drawn.percentile_s(95))

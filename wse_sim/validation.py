@@ -8,10 +8,18 @@ import msgspec
 
 from wse_sim.errors import SpecError
 from wse_sim.gpu.reference import GpuRow, GpuSeries, reference_series, simulate_row
+from wse_sim.schedule.weight_streaming import plan_step
 from wse_sim.simulate import step_time_s
 from wse_sim.spec.cluster import Cluster, load_cluster
 from wse_sim.spec.load import convert, data_path, load_model, read_toml
 from wse_sim.spec.run import Run
+
+Side = Literal["wafer", "gpu"]
+Change = Callable[[Cluster], Cluster]
+
+
+def _as_shipped(cluster: Cluster) -> Cluster:
+    return cluster
 
 
 class WaferRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,19 +39,32 @@ class WaferRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     used_to_fit: bool
     note: str
 
-    def predicted_samples_per_s(self, change: Callable[[Cluster], Cluster] = lambda cluster: cluster) -> float:
-        """What the simulator says, on the shipped cluster or a `change` of it."""
-        run = Run(
+    @property
+    def group(self) -> str:
+        """Rows of one model on one kind of system from one source: what their ids begin with."""
+        return self.id.split("-")[0]
+
+    def microbatch(self, change: Change = _as_shipped) -> int:
+        """Sequences at a time on each system: the simulator's choice, on the shipped cluster or a `change` of it."""
+        return plan_step(self._run(), change(load_cluster(self.system, self.num_csx))).microbatch
+
+    def predicted_samples_per_s(self, change: Change = _as_shipped, *, microbatch: int | None = None) -> float:
+        """What the simulator says, with a given micro-batch or its own choice."""
+        run = self._run(microbatch)
+        return self.batch_size / step_time_s(run, change(load_cluster(self.system, self.num_csx)))
+
+    def _run(self, microbatch: int | None = None) -> Run:
+        return Run(
             shape=load_model(self.model).shape,
             system=self.system,
             num_csx=self.num_csx,
             batch_size=self.batch_size,
+            microbatch=microbatch,
             seq_len=self.seq_len,
             tokens=self.batch_size * self.seq_len,
             density=self.density,
             release=self.release,
         )
-        return self.batch_size / step_time_s(run, change(load_cluster(self.system, self.num_csx)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,11 +78,14 @@ class ValidationRow:
     error :
         predicted / published - 1.
     used_to_fit :
-        Whether a calibrated constant was fitted on the row; only the others are evidence.
+        Whether a calibrated constant was fitted on the row. The error of such a row is no evidence; those below are.
+    error_without_row, error_without_group :
+        The same by a fit that has not seen the row, or no row of its group; None where the fit does not have it anyway.
     """
 
     id: str
-    side: Literal["wafer", "gpu"]
+    group: str
+    side: Side
     model: str
     system: str
     num_systems: int
@@ -74,6 +98,8 @@ class ValidationRow:
     error: float
     used_to_fit: bool
     source: str
+    error_without_row: float | None = None
+    error_without_group: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,18 +124,34 @@ def validate() -> list[ValidationRow]:
     ]
 
 
-def accuracy(rows: Iterable[ValidationRow]) -> Accuracy:
-    """Mean and largest error, without sign, of `rows`."""
-    errors = [abs(row.error) for row in rows]
+def accuracy(errors: Iterable[float]) -> Accuracy:
+    """Mean and largest of `errors`, without sign."""
+    sizes = [abs(float(error)) for error in errors]
     return Accuracy(
-        n_rows=len(errors), mean_abs_error=sum(errors) / max(1, len(errors)), max_abs_error=max(errors, default=0.0)
+        n_rows=len(sizes), mean_abs_error=sum(sizes) / max(1, len(sizes)), max_abs_error=max(sizes, default=0.0)
     )
+
+
+def accuracies(rows: Iterable[ValidationRow]) -> dict[str, Accuracy]:
+    """Of fitted rows, of predicted ones, and of fits without the row and without its group, by side."""
+    errors: dict[str, list[float]] = {}
+    for row in rows:
+        named = {
+            "fit" if row.used_to_fit else "predicted": row.error,
+            "without the row": row.error_without_row,
+            "without its group": row.error_without_group,
+        }
+        for name, error in named.items():
+            if error is not None:
+                errors.setdefault(f"{row.side} {name}", []).append(error)
+    return {name: accuracy(found) for name, found in errors.items()}
 
 
 def _wafer(row: WaferRow) -> ValidationRow:
     predicted = row.predicted_samples_per_s()
     return ValidationRow(
         id=row.id,
+        group=row.group,
         side="wafer",
         model=row.model,
         system=row.system,
@@ -134,6 +176,7 @@ def _gpu(row: GpuRow, series: GpuSeries) -> ValidationRow:
         predicted = simulate_row(row, is_layout_free=True).tokens_per_s_per_gpu
     return ValidationRow(
         id=f"{row.model} {row.gpu} x{row.num_gpus} {row.batch_size}x{row.seq_len}",
+        group=row.gpu,
         side="gpu",
         model=row.model,
         system=row.gpu,

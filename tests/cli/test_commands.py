@@ -122,6 +122,48 @@ def test_simulate_writes_a_trace(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["trace.json"]
 
 
+@pytest.mark.parametrize("engine", ["max-plus", "des", "reference"])
+def test_every_engine_gives_the_same_step_and_says_its_name(engine: str) -> None:
+    result = printed_json(*SIMULATE, "--density", "0.5", "--engine", engine)
+    assert result["engine"]["name"] == engine
+    assert result["step_time_s"] == printed_json(*SIMULATE, "--density", "0.5")["step_time_s"]
+
+
+def test_verify_compares_every_task_with_a_second_engine() -> None:
+    result = call(*SIMULATE, "--verify", "--json")
+    assert json.loads(result.stdout)["engine"]["name"] == "max-plus"
+    assert "verified: des gives the same finish time for each of" in result.stderr
+
+
+def test_tornado_shows_the_constants_that_matter_most_first() -> None:
+    assert "What the throughput hangs on" in call(*SIMULATE, "--tornado").stdout
+    found = printed_json(*SIMULATE)["sensitivity"]
+    spans = [abs(math.log(s["tokens_per_s_at_high"] / s["tokens_per_s_at_low"])) for s in found]
+    assert spans == sorted(spans, reverse=True)
+    assert found[0]["constant"].startswith("csx.")
+
+
+def test_imperfections_and_changing_masks_cost_time() -> None:
+    plain = printed_json(*SIMULATE, "--density", "0.25")["step_time_s"]
+    for words in (("--straggler", "1.2"), ("--jitter", "0.1"), ("--sparsity-algorithm", "rigl")):
+        assert printed_json(*SIMULATE, "--density", "0.25", *words)["step_time_s"] > plain
+
+
+def test_wall_clock_adds_start_checkpoints_and_failures_to_the_steps() -> None:
+    result = printed_json(*SIMULATE)
+    parts = result["wall_clock_parts_s"]
+    assert result["wall_clock_s"] == pytest.approx(sum(parts.values()))
+    assert parts["useful"] == pytest.approx(result["run_time_s"], rel=1e-3)
+    assert result["goodput"] == pytest.approx(parts["useful"] / result["wall_clock_s"])
+    assert result["wall_clock_p5_s"] <= result["wall_clock_s"] * 1.01
+    assert printed_json("explain", "operations")["constants"]["system_mtbf_s"]["kind"] == "assumed"
+
+
+def test_releases_may_be_more_exact_than_the_data() -> None:
+    rates = [printed_json(*SIMULATE, "--release", name)["tokens_per_s"] for name in ("r2", "R2.0.3", "r1.7", "1.7.1")]
+    assert rates[0] == rates[1] > rates[2] == rates[3]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -142,6 +184,15 @@ def test_simulate_writes_a_trace(tmp_path: Path) -> None:
         ((*SIMULATE, "--tokens", "many"), "tokens is 'many': write a number such as 1e9, 26.3B or 800M"),
         ((*SIMULATE, "--tokens", "0"), "tokens is 0.0: it must be a positive number"),
         ((*SIMULATE, "--trace", "/no/such/folder/t.json"), "/no/such/folder/t.json: cannot be written"),
+        ((*SIMULATE, "--jitter", "-1"), "jitter is -1.0: it must be at least 0"),
+        ((*SIMULATE, "--straggler", "0.5"), "straggler is 0.5: it must be at least 1"),
+        ((*SIMULATE, "--engine", "ptolemy"), "unknown engine 'ptolemy': known are max-plus, des, reference"),
+        (
+            (*SIMULATE, "--mask-update-steps", "5"),
+            "static masks never change: use --sparsity-algorithm set, rigl or gmp",
+        ),
+        ((*SIMULATE, "--sparsity-algorithm", "gmp", "--mask-update-steps", "0"), "masks change every 0 steps"),
+        ((*SIMULATE, "--mask-from", "/no/such/run"), "/no/such/run: no checkpoint in"),
         (("explain", "mfuu"), "unknown field 'mfuu': did you mean 'mfu'?"),
         (("explain", "csx.clock"), "unknown constant 'csx.clock': did you mean 'csx.clock_hz'?"),
         (("explain", "constants", "--system", "cs9"), "unknown system 'cs9'"),

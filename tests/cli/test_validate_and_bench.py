@@ -1,77 +1,115 @@
 """`wse-sim validate` and `wse-sim bench`."""
 
 import json
+from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import pytest
 from click.testing import CliRunner
 
+from wse_sim.calibration import Evidence, FittedConstant
 from wse_sim.cli.app import main
 from wse_sim.validation import ValidationRow
 
 
-def row(name: str, error: float, *, used_to_fit: bool) -> ValidationRow:
+def row(name: str, error: float, **changes: Any) -> ValidationRow:
     """A made-up row; 100 were published."""
-    return ValidationRow(
-        id=name,
-        side="wafer",
-        model="111m",
-        system="cs2",
-        num_systems=1,
-        batch_size=120,
-        seq_len=2048,
-        release="r2",
-        unit="samples/s",
-        published=100.0,
-        predicted=100.0 * (1 + error),
-        error=error,
-        used_to_fit=used_to_fit,
-        source="made up",
-    )
+    given: dict[str, Any] = {
+        "id": name,
+        "group": "made up",
+        "side": "wafer",
+        "model": "111m",
+        "system": "cs2",
+        "num_systems": 1,
+        "batch_size": 120,
+        "seq_len": 2048,
+        "release": "r2",
+        "unit": "samples/s",
+        "published": 100.0,
+        "predicted": 100.0 * (1 + error),
+        "error": error,
+        "used_to_fit": True,
+        "source": "made up",
+    }
+    return ValidationRow(**{**given, **changes})
 
 
 ROWS = [
-    row("A", -0.02, used_to_fit=True),
+    row("A", -0.02, error_without_row=-0.03, error_without_group=-0.12),
     row("B", 0.25, used_to_fit=False),
     row("C", -0.05, used_to_fit=False),
+    row("D", 0.01, side="gpu", system="h100"),
 ]
+CONSTANT = FittedConstant(
+    side="wafer",
+    name="csx.made_up",
+    meaning="nothing",
+    value=2.0,
+    low=1.5,
+    high=2.5,
+    fixed_by="",
+    leverages={"A": 0.75},
+)
 
 
 @pytest.fixture(autouse=True)
-def made_up_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wse_sim.validation.validate", lambda: ROWS)
+def made_up_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wse_sim.calibration.evidence", lambda: Evidence(rows=ROWS, constants=[CONSTANT]))
 
 
-def test_fitted_and_predicted_rows_are_summed_up_apart() -> None:
-    content = json.loads(CliRunner().invoke(main, ["validate", "--json"]).stdout)
-    assert [entry["id"] for entry in content["rows"]] == ["A", "B", "C"]
+def printed(*words: str) -> str:
+    result = CliRunner().invoke(main, ["validate", *words])
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_fitted_predicted_and_left_out_rows_are_summed_up_apart() -> None:
+    content = json.loads(printed("--json"))
+    assert [entry["id"] for entry in content["rows"]] == ["A", "B", "C", "D"]
     assert content["errors"]["wafer fit"] == {"n_rows": 1, "mean_abs_error": 0.02, "max_abs_error": 0.02}
     assert content["errors"]["wafer predicted"]["max_abs_error"] == 0.25
     assert content["errors"]["wafer predicted"]["mean_abs_error"] == pytest.approx(0.15, rel=1e-12)
-    assert any("working_bytes_per_activation" in name for name in content["fitted_constants"])
+    assert content["errors"]["wafer without the row"]["mean_abs_error"] == 0.03
+    assert content["errors"]["wafer without its group"]["mean_abs_error"] == 0.12
+    assert content["fitted_constants"][0]["name"] == "csx.made_up"
 
 
-def test_the_table_shows_signed_errors_and_the_summary() -> None:
-    text = CliRunner().invoke(main, ["validate"]).stdout
+def test_the_tables_show_signed_errors_constants_and_the_summary() -> None:
+    text = printed()
     for words in (
         "+25.0 %",
         "-2.0 %",
+        "-3.0 %",
+        "-12.0 %",
+        "1.50 – 2.50",
+        "A (75 %)",
         "wafer predicted: 2 rows, mean |error| 15.0 %, largest 25.0 %",
-        "fitted constants:",
     ):
         assert words in text
+    assert "D" not in text.split()
+    assert "D" in printed("--gpu-rows").split()
 
 
-def test_markdown_has_a_line_per_row() -> None:
-    lines = CliRunner().invoke(main, ["validate", "--markdown"]).stdout.splitlines()
-    assert sum(line.startswith("| ") for line in lines) == 2 * 2 + len(ROWS)
+def test_markdown_has_a_line_per_row_and_names_what_is_missed() -> None:
+    text = printed("--markdown")
+    n_tables = 4
+    assert sum(line.startswith("| ") for line in text.splitlines()) == 2 * n_tables + len(ROWS) + 1
+    assert "- as shipped: B +25.0 %\n" in text
+    assert "- fitted without the row: none\n" in text
+    assert "- fitted without its group: A -12.0 %\n" in text
 
 
-def test_bench_engine_compares_the_two_engines() -> None:
-    result = CliRunner().invoke(main, ["bench", "engine", "--runs", "1", "--json"])
-    content = json.loads(result.stdout)
-    assert [entry["engine"] for entry in content["engines"]] == ["reference", "compiled"]
-    assert content["engines"][1]["ratio"] > 1
+def test_figure_is_written_and_linked(tmp_path: Path) -> None:
+    path = tmp_path / "drawn.svg"
+    assert "](drawn.svg)" in printed("--markdown", "--figure", str(path))
+    assert "mean error 10.7 %, largest 25.0 %" in path.read_text(encoding="utf-8")
+
+
+def test_figure_that_cannot_be_written_is_the_users_mistake(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["validate", "--figure", str(tmp_path / "missing" / "drawn.svg")])
+    assert result.exit_code != 0
+    assert "cannot be written" in result.stderr
 
 
 def test_bench_cli_times_whole_processes() -> None:

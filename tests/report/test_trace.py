@@ -60,14 +60,17 @@ def test_busy_time_is_the_sum_of_the_services(case: tuple[Simulation, dict]) -> 
     program, tracks = case[0].plan.program, tracks_of(case[1])
     per_microbatch = program.n_tiles * program.n_microbatches
     compute_ps = int(program.compute_ps[0].sum()) * per_microbatch
-    compute_ps += int(program.overhead_ps.sum()) * program.n_microbatches
     assert busy_ps(tracks["CSX 0 compute"]) == compute_ps
-    assert busy_ps(tracks["MemoryX send weights"]) == int(program.down_ps[program.edge_class[0]].sum()) * per_microbatch
+    down_ps = int(program.down_ps[program.edge_class[0], program.has_weights == 1].sum()) * per_microbatch
+    for server in range(program.n_lanes):
+        assert busy_ps(tracks[f"MemoryX server {server} send weights"]) * program.n_lanes == down_ps
     gradients = np.flatnonzero(program.has_gradient)
     updates_ps = program.update_ps[gradients].sum() + program.accumulate_ps[gradients].sum() * (
         program.n_microbatches - 1
     )
-    assert busy_ps(tracks["MemoryX optimizer"]) == int(updates_ps) * program.n_tiles
+    for server in range(program.n_lanes):
+        busy = busy_ps(tracks[f"MemoryX server {server} optimizer"])
+        assert busy * program.n_lanes == int(updates_ps) * program.n_tiles
 
 
 def test_at_most_four_systems_are_shown_and_the_trace_says_so() -> None:

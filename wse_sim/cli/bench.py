@@ -5,7 +5,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
@@ -13,6 +14,7 @@ import click
 from wse_sim.cli.options import json_option
 from wse_sim.cli.output import print_json, print_tables
 
+_TWINS = Path("tests/benchmarks")
 _COMMANDS = (("--help",), ("simulate", "--model", "2.7b", "--density", "0.25", "--json"))
 
 
@@ -39,36 +41,41 @@ def cli(*, runs: int, as_json: bool) -> None:
 
 
 @command.command("engine")
-@click.option("--runs", type=click.IntRange(min=1), default=3, show_default=True, help="The best one counts.")
+@click.option("--runs", type=click.IntRange(min=1), default=5, show_default=True, help="Rounds; the best one counts.")
+@click.option("--quick", is_flag=True, help="A small step, in seconds: to see that it works, not to quote from.")
+@click.option("--full", is_flag=True, help="Also growth to 1e8 tasks, memory, and what it costs that a run may record.")
+@click.option(
+    "--twins",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder with lean SimPy and the engines in C++.  [default: tests/benchmarks, where it exists]",
+)
 @json_option
-def engine(*, runs: int, as_json: bool) -> None:
-    """Time the reference engine and the compiled one on the same step: the 2.7b model on four systems."""
-    from wse_sim.cli.options import run_from
-    from wse_sim.engine.des import run_des
-    from wse_sim.engine.reference import run_reference
-    from wse_sim.schedule.weight_streaming import plan_step
-    from wse_sim.spec.cluster import load_cluster
+@click.option("--markdown", is_flag=True, help="Print the page docs/results/engine_speed.md.")
+def engine(*, runs: int, quick: bool, full: bool, twins: Path | None, as_json: bool, markdown: bool) -> None:
+    """Time the engines against each other: a step of the 13b model on 16 CS-2, in CPU time of one core.
 
-    unset = dict.fromkeys(("num_csx", "batch_size", "microbatch", "seq_len", "sparsity", "tokens"))
-    run = run_from(model="2.7b", system="cs2", density=0.25, release="r2", seed=0, **unset)
-    program = plan_step(run, load_cluster(run.system, run.num_csx)).program
-    if not run_des(program).same_times_as(run_reference(program)):
-        raise AssertionError("the engines disagree")
-    compiled_s = _best_cpu_s(lambda: run_des(program), runs)
-    reference_s = _best_cpu_s(lambda: run_reference(program), runs)
-    rows: list[dict[str, Any]] = [
-        {"engine": name, "cpu_s": s, "tasks_per_s": program.n_tasks / s, "ratio": reference_s / s}
-        for name, s in (("reference", reference_s), ("compiled", compiled_s))
-    ]
+    Engines are compared with each other before they are timed. Lean SimPy and the engines in C++ come from a checkout
+    of the project, and the latter need g++.
+    """
+    from wse_sim.cli.engine_speed import SMALL_STEP, STEP, measure
+    from wse_sim.cli.engine_speed_page import goals, notes, page, sections
+
+    if twins is None and (_TWINS / "kernels.py").is_file():
+        twins = _TWINS
+    workload = SMALL_STEP if quick else STEP
+    content = measure(workload, runs=runs, twins=twins, is_full=full, say=partial(click.echo, err=True))
+    content["goals"] = [] if quick else goals(content)
     if as_json:
-        print_json({"kind": "measured", "tasks": program.n_tasks, "engines": rows})
+        print_json(content)
         return
-    from wse_sim.report.quantities import duration, factor, significant
+    if markdown:
+        click.echo(page(content), nl=False)
+        return
     from wse_sim.report.tables import plain_table
 
-    cells = [(r["engine"], duration(r["cpu_s"]), significant(r["tasks_per_s"]), factor(r["ratio"])) for r in rows]
-    header = (f"{program.n_tasks:,} tasks, measured", "CPU time", "tasks/s", "ratio")
-    print_tables(plain_table(header, cells, right=header[1:]))
+    for section in sections(content):
+        print_tables(plain_table(section.header, section.rows, title=section.title, right=section.right), "")
+    print_tables(*notes(content))
 
 
 def _timed_process(words: tuple[str, ...], runs: int) -> dict[str, Any]:
@@ -80,12 +87,3 @@ def _timed_process(words: tuple[str, ...], runs: int) -> dict[str, Any]:
         times_s.append(time.perf_counter() - started)
     kept = times_s[1:]
     return {"runs": runs, "median_s": statistics.median(kept), "min_s": min(kept), "max_s": max(kept)}
-
-
-def _best_cpu_s(work: Callable[[], object], runs: int) -> float:
-    times_s = []
-    for _ in range(runs):
-        started = time.process_time()
-        work()
-        times_s.append(time.process_time() - started)
-    return min(times_s)

@@ -13,14 +13,18 @@ if TYPE_CHECKING:
 
 
 @click.command("explain")
-@click.argument("name", required=False, metavar="[FIELD | constants | CONSTANT]")
+@click.argument("name", required=False, metavar="[FIELD | constants | CONSTANT | operations]")
 @click.option("--system", default="cs2", show_default=True, metavar="cs1|cs2|cs3", help="Whose constants.")
 @json_option
 def command(*, name: str | None, system: str, as_json: bool) -> None:
     """Say what FIELD of a result means: unit, definition, formula; without a name, list all.
 
     `constants` prints every constant of a system with its range and source; the name of one (csx.clock_hz) prints that.
+    `operations` prints those of a whole run: start, checkpoints, failures.
     """
+    if name == "operations":
+        _print_constants(_operations(), {"operations": "default"}, "constants of a whole run", as_json=as_json)
+        return
     if name is not None and (name == "constants" or name.startswith(("csx.", "memoryx.", "swarmx."))):
         _explain_constants(None if name == "constants" else name, system, as_json=as_json)
         return
@@ -38,20 +42,30 @@ def command(*, name: str | None, system: str, as_json: bool) -> None:
 
 
 def _explain_constants(name: str | None, system: str, *, as_json: bool) -> None:
-    import msgspec
-
     from wse_sim.errors import choose
-    from wse_sim.report.tables import constants_table
     from wse_sim.spec.cluster import load_cluster
 
     constants: dict[str, Sourced] = load_cluster(system, 1).constants
     if name is not None:
         constants = {name: constants[choose(name, constants, "constant")]}
+    _print_constants(constants, {"system": system}, f"constants of {system.lower()}", as_json=as_json)
+
+
+def _operations() -> "dict[str, Sourced]":
+    from wse_sim.spec.operations import load_operations
+
+    return load_operations().constants
+
+
+def _print_constants(constants: "dict[str, Sourced]", whose: dict[str, Any], title: str, *, as_json: bool) -> None:
+    import msgspec
+
+    from wse_sim.report.tables import constants_table
+
     if as_json:
-        content: dict[str, Any] = {key: msgspec.to_builtins(constant) for key, constant in constants.items()}
-        print_json({"system": system, "constants": content})
+        print_json({**whose, "constants": {key: msgspec.to_builtins(value) for key, value in constants.items()}})
     else:
-        print_tables(constants_table(constants, title=f"constants of {system.lower()}"))
+        print_tables(constants_table(constants, title=title))
 
 
 def _in_full(field: "Field") -> str:

@@ -9,7 +9,7 @@ import click
 from wse_sim.errors import SpecError
 
 if TYPE_CHECKING:
-    from wse_sim.spec.run import Run
+    from wse_sim.spec.run import MaskUpdates, Run
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -132,15 +132,57 @@ def run_options(command: Command) -> Command:
         click.option(
             "--tokens", callback=parsed_count, metavar="T", help="1e9, 26.3B, 800M.  [default: 20 per parameter]"
         ),
-        click.option("--seed", type=int, default=0, show_default=True, help="Of the drawn masks."),
+        click.option("--seed", type=int, default=0, show_default=True, help="Of the drawn masks, and of jitter."),
     )
     for option in reversed(options):
         command = option(command)
     return command
 
 
+def imperfection_options(command: Command) -> Command:
+    """Adds what makes systems and masks less than ideal, for `run_from`."""
+    options = (
+        click.option("--jitter", type=float, metavar="F", help="Each pass at each system takes 0 to F longer, drawn."),
+        click.option("--straggler", type=float, metavar="F", help="One system takes F times as long as the others."),
+        click.option(
+            "--sparsity-algorithm",
+            type=click.Choice(["static", "set", "rigl", "gmp"]),
+            default="static",
+            show_default=True,
+            help="How the masks change while the run trains.",
+        ),
+        click.option(
+            "--mask-update-steps", type=int, metavar="N", help="Steps between two changes of the masks.  [default: 100]"
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _mask_updates(algorithm: str, every_steps: int | None) -> "MaskUpdates | None":
+    from wse_sim.spec.run import MaskUpdates
+
+    if algorithm != "static":
+        given = {} if every_steps is None else {"every_steps": every_steps}
+        return MaskUpdates(algorithm=algorithm, **given)  # type: ignore[arg-type]  # click has checked the name
+    if every_steps is not None:
+        raise SpecError(
+            "--mask-update-steps is given, but static masks never change: use --sparsity-algorithm set, rigl or gmp"
+        )
+    return None
+
+
 def run_from(
-    *, model: str, system: str, density: float | None, sparsity: float | None, release: str, **given: Any
+    *,
+    model: str,
+    system: str,
+    density: float | None,
+    sparsity: float | None,
+    release: str,
+    sparsity_algorithm: str = "static",
+    mask_update_steps: int | None = None,
+    **given: Any,
 ) -> "Run":
     """The run that the options describe, with what they leave out taken from the model's recipe.
 
@@ -157,5 +199,6 @@ def run_from(
         system=system.lower(),
         density=parse_density(density, sparsity),
         release=release.lower(),
-        **given,
+        mask_updates=_mask_updates(sparsity_algorithm, mask_update_steps),
+        **{name: value for name, value in given.items() if name not in ("jitter", "straggler") or value is not None},
     )

@@ -5,12 +5,22 @@ from typing import Any
 
 import click
 
-from wse_sim.cli.options import json_option, run_from, run_options
+from wse_sim.cli.options import imperfection_options, json_option, run_from, run_options
 from wse_sim.cli.output import print_json, print_tables
 
 
 @click.command("simulate")
 @run_options
+@imperfection_options
+@click.option(
+    "--mask-from",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="RUN",
+    help="Take the masks of a trained run, by its folder, in place of random ones.",
+)
+@click.option("--engine", metavar="max-plus|des|reference", help="The engine to run.  [default: the fastest that can]")
+@click.option("--verify", is_flag=True, help="Run a second engine too, and compare the finish time of every task.")
+@click.option("--tornado", is_flag=True, help="Show which constants the throughput hangs on.")
 @json_option
 @click.option(
     "--trace",
@@ -18,11 +28,33 @@ from wse_sim.cli.output import print_json, print_tables
     metavar="FILE",
     help="Write the step's timeline as a Chrome trace; opens in Perfetto.",
 )
-def command(*, as_json: bool, trace: Path | None, **options: Any) -> None:
+def command(
+    *,
+    as_json: bool,
+    trace: Path | None,
+    mask_from: Path | None,
+    engine: str | None,
+    verify: bool,
+    tornado: bool,
+    **options: Any,
+) -> None:
     """Simulate a training run on a wafer-scale cluster: step time, tokens/s, bottleneck, days, energy, cost."""
     from wse_sim.simulate import simulate
 
-    simulation = simulate(run_from(**options))
+    run, masks = run_from(**options), None
+    if mask_from is not None:
+        from wse_sim.simulate import density_of_masks
+        from wse_sim.wafer.masks import read_run_masks
+
+        masks = read_run_masks(mask_from)
+        run = density_of_masks(run, masks)
+    simulation = simulate(run, masks=masks, engine=engine)
+    if verify:
+        from wse_sim.engine.run import verify_against_another
+
+        other = verify_against_another(simulation.plan.program, simulation.finish, simulation.result.engine["name"])
+        n_tasks = simulation.plan.program.n_tasks
+        click.echo(f"verified: {other} gives the same finish time for each of {n_tasks:,} tasks", err=True)
     if trace is not None:
         from wse_sim.report.trace import write_trace
 
@@ -31,6 +63,8 @@ def command(*, as_json: bool, trace: Path | None, **options: Any) -> None:
     if as_json:
         print_json(simulation.result.as_dict())
         return
-    from wse_sim.report.tables import simulation_table
+    from wse_sim.report.tables import simulation_table, tornado_table
 
     print_tables(simulation_table(simulation.result))
+    if tornado:
+        print_tables("", tornado_table(simulation.result))

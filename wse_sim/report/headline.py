@@ -77,6 +77,10 @@ def simulation_lines(simulated: Table) -> Iterator[Line]:
         yield line("speed-up over dense", factor(simulated["speedup_vs_dense"]), ideal)
     steps = f"{simulated['n_steps']:,.0f} steps, {count(simulated['tokens'])} tokens"
     yield line("whole run", duration(simulated["run_time_s"]), steps)
+    if "wall_clock_s" in simulated:
+        low, high = (duration(simulated[f"wall_clock_{end}_s"]) for end in ("p5", "p95"))
+        note = "with start, checkpoints, failures" + (f": {low} … {high}" if low != high else "")
+        yield line("wall clock", duration(simulated["wall_clock_s"]), note)
     yield line("energy", energy(simulated["energy_j"]))
     yield line("cost", money(simulated["cost_usd"]))
 

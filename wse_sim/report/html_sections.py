@@ -28,10 +28,10 @@ _PART_COLOURS = {
     "linear": "var(--series-1)",
     "attention": "var(--series-3)",
     "logits": "var(--series-4)",
-    "recompute": "var(--series-5)",
-    "overhead": "var(--series-6)",
+    "reduction": "var(--series-5)",
+    "latency": "var(--series-6)",
     "weight_wait": "var(--series-2)",
-    "gradient_wait": "var(--faint)",
+    "imbalance": "var(--faint)",
 }
 _OTHER_COLOUR = "var(--ink)"
 

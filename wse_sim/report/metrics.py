@@ -1,32 +1,51 @@
 """What a simulated step means: rates, utilisation, where the time goes, days, energy and cost."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
-from wse_sim.engine.result import Finish
-from wse_sim.report.timeline import Stream
-from wse_sim.schedule.program import Program
+from wse_sim.report.sensitivity import Sensitivity, tokens_per_s_range
+from wse_sim.schedule.block import MatrixWork
 from wse_sim.schedule.weight_streaming import StepPlan
 from wse_sim.spec.cluster import Cluster
 from wse_sim.spec.run import Run
-from wse_sim.units import S_PER_HOUR, to_s
+from wse_sim.units import S_PER_HOUR
 from wse_sim.workload.flops import training_flops_per_token
 from wse_sim.workload.transformer import n_parameters, nonzero_parameters
 
-_WITHOUT_EFFECT_ON_TIME = {"power_w", "usd_per_hour", "capacity_bytes", "max_systems"}
 _BOTTLENECKS = {
     "linear": "wafer compute (linear layers)",
+    "imbalance": "wafer compute (uneven columns of a sparse layer)",
+    "reduction": "wafer fabric (partial sums)",
+    "broadcast": "wafer fabric (weights)",
+    "rounding": "wafer compute (too few tokens per core)",
     "attention": "wafer compute (attention)",
     "logits": "wafer compute (output layer)",
-    "recompute": "wafer memory (activations recomputed)",
-    "overhead": "fixed cost per layer",
-    "weight_wait": "weight stream",
-    "gradient_wait": "gradient stream",
+    "jitter": "jitter",
+    "latency": "latency between layers",
+    "input_wait": "input workers",
     "cross_iteration": "optimizer (cross-iteration time)",
+    "weight_wait": "weight stream",
+    "activation_wait": "activation servers",
+    "gradient_wait": "gradient stream",
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WallClock:
+    """Time of a whole run with its start, checkpoints, failures and restarts.
+
+    Parameters
+    ----------
+    parts_s :
+        Expected, by what it is spent on (`engine.run_level.PARTS`).
+    p5_s, p95_s :
+        Percentiles of the whole, over drawn failures.
+    """
+
+    parts_s: dict[str, float]
+    p5_s: float
+    p95_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +60,7 @@ class SimulationResult:
     seq_len: int
     density: float
     release: str
+    masks: str
     tokens: float
     n_steps: float
     step_time_s: float
@@ -59,13 +79,20 @@ class SimulationResult:
     bottleneck: str
     breakdown: dict[str, float]
     cross_iteration_s: float
+    matrices: list[MatrixWork]
     run_time_s: float
     energy_j: float
     cost_usd: float
+    wall_clock_s: float
+    wall_clock_p5_s: float
+    wall_clock_p95_s: float
+    wall_clock_parts_s: dict[str, float]
+    goodput: float
     working_bytes: float
     resident_layers: int
     offloaded_bytes: float
     assumed: list[str]
+    sensitivity: list[Sensitivity]
     engine: dict[str, Any]
 
     def as_dict(self) -> dict[str, Any]:
@@ -73,103 +100,40 @@ class SimulationResult:
         return {"kind": "simulated", **asdict(self)}
 
 
-def steady_step_ps(program: Program, finish: Finish) -> int:
-    """Time from the end of one step to the end of the next at leaf 0, once the pipe is full."""
-    ends = finish.compute[0, program.tiles_per_step - 1 :: program.tiles_per_step]
-    return int(ends[-1] - ends[-2])
-
-
-def breakdown(plan: StepPlan, finish: Finish) -> dict[str, float]:
-    """Where system 0 spends the last step: fractions that sum to 1.
-
-    Work is split by what it is; idle time by what the next tile had to wait for: its weights, room for its gradient,
-    or, at the first layer, the optimizer of the step before.
-    """
-    program = plan.program
-    tiles, per_step = Stream.of_tiles(program), program.tiles_per_step
-    work_ps = program.compute_ps[0, tiles.of_pass]
-    overhead_ps = tiles.overhead_ps(program)
-    end = finish.compute[0, -per_step:]
-    start = end - work_ps - overhead_ps
-    before = finish.compute[0, -per_step - 1 : -1]
-    edge = program.n_nodes
-    arrival = finish.down[edge, -per_step:] + program.latency_ps[program.edge_class[edge]]
-    weight_wait = np.clip(np.minimum(arrival, start) - before, 0, None)
-    gradient_wait = start - before - weight_wait
-    is_opening = np.arange(per_step) < program.n_tiles  # tiles of the first layer wait for the optimizer
-    parts = {
-        name: np.array([getattr(p, f"{name}_s") for p in plan.passes])
-        for name in ("linear", "attention", "logits", "recompute")
-    }
-    work_s = np.maximum(sum(parts.values()), np.finfo(float).tiny)
-    times_ps = {name: float((work_ps * (part / work_s)[tiles.of_pass]).sum()) for name, part in parts.items()}
-    times_ps["overhead"] = float(overhead_ps.sum()) + float(work_ps.sum()) - sum(times_ps.values())
-    times_ps["weight_wait"] = float(weight_wait[~is_opening].sum())
-    times_ps["gradient_wait"] = float(gradient_wait.sum())
-    times_ps["cross_iteration"] = float(weight_wait[is_opening].sum())
-    total_ps = float(end[-1] - before[0])
-    return {name: time_ps / total_ps for name, time_ps in times_ps.items()}
-
-
-def cross_iteration_s(program: Program, finish: Finish) -> float:
-    """From the last gradient at MemoryX to the first weight that leaves it for the next step; 0 where they overlap.
-
-    Source: Cerebras documentation, cluster monitoring: "cross-iteration time".
-    """
-    last_gradient_ps = finish.up[0, -program.gradients_per_step - 1] + program.latency_ps[program.edge_class[0]]
-    first_weight_ps = finish.down[0, -program.tiles_per_step] - program.down_ps[program.edge_class[0], 0]
-    return max(0.0, to_s(float(first_weight_ps - last_gradient_ps)))
-
-
-def tokens_per_s_range(
-    run: Run, cluster: Cluster, step_time_s: float, step_time_with: Callable[[Cluster], float]
-) -> tuple[float, float]:
-    """Lowest and highest tokens/s that the ranges of the constants leave.
-
-    Each constant is moved to the ends of its range alone; the losses, and the gains, are added in quadrature, as for
-    independent causes.
-    """
-    losses, gains = [0.0], [0.0]
-    for name, constant in cluster.constants.items():
-        for end in (constant.low, constant.high):
-            if end is None or end == constant.value or name.split(".")[1] in _WITHOUT_EFFECT_ON_TIME:
-                continue
-            change = float(np.log(step_time_s / step_time_with(cluster.with_constant(name, end))))
-            (gains if change > 0 else losses).append(change)
-    tokens_per_s = run.tokens_per_step / step_time_s
-    return (
-        float(tokens_per_s * np.exp(-np.linalg.norm(losses))),
-        float(tokens_per_s * np.exp(np.linalg.norm(gains))),
-    )
-
-
 def result(
     run: Run,
     cluster: Cluster,
     plan: StepPlan,
-    finish: Finish,
     *,
+    masks: str,
+    step_time_s: float,
     dense_step_time_s: float,
-    token_range: tuple[float, float],
-    wall_s: float,
+    fractions: dict[str, float],
+    cross_iteration_s: float,
+    wall_clock: WallClock,
+    sensitivity: Sequence[Sensitivity],
+    engine: dict[str, Any],
 ) -> SimulationResult:
     """The meaning of a simulated step of `run`.
 
     Parameters
     ----------
+    masks :
+        Where they come from.
     dense_step_time_s :
         Of the same run at density 1.
-    token_range :
-        Lowest and highest tokens/s.
-    wall_s :
-        What the engine took here, measured.
+    fractions :
+        The step's breakdown.
+    engine :
+        Which engine ran, and what it took here, measured.
     """
-    step_time_s = to_s(steady_step_ps(plan.program, finish))
-    fractions = breakdown(plan, finish)
     dense_flops = training_flops_per_token(run.shape, run.seq_len, 1.0)
     sparse_flops = training_flops_per_token(run.shape, run.seq_len, run.density)
-    flops_per_s = run.tokens_per_step / step_time_s / (run.num_csx * cluster.csx.peak_flops_per_s)
+    tokens_per_s = run.tokens_per_step / step_time_s
+    low, high = tokens_per_s_range(tokens_per_s, sensitivity)
+    flops_per_s = tokens_per_s / (run.num_csx * cluster.csx.peak_flops_per_s)
     run_time_s = run.n_steps * step_time_s
+    wall_clock_s = sum(wall_clock.parts_s.values())
     return SimulationResult(
         model=run.shape.name,
         system=run.system,
@@ -179,12 +143,13 @@ def result(
         seq_len=run.seq_len,
         density=run.density,
         release=run.release,
+        masks=masks,
         tokens=run.tokens,
         n_steps=run.n_steps,
         step_time_s=step_time_s,
-        tokens_per_s=run.tokens_per_step / step_time_s,
-        tokens_per_s_low=token_range[0],
-        tokens_per_s_high=token_range[1],
+        tokens_per_s=tokens_per_s,
+        tokens_per_s_low=low,
+        tokens_per_s_high=high,
         samples_per_s=run.batch_size / step_time_s,
         mfu=sparse_flops * flops_per_s,
         dense_equivalent_mfu=dense_flops * flops_per_s,
@@ -196,18 +161,20 @@ def result(
         ideal_speedup=dense_flops / sparse_flops,
         bottleneck=_BOTTLENECKS[max(fractions, key=lambda name: fractions[name])],
         breakdown=fractions,
-        cross_iteration_s=cross_iteration_s(plan.program, finish),
+        cross_iteration_s=cross_iteration_s,
+        matrices=plan.matrices,
         run_time_s=run_time_s,
         energy_j=run_time_s * run.num_csx * cluster.csx.power_w,
         cost_usd=run_time_s / S_PER_HOUR * run.num_csx * cluster.csx.usd_per_hour,
+        wall_clock_s=wall_clock_s,
+        wall_clock_p5_s=wall_clock.p5_s,
+        wall_clock_p95_s=wall_clock.p95_s,
+        wall_clock_parts_s=wall_clock.parts_s,
+        goodput=wall_clock.parts_s["useful"] / wall_clock_s,
         working_bytes=plan.placement.working_bytes,
         resident_layers=plan.placement.resident_layers,
         offloaded_bytes=plan.placement.offloaded_bytes,
         assumed=cluster.named("assumed"),
-        engine={
-            "name": "des",
-            "events": finish.n_events,
-            "wall_s": wall_s,
-            "events_per_s": finish.n_events / wall_s if wall_s > 0 else 0.0,
-        },
+        sensitivity=list(sensitivity),
+        engine=engine,
     )

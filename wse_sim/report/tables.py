@@ -85,6 +85,12 @@ def simulation_table(result: SimulationResult) -> Table:
     kept = f"{count(result.nonzero_params)} non-zero" if result.density < 1 else "dense"
     table.add_row("parameters", count(result.params), Text(kept, "dim"))
     _add(table, [line for line in lines if line.name.startswith("speed-up")])
+    if result.density < 1:
+        speedups = [work.speedup for work in result.matrices]
+        limits = ", ".join(dict.fromkeys(work.limit for work in result.matrices))
+        gain = f"{factor(min(speedups))} … {factor(max(speedups))}"
+        table.add_row("linear layers", gain, Text(f"of {factor(1 / result.density)}; {limits}", "dim"))
+        table.add_row("masks", result.masks)
     blocks = "1 block" if result.resident_layers == 1 else f"{result.resident_layers} blocks"
     held = f"activations of {blocks} stay, {data_size(result.offloaded_bytes)} to the servers"
     table.add_row("on-wafer memory", data_size(result.working_bytes), Text(held, "dim"))
@@ -94,6 +100,24 @@ def simulation_table(result: SimulationResult) -> Table:
     table.add_row("engine", f"{engine['name']}, {engine['events']:,} events", Text(speed, "dim"))
     table.add_row("assumed", f"{len(result.assumed)} constants", Text(", ".join(result.assumed) or "none", "dim"))
     return table
+
+
+def tornado_table(result: SimulationResult) -> Table:
+    """How far each constant's range moves the throughput, the widest first, without those that do not move it."""
+    largest = max((s.span for s in result.sensitivity), default=0.0)
+    rows = [
+        (
+            s.constant,
+            f"{significant(s.low)} … {significant(s.high)}",
+            significant(s.tokens_per_s_at_low),
+            significant(s.tokens_per_s_at_high),
+            _bar(s.span / largest),
+        )
+        for s in result.sensitivity
+        if s.span >= _LEAST_SPAN
+    ]
+    header = ("constant", "range", "tokens/s at low", "at high", "")
+    return plain_table(header, rows, right=("tokens/s at low", "at high"), title="What the throughput hangs on")
 
 
 def constants_table(constants: Mapping[str, Sourced], *, title: str) -> Table:
@@ -146,6 +170,9 @@ def _heading(table: Table, text: str, *, is_first: bool = False) -> None:
 def _add(table: Table, lines: Iterable[Line]) -> None:
     for line in lines:
         table.add_row(line.name, Text(line.value), Text(line.note, "dim"))
+
+
+_LEAST_SPAN = 5e-4
 
 
 def _add_breakdown(table: Table, breakdown: Mapping[str, float]) -> None:

@@ -4,9 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from wse_sim.engine.result import Finish
 from wse_sim.schedule.program import IntArray, Program
+from wse_sim.schedule.weight_streaming import ACTIVATIONS, INPUT
+
+FEED_NAMES = {INPUT: "input", ACTIVATIONS: "activations in"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,19 +54,25 @@ class Slices:
 
 def server_tracks(program: Program, finish: Finish, systems: list[int]) -> Iterator[Track]:
     """One track per server, MemoryX first, then the SwarmX nodes above the systems shown, then the systems."""
-    stream, gradients = Stream.of_tiles(program), Stream.of_gradients(program)
+    stream, weights, gradients = (
+        Stream.of(program, chosen) for chosen in (np.ones(program.n_passes), program.has_weights, program.has_gradient)
+    )
 
     def down(process: str, name: str, edge: int) -> Track:
-        return stream.track(process, name, finish.down[edge], program.down_ps[program.edge_class[edge]])
+        return weights.track(process, name, finish.down[edge], program.down_ps[program.edge_class[edge]])
 
     def up(process: str, name: str, edge: int) -> Track:
         return gradients.track(process, name, finish.up[edge], program.up_ps[program.edge_class[edge]])
 
-    yield down("MemoryX", "send weights", 0)
-    yield up("MemoryX", "receive gradients", 0)
     is_last = gradients.microbatch == program.n_microbatches - 1
     update_ps = np.where(is_last, program.update_ps[gradients.of_pass], program.accumulate_ps[gradients.of_pass])
-    yield gradients.track_of("MemoryX", "optimizer", finish.update, update_ps)
+    of_memoryx = (
+        down("MemoryX", "send weights", 0),
+        up("MemoryX", "receive gradients", 0),
+        gradients.track_of("MemoryX", "optimizer", finish.update, update_ps),
+    )
+    for lane in range(program.n_lanes):
+        yield from (every(track, lane, program.n_lanes) for track in of_memoryx)
     for node in _nodes_above(program, systems):
         process = f"SwarmX node {node}"
         if node:
@@ -72,9 +82,21 @@ def server_tracks(program: Program, finish: Finish, systems: list[int]) -> Itera
     for leaf in systems:
         process, edge = f"CSX {leaf}", program.n_nodes + leaf
         yield down(process, "ingress", edge)
-        compute_ps = program.compute_ps[leaf, stream.of_pass] + stream.overhead_ps(program)
-        yield stream.track_of(process, "compute", finish.compute[leaf], compute_ps)
+        for feed, name in FEED_NAMES.items():
+            feed_ps = program.feed_ps[feed]
+            yield Stream.of(program, feed_ps).track(process, name, finish.feed[feed][leaf], feed_ps)
+        yield stream.track(process, "compute", finish.compute[leaf], program.compute_ps[leaf])
+        yield Stream.of(program, program.drain_ps).track(
+            process, "activations out", finish.drain[leaf], program.drain_ps
+        )
         yield up(process, "egress", edge)
+
+
+def every(track: Track, lane: int, n_lanes: int) -> Track:
+    """The services of one of `n_lanes` servers over which the track's services are dealt."""
+    names = ("start", "end", "of_pass", "microbatch")
+    dealt = {name: getattr(track, name)[lane::n_lanes] for name in names}
+    return replace(track, process=f"{track.process} server {lane}", **dealt)
 
 
 def _nodes_above(program: Program, systems: list[int]) -> list[int]:
@@ -120,26 +142,14 @@ class Stream:
     is_first_tile: IntArray
 
     @staticmethod
-    def of_tiles(program: Program) -> "Stream":
-        return Stream._of(np.arange(program.n_passes), program)
-
-    @staticmethod
-    def of_gradients(program: Program) -> "Stream":
-        return Stream._of(np.flatnonzero(program.has_gradient), program)
-
-    @staticmethod
-    def _of(passes: IntArray, program: Program) -> "Stream":
-        per_microbatch = np.repeat(passes, program.n_tiles)
-        of_pass = np.tile(per_microbatch, program.n_microbatches).astype(np.int64)
+    def of(program: Program, chosen: npt.ArrayLike) -> "Stream":
+        """The tiles of the passes for which `chosen`, (n_passes,), is not 0."""
+        per_microbatch = np.repeat(np.flatnonzero(chosen), program.n_tiles)
         return Stream(
-            of_pass=of_pass,
+            of_pass=np.tile(per_microbatch, program.n_microbatches).astype(np.int64),
             microbatch=np.repeat(np.arange(program.n_microbatches), len(per_microbatch)),
-            is_first_tile=np.arange(len(of_pass)) % program.n_tiles == 0,
+            is_first_tile=np.arange(len(per_microbatch) * program.n_microbatches) % program.n_tiles == 0,
         )
-
-    def overhead_ps(self, program: Program) -> IntArray:
-        """What each tile's service is longer at a leaf, because it opens its pass."""
-        return np.where(self.is_first_tile, program.overhead_ps[self.of_pass], 0)
 
     def track(self, process: str, name: str, finish: IntArray, service_ps: IntArray) -> Track:
         """A server with one service time per pass; `finish` covers all steps."""

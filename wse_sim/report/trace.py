@@ -10,7 +10,7 @@ import numpy as np
 from wse_sim.engine.result import Finish
 from wse_sim.files import write_atomically
 from wse_sim.report.metrics import SimulationResult
-from wse_sim.report.timeline import Slices, Track, last_microbatches, merged, server_tracks
+from wse_sim.report.timeline import Slices, Stream, Track, last_microbatches, merged, server_tracks
 from wse_sim.schedule.program import Program
 from wse_sim.schedule.weight_streaming import StepPlan
 
@@ -108,10 +108,9 @@ def _events(number: int, slices: Slices, names: list[str], origin: int) -> Itera
 
 
 def _pid(process: str) -> int:
-    """MemoryX 1, SwarmX nodes from 1000, systems from 100."""
-    if process == "MemoryX":
-        return 1
-    return (1000 if process.startswith("SwarmX") else 100) + int(process.rsplit(" ", 1)[1])
+    """MemoryX's servers from 1, systems from 100, SwarmX nodes from 10,000."""
+    first = {"MemoryX": 1, "CSX": 100, "SwarmX": 10_000}[process.split(" ")[0]]
+    return first + int(process.rsplit(" ", 1)[1])
 
 
 def _names(tracks: list[Track]) -> list[Event]:
@@ -129,11 +128,13 @@ def _names(tracks: list[Track]) -> list[Event]:
 
 def _counters(program: Program, finish: Finish, systems: list[int], origin: int) -> Iterator[Event]:
     """Weight tiles of the step that wait or are served in each system's buffer, whenever their number changes."""
-    n = program.tiles_per_step
+    n = program.weights_per_step
+    has_weights = program.has_weights[Stream.of(program, np.ones(program.n_passes)).of_pass] == 1
     for leaf in systems:
         edge = program.n_nodes + leaf
         arrived = finish.down[edge, -n:] + program.latency_ps[program.edge_class[edge]]
-        times = np.concatenate([arrived, finish.compute[leaf, -n:]])
+        served = finish.compute[leaf, -program.tiles_per_step :][has_weights]
+        times = np.concatenate([arrived, served])
         changes = np.repeat([1, -1], n)
         order = np.lexsort((-changes, times))
         held = np.cumsum(changes[order])

@@ -1,187 +1,198 @@
 """What each pass of a step costs: the only place where work meets hardware."""
 
-import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from wse_sim.schedule.block import Block
 from wse_sim.schedule.placement import Placement
+from wse_sim.schedule.rates import Rates, transposed
 from wse_sim.spec.cluster import Csx
-from wse_sim.spec.load import load_release
 from wse_sim.spec.run import Run
-from wse_sim.wafer.dataflow import ColumnWork, drawn_column_work
-from wse_sim.workload.traffic import gradient_bytes, weight_stream_bytes
-from wse_sim.workload.transformer import Matrix, linear_matrices, n_parameters
+from wse_sim.wafer.masks import RunMasks
+from wse_sim.workload.transformer import Matrix
+
+# What time on the wafer is spent on: the multiplications of the non-zeros; columns that wait for the fullest one;
+# weights on their way to the cores, and partial sums, beyond the multiplications; lanes and columns that are not full;
+# attention; the output layer.
+WORK = ("linear", "imbalance", "broadcast", "reduction", "rounding", "attention", "logits")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pass:
-    """One layer, forward or backward, for one micro-batch on one system.
+    """One part of one layer's work, for one micro-batch on one system.
 
     Parameters
     ----------
-    linear_s, attention_s, logits_s, recompute_s, overhead_s :
-        Time on the wafer, by what it is spent on.
-    weight_bytes :
-        Streamed in.
-    gradient_bytes :
-        Streamed out; 0 in a forward pass.
+    parts_s :
+        Time on the wafer, by what it is spent on, by names of `WORK`.
+    follows, latency_s :
+        The pass whose end this one waits for, and how long after it this one may start; "" for none.
+    weight_bytes, gradient_bytes :
+        Streamed in, and out.
     updated_weights :
         Weights whose gradient this pass completes, so that the optimizer works on them.
+    scored_weights :
+        Weights among which MemoryX chooses those that the masks of the next step keep.
     summed_weights :
         Weights whose gradient is only added up, for another pass to complete (the output layer's, where it is tied).
     waits_for :
-        Name of the pass whose update, in the step before, these weights need; "" for none.
+        The pass whose update, in the step before, these weights need; "" for none.
+    n_input_tokens :
+        That the input workers must have ready.
+    stored_bytes, fetched_bytes :
+        To the activation servers, and back from them.
+    fetches :
+        The pass that stored what this one fetches; "" for none.
     """
 
     name: str
-    linear_s: float = 0.0
-    attention_s: float = 0.0
-    logits_s: float = 0.0
-    recompute_s: float = 0.0
-    overhead_s: float
+    parts_s: Mapping[str, float] = field(default_factory=dict)
+    follows: str = ""
+    latency_s: float = 0.0
     weight_bytes: float = 0.0
     gradient_bytes: float = 0.0
     updated_weights: float = 0.0
     summed_weights: float = 0.0
+    scored_weights: float = 0.0
     waits_for: str = ""
+    n_input_tokens: int = 0
+    stored_bytes: float = 0.0
+    fetched_bytes: float = 0.0
+    fetches: str = ""
 
     @property
     def work_s(self) -> float:
-        """Time on the wafer without the fixed part."""
-        return self.linear_s + self.attention_s + self.logits_s + self.recompute_s
+        """Time on the wafer."""
+        return sum(self.parts_s.values())
 
 
-def step_passes(run: Run, csx: Csx, placement: Placement, microbatch: int) -> list[Pass]:
-    """The passes of one micro-batch, in the order in which their weights are streamed.
+class StepCosts:
+    """A step's layers, priced for one run on one system.
 
-    Embedding, blocks, output layer; then the output layer again (its weights are still there), the blocks in reverse,
-    and the embedding, which needs no weights for its gradient.
+    Parameters
+    ----------
+    masks :
+        Of a trained run, in place of random ones of the run's density.
+    is_mask_update :
+        The step also changes the masks, as `run.mask_updates` says.
     """
-    cost = _Costs(run, csx, placement, microbatch)
-    layers = range(run.shape.n_layers)
-    return [
-        cost.embedding_forward(),
-        *(cost.block_forward(layer) for layer in layers),
-        cost.output_forward(),
-        cost.output_backward(),
-        *(cost.block_backward(layer) for layer in reversed(layers)),
-        cost.embedding_backward(),
-    ]
 
-
-class _Costs:
-    """The rates of one run on one system, and the layers priced with them."""
-
-    def __init__(self, run: Run, csx: Csx, placement: Placement, microbatch: int) -> None:
-        self.run, self.shape, self.csx, self.placement = run, run.shape, csx, placement
-        self.n_tokens = microbatch * run.seq_len
-        rate = csx.peak_flops_per_s * load_release(run.release).value / lane_rounding(self.n_tokens, csx)
-        self.linear_rate = rate * csx.linear_efficiency
-        self.attention_rate = rate * csx.attention_efficiency
-        matrices = linear_matrices(self.shape)
-        self.block_nonzeros = sum(run.density * matrix.n_weights for matrix in matrices)
-        block_weights = sum(matrix.n_weights for matrix in matrices)
-        self.table_weights = float(self.shape.vocab_size * self.shape.d_model)
+    def __init__(
+        self,
+        run: Run,
+        csx: Csx,
+        placement: Placement,
+        microbatch: int,
+        *,
+        masks: RunMasks | None = None,
+        is_mask_update: bool = False,
+    ) -> None:
+        self.shape, self.placement, self.masks, self.is_mask_update = run.shape, placement, masks, is_mask_update
+        self.latency_s = csx.layer_latency_s
+        self.rates = Rates(run, csx, microbatch * run.seq_len)
+        self.table = Matrix(name="output", n_out=self.shape.vocab_size, n_in=self.shape.d_model)
         positions = self.shape.seq_len * self.shape.d_model if self.shape.positions == "learned" else 0
-        self.embedding_weights = self.table_weights + positions
-        tables = self.embedding_weights + (0 if self.shape.is_tied else self.table_weights)
-        self.block_vectors = (n_parameters(self.shape) - tables) / self.shape.n_layers - block_weights
-        self.block_bytes = self._weight_bytes(block_weights, run.density) + self._weight_bytes(self.block_vectors)
-        # Y = W X and dW = dY X^T run over W's input channels; dX = W^T dY over its output channels.
-        self.forward_flops = self._linear_flops(matrices)
-        self.transposed_flops = self._linear_flops([_transposed(matrix) for matrix in matrices])
-        self.attention_flops = 4.0 * self.n_tokens * run.seq_len * self.shape.d_model
-        self.logits_flops = 2.0 * self.n_tokens * self.table_weights * self.shape.logits_fraction
+        self.embedding_weights = float(self.table.n_weights + positions)
+        self._blocks: dict[int, Block] = {}
 
-    def _linear_flops(self, matrices: tuple[Matrix, ...] | list[Matrix]) -> float:
-        """FLOPs of the dense product that would take as long as the sparse one on its slowest columns."""
-        return sum(2.0 * self.n_tokens * m.n_weights * matrix_work(m, self.run, self.csx).work_ratio for m in matrices)
+    def passes(self) -> list[Pass]:
+        """The passes of one micro-batch, in the order in which the wafer works on them.
 
-    def _weight_bytes(self, n_weights: float, density: float = 1.0) -> float:
-        return weight_stream_bytes(n_weights, density, self.csx.dense_weight_bytes, self.csx.nonzero_bytes)
+        Embedding, blocks, output layer; then backwards: the output layer, whose weights are still there, the blocks,
+        and the embedding, which needs no weights for its gradient. Backwards, a layer first hands the error on to the
+        layer below (*delta*), then takes the gradient of its own weights, which nothing on the wafer waits for.
+        """
+        layers = range(self.shape.n_layers)
+        backward = [self.output_delta(), self.output_gradient()]
+        for layer in reversed(layers):
+            backward += [self.block_delta(layer), self.block_gradient(layer)]
+        return [
+            self.embedding_forward(),
+            *(self.block_forward(layer) for layer in layers),
+            self.output_forward(),
+            *backward,
+            self.embedding_gradient(),
+        ]
 
-    def _gradient_bytes(self, n_weights: float) -> float:
-        return gradient_bytes(n_weights, 1.0, self.csx.gradient_bytes)
+    def block(self, layer: int) -> Block:
+        """Blocks whose masks are drawn are alike; those of a trained run differ."""
+        trained = self.masks.trained_block(layer, self.shape.n_layers) if self.masks else 0
+        if trained not in self._blocks:
+            self._blocks[trained] = Block(self.rates, self.masks, trained, is_mask_update=self.is_mask_update)
+        return self._blocks[trained]
 
     def embedding_forward(self) -> Pass:
         return Pass(
             name="embedding forward",
-            overhead_s=self.csx.layer_overhead_s,
-            weight_bytes=self._weight_bytes(self.embedding_weights),
-            waits_for="embedding backward",
+            weight_bytes=self.rates.weight_bytes(self.embedding_weights),
+            waits_for="embedding gradient",
+            n_input_tokens=self.rates.n_tokens,
         )
 
-    def embedding_backward(self) -> Pass:
+    def embedding_gradient(self) -> Pass:
         return Pass(
-            name="embedding backward",
-            overhead_s=self.csx.layer_overhead_s,
-            gradient_bytes=self._gradient_bytes(self.embedding_weights),
+            name="embedding gradient",
+            gradient_bytes=self.rates.gradient_bytes(self.embedding_weights),
             updated_weights=self.embedding_weights,
         )
 
     def block_forward(self, layer: int) -> Pass:
+        block = self.block(layer)
         return Pass(
             name=f"block {layer} forward",
-            linear_s=self.forward_flops / self.linear_rate,
-            attention_s=self.attention_flops / self.attention_rate,
-            overhead_s=self.csx.layer_overhead_s,
-            weight_bytes=self.block_bytes,
-            waits_for=f"block {layer} backward",
+            parts_s={**block.forward_s, "attention": self.rates.attention_s},
+            weight_bytes=block.weight_bytes,
+            waits_for=f"block {layer} gradient",
+            stored_bytes=self._offloaded_bytes(layer),
         )
 
-    def block_backward(self, layer: int) -> Pass:
-        linear_s = (self.forward_flops + self.transposed_flops) / self.linear_rate
-        attention_s = 2 * self.attention_flops / self.attention_rate
-        # The last blocks are the first to be needed again, so they are the ones that stay resident.
-        is_recomputed = layer < self.shape.n_layers - self.placement.resident_layers
-        forward_s = self.forward_flops / self.linear_rate + self.attention_flops / self.attention_rate
-        n_weights = self.block_nonzeros + self.block_vectors
+    def block_delta(self, layer: int) -> Pass:
+        block, offloaded_bytes = self.block(layer), self._offloaded_bytes(layer)
+        is_last = layer == self.shape.n_layers - 1
         return Pass(
-            name=f"block {layer} backward",
-            linear_s=linear_s,
-            attention_s=attention_s,
-            recompute_s=forward_s if is_recomputed else 0.0,
-            overhead_s=self.csx.layer_overhead_s,
-            weight_bytes=self.block_bytes,
-            gradient_bytes=self._gradient_bytes(n_weights),
-            updated_weights=n_weights,
+            name=f"block {layer} delta",
+            parts_s={**block.delta_s, "attention": 2 * self.rates.attention_s},
+            follows="output delta" if is_last else f"block {layer + 1} delta",
+            latency_s=self.latency_s,
+            weight_bytes=block.weight_bytes,
+            fetched_bytes=offloaded_bytes,
+            fetches=f"block {layer} forward" if offloaded_bytes else "",
+        )
+
+    def block_gradient(self, layer: int) -> Pass:
+        block = self.block(layer)
+        return Pass(
+            name=f"block {layer} gradient",
+            parts_s=block.gradient_s,
+            gradient_bytes=self.rates.gradient_bytes(block.returned_weights),
+            updated_weights=block.updated_weights,
+            scored_weights=block.scored_weights,
         )
 
     def output_forward(self) -> Pass:
         return Pass(
             name="output forward",
-            logits_s=self.logits_flops / self.linear_rate,
-            overhead_s=self.csx.layer_overhead_s,
-            weight_bytes=self._weight_bytes(self.table_weights),
-            waits_for="embedding backward" if self.shape.is_tied else "output backward",
+            parts_s={"logits": self._logits_s(self.table)},
+            weight_bytes=self.rates.weight_bytes(self.table.n_weights),
+            waits_for="embedding gradient" if self.shape.is_tied else "output gradient",
         )
 
-    def output_backward(self) -> Pass:
+    def output_delta(self) -> Pass:
+        return Pass(name="output delta", parts_s={"logits": self._logits_s(transposed(self.table))})
+
+    def output_gradient(self) -> Pass:
+        n_weights = self.table.n_weights
         return Pass(
-            name="output backward",
-            logits_s=2 * self.logits_flops / self.linear_rate,
-            overhead_s=self.csx.layer_overhead_s,
-            gradient_bytes=self._gradient_bytes(self.table_weights),
-            updated_weights=0.0 if self.shape.is_tied else self.table_weights,
-            summed_weights=self.table_weights if self.shape.is_tied else 0.0,
+            name="output gradient",
+            parts_s={"logits": self._logits_s(self.table)},
+            gradient_bytes=self.rates.gradient_bytes(n_weights),
+            updated_weights=0.0 if self.shape.is_tied else n_weights,
+            summed_weights=n_weights if self.shape.is_tied else 0.0,
         )
 
+    def _logits_s(self, table: Matrix) -> float:
+        return self.rates.full_lanes_s(table) * self.rates.rounding(table) * self.shape.logits_fraction
 
-def matrix_work(matrix: Matrix, run: Run, csx: Csx) -> ColumnWork:
-    """What the non-zeros of one matrix ask of the wafer. The masks of one block are drawn and stand for all blocks."""
-    return drawn_column_work(
-        matrix.n_out, matrix.n_in, run.density, int(csx.mesh_width), int(csx.skew_window_rows), run.seed, matrix.name
-    )
-
-
-def lane_rounding(n_tokens: int, csx: Csx) -> float:
-    """How much longer an AXPY takes because a core works on whole multiples of its lanes; 1 or more.
-
-    Tokens lie along the mesh's height; each core's share of them is the length of its AXPY.
-    """
-    per_core = n_tokens / csx.mesh_height
-    lanes = csx.fp16_fmac_per_cycle
-    return math.ceil(per_core / lanes) * lanes / per_core
-
-
-def _transposed(matrix: Matrix) -> Matrix:
-    return Matrix(name=f"{matrix.name} transposed", n_out=matrix.n_in, n_in=matrix.n_out)
+    def _offloaded_bytes(self, layer: int) -> float:
+        is_resident = layer >= self.shape.n_layers - self.placement.resident_layers
+        return 0.0 if is_resident else self.placement.block_bytes

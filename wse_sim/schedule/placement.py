@@ -1,4 +1,4 @@
-"""Where a micro-batch's activations live: on the wafer, rebuilt in the backward pass, or on activation servers."""
+"""Where a micro-batch's activations live: on the wafer, or on the system's activation servers."""
 
 from dataclasses import dataclass
 
@@ -6,8 +6,6 @@ from wse_sim.errors import SpecError
 from wse_sim.spec.cluster import Csx
 from wse_sim.spec.model import ModelShape
 from wse_sim.workload.transformer import linear_matrices
-
-_BYTES_PER_VALUE = 2  # 16-bit activations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,13 +16,16 @@ class Placement:
     ----------
     working_bytes :
         SRAM that one layer in training takes, its weight buffer included.
+    block_bytes :
+        What one block keeps for its backward pass.
     resident_layers :
-        Blocks whose activations stay in SRAM from the forward to the backward pass; the others are recomputed there.
+        Blocks that keep it in SRAM, the last ones; the others send it to the activation servers and fetch it back.
     offloaded_bytes :
-        Layer inputs that go to the activation servers and come back.
+        What the activation servers hold.
     """
 
     working_bytes: float
+    block_bytes: float
     resident_layers: int
     offloaded_bytes: float
 
@@ -33,33 +34,45 @@ def place(shape: ModelShape, csx: Csx, *, seq_len: int, microbatch: int) -> Plac
     """Where the activations of `microbatch` sequences live.
 
     One layer's working set must fit into the wafer's SRAM beside its weight buffer. What is left keeps the activations
-    of as many blocks as fit; every other block keeps only its input and recomputes the rest in the backward pass.
+    of as many blocks as fit, the last ones first, since they are needed again first.
 
     Raises
     ------
     SpecError
-        When the working set does not fit; the message names the largest micro-batch that does.
+        When the working set does not fit into SRAM, or the rest not into the activation servers; the message names the
+        largest micro-batch that does.
     """
     activations = microbatch * seq_len * shape.d_model
     working = csx.working_bytes_per_activation * activations + _weight_buffer_bytes(shape, csx)
-    if working > csx.sram_bytes:
-        largest = largest_microbatch(shape, csx, seq_len=seq_len)
-        raise SpecError(
-            f"microbatch {microbatch} x {seq_len} tokens of {shape.name} needs {working / 1e9:.1f} GB of on-wafer "
-            f"memory for one layer, {csx.name} has {csx.sram_bytes / 1e9:.0f} GB: "
-            + (f"at most {largest} sequences fit" if largest else "not even one sequence fits, use a shorter one")
-        )
-    free = csx.sram_bytes - working
-    resident = min(shape.n_layers, int(free // (csx.saved_bytes_per_activation * activations)))
-    free -= resident * csx.saved_bytes_per_activation * activations
-    inputs = (shape.n_layers - resident) * activations * _BYTES_PER_VALUE
-    return Placement(working_bytes=working, resident_layers=resident, offloaded_bytes=max(0.0, inputs - free))
+    block = csx.saved_bytes_per_activation * activations
+    resident = min(shape.n_layers, max(0, int((csx.sram_bytes - working) // block)))
+    offloaded = (shape.n_layers - resident) * block
+    for needed, has, what in (
+        (working, csx.sram_bytes, "of on-wafer memory for one layer"),
+        (offloaded, csx.activation_server_bytes, "on its activation servers"),
+    ):
+        if needed > has:
+            raise SpecError(
+                f"microbatch {microbatch} x {seq_len} tokens of {shape.name} needs {needed / 1e9:.1f} GB {what}, "
+                f"{csx.name} has {has / 1e9:.0f} GB: {_what_fits(shape, csx, seq_len)}"
+            )
+    return Placement(working_bytes=working, block_bytes=block, resident_layers=resident, offloaded_bytes=offloaded)
 
 
 def largest_microbatch(shape: ModelShape, csx: Csx, *, seq_len: int) -> int:
-    """The most sequences whose working set fits into the wafer's SRAM; 0 when not even one does."""
+    """The most sequences that fit; 0 when not even one does."""
+    per_sequence = seq_len * shape.d_model
     free = csx.sram_bytes - _weight_buffer_bytes(shape, csx)
-    return max(0, int(free // (csx.working_bytes_per_activation * seq_len * shape.d_model)))
+    on_wafer = int(free // (csx.working_bytes_per_activation * per_sequence))
+    # The servers take what SRAM beside the working set does not: blocks * saved - (free - working) <= server bytes.
+    everywhere = shape.n_layers * csx.saved_bytes_per_activation + csx.working_bytes_per_activation
+    in_all = int((csx.activation_server_bytes + free) // (everywhere * per_sequence))
+    return max(0, min(on_wafer, in_all))
+
+
+def _what_fits(shape: ModelShape, csx: Csx, seq_len: int) -> str:
+    largest = largest_microbatch(shape, csx, seq_len=seq_len)
+    return f"at most {largest} sequences fit" if largest else "not even one sequence fits, use a shorter one"
 
 
 def _weight_buffer_bytes(shape: ModelShape, csx: Csx) -> float:

@@ -24,20 +24,6 @@ def swarmx_tree(n_leaves: int, fan_out: int) -> Tree:
     widths = [n_leaves]
     while len(widths) == 1 or widths[0] > 1:
         widths.insert(0, -(-widths[0] // fan_out))
-    return _tree(widths, fan_out)
-
-
-def one_branch(tree: Tree) -> Tree:
-    """The path from the root to one leaf: with alike leaves at one depth, every branch of the tree does the same."""
-    depth = 1
-    node = int(tree.leaf_parent[0])
-    while node != 0:
-        depth, node = depth + 1, int(tree.node_parent[node])
-    return _tree([1] * (depth + 1), 1)
-
-
-def _tree(widths: list[int], fan_out: int) -> Tree:
-    """A tree of the given numbers of nodes per level, the leaves last."""
     node_parent = [-1]
     first = 0
     for above, below in pairwise(widths[:-1]):

@@ -5,22 +5,30 @@ backward pass the weights are streamed again in reverse order and gradients flow
 MemoryX updates layer by layer. A layer of the next step is sent once its update is done.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from wse_sim.errors import SpecError
-from wse_sim.schedule.cost import Pass, step_passes
+from wse_sim.schedule.block import MatrixWork
+from wse_sim.schedule.closed_form import uncongested_s
+from wse_sim.schedule.cost import Pass, StepCosts
+from wse_sim.schedule.imperfections import drawn_jitter_ps, with_straggler
 from wse_sim.schedule.placement import Placement, largest_microbatch, place
 from wse_sim.schedule.program import IntArray, Program
-from wse_sim.schedule.tree import Tree, one_branch, swarmx_tree
+from wse_sim.schedule.tree import swarmx_tree
 from wse_sim.spec.cluster import Cluster
 from wse_sim.spec.run import Run
 from wse_sim.units import to_ps
+from wse_sim.wafer.masks import RunMasks
 from wse_sim.workload.transformer import nonzero_parameters
 
-TILES_PER_LAYER = 16  # resolution of the model: with 64 the step time moves by less than 1 % (tests/schedule)
+TILES_PER_LAYER = 24  # a multiple of MemoryX's servers; with 96 the step time moves by less than 1 % (tests/schedule)
 WARM_STEPS = 3  # the first step fills the pipe; later ones repeat
+JITTERED_STEPS = 32  # where they do not
+INPUT, ACTIVATIONS = 0, 1  # the feeds of a system
+_INPUT_MICROBATCHES = 2  # that the input workers may be ahead
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,16 +38,28 @@ class StepPlan:
     microbatch: int
     placement: Placement
     passes: list[Pass]
+    matrices: list[MatrixWork]
     program: Program
 
 
-def plan_step(run: Run, cluster: Cluster, *, is_one_branch: bool = False, n_tiles: int = TILES_PER_LAYER) -> StepPlan:
+def plan_step(
+    run: Run,
+    cluster: Cluster,
+    *,
+    masks: RunMasks | None = None,
+    is_mask_update: bool = False,
+    n_tiles: int = TILES_PER_LAYER,
+) -> StepPlan:
     """The step of `run` on `cluster`, with the micro-batch that the run names or the fastest that fits.
 
     Parameters
     ----------
-    is_one_branch :
-        Keep a single path from MemoryX to one system. All systems being alike, its times are those of the whole tree.
+    masks :
+        Of a trained run, in place of random ones of the run's density.
+    is_mask_update :
+        The step also changes the masks, as `run.mask_updates` says.
+    n_tiles :
+        Per pass; a multiple of MemoryX's servers.
 
     Raises
     ------
@@ -47,14 +67,18 @@ def plan_step(run: Run, cluster: Cluster, *, is_one_branch: bool = False, n_tile
         When no micro-batch fits into the wafer's memory, or the optimizer's state not into MemoryX.
     """
     _check_memoryx(run, cluster)
-    microbatch = run.microbatch or _fastest_microbatch(run, cluster)
+    microbatch = run.microbatch or _fastest_microbatch(run, cluster, masks)
     placement = place(run.shape, cluster.csx, seq_len=run.seq_len, microbatch=microbatch)
-    passes = step_passes(run, cluster.csx, placement, microbatch)
-    tree = swarmx_tree(run.num_csx, int(cluster.swarmx.fan_out))
-    program = _program(
-        passes, cluster, one_branch(tree) if is_one_branch else tree, run.batch_per_csx // microbatch, n_tiles
+    costs = StepCosts(run, cluster.csx, placement, microbatch, masks=masks, is_mask_update=is_mask_update)
+    passes = costs.passes()
+    program = _program(run, passes, cluster, run.batch_per_csx // microbatch, n_tiles)
+    return StepPlan(
+        microbatch=microbatch,
+        placement=placement,
+        passes=passes,
+        matrices=costs.block(0).matrix_works(),
+        program=program,
     )
-    return StepPlan(microbatch=microbatch, placement=placement, passes=passes, program=program)
 
 
 def _check_memoryx(run: Run, cluster: Cluster) -> None:
@@ -66,59 +90,88 @@ def _check_memoryx(run: Run, cluster: Cluster) -> None:
         )
 
 
-def _fastest_microbatch(run: Run, cluster: Cluster) -> int:
-    """The micro-batch with the least time on the wafer: larger ones share fixed costs, smaller ones recompute less."""
+def _fastest_microbatch(run: Run, cluster: Cluster, masks: RunMasks | None) -> int:
+    """The micro-batch with the least time where nothing is congested, or what its weights take to arrive."""
     largest = largest_microbatch(run.shape, cluster.csx, seq_len=run.seq_len)
     fitting = [microbatch for microbatch in run.microbatches if microbatch <= largest]
     if not fitting:
         place(run.shape, cluster.csx, seq_len=run.seq_len, microbatch=1)  # raises, and says what is missing
 
+    link_bytes_per_s = min(cluster.csx.io_bytes_per_s, cluster.swarmx.link_bytes_per_s)
+
     def time_s(microbatch: int) -> float:
         placement = place(run.shape, cluster.csx, seq_len=run.seq_len, microbatch=microbatch)
-        passes = step_passes(run, cluster.csx, placement, microbatch)
-        return run.batch_per_csx / microbatch * sum(p.work_s + p.overhead_s for p in passes)
+        passes = StepCosts(run, cluster.csx, placement, microbatch, masks=masks).passes()
+        stream_s = sum(p.weight_bytes for p in passes) / link_bytes_per_s
+        return run.batch_per_csx / microbatch * max(uncongested_s(passes), stream_s)
 
     return min(fitting[-12:], key=time_s)  # the smallest are never the fastest, and a batch may have many divisors
 
 
-def _program(passes: list[Pass], cluster: Cluster, tree: Tree, n_microbatches: int, n_tiles: int) -> Program:
+def _program(run: Run, passes: list[Pass], cluster: Cluster, n_microbatches: int, n_tiles: int) -> Program:
     csx, memoryx, swarmx = cluster.csx, cluster.memoryx, cluster.swarmx
-    index = {p.name: i for i, p in enumerate(passes)}
-    down_rates = (min(memoryx.egress_bytes_per_s, swarmx.link_bytes_per_s), swarmx.link_bytes_per_s)
-    up_rates = (min(memoryx.ingress_bytes_per_s, swarmx.link_bytes_per_s), swarmx.link_bytes_per_s)
+    tree = swarmx_tree(run.num_csx, int(swarmx.fan_out))
+    n_lanes, n_steps = int(memoryx.servers), JITTERED_STEPS if run.jitter else WARM_STEPS
+    compute_ps = np.tile(to_ps(np.array([p.work_s for p in passes]) / n_tiles), (run.num_csx, 1))
+    compute_ps = with_straggler(compute_ps, run.straggler)
     to_leaf = min(swarmx.link_bytes_per_s, csx.io_bytes_per_s)
-    weight_bytes = [p.weight_bytes / n_tiles for p in passes]
-    gradient_bytes = [p.gradient_bytes / n_tiles for p in passes]
+    # A lane of the root edge is a server's own wire; from the root on there is one wire per link.
+    down_rates = (min(memoryx.egress_bytes_per_s / n_lanes, swarmx.link_bytes_per_s), swarmx.link_bytes_per_s, to_leaf)
+    up_rates = (min(memoryx.ingress_bytes_per_s / n_lanes, swarmx.link_bytes_per_s), swarmx.link_bytes_per_s, to_leaf)
+    place_of = {p.name: i for i, p in enumerate(passes)}
 
-    def optimizer_ps(bytes_of: list[float]) -> IntArray:
-        return _ps([b / n_tiles / memoryx.optimizer_bytes_per_s for b in bytes_of])
+    def index(names: Sequence[str]) -> IntArray:
+        return np.array([place_of[name] if name else -1 for name in names], np.int64)
 
-    update, accumulate = memoryx.update_bytes_per_weight, memoryx.accumulate_bytes_per_weight
+    def per_tile(amounts: Sequence[float], rate: float) -> IntArray:
+        """Time of one tile, 0 where there is nothing to do."""
+        per_tile_s = np.array(amounts) / n_tiles / rate
+        return np.where(per_tile_s > 0, to_ps(per_tile_s), 0)
+
+    weights, gradients = [p.weight_bytes for p in passes], [p.gradient_bytes for p in passes]
+    update, accumulate, score = (
+        getattr(memoryx, f"{work}_bytes_per_weight") for work in ("update", "accumulate", "score")
+    )
+    update_bytes = [
+        update * p.updated_weights + accumulate * p.summed_weights + score * p.scored_weights for p in passes
+    ]
+    accumulate_bytes = [accumulate * (p.updated_weights + p.summed_weights) for p in passes]
+    server_bytes_per_s = memoryx.optimizer_bytes_per_s / n_lanes
     node_slots = max(1, int(swarmx.buffer_layers * n_tiles))
     return Program(
-        n_steps=WARM_STEPS,
+        n_steps=n_steps,
         n_microbatches=n_microbatches,
         n_tiles=n_tiles,
+        n_lanes=n_lanes,
         node_parent=tree.node_parent,
         leaf_parent=tree.leaf_parent,
         edge_class=tree.edge_class,
-        down_ps=np.stack([_ps([b / rate for b in weight_bytes]) for rate in (*down_rates, to_leaf)]),
-        up_ps=np.stack([_ps([b / rate for b in gradient_bytes]) for rate in (*up_rates, to_leaf)]),
-        latency_ps=np.full(3, to_ps(swarmx.hop_latency_s)),
-        compute_ps=np.tile(_ps([p.work_s / n_tiles for p in passes]), (len(tree.leaf_parent), 1)),
-        overhead_ps=_ps([p.overhead_s for p in passes]),
+        has_weights=np.array([p.weight_bytes > 0 for p in passes], np.int64),
         has_gradient=np.array([p.gradient_bytes > 0 for p in passes], np.int64),
-        reduce_ps=_ps([b / swarmx.reduce_bytes_per_s for b in gradient_bytes]),
-        update_ps=optimizer_ps([update * p.updated_weights + accumulate * p.summed_weights for p in passes]),
-        accumulate_ps=optimizer_ps([accumulate * (p.updated_weights + p.summed_weights) for p in passes]),
-        waits_for=np.array([index[p.waits_for] if p.waits_for else -1 for p in passes], np.int64),
+        down_ps=np.stack([per_tile(weights, rate) for rate in down_rates]),
+        up_ps=np.stack([per_tile(gradients, rate) for rate in up_rates]),
+        latency_ps=np.full(3, to_ps(swarmx.hop_latency_s)),
+        compute_ps=compute_ps,
+        jitter_ps=drawn_jitter_ps(compute_ps * n_tiles, run.jitter, n_steps * n_microbatches, run.seed),
+        follows=index([p.follows for p in passes]),
+        lag_ps=np.array([to_ps(p.latency_s) if p.follows else 0 for p in passes], np.int64),
+        feed_ps=np.stack(
+            [
+                per_tile([p.n_input_tokens for p in passes], csx.input_tokens_per_s),
+                per_tile([p.fetched_bytes for p in passes], csx.activation_link_bytes_per_s),
+            ]
+        ),
+        feed_slots=np.array([_INPUT_MICROBATCHES * n_tiles, n_tiles], np.int64),
+        feed_after=np.stack([np.full(len(passes), -1), index([p.fetches for p in passes])]),
+        drain_ps=per_tile([p.stored_bytes for p in passes], csx.activation_link_bytes_per_s),
+        drain_slots=n_tiles,
+        reduce_ps=per_tile(gradients, swarmx.reduce_bytes_per_s),
+        update_ps=per_tile(update_bytes, server_bytes_per_s),
+        accumulate_ps=per_tile(accumulate_bytes, server_bytes_per_s),
+        waits_for=index([p.waits_for for p in passes]),
         node_slots=node_slots,
         leaf_slots=max(1, int(csx.weight_buffer_layers * n_tiles)),
         gradient_slots=n_tiles,
         up_slots=node_slots,
         reduce_slots=node_slots,
     )
-
-
-def _ps(seconds: list[float]) -> IntArray:
-    return np.array([to_ps(s) for s in seconds], np.int64)

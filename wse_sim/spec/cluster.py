@@ -1,6 +1,7 @@
 """The cluster: systems with their wafers, MemoryX, SwarmX, and every constant's provenance."""
 
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from typing import Any, TypeVar
 
 from wse_sim.errors import SpecError
@@ -26,17 +27,28 @@ class Csx:
     working_bytes_per_activation :
         On-wafer bytes per token and channel while one layer trains; sets the largest micro-batch.
     saved_bytes_per_activation :
-        Bytes per token and channel that a layer keeps for its backward pass, unless it recomputes them.
+        Bytes per token and channel that a block keeps for its backward pass; it rebuilds the rest from them.
     dense_weight_bytes, nonzero_bytes, gradient_bytes :
         On the wire: a weight of a dense layer, a non-zero with its index, a gradient.
     weight_buffer_layers :
         Layers whose weights fit into the wafer's stream buffer.
     linear_efficiency, attention_efficiency :
         Sustained rate of linear layers, and of attention, as a fraction of the dense FP16 peak.
-    layer_overhead_s :
-        Fixed time of a layer per micro-batch and pass: latency, phase switch, pipeline fill and drain.
+    layer_latency_s :
+        From the end of one block's backward pass to the start of the next one's: phase switch, pipeline drain and fill.
+        Weight gradients may fill it, since nothing waits for them.
+    unfilled_channels :
+        Channels by which the fullest column of cores exceeds the mean one, since a column holds whole channels.
     skew_window_rows :
-        Weight rows by which one column of cores can run ahead of another before it must wait.
+        Weight rows over which differences between the columns of cores average out, because cores buffer partial sums.
+    sums_per_cycle, row_issue_cycles :
+        Partial sums that a core hands on per cycle, and the cycles for which each weight row holds it up.
+    activation_link_bytes_per_s :
+        Between a system and its activation servers, each way.
+    activation_server_bytes :
+        Memory of a system's activation servers.
+    input_tokens_per_s :
+        That a system's input workers prepare.
     power_w, usd_per_hour :
         Of one system.
     """
@@ -57,8 +69,14 @@ class Csx:
     weight_buffer_layers: float
     linear_efficiency: float
     attention_efficiency: float
-    layer_overhead_s: float
+    layer_latency_s: float
+    unfilled_channels: float
     skew_window_rows: float
+    sums_per_cycle: float
+    row_issue_cycles: float
+    activation_link_bytes_per_s: float
+    activation_server_bytes: float
+    input_tokens_per_s: float
     power_w: float
     usd_per_hour: float
     max_systems: float
@@ -75,21 +93,27 @@ class MemoryX:
 
     Parameters
     ----------
+    servers :
+        Weight servers, among which the weights are dealt; each has its share of the bandwidths below.
     optimizer_bytes_per_s :
         Memory bandwidth of all its servers together, which bounds the update.
     update_bytes_per_weight :
         Bytes that one AdamW update reads and writes.
     accumulate_bytes_per_weight :
         Bytes that adding a micro-batch's gradient reads and writes.
+    score_bytes_per_weight :
+        Bytes that choosing a weight's place in a new mask reads and writes.
     state_bytes_per_weight :
         Master weight and both moments, at rest.
     """
 
+    servers: float
     egress_bytes_per_s: float
     ingress_bytes_per_s: float
     optimizer_bytes_per_s: float
     update_bytes_per_weight: float
     accumulate_bytes_per_weight: float
+    score_bytes_per_weight: float
     state_bytes_per_weight: float
     capacity_bytes: float
 
@@ -126,7 +150,7 @@ class Cluster:
     Parameters
     ----------
     constants :
-        Every number in it, by part and name ("csx.clock_hz"), with its source.
+        Every number in it, by part and name ("csx.clock_hz"), with its source; nobody writes to it.
     """
 
     csx: Csx
@@ -151,6 +175,7 @@ Part = TypeVar("Part", Csx, MemoryX, SwarmX)
 SYSTEMS = ("cs1", "cs2", "cs3")
 
 
+@cache
 def load_cluster(system: str, num_csx: int) -> Cluster:
     """The cluster of `num_csx` systems called `system`, with the constants of the data files.
 

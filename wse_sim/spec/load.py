@@ -1,5 +1,6 @@
 """The models and the data files of the project, by name."""
 
+from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -93,8 +94,11 @@ def release_names() -> tuple[str, ...]:
     return tuple(sorted(read_toml(data_path("releases.toml"))))
 
 
+@cache
 def load_release(name: str) -> Sourced:
     """The factor that the software release called `name` puts on the rate of computation, relative to release 2.
+
+    A release that is more exact than the data (R2.0.3, 1.7.1) is the one of the data that it belongs to (r2, r1.7).
 
     Raises
     ------
@@ -102,6 +106,11 @@ def load_release(name: str) -> Sourced:
         When the release is unknown.
     """
     releases = convert(read_toml(data_path("releases.toml")), dict[str, Sourced], "data/releases.toml")
+    parts = name.lower().removeprefix("r").split(".")
+    for n_parts in range(len(parts), 0, -1):
+        family = "r" + ".".join(parts[:n_parts])
+        if family in releases:
+            return releases[family]
     return releases[choose(name.lower(), releases, "software release")]
 
 

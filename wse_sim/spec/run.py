@@ -1,11 +1,41 @@
 """A run to be simulated: the model, how it is trained, and on what."""
 
+from typing import Literal
+
 import msgspec
 
 from wse_sim.errors import SpecError
 from wse_sim.spec.model import ModelShape
 
 TOKENS_PER_PARAMETER = 20  # compute-optimal, Cerebras-GPT (arXiv 2304.03208) Section 2 after Chinchilla
+
+
+class MaskUpdates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How masks change while a run trains.
+
+    Parameters
+    ----------
+    algorithm :
+        `set` drops the smallest weights and grows others at random; `rigl` grows those with the largest gradient, for
+        which it needs the gradient of every weight; `gmp` starts dense and prunes the smallest weights until the run's
+        density is reached.
+    every_steps :
+        Steps between two updates.
+    until :
+        Fraction of the run after which the masks stay.
+
+    Source: SET, arXiv 1707.04780; RigL, arXiv 1911.11134; gradual magnitude pruning, arXiv 1710.01878.
+    """
+
+    algorithm: Literal["set", "rigl", "gmp"]
+    every_steps: int = 100
+    until: float = 0.75
+
+    def __post_init__(self) -> None:
+        if self.every_steps < 1:
+            raise SpecError(f"masks change every {self.every_steps} steps: it must be at least 1")
+        if not 0 < self.until <= 1:
+            raise SpecError(f"masks change until {self.until} of the run: it must be above 0 and at most 1")
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -24,7 +54,13 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     release :
         Software release, a factor on the rate of computation (data/releases.toml).
     seed :
-        Of the drawn masks.
+        Of the drawn masks, and of the jitter.
+    jitter :
+        Every pass at every system takes up to this fraction longer, drawn evenly.
+    straggler :
+        One system takes this many times as long as the others; 1 = none does.
+    mask_updates :
+        None = masks that never change.
     """
 
     shape: ModelShape
@@ -37,6 +73,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     microbatch: int | None = None
     release: str = "r2"
     seed: int = 0
+    jitter: float = 0.0
+    straggler: float = 1.0
+    mask_updates: MaskUpdates | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.density <= 1:
@@ -57,6 +96,10 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
             )
         if self.seq_len < 1 or (self.shape.positions == "learned" and self.seq_len > self.shape.seq_len):
             raise SpecError(f"seq_len is {self.seq_len}: {self.shape.name} takes 1 to {self.shape.seq_len}")
+        if not 0 <= self.jitter < float("inf"):
+            raise SpecError(f"jitter is {self.jitter}: it must be at least 0 (0.05 = passes take up to 5 % longer)")
+        if not 1 <= self.straggler < float("inf"):
+            raise SpecError(f"straggler is {self.straggler}: it must be at least 1 (1.2 = one system is 20 % slower)")
         if not 0 < self.tokens < float("inf"):
             raise SpecError(f"tokens is {self.tokens}: it must be a positive number")
 

@@ -1,63 +1,97 @@
-"""The wafer's sparse dataflow: from the non-zeros of a layer to how long the slowest column of cores takes.
+"""The wafer's sparse dataflow: from the non-zeros of a layer to how long its product takes on the mesh.
 
-Input channels lie along the mesh's width, tokens along its height; a column of cores holds a group of channels. Every
-non-zero of a weight row goes to the column that holds its channel and triggers there an AXPY over the column's tokens.
-The partial sums of a row are reduced across the columns, so no column can run ahead of the slowest by more than its
-buffers hold: a window of rows. The layer takes, window after window, as long as its fullest column.
+Input channels lie along the mesh's width, tokens along its height. A column of cores holds a group of channels, each
+core of it a slice of the tokens. Weight rows stream in; a non-zero (16-bit value, 16-bit index: one wavelet) is
+broadcast down the column of its channel and triggers an AXPY over the slice in every core there. A command wavelet ends
+the row, and its partial sums are handed from column to column. Three stages work at once on different rows:
 
-Source of the mapping: Lie, Hot Chips 34 (as far as public); it is a hypothesis, see docs/explanation/physics.md.
+    multiply    non-zeros of the fullest column x cycles of an AXPY, at the rate that dense products sustain
+    broadcast   non-zeros of the fullest column + one command per row, a wavelet per cycle
+    reduction   rows x cycles to hand on the partial sums of one
+
+No column can run ahead of the slowest by more than its buffers hold: a window of rows. A window takes as long as its
+slowest stage, a layer as long as its windows.
+
+What leaves this room for the cluster's clock is a ratio, `work_ratio`: the sparse product over the dense one, on the
+same mesh with the same tokens. How long the dense product takes is the cluster model's business.
+
+Source: Lie, Hot Chips 34 and IEEE Micro 43(3) 2023, as far as public; docs/explanation/physics.md.
 """
 
 from dataclasses import dataclass
 from functools import lru_cache
-from hashlib import blake2b
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from wse_sim.wafer.draws import Counts, drawn_fullest
+from wse_sim.wafer.mesh import Mesh
 from wse_sim.workload.sparsity import exact_nonzeros
 
-Counts = npt.NDArray[np.int64]
+Stage = Literal["multiply", "broadcast", "reduction"]
+Limit = Literal["imbalance", "broadcast", "reduction", "none"]
+STAGES: tuple[Stage, ...] = ("multiply", "broadcast", "reduction")
+LIMITS: tuple[Limit, ...] = ("imbalance", "broadcast", "reduction")
 
-_LARGEST_POPULATION = 10**9  # of numpy's hypergeometric draw
+_ROUNDING_NOISE = 1e-12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ColumnWork:
-    """What a layer's non-zeros ask of the columns of cores.
+class Parts:
+    """What a product's time is spent on, as fractions of the dense product's time; none is negative.
 
     Parameters
     ----------
-    work_ratio :
-        Time of the sparse product over that of the dense one on the same mapping; 1 at density 1.
+    multiply :
+        The non-zeros' share of the dense multiplications.
     imbalance :
-        Time over that of the same non-zeros spread evenly; 1 or more.
+        Waiting for the fullest column.
+    broadcast, reduction :
+        What the wavelets of the rows, and their partial sums, take beyond the multiplications.
     """
 
-    work_ratio: float
+    multiply: float
     imbalance: float
+    broadcast: float
+    reduction: float
 
 
-def column_work(counts: Counts, group: int, n_rows: int) -> ColumnWork:
-    """What the non-zeros `counts` take.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerWork:
+    """What one matrix's non-zeros ask of the mesh.
 
     Parameters
     ----------
-    counts : (n_windows, n_columns)
-        Non-zeros of each window of weight rows in each column of cores.
-    group :
-        Input channels that a column holds.
+    density :
+        Non-zeros over weights: the ideal work ratio.
+    work_ratio :
+        Time of the product over that of the dense one, same mesh, same tokens; exactly 1 at density 1.
+    multiply_ratio :
+        The same for the multiplications alone: for a product whose sums never bind (dW, summed over the tokens).
+    imbalance :
+        The multiplications' time over that of the same share of the dense ones; 1 or more.
+    bound :
+        The stage that takes longest.
+    parts :
+        Of `work_ratio`, which is their sum.
     """
-    slowest = int(counts.max(axis=1).sum())
-    return ColumnWork(
-        work_ratio=slowest / (n_rows * group),
-        imbalance=slowest * counts.shape[1] / int(counts.sum()),
-    )
 
+    density: float
+    work_ratio: float
+    multiply_ratio: float
+    imbalance: float
+    bound: Stage
+    parts: Parts
 
-def channel_group(n_in: int, mesh_width: int) -> int:
-    """Input channels per column of cores, when `n_in` channels are laid over at most `mesh_width` columns."""
-    return -(-n_in // mesh_width)
+    @property
+    def limit(self) -> Limit:
+        """What keeps the product from the time of its multiplications most, "none" where nothing does."""
+        largest = max(LIMITS, key=self._part)
+        return largest if self._part(largest) > _ROUNDING_NOISE else "none"
+
+    def _part(self, name: Limit) -> float:
+        return float(getattr(self.parts, name))
 
 
 def counts_of_mask(mask: npt.NDArray[np.bool_], group: int, window_rows: int) -> Counts:
@@ -67,42 +101,88 @@ def counts_of_mask(mask: npt.NDArray[np.bool_], group: int, window_rows: int) ->
     return np.add.reduceat(np.add.reduceat(mask, row_starts, axis=0, dtype=np.int64), column_starts, axis=1)
 
 
-@lru_cache(maxsize=1024)
-def drawn_column_work(
-    n_out: int, n_in: int, density: float, mesh_width: int, window_rows: int, seed: int, name: str
-) -> ColumnWork:
-    """What a random mask of exactly `exact_nonzeros(n_out * n_in, density)` non-zeros takes, drawn from (seed, name).
+def mask_work(mask: npt.NDArray[np.bool_], mesh: Mesh, n_tokens: int) -> LayerWork:
+    """What a real mask (n_out, n_in) takes. The product of dX = W^T dY takes what its transpose takes.
 
-    The counts are drawn, not the mask: splitting the non-zeros in halves again and again by the hypergeometric law
-    gives the counts of a uniformly random exact-count mask, at the cost of its windows and columns.
+    Raises
+    ------
+    ValueError
+        When the mask keeps nothing.
     """
-    group = channel_group(n_in, mesh_width)
-    n_windows, n_columns = -(-n_out // window_rows), -(-n_in // group)
-    rows = np.full(n_windows, window_rows)
-    rows[-1] = n_out - window_rows * (n_windows - 1)
-    channels = np.full(n_columns, group)
-    channels[-1] = n_in - group * (n_columns - 1)
-    slots = np.outer(rows, channels).ravel()
-    key = int.from_bytes(blake2b(f"{seed}/{name}".encode(), digest_size=8).digest(), "little")
-    counts = _split(exact_nonzeros(n_out * n_in, density), slots, np.random.Generator(np.random.Philox(key)))
-    return column_work(counts.reshape(n_windows, n_columns), group, n_out)
+    n_out, n_in = mask.shape
+    counts = counts_of_mask(mask, mesh.channel_group(n_in), mesh.window_rows)
+    return layer_work(counts.max(axis=1), int(counts.sum()), n_out, n_in, mesh, n_tokens)
 
 
-def _split(n_nonzeros: int, slots: Counts, rng: np.random.Generator) -> Counts:
-    """Spread `n_nonzeros` over cells of `slots` places each, every set of places equally likely."""
-    n_cells = 1 << (len(slots) - 1).bit_length()
-    places = np.zeros(n_cells, np.int64)
-    places[: len(slots)] = slots
-    levels = [places]
-    while len(levels[-1]) > 1:
-        levels.append(levels[-1].reshape(-1, 2).sum(axis=1))
-    counts = np.array([n_nonzeros], np.int64)
-    for places in reversed(levels[:-1]):
-        left, right = places[::2], places[1::2]
-        if left[0] + right[0] > _LARGEST_POPULATION:
-            # Beyond numpy's draw the spread of a half is below 1e-4 of it: take the mean.
-            in_left = np.minimum(left, np.maximum(counts - right, counts * left // np.maximum(left + right, 1)))
-        else:
-            in_left = rng.hypergeometric(left, right, counts)
-        counts = np.stack([in_left, counts - in_left], axis=1).ravel()
-    return counts[: len(slots)]
+@lru_cache(maxsize=4096)
+def drawn_work(n_out: int, n_in: int, density: float, mesh: Mesh, n_tokens: int, seed: int, name: str) -> LayerWork:
+    """What a random mask of exactly the non-zeros of `density` (`exact_nonzeros`) takes, drawn from (seed, name)."""
+    n_nonzeros = exact_nonzeros(n_out * n_in, density)
+    group = mesh.channel_group(n_in)
+    fullest = drawn_fullest(n_out, n_in, n_nonzeros, group, mesh.window_rows, seed, name)
+    return layer_work(fullest, n_nonzeros, n_out, n_in, mesh, n_tokens)
+
+
+def layer_work(fullest: Counts, n_nonzeros: int, n_out: int, n_in: int, mesh: Mesh, n_tokens: int) -> LayerWork:
+    """What a matrix (n_out, n_in) takes, by the law at the top of this file.
+
+    Parameters
+    ----------
+    fullest : (n_windows,)
+        Non-zeros of the fullest column of cores in each window of rows.
+    n_nonzeros :
+        Of the whole matrix.
+
+    Raises
+    ------
+    ValueError
+        When there are none.
+    """
+    if n_nonzeros < 1:
+        raise ValueError("a matrix without non-zeros has no product to time")
+    rows = window_rows(n_out, mesh.window_rows)
+    stages = _stage_cycles(fullest, rows, mesh, n_tokens)
+    multiply, delivered, cycles = _overlapped_cycles(stages)
+    dense_stages = _stage_cycles(rows * mesh.channel_group(n_in), rows, mesh, n_tokens)
+    dense_multiply, _, dense = _overlapped_cycles(dense_stages)
+    density = n_nonzeros / (n_out * n_in)
+    # A mask that favours the last column, which may hold fewer channels, can leave less than its share to a full one.
+    even = min(density * dense_multiply, multiply)
+    return LayerWork(
+        density=density,
+        work_ratio=cycles / dense,
+        multiply_ratio=multiply / dense_multiply,
+        imbalance=multiply / even,
+        bound=STAGES[int(stages.sum(axis=1).argmax())],
+        parts=Parts(
+            multiply=even / dense,
+            imbalance=(multiply - even) / dense,
+            broadcast=(delivered - multiply) / dense,
+            reduction=(cycles - delivered) / dense,
+        ),
+    )
+
+
+def window_rows(n_out: int, rows_per_window: int) -> Counts:
+    """(n_windows,): rows of each window; the last one takes what is left."""
+    return np.diff(np.append(np.arange(0, n_out, rows_per_window), n_out))
+
+
+def _stage_cycles(fullest: Counts, rows: Counts, mesh: Mesh, n_tokens: int) -> npt.NDArray[np.float64]:
+    """(3, n_windows): cycles of each stage in each window, in the order of `STAGES`.
+
+    A wavelet holds one weight, dense or not: it is its arrival that triggers the AXPY.
+    """
+    return np.stack(
+        [
+            fullest * mesh.axpy_cycles(n_tokens),
+            fullest + rows,
+            rows * mesh.reduction_cycles(n_tokens),
+        ]
+    )
+
+
+def _overlapped_cycles(stages: npt.NDArray[np.float64]) -> list[float]:
+    """(3,): cycles of the whole product if it had the first stage only, the first two, and all three."""
+    cycles: list[float] = np.maximum.accumulate(stages, axis=0).sum(axis=1).tolist()
+    return cycles

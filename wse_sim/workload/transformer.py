@@ -65,6 +65,11 @@ def n_parameters(shape: ModelShape) -> int:
     return embedding_weights(shape) + linear_weights(shape) + _norms_and_biases(shape)
 
 
+def vectors_per_block(shape: ModelShape) -> float:
+    """Parameters of norms and biases for each block; the last norm is shared out among the blocks."""
+    return _norms_and_biases(shape) / shape.n_layers
+
+
 def nonzero_parameters(shape: ModelShape, density: float) -> int:
     """Parameters that are not masked when every linear layer keeps the fraction `density` of its weights.
 

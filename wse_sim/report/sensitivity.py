@@ -1,0 +1,66 @@
+"""Which constant matters: the throughput with each one at the ends of its range, and the range that they leave."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from wse_sim.spec.cluster import Cluster
+
+_WITHOUT_EFFECT_ON_TIME = {"power_w", "usd_per_hour", "capacity_bytes", "max_systems"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sensitivity:
+    """One constant at both ends of its range, all others as they are.
+
+    Parameters
+    ----------
+    low, high :
+        Ends of the constant's range; its value where it has no end on that side.
+    tokens_per_s_at_low, tokens_per_s_at_high :
+        Throughput there.
+    """
+
+    constant: str
+    low: float
+    high: float
+    tokens_per_s_at_low: float
+    tokens_per_s_at_high: float
+
+    @property
+    def span(self) -> float:
+        """Ratio of the larger throughput to the smaller, as a logarithm."""
+        return abs(float(np.log(self.tokens_per_s_at_high / self.tokens_per_s_at_low)))
+
+
+def sensitivities(
+    cluster: Cluster, tokens_per_s: float, tokens_per_s_with: Callable[[Cluster], float]
+) -> list[Sensitivity]:
+    """Every constant that has a range and may change the throughput, the one that matters most first."""
+    found = []
+    for name, constant in cluster.constants.items():
+        if name.split(".")[1] in _WITHOUT_EFFECT_ON_TIME or constant.low == constant.high:
+            continue
+        ends = [constant.value if end is None else end for end in (constant.low, constant.high)]
+        at_low, at_high = (
+            tokens_per_s if end == constant.value else tokens_per_s_with(cluster.with_constant(name, end))
+            for end in ends
+        )
+        found.append(
+            Sensitivity(
+                constant=name, low=ends[0], high=ends[1], tokens_per_s_at_low=at_low, tokens_per_s_at_high=at_high
+            )
+        )
+    return sorted(found, key=lambda s: -s.span)
+
+
+def tokens_per_s_range(tokens_per_s: float, found: Iterable[Sensitivity]) -> tuple[float, float]:
+    """Lowest and highest throughput that the ranges of the constants leave.
+
+    Losses, and gains, of the constants are added in quadrature as logarithms, as for independent causes.
+    """
+    changes = np.log([[s.tokens_per_s_at_low, s.tokens_per_s_at_high] for s in found] or np.zeros((0, 2)))
+    changes -= np.log(tokens_per_s)
+    worst, best = changes.min(axis=1, initial=0.0), changes.max(axis=1, initial=0.0)
+    return float(tokens_per_s * np.exp(-np.linalg.norm(worst))), float(tokens_per_s * np.exp(np.linalg.norm(best)))

@@ -1,0 +1,162 @@
+"""Published throughput beside the simulator's, as tables and as a page in Markdown."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wse_sim.report.quantities import percent, signed_percent, significant
+from wse_sim.report.tables import plain_number
+
+LARGE_ERROR = 0.10  # equal runs differ by about as much (data/validation/wafer.toml)
+_COMMAND = "wse-sim validate --markdown --figure docs/results/validation.svg > docs/results/validation.md"
+_NONE = "–"
+_ERRORS = {
+    "error": "as shipped",
+    "error_without_row": "fitted without the row",
+    "error_without_group": "fitted without its group",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A table of text, and which of its columns are numbers."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+    right: tuple[str, ...]
+
+
+def wafer_section(content: Mapping[str, Any]) -> Section:
+    """Every published row of a wafer-scale system.
+
+    Parameters
+    ----------
+    content :
+        What `wse-sim validate --json` prints, here as in the other functions.
+    """
+    rows = [
+        (r["id"], r["model"], f"{r['num_systems']} {r['system']}", *_rates(r), *(_error(r[name]) for name in _ERRORS))
+        for r in content["rows"]
+        if r["side"] == "wafer"
+    ]
+    numbers = ("batch", "published", "predicted", "error", "without row", "without group")
+    title = "Wafer: published and simulated sequences/s"
+    return Section(title=title, header=("id", "model", "system", *numbers), rows=rows, right=numbers)
+
+
+def gpu_section(content: Mapping[str, Any]) -> Section:
+    """Every published row of a GPU cluster."""
+    rows = [
+        (r["id"], *_rates(r), _error(r["error"]), "fit" if r["used_to_fit"] else "predicted")
+        for r in content["rows"]
+        if r["side"] == "gpu"
+    ]
+    numbers = ("batch", "published", "predicted", "error")
+    title = "GPU: published and simulated tokens/s per GPU"
+    return Section(title=title, header=("id", *numbers, "used"), rows=rows, right=numbers)
+
+
+def constants_section(content: Mapping[str, Any], side: str) -> Section:
+    """Every fitted constant of a side: what it means, its interval, and the rows that fixed it."""
+    rows = [
+        (c["name"], c["meaning"], plain_number(c["value"]), _interval(c), _fixed_by(c))
+        for c in content["fitted_constants"]
+        if c["side"] == side
+    ]
+    header = ("constant", "meaning", "value", "interval", "fixed by")
+    title = f"{'GPU' if side == 'gpu' else 'Wafer'}: fitted constants"
+    return Section(title=title, header=header, rows=rows, right=("value",))
+
+
+def summary_lines(content: Mapping[str, Any]) -> list[str]:
+    """Number of rows, mean and largest error, of each kind of row."""
+    return [
+        f"{name}: {e['n_rows']} rows, mean |error| {percent(e['mean_abs_error'])}, "
+        f"largest {percent(e['max_abs_error'])}"
+        for name, e in content["errors"].items()
+    ]
+
+
+def large_errors(content: Mapping[str, Any]) -> list[str]:
+    """The wafer rows that are missed by more than `LARGE_ERROR`, as shipped and left out of the fit."""
+    lines = []
+    for name, words in _ERRORS.items():
+        found = {r["id"]: r[name] or 0.0 for r in content["rows"] if r["side"] == "wafer"}
+        large = [f"{row} {_error(error)}" for row, error in found.items() if abs(error) > LARGE_ERROR]
+        lines.append(f"{words}: {', '.join(large) or 'none'}")
+    return lines
+
+
+def page(content: Mapping[str, Any], figure: str) -> str:
+    """The page in Markdown.
+
+    Parameters
+    ----------
+    figure :
+        Path of the figure from the page.
+    """
+    wafer, gpu = wafer_section(content), gpu_section(content)
+    parts = [
+        "# Validation: the simulator against published throughput",
+        f"Made by `{_COMMAND}`; not edited by hand.",
+        "Errors are predicted / published - 1. Every wafer row fixed a constant, so its error as shipped is a quality "
+        "of fit; *without row* and *without group* are errors of fits that have not seen the row, or no row of the "
+        "same model, kind of system and source. A constant that the remaining rows do not fix keeps its value there. "
+        "How the constants were chosen, and what that leaves open: [calibration](../explanation/calibration.md).",
+        _bullets(summary_lines(content)),
+        f"![Predicted against published throughput, and the error of each row]({figure})",
+        _markdown(wafer),
+        f"{_NONE}: not in the least-squares fit, because the row fixed the factor of its release.",
+        _markdown(constants_section(content, "wafer")),
+        "Intervals of constants of the least-squares fit are two standard errors to either side, by the jackknife over "
+        "groups or over rows, whichever is wider; the others' are ranges in the data. A percentage under *fixed by* is "
+        "a row's share of the leverage; the rows shown hold half of it.",
+        "## Negative results",
+        f"Wafer rows that are missed by more than {100 * LARGE_ERROR:.0f} %:",
+        _bullets(large_errors(content)),
+        _markdown(gpu),
+        "Only rows marked *predicted* are evidence.",
+        _markdown(constants_section(content, "gpu")),
+        "## Sources",
+        _bullets(_sources(content["rows"])),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _rates(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    return str(row["batch_size"]), significant(row["published"], 4), significant(row["predicted"], 4)
+
+
+def _error(error: float | None) -> str:
+    return _NONE if error is None else signed_percent(error)
+
+
+def _interval(constant: Mapping[str, Any]) -> str:
+    if constant["low"] is None:
+        return _NONE
+    return f"{significant(constant['low'])} – {significant(constant['high'])}"
+
+
+def _fixed_by(constant: Mapping[str, Any]) -> str:
+    shares = (f"{row} ({100 * share:.0f} %)" for row, share in constant["leverages"].items())
+    return constant["fixed_by"] or ", ".join(shares)
+
+
+def _sources(rows: Sequence[Mapping[str, Any]]) -> Iterable[str]:
+    """Each source with what it says; GPU rows by their kind of GPU."""
+    ids: dict[str, dict[str, None]] = {}
+    for row in rows:
+        ids.setdefault(row["source"], {})[row["id"] if row["side"] == "wafer" else row["system"]] = None
+    return (f"{', '.join(found)}: {source}" for source, found in ids.items())
+
+
+def _bullets(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _markdown(section: Section) -> str:
+    ruler = tuple("---:" if name in section.right else "---" for name in section.header)
+    cells = [section.header, ruler, *section.rows]
+    table = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in cells)
+    return f"## {section.title}\n\n{table}"
