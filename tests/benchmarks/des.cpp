@@ -68,8 +68,14 @@ struct Engine {
     void start(Int server, Int at) {
         const Int finish = at + M[server + SERVICE];
         M[server + FREE_AT] = _NEVER;
-        if (M[IS_RECORDING]) F[M[server + TRACE] + M[server + NEXT]] = finish;
+        if (M[IS_RECORDING]) record(server, finish);
         push(finish, server);
+    }
+
+    void record(Int server, Int finish) {
+        Int* const place = F + M[server + TRACE] + M[server + NEXT];
+        *place = finish;
+        __builtin_prefetch(place + _CACHE_LINE, 1);
     }
 
     bool advance(Int server, Int now) {

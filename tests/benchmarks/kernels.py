@@ -33,7 +33,7 @@ __all__ = ["kernels", "run_lean_simpy"]
 # Takes a program, gives the function to be measured; that gives back the end of every step.
 Kernel = Callable[[Program], Callable[[], IntArray]]
 
-_RECORDS = "    if M[IS_RECORDING]:\n        F[M[server + TRACE] + M[server + NEXT]] = finish\n"
+_RECORDS = "    if M[IS_RECORDING]:\n        _record(M, F, server, finish)\n"
 
 
 def kernels(directory: Path, *, with_bare_des: bool) -> dict[str, Kernel]:
@@ -87,8 +87,10 @@ def _des_kernel(run: Callable[..., Any], *, is_recording: bool = False) -> Kerne
 def _max_plus_kernel(run: Callable[..., Any], *, is_recording: bool = False) -> Kernel:
     def prepare(program: Program) -> Callable[[], IntArray]:
         memory = max_plus._memory(program, is_recording, False)
+        head = memory[: max_plus._RINGS + memory[max_plus.N_RINGS] * max_plus._RING].copy()
 
         def measured() -> IntArray:
+            memory[: len(head)] = head  # a recorded run fills its rings to the end: start at their beginning again
             run(memory)
             return memory[memory[max_plus.STEP_ENDS] :][: program.n_steps]
 
