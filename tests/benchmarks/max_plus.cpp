@@ -21,31 +21,30 @@ Int *drained(Int *M, Int p, Int tile) {
 }
 Int *pass_end(Int *M, Int p) { return M + M[PASS_END] + (p + M[FOLLOW_ROWS]) * M[N_LEAVES]; }
 
-void add(Int *at, Int plus, Int n) {
-    for (Int x = 0; x < n; ++x) at[x] += plus;
-}
-void add_row(Int *at, const Int *other, Int n) {
-    for (Int x = 0; x < n; ++x) at[x] += other[x];
-}
-void raise(Int *at, const Int *other, Int plus, Int n) {
-    for (Int x = 0; x < n; ++x) at[x] = std::max(at[x], other[x] + plus);
-}
-void raise_by(Int *at, const Int *other, const Int *plus, Int n) {
-    for (Int x = 0; x < n; ++x) at[x] = std::max(at[x], other[x] + plus[x]);
+Int of_feed(const Int *M, Int table, Int k, Int p) { return M[M[table] + k * M[N_PASSES] + p]; }
+
+void raise(Int *at, const Int *other, Int lag, const Int *service, Int n) {
+    for (Int x = 0; x < n; ++x) at[x] = std::max(at[x], other[x] + lag + service[x]);
 }
 
-void feed(Int *M, Int k, Int p, Int tile) {
-    const Int ring = FEED + k * _FEED_RINGS, n = M[N_LEAVES];
-    Int *now = row(M, ring, 0);
-    std::copy_n(row(M, ring, 1), n, now);
-    raise(now, row(M, ring + _FEED_SERVED, M[M[FEED_SLOTS] + k]), 0, n);
-    const Int source = M[M[FEED_AFTER] + k * M[N_PASSES] + p];
-    if (source >= 0) raise(now, drained(M, source, tile), 0, n);
-    add(now, M[M[FEED_PS] + k * M[N_PASSES] + p], n);
+void bring(Int *M, Int p, Int tile) {
+    for (Int k = 0; k < M[N_FEEDS]; ++k) {
+        const Int service = of_feed(M, FEED_PS, k, p);
+        if (service == 0) continue;
+        const Int ring = FEED + k * _FEED_RINGS;
+        Int *now = row(M, ring, 0);
+        const Int *before = row(M, ring, 1), *room = row(M, ring + _FEED_SERVED, M[M[FEED_SLOTS] + k]);
+        const Int source = of_feed(M, FEED_AFTER, k, p);
+        const Int *from = source >= 0 ? drained(M, source, tile) : before;
+        for (Int w = 0; w < M[N_LEAVES]; ++w) now[w] = std::max(std::max(before[w], room[w]), from[w]) + service;
+        M[ring + NEXT] += 1;
+    }
 }
 
-void send_down(Int *M, const Int *record, Int step, Int p, Int tile) {
-    const Int n_nodes = M[N_NODES], n_leaves = M[N_LEAVES], n_edges = n_nodes + n_leaves;
+void send_down(Int *M, Int step, Int p, Int tile) {
+    const Int *record = M + M[PASSES] + p * _PASS;
+    if (!record[HAS_WEIGHTS]) return;
+    const Int n_nodes = M[N_NODES], n_edges = n_nodes + M[N_LEAVES];
     const Int *upper = M + M[UPPER], *latency = M + M[LATENCY], *service = M + M[DOWN_PS] + p * n_edges;
     const Int *before = row(M, DOWN, 1), *gone = row(M, DOWN, M[NODE_SLOTS]);
     const Int *first_child = M + M[FIRST_CHILD], *children = M + M[CHILDREN];
@@ -61,60 +60,70 @@ void send_down(Int *M, const Int *record, Int step, Int p, Int tile) {
         }
         now[e] = std::max(ready, free + latency[e]) + service[e];
     }
-    for (Int e = n_nodes; e < n_edges; ++e) now[e] = now[upper[e]] + latency[upper[e]];
-    raise(now + n_nodes, before + n_nodes, 0, n_leaves);
-    raise_by(now + n_nodes, row(M, SERVED, M[LEAF_SLOTS]), latency + n_nodes, n_leaves);
-    add_row(now + n_nodes, service + n_nodes, n_leaves);
+    const Int *served = row(M, SERVED, M[LEAF_SLOTS]) - n_nodes;
+    for (Int e = n_nodes; e < n_edges; ++e) {
+        const Int there = now[upper[e]] + latency[upper[e]];
+        now[e] = std::max(std::max(before[e], there), served[e] + latency[e]) + service[e];
+    }
     M[DOWN + NEXT] += 1;
 }
 
-void serve(Int *M, const Int *record, Int p, Int tile, Int occurrence) {
+void serve(Int *M, Int step, Int microbatch, Int p, Int tile) {
+    const Int *record = M + M[PASSES] + p * _PASS;
     const Int n_nodes = M[N_NODES], n = M[N_LEAVES];
+    const Int occurrence = (step * M[N_MICROBATCHES] + microbatch) * M[N_PASSES] + p;
+    const Int *service = M + M[COMPUTE_PS] + p * n;
+    if (tile == 0 && M[HAS_JITTER]) service = M + M[JITTERED_PS] + occurrence * n;
     Int *now = row(M, COMPUTE, 0);
-    std::copy_n(row(M, COMPUTE, 1), n, now);
-    if (record[HAS_WEIGHTS]) raise_by(now, row(M, DOWN, 1) + n_nodes, M + M[LATENCY] + n_nodes, n);
+    const Int *before = row(M, COMPUTE, 1), *weights = row(M, DOWN, 1) + n_nodes, *latency = M + M[LATENCY] + n_nodes;
+    const Int *room = record[HAS_GRADIENT] ? row(M, UP, M[GRADIENT_SLOTS]) + n_nodes : before;
+    const Int *left = record[DRAIN_TIME] ? row(M, DRAIN, M[DRAIN_SLOTS]) : before;
+    for (Int w = 0; w < n; ++w) {
+        const Int ready = std::max(std::max(before[w], weights[w] + latency[w]), std::max(room[w], left[w]));
+        now[w] = ready + service[w];
+    }
     for (Int k = 0; k < M[N_FEEDS]; ++k)
-        if (M[M[FEED_PS] + k * M[N_PASSES] + p] > 0) raise(now, row(M, FEED + k * _FEED_RINGS, 0), 0, n);
-    if (record[HAS_GRADIENT]) raise(now, row(M, UP, M[GRADIENT_SLOTS]) + n_nodes, 0, n);
-    if (record[DRAIN_TIME] > 0) raise(now, row(M, DRAIN, M[DRAIN_SLOTS]), 0, n);
-    if (tile == 0 && record[FOLLOWS] >= 0) raise(now, pass_end(M, record[FOLLOWS]), record[LAG], n);
-    add_row(now, M + M[COMPUTE_PS] + p * n, n);
-    if (tile == 0 && M[HAS_JITTER]) add_row(now, M + M[JITTER_PS] + occurrence * n, n);
-    M[COMPUTE + NEXT] += 1;
+        if (of_feed(M, FEED_PS, k, p)) raise(now, row(M, FEED + k * _FEED_RINGS, 1), 0, service, n);
+    if (tile == 0 && record[FOLLOWS] >= 0) raise(now, pass_end(M, record[FOLLOWS]), record[LAG], service, n);
     if (record[HAS_WEIGHTS]) {
         std::copy_n(now, n, row(M, SERVED, 0));
         M[SERVED + NEXT] += 1;
     }
     for (Int k = 0; k < M[N_FEEDS]; ++k) {
-        if (M[M[FEED_PS] + k * M[N_PASSES] + p] == 0) continue;
-        const Int ring = FEED + k * _FEED_RINGS;
-        std::copy_n(now, n, row(M, ring + _FEED_SERVED, 0));
+        if (of_feed(M, FEED_PS, k, p) == 0) continue;
+        const Int ring = FEED + k * _FEED_RINGS + _FEED_SERVED;
+        std::copy_n(now, n, row(M, ring, 0));
         M[ring + NEXT] += 1;
-        M[ring + _FEED_SERVED + NEXT] += 1;
     }
+    M[COMPUTE + NEXT] += 1;
+    M[N_TILES_RUN] += 1;
 }
 
-void drain(Int *M, const Int *record, Int p, Int tile) {
-    const Int n = M[N_LEAVES];
+void drain(Int *M, Int p, Int tile) {
+    const Int *record = M + M[PASSES] + p * _PASS;
+    const Int n = M[N_LEAVES], service = record[DRAIN_TIME];
+    if (service == 0) return;
     Int *now = row(M, DRAIN, 0);
-    std::copy_n(row(M, COMPUTE, 1), n, now);
-    raise(now, row(M, DRAIN, 1), 0, n);
-    add(now, record[DRAIN_TIME], n);
-    M[DRAIN + NEXT] += 1;
+    const Int *before = row(M, DRAIN, 1), *served = row(M, COMPUTE, 1);
+    for (Int w = 0; w < n; ++w) now[w] = std::max(before[w], served[w]) + service;
     if (record[DRAINED_PLACE] >= 0) std::copy_n(now, n, drained(M, p, tile));
+    M[DRAIN + NEXT] += 1;
 }
 
-void sum_up(Int *M, const Int *record, Int p, bool is_last) {
-    const Int n_nodes = M[N_NODES], n_leaves = M[N_LEAVES], n_edges = n_nodes + n_leaves;
+void sum_up(Int *M, Int step, Int microbatch, Int p, Int tile) {
+    const Int *record = M + M[PASSES] + p * _PASS;
+    if (!record[HAS_GRADIENT]) return;
+    const Int n_nodes = M[N_NODES], n_edges = n_nodes + M[N_LEAVES];
     const Int *upper = M + M[UPPER], *latency = M + M[LATENCY], *service = M + M[UP_PS] + p * n_edges;
     const Int *before = row(M, UP, 1), *held = row(M, UP, M[REDUCE_SLOTS]);
     const Int *sums_before = row(M, REDUCE, 1), *taken = row(M, REDUCE, M[UP_SLOTS]);
     const Int *first_child = M + M[FIRST_CHILD], *children = M + M[CHILDREN];
+    const Int *served = row(M, COMPUTE, 1) - n_nodes;
     Int *now = row(M, UP, 0), *sums = row(M, REDUCE, 0);
-    for (Int e = n_nodes; e < n_edges; ++e) now[e] = taken[upper[e]] + latency[e];
-    raise(now + n_nodes, before + n_nodes, 0, n_leaves);
-    raise(now + n_nodes, row(M, COMPUTE, 1), 0, n_leaves);
-    add_row(now + n_nodes, service + n_nodes, n_leaves);
+    for (Int e = n_nodes; e < n_edges; ++e) {
+        const Int free = taken[upper[e]] + latency[e];
+        now[e] = std::max(std::max(before[e], served[e]), free) + service[e];
+    }
     for (Int e = n_nodes - 1; e >= 0; --e) {
         Int ready = std::max(sums_before[e], held[e]), free;
         for (Int k = first_child[e]; k < first_child[e + 1]; ++k)
@@ -130,44 +139,33 @@ void sum_up(Int *M, const Int *record, Int p, bool is_last) {
         }
         now[e] = std::max(done, free + latency[e]) + service[e];
     }
-    const Int ready = std::max(now[0] + latency[0], *row(M, UPDATE, M[N_LANES]));
-    *row(M, UPDATE, 0) = ready + record[is_last ? UPDATE_TIME : ACCUMULATE_TIME];
+    Int update = std::max(now[0] + latency[0], *row(M, UPDATE, M[N_LANES]));
+    if (microbatch < M[N_MICROBATCHES] - 1) {
+        update += record[ACCUMULATE_TIME];
+    } else {
+        update += record[UPDATE_TIME];
+        *updated(M, step, record[GRADIENT_PLACE], tile) = update;
+    }
+    *row(M, UPDATE, 0) = update;
     M[UP + NEXT] += 1;
     M[REDUCE + NEXT] += 1;
     M[UPDATE + NEXT] += 1;
-}
-
-void run_tile(Int *M, Int step, Int microbatch, Int p, Int tile) {
-    const Int *record = M + M[PASSES] + p * _PASS;
-    for (Int k = 0; k < M[N_FEEDS]; ++k)
-        if (M[M[FEED_PS] + k * M[N_PASSES] + p] > 0) feed(M, k, p, tile);
-    if (record[HAS_WEIGHTS]) send_down(M, record, step, p, tile);
-    serve(M, record, p, tile, (step * M[N_MICROBATCHES] + microbatch) * M[N_PASSES] + p);
-    if (record[DRAIN_TIME] > 0) drain(M, record, p, tile);
-    if (record[HAS_GRADIENT]) {
-        const bool is_last = microbatch == M[N_MICROBATCHES] - 1;
-        sum_up(M, record, p, is_last);
-        if (is_last) *updated(M, step, record[GRADIENT_PLACE], tile) = *row(M, UPDATE, 1);
-    }
-    M[N_TILES_RUN] += 1;
-}
-
-void begin(Int *M) {
-    const Int n = M[N_LEAVES];
-    for (Int lane = 1; lane <= M[N_LANES]; ++lane) *row(M, DOWN, lane) = 0;
-    std::fill_n(row(M, COMPUTE, 1), n, 0);
-    for (Int k = 0; k < M[N_FEEDS]; ++k) std::fill_n(row(M, FEED + k * _FEED_RINGS, 1), n, 0);
 }
 
 }  // namespace
 
 extern "C" void run(Int *M) {
     const Int n = M[N_LEAVES];
-    begin(M);
     for (Int step = 0; step < M[N_STEPS]; ++step) {
         for (Int microbatch = 0; microbatch < M[N_MICROBATCHES]; ++microbatch) {
             for (Int p = 0; p < M[N_PASSES]; ++p) {
-                for (Int tile = 0; tile < M[N_TILES]; ++tile) run_tile(M, step, microbatch, p, tile);
+                for (Int tile = 0; tile < M[N_TILES]; ++tile) {
+                    bring(M, p, tile);
+                    send_down(M, step, p, tile);
+                    serve(M, step, microbatch, p, tile);
+                    drain(M, p, tile);
+                    sum_up(M, step, microbatch, p, tile);
+                }
                 std::copy_n(row(M, COMPUTE, 1), n, pass_end(M, p));
             }
         }

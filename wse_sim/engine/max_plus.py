@@ -27,17 +27,19 @@ and one coming of it has moved every time of the state that it reads by the same
 Where a state does not repeat, nothing is skipped: never wrong, sometimes not fast. A program with jitter has no two
 pieces alike, and is never fast-forwarded.
 
-All kernels stand in this one file: numba's cache does not notice a change in a function of another file. They share one
-int64 memory `M`: sizes, tables, rings and results.
+The kernels are plain Python until `native` compiles them, so that numba need not be there when their object code is.
+They share one int64 memory `M`: sizes, tables, rings and results.
 """
 
 import math
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from wse_sim.engine.pointers import pointer
+from wse_sim.engine.native import Kernel, native_kernel
 from wse_sim.engine.quotient import quotient
 from wse_sim.engine.result import Finish
 from wse_sim.schedule.program import IntArray, Program, places
@@ -52,14 +54,15 @@ _LONGEST_FOLLOW = 4  # passes; one that follows an earlier one is like no other
 (N_STEPS, N_MICROBATCHES, N_PASSES, N_TILES, N_LANES, N_NODES, N_LEAVES, N_FEEDS, N_RINGS) = range(9)
 (NODE_SLOTS, LEAF_SLOTS, GRADIENT_SLOTS, UP_SLOTS, REDUCE_SLOTS, DRAIN_SLOTS) = range(9, 15)
 (PASSES, UPPER, LATENCY, FIRST_CHILD, CHILDREN, FEED_SLOTS, FEED_PS, FEED_AFTER) = range(15, 23)
-(DOWN_PS, UP_PS, COMPUTE_PS, JITTER_PS) = range(23, 27)  # by pass (jitter: by its coming), one column for each server
+(DOWN_PS, UP_PS, COMPUTE_PS, JITTERED_PS) = range(23, 27)  # by pass (jittered: by its coming), a column for each server
 (ALIKE, STEP_ENDS, DRAINED, UPDATED, PASS_END, SNAPSHOTS) = range(27, 33)
 (HAS_JITTER, IS_FAST_FORWARD, TILE_PERIOD, FOLLOW_ROWS, SNAPSHOT_SIZE, UPDATES_PER_STEP) = range(33, 39)
-(ALL_TOUCHED, N_TILES_RUN) = range(39, 41)
-# A ring: its rows, which of them is written next, how many are looked back on, and where they stand in a snapshot.
-(AT, MASK, WIDTH, NEXT, DEPTH, PACKED) = range(6)
-_RING = 6
-_RINGS = 41
+(ALL_TOUCHED, N_TILES_RUN, MARK) = range(39, 42)
+# A ring: its rows, which of them is written next, how many are looked back on, where these stand in a snapshot, and
+# the bit by which passes say that they touch it.
+(AT, MASK, WIDTH, NEXT, DEPTH, PACKED, BIT) = range(7)
+_RING = 7
+_RINGS = 42
 (DOWN, SERVED, COMPUTE, DRAIN, UP, REDUCE, UPDATE, FEED) = range(_RINGS, _RINGS + 8 * _RING, _RING)
 # Each feed has two: what it has brought, and when the tiles that needed it were served.
 _FEED_SERVED = _RING
@@ -72,12 +75,14 @@ _PASS = 12
 _PASS_SNAPSHOTS = _LONGEST_PERIOD + 1
 (_OF_TILE, _OF_MICROBATCH, _OF_STEP) = range(_PASS_SNAPSHOTS, _PASS_SNAPSHOTS + 3)
 _N_SNAPSHOTS = _PASS_SNAPSHOTS + 3
-_LAST_BIT = 62
 
-# Only rows and places are inlined by force: numba compiles what is inlined once more in each caller, so that the first
-# call takes longer the more it is, and one call for each server of a tile costs next to nothing.
-_kernel: Any = njit(error_model="numpy", cache=True)
-_inline: Any = njit(error_model="numpy", cache=True, forceinline=True)
+_KERNELS: list[Callable[..., Any]] = []
+
+
+def _kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Marks what is compiled into `_stream`; as it stands here it is Python."""
+    _KERNELS.append(function)
+    return function
 
 
 def can_run(program: Program) -> bool:
@@ -152,19 +157,19 @@ def _recorded(memory: IntArray, ring: int, n_per_step: int) -> IntArray:
 
 
 def _memory(p: Program, is_recording: bool, is_fast_forward: bool) -> IntArray:
+    head, tables = _head(p), _tables(p, is_fast_forward)
     rings, n_ring_words = _rings(p, is_recording)
-    tables = _tables(p, is_fast_forward)
-    snapshot_size = 1 + int(rings[:, DEPTH] @ rings[:, WIDTH]) + _follow_rows(p) * p.n_leaves
+    snapshot_size = 1 + int(rings[:, DEPTH] @ rings[:, WIDTH])
     spaces = {
         STEP_ENDS: p.n_steps,
         DRAINED: p.n_leaves * p.n_tiles * int(np.count_nonzero(p.drain_ps)) * _feeds_from_drain(p),
         # What follows is read before it is written, and is then to be before every time.
         UPDATED: 2 * p.n_tiles * int(p.has_gradient.sum()),
-        PASS_END: p.n_leaves * (_follow_rows(p) + p.n_passes),
+        PASS_END: p.n_leaves * (int(head[FOLLOW_ROWS]) + p.n_passes),
         SNAPSHOTS: _N_SNAPSHOTS * snapshot_size,
     }
-    head = _head(p)
     head[IS_FAST_FORWARD], head[SNAPSHOT_SIZE], head[N_RINGS] = is_fast_forward, snapshot_size, len(rings)
+    head[ALL_TOUCHED] = np.bitwise_or.reduce(tables[PASSES][TOUCHED::_PASS])
     sizes = [len(table) for table in tables.values()] + list(spaces.values())
     head[list(tables) + list(spaces)] = _RINGS + rings.size + np.cumsum([0, *sizes[:-1]])
     rings[:, AT] += _RINGS + rings.size + sum(sizes)
@@ -172,7 +177,20 @@ def _memory(p: Program, is_recording: bool, is_fast_forward: bool) -> IntArray:
     fixed = np.concatenate([head, rings.ravel(), *tables.values()])
     memory[: len(fixed)] = fixed
     memory[head[UPDATED] :] = _NEVER
+    _begin(memory, p)
     return memory
+
+
+def _begin(memory: IntArray, p: Program) -> None:
+    """Let the servers that may start at once be free at 0: the source, the feeds and the leaves."""
+
+    def row(ring: int, back: int) -> int:
+        return int(memory[ring + AT] + (-back & memory[ring + MASK]) * memory[ring + WIDTH])
+
+    for lane in range(1, p.n_lanes + 1):
+        memory[row(DOWN, lane)] = 0
+    for ring in (COMPUTE, *range(FEED, FEED + p.n_feeds * _FEED_RINGS, _FEED_RINGS)):
+        memory[row(ring, 1) :][: p.n_leaves] = 0
 
 
 def _head(p: Program) -> IntArray:
@@ -196,7 +214,6 @@ def _head(p: Program) -> IntArray:
         TILE_PERIOD: _tile_period(p),
         FOLLOW_ROWS: _follow_rows(p),
         UPDATES_PER_STEP: p.n_tiles * int(p.has_gradient.sum()),
-        ALL_TOUCHED: np.bitwise_or.reduce(_touched(p)),
     }
     head = np.zeros(_RINGS, np.int64)
     head[list(fields)] = list(fields.values())
@@ -214,13 +231,18 @@ def _tables(p: Program, is_fast_forward: bool) -> dict[int, IntArray]:
         CHILDREN: np.argsort(upper, kind="stable")[1:],
         FEED_SLOTS: p.feed_slots,
         FEED_PS: p.feed_ps.ravel(),
-        FEED_AFTER: p.feed_after.ravel(),
+        FEED_AFTER: np.where(p.feed_ps > 0, p.feed_after, -1).ravel(),
         DOWN_PS: p.down_ps.T[:, p.edge_class].ravel(),
         UP_PS: p.up_ps.T[:, p.edge_class].ravel(),
         COMPUTE_PS: p.compute_ps.T.ravel(),
-        JITTER_PS: p.jitter_ps.T.ravel(),
+        JITTERED_PS: _jittered_ps(p).T.ravel(),
         ALIKE: _alike_passes(p).ravel() if is_fast_forward else np.zeros(0, np.int64),
     }
+
+
+def _jittered_ps(p: Program) -> IntArray:
+    """(n_leaves, comings of a pass): the service of its first tile; no columns where there is no jitter."""
+    return p.jitter_ps + np.tile(p.compute_ps, p.n_steps * p.n_microbatches) if p.jitter_ps.size else p.jitter_ps
 
 
 def _feeds_from_drain(p: Program) -> bool:
@@ -241,14 +263,14 @@ def _rings(p: Program, is_recording: bool) -> tuple[IntArray, int]:
     ]
     for slots, feed_ps in zip(p.feed_slots.tolist(), p.feed_ps, strict=True):
         wanted += [(p.n_leaves, 1, p.per_step(feed_ps)), (p.n_leaves, slots, 0)]
-    rings = []
+    rings: list[tuple[int, ...]] = []
     n_words, n_packed = 0, 1  # a snapshot's first word says which pass it is of
     for width, depth, n_per_step in wanted:
         is_recorded = is_recording and n_per_step > 0
         # Before a recorded ring stand the rows of the tiles before the first.
         n_rows = depth + p.n_steps * n_per_step if is_recorded else 1 << depth.bit_length()
         at = n_words + depth * width if is_recorded else n_words
-        rings.append((at, -1 if is_recorded else n_rows - 1, width, 0, depth, n_packed))
+        rings.append((at, -1 if is_recorded else n_rows - 1, width, 0, depth, n_packed, _bit(len(rings))))
         n_words += n_rows * width
         n_packed += depth * width
     return np.array(rings, np.int64), n_words
@@ -263,7 +285,7 @@ def _pass_records(p: Program) -> IntArray:
     records[:, REDUCE_TIME] = p.reduce_ps
     records[:, UPDATE_TIME] = p.update_ps
     records[:, ACCUMULATE_TIME] = p.accumulate_ps
-    records[:, WAITS_FOR] = np.where(p.waits_for >= 0, gradient_place[p.waits_for], -1)
+    records[:, WAITS_FOR] = np.where(p.has_weights & (p.waits_for >= 0), gradient_place[p.waits_for], -1)
     records[:, GRADIENT_PLACE] = gradient_place
     records[:, DRAINED_PLACE] = places(p.drain_ps) if _feeds_from_drain(p) else -1
     records[:, FOLLOWS] = p.follows
@@ -284,27 +306,36 @@ def _follow_rows(p: Program) -> int:
 
 
 def _alike_passes(p: Program) -> IntArray:
-    """(_LONGEST_PERIOD, n_passes + 1) of 0 or 1: is pass p in every table as the one 1, 2, ... passes before it is?"""
+    """(_LONGEST_PERIOD, n_passes + 1): how many passes from p on are in every table as those 1, 2, ... before them."""
     distance = _follow_distance(p)
     alone = np.where(distance > _LONGEST_FOLLOW, np.arange(p.n_passes), -1)
     flags = (p.has_weights, p.has_gradient, distance, alone, p.lag_ps, p.drain_ps)
     services = (p.down_ps, p.up_ps, p.compute_ps, p.feed_ps, p.reduce_ps, p.update_ps, p.accumulate_ps)
     table = np.vstack([*flags, *services])
-    alike = np.zeros((_LONGEST_PERIOD, p.n_passes + 1), np.int64)
+    passes = np.arange(p.n_passes + 1)
+    unlike = np.empty((_LONGEST_PERIOD, p.n_passes + 1), np.int64)
+    unlike[:] = passes  # the pass itself, or the end of all where it is alike
     for period in range(1, min(_LONGEST_PERIOD + 1, p.n_passes)):
-        alike[period - 1, period:-1] = (table[:, period:] == table[:, :-period]).all(axis=0)
-    return alike
+        is_alike = (table[:, period:] == table[:, :-period]).all(axis=0)
+        unlike[period - 1, period:-1][is_alike] = p.n_passes
+    next_unlike: IntArray = np.minimum.accumulate(unlike[:, ::-1], axis=1)[:, ::-1]
+    return next_unlike - passes
 
 
-def _touched(p: Program) -> IntArray:
-    """(n_passes,): a bit for each ring that the tiles of the pass read and write.
+def _bit(i: int) -> int:
+    """By which the i-th ring is told.
 
     Rings beyond the 62nd share a bit. The worst of it is that a ring standing still is taken for one that moves: its
     state then never looks repeated.
     """
+    return 1 << min(i, 62)
+
+
+def _touched(p: Program) -> IntArray:
+    """(n_passes,): the bits of the rings that the tiles of the pass read and write."""
 
     def bits(chosen: IntArray, *rings: int) -> IntArray:
-        bit = sum({1 << min((ring - _RINGS) // _RING, _LAST_BIT) for ring in rings})
+        bit = sum({_bit((ring - _RINGS) // _RING) for ring in rings})
         return np.where(chosen != 0, bit, 0)
 
     touched = bits(np.ones(p.n_passes, np.int64), COMPUTE) | bits(p.has_weights, DOWN, SERVED) | bits(p.drain_ps, DRAIN)
@@ -316,118 +347,86 @@ def _touched(p: Program) -> IntArray:
 
 
 def _tile_period(p: Program) -> int:
-    """Tiles after which a steady stream repeats: each loop of credits has one of its slots in every such period."""
-    slots = (p.node_slots, p.leaf_slots, p.gradient_slots, p.up_slots, p.reduce_slots, p.drain_slots, p.n_lanes)
-    period = math.lcm(*slots, *p.feed_slots.tolist())
+    """Tiles after which a steady stream repeats: each loop of credits has one of its slots in every such period.
+
+    0 where buffers hold a whole pass: then tiles look back on other passes, and do not repeat within one.
+    """
+    slots = [p.node_slots, p.leaf_slots, p.gradient_slots, p.up_slots, p.reduce_slots, p.drain_slots]
+    slots += p.feed_slots.tolist()
+    if max(slots) >= p.n_tiles:
+        return 0
+    period = math.lcm(p.n_lanes, *slots)
     return period if period <= _LONGEST_TILE_PERIOD else 1
 
 
 # ---- the stream ------------------------------------------------------------------------------------------------------
 
 
-@njit(error_model="numpy", cache=True, nogil=True)
-def _run(memory):  # type: ignore[no-untyped-def]
-    M = pointer(memory)
-    _begin(M)
-    step = np.int64(0)  # a bare 0 is a type of its own, for which numba would compile everything once more
+def _run(memory: IntArray) -> None:
+    """Fill rings and results, in compiled code."""
+    _compiled()(memory)
+
+
+@cache
+def _compiled() -> Kernel:
+    return native_kernel(Path(__file__), _stream, _KERNELS)
+
+
+def _stream(M):  # type: ignore[no-untyped-def]
+    step = 0
     while step < M[N_STEPS]:
-        if M[IS_FAST_FORWARD] and _skip_steps(M, step):
-            return
-        _run_step(M, step)
-        end = _NEVER
-        for w in range(M[N_LEAVES]):
-            end = max(end, M[_row(M, COMPUTE, 1) + w])
-        M[M[STEP_ENDS] + step] = end
-        step += 1
+        microbatch = 0
+        while microbatch < M[N_MICROBATCHES]:
+            p = 0
+            while p < M[N_PASSES]:
+                tile = 0
+                while tile < M[N_TILES]:
+                    _bring(M, p, tile)
+                    _send_down(M, step, p, tile)
+                    _serve(M, step, microbatch, p, tile)
+                    _drain(M, p, tile)
+                    _sum_up(M, step, microbatch, p, tile)
+                    tile += 1 + _skip_tiles(M, step, microbatch, p, tile + 1)
+                _copy(M, _pass_end(M, p), _row(M, COMPUTE, 1), 0, M[N_LEAVES])
+                p += 1 + _skip_passes(M, step, microbatch, p + 1)
+            microbatch += 1 + _skip_microbatches(M, microbatch + 1)
+        _end_step(M, step)
+        step += 1 + _skip_steps(M, step + 1)
 
 
 @_kernel
-def _begin(M):  # type: ignore[no-untyped-def]
-    """Let the servers that may start at once be free at 0: the source, the feeds and the leaves."""
-    for lane in range(1, M[N_LANES] + 1):
-        M[_row(M, DOWN, lane)] = 0
-    _fill(M, _row(M, COMPUTE, 1), 0, M[N_LEAVES])
-    for k in range(M[N_FEEDS]):
-        _fill(M, _row(M, FEED + k * _FEED_RINGS, 1), 0, M[N_LEAVES])
-    if M[IS_FAST_FORWARD]:
-        _count_alike(M)
-
-
-@_kernel
-def _run_step(M, step):  # type: ignore[no-untyped-def]
-    microbatch = np.int64(0)
-    while microbatch < M[N_MICROBATCHES]:
-        if M[IS_FAST_FORWARD]:
-            microbatch += _skip_microbatches(M, microbatch)
-        p = np.int64(0)
-        while p < M[N_PASSES]:
-            if M[IS_FAST_FORWARD]:
-                p += _skip_passes(M, step, microbatch, p)
-            if p < M[N_PASSES]:
-                _run_pass(M, step, microbatch, p)
-            p += 1
-        microbatch += 1
-
-
-@_kernel
-def _run_pass(M, step, microbatch, p):  # type: ignore[no-untyped-def]
-    tile = np.int64(0)
-    mark = 1  # tile before which the state was last looked at; the first tile of a pass is like no other
-    while tile < M[N_TILES]:
-        if M[IS_FAST_FORWARD]:
-            if tile == mark:
-                _take_snapshot(M, _OF_TILE)
-            elif tile == mark + M[TILE_PERIOD]:
-                tile += _skip_tiles(M, step, microbatch, p, tile)
-                mark = tile + tile // 4  # ever more rarely, for looking costs time as well
-                if tile == M[N_TILES]:
-                    break
-                if mark == tile:
-                    _take_snapshot(M, _OF_TILE)
-        _run_tile(M, step, microbatch, p, tile)
-        tile += 1
-    _copy(M, _pass_end(M, p), _row(M, COMPUTE, 1), M[N_LEAVES])
-
-
-@_kernel
-def _run_tile(M, step, microbatch, p, tile):  # type: ignore[no-untyped-def]
-    record = M[PASSES] + p * _PASS
-    for k in range(M[N_FEEDS]):
-        if M[M[FEED_PS] + k * M[N_PASSES] + p] > 0:
-            _feed(M, k, p, tile)
-    if M[record + HAS_WEIGHTS]:
-        _send_down(M, record, step, p, tile)
-    occurrence = (step * M[N_MICROBATCHES] + microbatch) * M[N_PASSES] + p
-    _serve(M, record, p, tile, occurrence)
-    if M[record + DRAIN_TIME] > 0:
-        _drain(M, record, tile)
-    if M[record + HAS_GRADIENT]:
-        is_last = microbatch == M[N_MICROBATCHES] - 1
-        _sum_up(M, record, p, is_last)
-        if is_last:
-            M[_updated(M, step, M[record + GRADIENT_PLACE], tile)] = M[_row(M, UPDATE, 1)]
-    M[N_TILES_RUN] += 1
+def _end_step(M, step):  # type: ignore[no-untyped-def]
+    last, end = _row(M, COMPUTE, 1), _NEVER
+    for w in range(M[N_LEAVES]):
+        end = max(end, M[last + w])
+    M[M[STEP_ENDS] + step] = end
 
 
 # ---- one tile, server after server -----------------------------------------------------------------------------------
+# Each looks whether the pass has work for it. Where there is nothing to wait for, the server's own last tile stands in.
 
 
 @_kernel
-def _feed(M, k, p, tile):  # type: ignore[no-untyped-def]
-    feed = FEED + k * _FEED_RINGS
-    n = M[N_LEAVES]
-    now = _row(M, feed, 0)
-    _copy(M, now, _row(M, feed, 1), n)
-    _raise(M, now, _row(M, feed + _FEED_SERVED, M[M[FEED_SLOTS] + k]), 0, n)
-    source = M[M[FEED_AFTER] + k * M[N_PASSES] + p]
-    if source >= 0:
-        _raise(M, now, _drained(M, source, tile), 0, n)
-    _add(M, now, M[M[FEED_PS] + k * M[N_PASSES] + p], n)
+def _bring(M, p, tile):  # type: ignore[no-untyped-def]
+    for k in range(M[N_FEEDS]):
+        service = M[_of_feed(M, FEED_PS, k, p)]
+        if service == 0:
+            continue
+        feed = FEED + k * _FEED_RINGS
+        now, before, room = _row(M, feed, 0), _row(M, feed, 1), _row(M, feed + _FEED_SERVED, M[M[FEED_SLOTS] + k])
+        source = M[_of_feed(M, FEED_AFTER, k, p)]
+        drained = _drained(M, source, tile) if source >= 0 else before
+        for w in range(M[N_LEAVES]):
+            M[now + w] = max(max(M[before + w], M[room + w]), M[drained + w]) + service
+        M[feed + NEXT] += 1
 
 
 @_kernel
-def _send_down(M, record, step, p, tile):  # type: ignore[no-untyped-def]
-    n_nodes, n_edges, n_leaves = M[N_NODES], M[N_NODES] + M[N_LEAVES], M[N_LEAVES]
+def _send_down(M, step, p, tile):  # type: ignore[no-untyped-def]
+    record = M[PASSES] + p * _PASS
+    if not M[record + HAS_WEIGHTS]:
+        return
+    n_nodes, n_edges = M[N_NODES], M[N_NODES] + M[N_LEAVES]
     upper, latency, service = M[UPPER], M[LATENCY], M[DOWN_PS] + p * n_edges
     now, before, gone = _row(M, DOWN, 0), _row(M, DOWN, 1), _row(M, DOWN, M[NODE_SLOTS])
     for e in range(n_nodes):
@@ -441,68 +440,70 @@ def _send_down(M, record, step, p, tile):  # type: ignore[no-untyped-def]
         else:
             ready = max(M[before + e], M[now + M[upper + e]] + M[latency + M[upper + e]])
         M[now + e] = max(ready, free + M[latency + e]) + M[service + e]
+    served = _row(M, SERVED, M[LEAF_SLOTS]) - n_nodes
     for e in range(n_nodes, n_edges):
-        M[now + e] = M[now + M[upper + e]] + M[latency + M[upper + e]]
-    _raise(M, now + n_nodes, before + n_nodes, 0, n_leaves)
-    _raise_by(M, now + n_nodes, _row(M, SERVED, M[LEAF_SLOTS]), latency + n_nodes, n_leaves)
-    _add_row(M, now + n_nodes, service + n_nodes, n_leaves)
+        there = M[now + M[upper + e]] + M[latency + M[upper + e]]
+        M[now + e] = max(max(M[before + e], there), M[served + e] + M[latency + e]) + M[service + e]
     M[DOWN + NEXT] += 1
 
 
 @_kernel
-def _serve(M, record, p, tile, occurrence):  # type: ignore[no-untyped-def]
-    n_nodes, n = M[N_NODES], M[N_LEAVES]
-    now = _row(M, COMPUTE, 0)
-    _copy(M, now, _row(M, COMPUTE, 1), n)
-    if M[record + HAS_WEIGHTS]:
-        _raise_by(M, now, _row(M, DOWN, 1) + n_nodes, M[LATENCY] + n_nodes, n)
-    for k in range(M[N_FEEDS]):
-        if M[M[FEED_PS] + k * M[N_PASSES] + p] > 0:
-            _raise(M, now, _row(M, FEED + k * _FEED_RINGS, 0), 0, n)
-    if M[record + HAS_GRADIENT]:
-        _raise(M, now, _row(M, UP, M[GRADIENT_SLOTS]) + n_nodes, 0, n)
-    if M[record + DRAIN_TIME] > 0:
-        _raise(M, now, _row(M, DRAIN, M[DRAIN_SLOTS]), 0, n)
-    if tile == 0 and M[record + FOLLOWS] >= 0:
-        _raise(M, now, _pass_end(M, M[record + FOLLOWS]), M[record + LAG], n)
-    _add_row(M, now, M[COMPUTE_PS] + p * n, n)
+def _serve(M, step, microbatch, p, tile):  # type: ignore[no-untyped-def]
+    record, n_nodes, n = M[PASSES] + p * _PASS, M[N_NODES], M[N_LEAVES]
+    now, before, service = _row(M, COMPUTE, 0), _row(M, COMPUTE, 1), M[COMPUTE_PS] + p * n
     if tile == 0 and M[HAS_JITTER]:
-        _add_row(M, now, M[JITTER_PS] + occurrence * n, n)
-    M[COMPUTE + NEXT] += 1
+        service = M[JITTERED_PS] + ((step * M[N_MICROBATCHES] + microbatch) * M[N_PASSES] + p) * n
+    # Of a pass without weights: the last weights that came, which have been served.
+    weights, latency = _row(M, DOWN, 1) + n_nodes, M[LATENCY] + n_nodes
+    room = _row(M, UP, M[GRADIENT_SLOTS]) + n_nodes if M[record + HAS_GRADIENT] else before
+    drained = _row(M, DRAIN, M[DRAIN_SLOTS]) if M[record + DRAIN_TIME] else before
+    for w in range(n):
+        ready = max(max(M[before + w], M[weights + w] + M[latency + w]), max(M[room + w], M[drained + w]))
+        M[now + w] = ready + M[service + w]
+    for k in range(M[N_FEEDS]):
+        if M[_of_feed(M, FEED_PS, k, p)]:
+            _raise(M, now, _row(M, FEED + k * _FEED_RINGS, 1), 0, service, n)
+    if tile == 0 and M[record + FOLLOWS] >= 0:
+        _raise(M, now, _pass_end(M, M[record + FOLLOWS]), M[record + LAG], service, n)
     if M[record + HAS_WEIGHTS]:
-        _copy(M, _row(M, SERVED, 0), now, n)
+        _copy(M, _row(M, SERVED, 0), now, 0, n)
         M[SERVED + NEXT] += 1
     for k in range(M[N_FEEDS]):
-        if M[M[FEED_PS] + k * M[N_PASSES] + p] > 0:
-            feed = FEED + k * _FEED_RINGS
-            _copy(M, _row(M, feed + _FEED_SERVED, 0), now, n)
-            M[feed + NEXT] += 1
-            M[feed + _FEED_SERVED + NEXT] += 1
+        if M[_of_feed(M, FEED_PS, k, p)]:
+            served = FEED + k * _FEED_RINGS + _FEED_SERVED
+            _copy(M, _row(M, served, 0), now, 0, n)
+            M[served + NEXT] += 1
+    M[COMPUTE + NEXT] += 1
+    M[N_TILES_RUN] += 1
 
 
 @_kernel
-def _drain(M, record, tile):  # type: ignore[no-untyped-def]
-    n = M[N_LEAVES]
-    now = _row(M, DRAIN, 0)
-    _copy(M, now, _row(M, COMPUTE, 1), n)
-    _raise(M, now, _row(M, DRAIN, 1), 0, n)
-    _add(M, now, M[record + DRAIN_TIME], n)
-    M[DRAIN + NEXT] += 1
+def _drain(M, p, tile):  # type: ignore[no-untyped-def]
+    record, n = M[PASSES] + p * _PASS, M[N_LEAVES]
+    service = M[record + DRAIN_TIME]
+    if service == 0:
+        return
+    now, before, served = _row(M, DRAIN, 0), _row(M, DRAIN, 1), _row(M, COMPUTE, 1)
+    for w in range(n):
+        M[now + w] = max(M[before + w], M[served + w]) + service
     if M[record + DRAINED_PLACE] >= 0:
-        _copy(M, M[DRAINED] + (M[record + DRAINED_PLACE] * M[N_TILES] + tile) * n, now, n)
+        _copy(M, _drained(M, p, tile), now, 0, n)
+    M[DRAIN + NEXT] += 1
 
 
 @_kernel
-def _sum_up(M, record, p, is_last):  # type: ignore[no-untyped-def]
-    n_nodes, n_edges, n_leaves = M[N_NODES], M[N_NODES] + M[N_LEAVES], M[N_LEAVES]
+def _sum_up(M, step, microbatch, p, tile):  # type: ignore[no-untyped-def]
+    record = M[PASSES] + p * _PASS
+    if not M[record + HAS_GRADIENT]:
+        return
+    n_nodes, n_edges = M[N_NODES], M[N_NODES] + M[N_LEAVES]
     upper, latency, service = M[UPPER], M[LATENCY], M[UP_PS] + p * n_edges
     now, before, held = _row(M, UP, 0), _row(M, UP, 1), _row(M, UP, M[REDUCE_SLOTS])
     sums, sums_before, taken = _row(M, REDUCE, 0), _row(M, REDUCE, 1), _row(M, REDUCE, M[UP_SLOTS])
+    served = _row(M, COMPUTE, 1) - n_nodes
     for e in range(n_nodes, n_edges):
-        M[now + e] = M[taken + M[upper + e]] + M[latency + e]
-    _raise(M, now + n_nodes, before + n_nodes, 0, n_leaves)
-    _raise(M, now + n_nodes, _row(M, COMPUTE, 1), 0, n_leaves)
-    _add_row(M, now + n_nodes, service + n_nodes, n_leaves)
+        free = M[taken + M[upper + e]] + M[latency + e]
+        M[now + e] = max(max(M[before + e], M[served + e]), free) + M[service + e]
     for e in range(n_nodes - 1, -1, -1):
         ready = max(M[sums_before + e], M[held + e])
         for k in range(M[M[FIRST_CHILD] + e], M[M[FIRST_CHILD] + e + 1]):
@@ -517,8 +518,13 @@ def _sum_up(M, record, p, is_last):  # type: ignore[no-untyped-def]
             done = max(done, M[before + e])
             free = M[taken + M[upper + e]]
         M[now + e] = max(done, free + M[latency + e]) + M[service + e]
-    ready = max(M[now] + M[latency], M[_row(M, UPDATE, M[N_LANES])])
-    M[_row(M, UPDATE, 0)] = ready + (M[record + UPDATE_TIME] if is_last else M[record + ACCUMULATE_TIME])
+    update = max(M[now] + M[latency], M[_row(M, UPDATE, M[N_LANES])])
+    if microbatch < M[N_MICROBATCHES] - 1:
+        update += M[record + ACCUMULATE_TIME]
+    else:
+        update += M[record + UPDATE_TIME]
+        M[_updated(M, step, M[record + GRADIENT_PLACE], tile)] = update
+    M[_row(M, UPDATE, 0)] = update
     M[UP + NEXT] += 1
     M[REDUCE + NEXT] += 1
     M[UPDATE + NEXT] += 1
@@ -530,166 +536,141 @@ def _sum_up(M, record, p, is_last):  # type: ignore[no-untyped-def]
 @_kernel
 def _skip_tiles(M, step, microbatch, p, tile):  # type: ignore[no-untyped-def]
     """How many tiles to leave out before `tile`, the last `TILE_PERIOD` having moved every time by the same."""
-    period = M[TILE_PERIOD]
-    n_times = (M[N_TILES] - tile) // period
-    touched = M[M[PASSES] + p * _PASS + TOUCHED]
-    snapshot = _snapshot(M, _OF_TILE)
-    by = _moved(M, snapshot, touched)
-    if n_times == 0 or by == 0 or not _is_free(M, snapshot, step, p, p + 1):
+    if not M[IS_FAST_FORWARD] or M[TILE_PERIOD] == 0 or tile == M[N_TILES]:
         return 0
-    _write_skipped(M, step, microbatch, p, tile, p, tile - period, n_times * period, by)
-    _move(M, touched, n_times * by)
-    return n_times * period
+    if tile == 1:  # the first tile of a pass is like no other
+        M[MARK] = 1
+    snapshot, then = _snapshot(M, _OF_TILE), tile
+    if tile == M[MARK] + M[TILE_PERIOD]:
+        n_times = (M[N_TILES] - tile) // M[TILE_PERIOD]
+        touched = M[M[PASSES] + p * _PASS + TOUCHED]
+        by = _moved(M, snapshot, touched)
+        if n_times > 0 and by != 0 and _is_free(M, snapshot, step, p, p + 1):
+            then += n_times * M[TILE_PERIOD]
+            _write_skipped(M, step, microbatch, p, tile, p, tile - M[TILE_PERIOD], then - tile, by)
+            _move(M, touched, n_times * by)
+        M[MARK] = then + then // 4  # ever more rarely, for looking costs time as well
+    if then == M[MARK]:
+        _take_snapshot(M, snapshot)
+    return then - tile
 
 
 @_kernel
 def _skip_passes(M, step, microbatch, p):  # type: ignore[no-untyped-def]
     """How many passes to leave out before pass p, those before it having moved every time by the same."""
+    if not M[IS_FAST_FORWARD] or p == M[N_PASSES]:
+        return 0
     occurrence = (step * M[N_MICROBATCHES] + microbatch) * M[N_PASSES] + p
+    n_skipped, n_followed = 0, M[FOLLOW_ROWS] * M[N_LEAVES]
     for period in range(1, _LONGEST_PERIOD + 1):
-        n_times = M[_alike(M, p, period)] // period
-        if n_times == 0:
+        n_times = M[M[ALIKE] + (period - 1) * (M[N_PASSES] + 1) + p] // period
+        snapshot = _snapshot(M, (occurrence - period) % _PASS_SNAPSHOTS)
+        if n_times == 0 or M[snapshot] != occurrence - period:  # it is of a pass before those left out
             continue
         touched = 0
         for earlier in range(p - period, p):
             touched |= M[M[PASSES] + earlier * _PASS + TOUCHED]
-        snapshot = _snapshot(M, (p - period) % _PASS_SNAPSHOTS)
-        if M[snapshot] != occurrence - period:
-            continue  # it is of a pass before those left out
         by = _moved(M, snapshot, touched)
-        if (
-            by == 0
-            or not _followed_moved(M, snapshot, p, by)
-            or not _is_free(M, snapshot, step, p - period, p + n_times * period)
-        ):
+        # Later passes may follow what ended before p.
+        ends, earlier_ends = _pass_end(M, p) - n_followed, _pass_end(M, p - period) - n_followed
+        if by == 0 or not _all_moved(M, ends, earlier_ends, by, n_followed):
             continue
-        for later in range(p, p + n_times * period):
-            _write_skipped(M, step, microbatch, later, 0, later - period, 0, M[N_TILES], by)
-            _copy_moved(M, _pass_end(M, later), _pass_end(M, later - period), by, M[N_LEAVES])
-        _move(M, touched, n_times * by)
-        _take_pass_snapshot(M, p + n_times * period, occurrence + n_times * period)
-        return n_times * period
-    _take_pass_snapshot(M, p, occurrence)
-    return 0
-
-
-@_kernel
-def _take_pass_snapshot(M, p, occurrence):  # type: ignore[no-untyped-def]
-    _take_snapshot(M, p % _PASS_SNAPSHOTS)
-    snapshot = _snapshot(M, p % _PASS_SNAPSHOTS)
+        if _is_free(M, snapshot, step, p - period, p + n_times * period):
+            n_skipped = n_times * period
+            for later in range(p, p + n_skipped):
+                _write_skipped(M, step, microbatch, later, 0, later - period, 0, M[N_TILES], by)
+            _copy(M, _pass_end(M, p), _pass_end(M, p - period), by, n_skipped * M[N_LEAVES])
+            _move(M, touched, n_times * by)
+            break
+    occurrence += n_skipped
+    snapshot = _snapshot(M, occurrence % _PASS_SNAPSHOTS)
+    _take_snapshot(M, snapshot)
     M[snapshot] = occurrence
-    n = M[FOLLOW_ROWS] * M[N_LEAVES]
-    _copy(M, snapshot + M[SNAPSHOT_SIZE] - n, _pass_end(M, p) - n, n)
-
-
-@_kernel
-def _followed_moved(M, snapshot, p, by):  # type: ignore[no-untyped-def]
-    """Whether the ends of the passes before p, which later passes may follow, have moved by that much as well."""
-    n = M[FOLLOW_ROWS] * M[N_LEAVES]
-    now, was = _pass_end(M, p) - n, snapshot + M[SNAPSHOT_SIZE] - n
-    n_moved = 0
-    for x in range(n):
-        n_moved += M[now + x] - M[was + x] == by
-    return n_moved == n
+    return n_skipped
 
 
 @_kernel
 def _skip_microbatches(M, microbatch):  # type: ignore[no-untyped-def]
     """How many micro-batches to leave out before `microbatch`; neither the first two nor the last."""
-    n_times = 0
-    if 2 <= microbatch < M[N_MICROBATCHES] - 1:
-        by = _moved(M, _snapshot(M, _OF_MICROBATCH), M[ALL_TOUCHED])
+    n_left = M[N_MICROBATCHES] - 1 - microbatch
+    if not M[IS_FAST_FORWARD] or n_left < 1:
+        return 0
+    snapshot = _snapshot(M, _OF_MICROBATCH)
+    if microbatch >= 2:
+        by = _moved(M, snapshot, M[ALL_TOUCHED])
         if by > 0:
-            n_times = M[N_MICROBATCHES] - 1 - microbatch
-            _move(M, M[ALL_TOUCHED], n_times * by)
-    if microbatch >= 1:
-        _take_snapshot(M, _OF_MICROBATCH)
-    return n_times
+            _move(M, M[ALL_TOUCHED], n_left * by)
+            return n_left
+    _take_snapshot(M, snapshot)
+    return 0
 
 
 @_kernel
 def _skip_steps(M, step):  # type: ignore[no-untyped-def]
-    """Whether all steps from `step` on repeat the one before it; if so, write their ends."""
-    by = 0
+    """How many steps to leave out before `step`: all, where the one before it moved every time; their ends written."""
+    if not M[IS_FAST_FORWARD] or step == M[N_STEPS]:
+        return 0
+    snapshot = _snapshot(M, _OF_STEP)
     if step >= 2:
-        by = _moved(M, _snapshot(M, _OF_STEP), M[ALL_TOUCHED])
+        by = _moved(M, snapshot, M[ALL_TOUCHED])
         last, earlier = _updated(M, step - 1, 0, 0), _updated(M, step, 0, 0)
-        for i in range(M[UPDATES_PER_STEP]):
-            if M[last + i] - M[earlier + i] != by:
-                by = 0
-                break
-    if by > 0:
-        for later in range(step, M[N_STEPS]):
-            M[M[STEP_ENDS] + later] = M[M[STEP_ENDS] + later - 1] + by
-    else:
-        _take_snapshot(M, _OF_STEP)
-    return by > 0
-
-
-@_kernel
-def _count_alike(M):  # type: ignore[no-untyped-def]
-    """From whether a pass is like the one `period` before to how many passes from it on are."""
-    for period in range(1, _LONGEST_PERIOD + 1):
-        for p in range(M[N_PASSES] - 1, -1, -1):
-            M[_alike(M, p, period)] *= M[_alike(M, p + 1, period)] + 1
+        if by > 0 and _all_moved(M, last, earlier, by, M[UPDATES_PER_STEP]):
+            for later in range(step, M[N_STEPS]):
+                M[M[STEP_ENDS] + later] = M[M[STEP_ENDS] + later - 1] + by
+            return M[N_STEPS] - step
+    _take_snapshot(M, snapshot)
+    return 0
 
 
 @_kernel
 def _is_free(M, snapshot, step, first, end):  # type: ignore[no-untyped-def]
     """Whether nothing from outside the state binds in passes `first` to `end`, the first begun in state `snapshot`."""
-    source_free = M[snapshot + M[DOWN + PACKED]]
-    for lane in range(1, M[N_LANES]):
-        source_free = min(source_free, M[snapshot + M[DOWN + PACKED] + lane * M[DOWN + WIDTH]])
+    source_free = M[_packed(M, snapshot, DOWN, 1)]
+    for lane in range(2, M[N_LANES] + 1):
+        source_free = min(source_free, M[_packed(M, snapshot, DOWN, lane)])
     for p in range(first, end):
         waits_for = M[M[PASSES] + p * _PASS + WAITS_FOR]
-        if M[M[PASSES] + p * _PASS + HAS_WEIGHTS] and waits_for >= 0:
+        if waits_for >= 0:
             for tile in range(M[N_TILES] - M[N_LANES], M[N_TILES]):  # the last of each lane
                 if M[_updated(M, step - 1, waits_for, tile)] > source_free:
                     return False
         for k in range(M[N_FEEDS]):
-            source = M[M[FEED_AFTER] + k * M[N_PASSES] + p]
-            if M[M[FEED_PS] + k * M[N_PASSES] + p] == 0 or source < 0:
-                continue
+            source = M[_of_feed(M, FEED_AFTER, k, p)]
             if source >= first:
                 return False
-            drained, fed = _drained(M, source, M[N_TILES] - 1), snapshot + M[FEED + k * _FEED_RINGS + PACKED]
-            for w in range(M[N_LEAVES]):
-                if M[drained + w] > M[fed + w]:
-                    return False
+            if source >= 0:
+                drained, fed = _drained(M, source, M[N_TILES] - 1), _packed(M, snapshot, FEED + k * _FEED_RINGS, 1)
+                for w in range(M[N_LEAVES]):
+                    if M[drained + w] > M[fed + w]:
+                        return False
     return True
 
 
 @_kernel
-def _take_snapshot(M, which):  # type: ignore[no-untyped-def]
-    at = _snapshot(M, which)
+def _take_snapshot(M, snapshot):  # type: ignore[no-untyped-def]
     for ring in range(_RINGS, _RINGS + M[N_RINGS] * _RING, _RING):
         for back in range(1, M[ring + DEPTH] + 1):
-            _copy(M, at + M[ring + PACKED] + (back - 1) * M[ring + WIDTH], _row(M, ring, back), M[ring + WIDTH])
+            _copy(M, _packed(M, snapshot, ring, back), _row(M, ring, back), 0, M[ring + WIDTH])
 
 
 @_kernel
 def _moved(M, snapshot, touched):  # type: ignore[no-untyped-def]
     """By how much all that the touched rings look back on has moved since the snapshot; 0 where by different times."""
-    by = M[_row(M, COMPUTE, 1)] - M[snapshot + M[COMPUTE + PACKED]]
-    for i in range(M[N_RINGS]):
-        ring = _RINGS + i * _RING
-        if not (touched >> min(i, _LAST_BIT)) & 1:
-            continue
-        for back in range(1, M[ring + DEPTH] + 1):
-            now, was = _row(M, ring, back), snapshot + M[ring + PACKED] + (back - 1) * M[ring + WIDTH]
-            for x in range(M[ring + WIDTH]):
-                if M[now + x] - M[was + x] != by:
+    by = M[_row(M, COMPUTE, 1)] - M[_packed(M, snapshot, COMPUTE, 1)]
+    for ring in range(_RINGS, _RINGS + M[N_RINGS] * _RING, _RING):
+        if touched & M[ring + BIT]:
+            for back in range(1, M[ring + DEPTH] + 1):
+                if not _all_moved(M, _row(M, ring, back), _packed(M, snapshot, ring, back), by, M[ring + WIDTH]):
                     return 0
     return by
 
 
 @_kernel
 def _move(M, touched, by):  # type: ignore[no-untyped-def]
-    for i in range(M[N_RINGS]):
-        ring = _RINGS + i * _RING
-        if (touched >> min(i, _LAST_BIT)) & 1:
+    for ring in range(_RINGS, _RINGS + M[N_RINGS] * _RING, _RING):
+        if touched & M[ring + BIT]:
             for back in range(1, M[ring + DEPTH] + 1):
-                _add(M, _row(M, ring, back), by, M[ring + WIDTH])
+                _copy(M, _row(M, ring, back), _row(M, ring, back), by, M[ring + WIDTH])
 
 
 @_kernel
@@ -698,84 +679,69 @@ def _write_skipped(M, step, microbatch, p, tile, like_p, like_tile, n_tiles, by)
     record, like = M[PASSES] + p * _PASS, M[PASSES] + like_p * _PASS
     if M[record + HAS_GRADIENT] and microbatch == M[N_MICROBATCHES] - 1:
         updated = _updated(M, step, M[record + GRADIENT_PLACE], tile)
-        _copy_moved(M, updated, _updated(M, step, M[like + GRADIENT_PLACE], like_tile), by, n_tiles)
+        _copy(M, updated, _updated(M, step, M[like + GRADIENT_PLACE], like_tile), by, n_tiles)
     if M[record + DRAINED_PLACE] >= 0:
-        _copy_moved(M, _drained(M, p, tile), _drained(M, like_p, like_tile), by, n_tiles * M[N_LEAVES])
+        _copy(M, _drained(M, p, tile), _drained(M, like_p, like_tile), by, n_tiles * M[N_LEAVES])
 
 
 # ---- places in M, and rows of times ----------------------------------------------------------------------------------
 
 
-@_inline
+@_kernel
 def _row(M, ring, back):  # type: ignore[no-untyped-def]
     """The row written `back` tiles ago; 0 = the one that is written next."""
     return M[ring + AT] + ((M[ring + NEXT] - back) & M[ring + MASK]) * M[ring + WIDTH]
 
 
-@_inline
+@_kernel
+def _packed(M, snapshot, ring, back):  # type: ignore[no-untyped-def]
+    """The same row in a snapshot."""
+    return snapshot + M[ring + PACKED] + (back - 1) * M[ring + WIDTH]
+
+
+@_kernel
 def _updated(M, step, place, tile):  # type: ignore[no-untyped-def]
     """Updates of a step's last micro-batch; those of the step before it are kept beside them."""
     return M[UPDATED] + (step & 1) * M[UPDATES_PER_STEP] + place * M[N_TILES] + tile
 
 
-@_inline
+@_kernel
 def _drained(M, p, tile):  # type: ignore[no-untyped-def]
     return M[DRAINED] + (M[M[PASSES] + p * _PASS + DRAINED_PLACE] * M[N_TILES] + tile) * M[N_LEAVES]
 
 
-@_inline
+@_kernel
 def _pass_end(M, p):  # type: ignore[no-untyped-def]
     return M[PASS_END] + (p + M[FOLLOW_ROWS]) * M[N_LEAVES]
 
 
-@_inline
-def _alike(M, p, period):  # type: ignore[no-untyped-def]
-    return M[ALIKE] + (period - 1) * (M[N_PASSES] + 1) + p
+@_kernel
+def _of_feed(M, table, k, p):  # type: ignore[no-untyped-def]
+    return M[table] + k * M[N_PASSES] + p
 
 
-@_inline
+@_kernel
 def _snapshot(M, which):  # type: ignore[no-untyped-def]
     return M[SNAPSHOTS] + which * M[SNAPSHOT_SIZE]
 
 
-@_inline
-def _fill(M, at, value, n):  # type: ignore[no-untyped-def]
-    for x in range(n):
-        M[at + x] = value
-
-
-@_inline
-def _copy(M, at, other, n):  # type: ignore[no-untyped-def]
-    for x in range(n):
-        M[at + x] = M[other + x]
-
-
-@_inline
-def _copy_moved(M, at, other, by, n):  # type: ignore[no-untyped-def]
+@_kernel
+def _copy(M, at, other, by, n):  # type: ignore[no-untyped-def]
     """In order: where the two overlap, `at` being behind, what has just been written is copied on."""
     for x in range(n):
         M[at + x] = M[other + x] + by
 
 
-@_inline
-def _add(M, at, plus, n):  # type: ignore[no-untyped-def]
+@_kernel
+def _raise(M, at, other, lag, service, n):  # type: ignore[no-untyped-def]
+    """To what serving from `other` on, and a lag, would give, where that is later."""
     for x in range(n):
-        M[at + x] += plus
+        M[at + x] = max(M[at + x], M[other + x] + lag + M[service + x])
 
 
-@_inline
-def _add_row(M, at, other, n):  # type: ignore[no-untyped-def]
-    for x in range(n):
-        M[at + x] += M[other + x]
-
-
-@_inline
-def _raise(M, at, other, plus, n):  # type: ignore[no-untyped-def]
-    for x in range(n):
-        M[at + x] = max(M[at + x], M[other + x] + plus)
-
-
-@_inline
-def _raise_by(M, at, other, plus, n):  # type: ignore[no-untyped-def]
-    for x in range(n):
-        M[at + x] = max(M[at + x], M[other + x] + M[plus + x])
+@_kernel
+def _all_moved(M, now, was, by, n):  # type: ignore[no-untyped-def]
+    x = 0
+    while x < n and M[now + x] - M[was + x] == by:
+        x += 1
+    return x == n
