@@ -134,6 +134,6 @@ def test_goals_are_held_against_what_was_measured() -> None:
         ("max-plus, the step", 0.01, False),
         ("max-plus, fast-forward, the step", 0.005, False),
         ("DES kernel, recording, against DES kernel", pytest.approx(0.25, rel=1e-12), False),
-        ("DES, time per task of the longest run over the least", 1.5, False),
+        ("DES, time per task of the longest run over the shortest", 1.5, False),
         ("DES, memory of a further step", 8.0, True),
     ]

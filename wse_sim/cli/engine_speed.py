@@ -62,11 +62,12 @@ class Workload:
     growth_tasks: tuple[float, ...]
 
 
-# 324 tiles cut a layer's weights into pieces of 2 MB. A task of a coarse step takes SimPy no longer than one of a fine.
+# 216 tiles, pieces of 3 MB of a layer's weights, make 1.3 million tasks. SimPy's time per task is no longer in a coarse
+# step than in a fine one.
 STEP = Workload(
     model="13b",
     num_csx=16,
-    n_tiles=324,
+    n_tiles=216,
     n_tiles_simpy=12,
     n_tiles_growth=24,
     growth_tasks=(1e5, 1e6, 1e7, 1e8),
