@@ -71,10 +71,10 @@ def engine(*, runs: int, quick: bool, full: bool, twins: Path | None, as_json: b
     if markdown:
         click.echo(page(content), nl=False)
         return
-    from wse_sim.report.tables import plain_table
+    from wse_sim.report.tables import section_table
 
     for section in sections(content):
-        print_tables(plain_table(section.header, section.rows, title=section.title, right=section.right), "")
+        print_tables(section_table(section), "")
     print_tables(*notes(content))
 
 

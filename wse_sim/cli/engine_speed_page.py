@@ -16,7 +16,7 @@ from wse_sim.cli.engine_speed import (
     Row,
 )
 from wse_sim.report.quantities import data_size, duration, factor, signed_percent, significant
-from wse_sim.report.validation_page import Section
+from wse_sim.report.tables import Section, section_markdown
 
 _NONE = "–"
 _RATIO_GOALS = (
@@ -91,7 +91,7 @@ def page(content: Mapping[str, Any]) -> str:
     flags = f"--runs {content['runs']}" + " --full" * bool(content["growth"])
     command = f"wse-sim bench engine {flags} --markdown > docs/results/engine_speed.md"
     parts = ["# Speed of the engines", f"Made by `{command}`; not edited by hand.", *notes(content)]
-    return "\n\n".join([*parts, *(_markdown(section) for section in sections(content))]) + "\n"
+    return "\n\n".join([*parts, *(section_markdown(section) for section in sections(content))]) + "\n"
 
 
 def _at_least(goal: str, measured: float, bound: float) -> Row:
@@ -161,9 +161,3 @@ def _memory_section(rows: Sequence[Row]) -> Section:
 
 def _ns_per_task(row: Row) -> str:
     return significant(row["cpu_s"] / row["tasks"] * 1e9)
-
-
-def _markdown(section: Section) -> str:
-    ruler = tuple("---:" if name in section.right else "---" for name in section.header)
-    lines = ["| " + " | ".join(cells) + " |" for cells in (section.header, ruler, *section.rows)]
-    return f"## {section.title}\n\n" + "\n".join(lines)

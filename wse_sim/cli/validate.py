@@ -30,7 +30,7 @@ def command(*, as_json: bool, markdown: bool, figure: Path | None, gpu_rows: boo
     if as_json:
         print_json(content)
         return
-    from wse_sim.report.tables import plain_table
+    from wse_sim.report.tables import section_table
     from wse_sim.report.validation_page import constants_section, gpu_section, page, summary_lines, wafer_section
 
     if markdown:
@@ -41,5 +41,5 @@ def command(*, as_json: bool, markdown: bool, figure: Path | None, gpu_rows: boo
         sections.append(gpu_section(content))
     sections.append(constants_section(content, "gpu"))
     for section in sections:
-        print_tables(plain_table(section.header, section.rows, title=section.title, right=section.right), "")
+        print_tables(section_table(section), "")
     print_tables(*summary_lines(content))

@@ -1,6 +1,7 @@
 """Results as tables for a terminal."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from rich.markup import escape
@@ -27,6 +28,16 @@ COMPARISON_COLUMNS = {
 KIND_STYLES = {"measured": "green", "simulated": "cyan", "projected": "magenta"}
 _BAR_WIDTH = 30
 _EIGHTHS = " ▏▎▍▌▋▊▉"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A table of text, and which of its columns are numbers."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+    right: tuple[str, ...]
 
 
 def summary_table(summary: Mapping[str, Any]) -> Table:
@@ -136,6 +147,19 @@ def sourced_range(constant: Sourced) -> str:
 def plain_number(value: float) -> str:
     """A constant as it is written down: 1,024, 0.42, 1.5e+11."""
     return f"{value:,.6g}" if value == 0 or 1e-3 <= abs(value) < 1e7 else f"{value:.4g}"
+
+
+def section_table(section: Section) -> Table:
+    """A section for a terminal."""
+    return plain_table(section.header, section.rows, title=section.title, right=section.right)
+
+
+def section_markdown(section: Section) -> str:
+    """A section for a page in Markdown, under a heading of its own."""
+    ruler = tuple("---:" if name in section.right else "---" for name in section.header)
+    cells = [section.header, ruler, *section.rows]
+    table = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in cells)
+    return f"## {section.title}\n\n{table}"
 
 
 def plain_table(

@@ -1,11 +1,10 @@
 """Published throughput beside the simulator's, as tables and as a page in Markdown."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from wse_sim.report.quantities import percent, signed_percent, significant
-from wse_sim.report.tables import plain_number
+from wse_sim.report.tables import Section, plain_number, section_markdown
 
 LARGE_ERROR = 0.10  # equal runs differ by about as much (data/validation/wafer.toml)
 _COMMAND = "wse-sim validate --markdown --figure docs/results/validation.svg > docs/results/validation.md"
@@ -15,16 +14,6 @@ _ERRORS = {
     "error_without_row": "fitted without the row",
     "error_without_group": "fitted without its group",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Section:
-    """A table of text, and which of its columns are numbers."""
-
-    title: str
-    header: tuple[str, ...]
-    rows: Sequence[tuple[str, ...]]
-    right: tuple[str, ...]
 
 
 def wafer_section(content: Mapping[str, Any]) -> Section:
@@ -106,18 +95,18 @@ def page(content: Mapping[str, Any], figure: str) -> str:
         "How the constants were chosen, and what that leaves open: [calibration](../explanation/calibration.md).",
         _bullets(summary_lines(content)),
         f"![Predicted against published throughput, and the error of each row]({figure})",
-        _markdown(wafer),
+        section_markdown(wafer),
         f"{_NONE}: not in the least-squares fit, because the row fixed the factor of its release.",
-        _markdown(constants_section(content, "wafer")),
+        section_markdown(constants_section(content, "wafer")),
         "Intervals of constants of the least-squares fit are two standard errors to either side, by the jackknife over "
         "groups or over rows, whichever is wider; the others' are ranges in the data. A percentage under *fixed by* is "
         "a row's share of the leverage; the rows shown hold half of it.",
         "## Negative results",
         f"Wafer rows that are missed by more than {100 * LARGE_ERROR:.0f} %:",
         _bullets(large_errors(content)),
-        _markdown(gpu),
+        section_markdown(gpu),
         "Only rows marked *predicted* are evidence.",
-        _markdown(constants_section(content, "gpu")),
+        section_markdown(constants_section(content, "gpu")),
         "## Sources",
         _bullets(_sources(content["rows"])),
     ]
@@ -153,10 +142,3 @@ def _sources(rows: Sequence[Mapping[str, Any]]) -> Iterable[str]:
 
 def _bullets(lines: Iterable[str]) -> str:
     return "\n".join(f"- {line}" for line in lines)
-
-
-def _markdown(section: Section) -> str:
-    ruler = tuple("---:" if name in section.right else "---" for name in section.header)
-    cells = [section.header, ruler, *section.rows]
-    table = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in cells)
-    return f"## {section.title}\n\n{table}"
