@@ -142,8 +142,8 @@ def run_options(command: Command) -> Command:
 def imperfection_options(command: Command) -> Command:
     """Adds what makes systems and masks less than ideal, for `run_from`."""
     options = (
-        click.option("--jitter", type=float, metavar="F", help="Each pass at each system takes 0 to F longer, drawn."),
-        click.option("--straggler", type=float, metavar="F", help="One system takes F times as long as the others."),
+        click.option("--jitter", type=float, default=0.0, metavar="F", help="Passes take 0 to F longer, each drawn."),
+        click.option("--straggler", type=float, default=1.0, metavar="F", help="One system takes F times as long."),
         click.option(
             "--sparsity-algorithm",
             type=click.Choice(["static", "set", "rigl", "gmp"]),
@@ -200,5 +200,5 @@ def run_from(
         density=parse_density(density, sparsity),
         release=release.lower(),
         mask_updates=_mask_updates(sparsity_algorithm, mask_update_steps),
-        **{name: value for name, value in given.items() if name not in ("jitter", "straggler") or value is not None},
+        **given,
     )

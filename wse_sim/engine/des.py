@@ -318,7 +318,7 @@ def _wires(b: _Builder, trace: dict[int, IntArray]) -> None:
     p, n_wires = b.p, len(b.edge)
     of_class, is_leaf = p.edge_class[b.edge], b.edge >= p.n_nodes
     below = np.where(is_leaf, b.at(COMPUTE, b.edge - p.n_nodes), b.at(REDUCE, b.edge))
-    upper = np.append(p.node_parent, p.leaf_parent)[b.edge]
+    upper = p.upper[b.edge]
     above = np.where(upper >= 0, b.at(REDUCE, upper), 0)
     tables = {DOWN: b.rows(p.down_ps), UP: b.rows(p.up_ps)}
     for kind, chosen in ((DOWN, p.has_weights), (UP, p.has_gradient)):
@@ -357,7 +357,7 @@ def _nodes(b: _Builder, trace: dict[int, IntArray]) -> None:
     first_wire = np.append(0, np.arange(1, p.n_nodes) + p.n_lanes - 1)
     nodes[:, DOWN_SERVER], nodes[:, UP_SERVER] = b.at(DOWN, first_wire), b.at(UP, first_wire)
     nodes[:, N_WIRES_ABOVE] = np.where(np.arange(p.n_nodes) == 0, p.n_lanes, 1)
-    upper = np.append(p.node_parent, p.leaf_parent)[1:]
+    upper = p.upper[1:]
     children = np.argsort(upper, kind="stable") + p.n_lanes  # the wires to them; edge 0 hangs from no node
     nodes[:, N_CHILDREN] = np.bincount(upper, minlength=p.n_nodes)
     first = np.cumsum(nodes[:, N_CHILDREN]) - nodes[:, N_CHILDREN]

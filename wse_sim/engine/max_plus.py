@@ -126,10 +126,8 @@ def max_plus_step_ends_ps(program: Program, *, is_fast_forward: bool = True) -> 
 
     Raises
     ------
-    ValueError
-        When the program needs an engine that decides at run time: see `can_run`.
-    OverflowError
-        When the run does not end within 2^63 ps.
+    ValueError, OverflowError
+        As `run_max_plus`.
     """
     if is_fast_forward:
         program = quotient(program)
@@ -222,7 +220,7 @@ def _head(p: Program) -> IntArray:
 
 def _tables(p: Program, is_fast_forward: bool) -> dict[int, IntArray]:
     """What the head's fields of these names point to."""
-    upper = np.concatenate([p.node_parent, p.leaf_parent])
+    upper = p.upper
     return {
         PASSES: _pass_records(p).ravel(),
         UPPER: upper,

@@ -4,7 +4,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from wse_sim.engine.result import Finish
+from wse_sim.engine.max_plus import can_run, max_plus_step_ends_ps, run_max_plus
+from wse_sim.engine.result import Finish, step_ends_ps
 from wse_sim.errors import SpecError
 from wse_sim.schedule.program import IntArray, Program
 
@@ -21,10 +22,10 @@ def choose_engine(program: Program, asked: str | None = None) -> Engine:
         When there is no such engine, or it cannot run the program.
     """
     if asked is None:
-        return "des" if program.is_half_duplex else "max-plus"
+        return "max-plus" if can_run(program) else "des"
     for engine in ENGINES:
         if engine == asked:
-            if engine == "max-plus" and program.is_half_duplex:
+            if engine == "max-plus" and not can_run(program):
                 raise SpecError(
                     "the max-plus engine cannot run half-duplex links, whose order is decided at run time: use des"
                 )
@@ -35,8 +36,6 @@ def choose_engine(program: Program, asked: str | None = None) -> Engine:
 def finish_times(program: Program, engine: Engine) -> Finish:
     """Finish time of every task."""
     if engine == "max-plus":
-        from wse_sim.engine.max_plus import run_max_plus
-
         return run_max_plus(program)
     if engine == "des":
         from wse_sim.engine.des import run_des
@@ -50,15 +49,12 @@ def finish_times(program: Program, engine: Engine) -> Finish:
 def ends_of_steps_ps(program: Program, engine: Engine) -> IntArray:
     """(n_steps,): the instant at which the last leaf has served the last tile of each step."""
     if engine == "max-plus":
-        from wse_sim.engine.max_plus import max_plus_step_ends_ps
-
         return max_plus_step_ends_ps(program)
     if engine == "des":
         from wse_sim.engine.des import des_step_ends_ps
 
         return des_step_ends_ps(program)
     from wse_sim.engine.reference import run_reference
-    from wse_sim.engine.result import step_ends_ps
 
     return step_ends_ps(program, run_reference(program))
 

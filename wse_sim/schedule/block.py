@@ -21,8 +21,8 @@ class MatrixWork:
     imbalance :
         Multiplications of the fullest columns over those of the mean; 1 or more.
     limit :
-        What takes most of the time beyond the non-zeros' multiplications: "imbalance", "reduction", "broadcast",
-        "rounding", or "none".
+        What takes most of the time beyond the non-zeros' multiplications: "imbalance", "reduction", "broadcast" or
+        "none".
     """
 
     matrix: str

@@ -133,6 +133,11 @@ class Program:
         return self.n_nodes + self.n_leaves
 
     @property
+    def upper(self) -> IntArray:
+        """(n_edges,): the node at the upper end of each edge; -1 for edge 0, which hangs from the source."""
+        return np.concatenate([self.node_parent, self.leaf_parent])
+
+    @property
     def n_passes(self) -> int:
         return len(self.has_gradient)
 
@@ -207,7 +212,7 @@ def _check_tree(p: Program) -> None:
     nodes = np.arange(p.n_nodes)
     _require(np.all((p.node_parent[1:] >= 0) & (p.node_parent[1:] < nodes[1:])), "parents stand before children")
     _require(np.all((p.leaf_parent >= 0) & (p.leaf_parent < p.n_nodes)), "leaves hang from nodes")
-    _require(np.isin(nodes, np.append(p.node_parent, p.leaf_parent)).all(), "every node has a child")
+    _require(np.isin(nodes, p.upper).all(), "every node has a child")
     _require(np.all((p.edge_class >= 0) & (p.edge_class < len(p.latency_ps))), "every edge has a class")
 
 
