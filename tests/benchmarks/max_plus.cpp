@@ -19,7 +19,7 @@ Int *updated(Int *M, Int step, Int place, Int tile) {
 Int *drained(Int *M, Int p, Int tile) {
     return M + M[DRAINED] + (M[M[PASSES] + p * _PASS + DRAINED_PLACE] * M[N_TILES] + tile) * M[N_LEAVES];
 }
-Int *pass_end(Int *M, Int p) { return M + M[PASS_END] + (p + M[FOLLOW_ROWS]) * M[N_LEAVES]; }
+Int *pass_end(Int *M, Int p) { return M + M[PASS_END] + (p + _LONGEST_FOLLOW) * M[N_LEAVES]; }
 
 Int of_feed(const Int *M, Int table, Int k, Int p) { return M[M[table] + k * M[N_PASSES] + p]; }
 
@@ -54,7 +54,7 @@ void send_down(Int *M, Int step, Int p, Int tile) {
         for (Int k = first_child[e]; k < first_child[e + 1]; ++k) free = std::max(free, gone[children[k]]);
         if (e == 0) {
             ready = *row(M, DOWN, M[N_LANES]);
-            if (record[WAITS_FOR] >= 0) ready = std::max(ready, *updated(M, step - 1, record[WAITS_FOR], tile));
+            if (step > 0 && record[WAITS_FOR] >= 0) ready = std::max(ready, *updated(M, step - 1, record[WAITS_FOR], tile));
         } else {
             ready = std::max(before[e], now[upper[e]] + latency[upper[e]]);
         }

@@ -26,6 +26,15 @@ def n_tiles_in_all(program: Program) -> int:
     return program.n_steps * program.tiles_per_step
 
 
+def with_deep_buffers(program: Program, seed: int) -> Program:
+    """The program with buffers of one to three passes."""
+    draws = np.random.default_rng(seed)
+    names = ("node_slots", "leaf_slots", "gradient_slots", "up_slots", "reduce_slots", "drain_slots")
+    n = program.n_tiles
+    slots = {name: int(draws.integers(n, 3 * n + 1)) for name in names}
+    return replace(program, feed_slots=draws.integers(n, 3 * n + 1, program.n_feeds), **slots)  # type: ignore[arg-type]
+
+
 def transformer(**changes: object) -> Program:
     """40 blocks forward and back, alike; 325 tiles each; 16 leaves under 4 nodes; activations drained and fed back."""
     n_blocks, n_passes = 40, 80
@@ -65,6 +74,16 @@ def transformer(**changes: object) -> Program:
 @given(SEEDS)
 def test_fast_forward_equals_full_run_to_the_tick(seed: int) -> None:
     program = long_program(seed)
+    fast = max_plus_step_ends_ps(program)
+    assert fast.tolist() == max_plus_step_ends_ps(program, is_fast_forward=False).tolist()
+
+
+@settings(max_examples=300, deadline=None)
+@given(SEEDS)
+def test_fast_forward_is_exact_where_buffers_hold_whole_passes(seed: int) -> None:
+    """Then each server does a whole pass at once."""
+    program = with_deep_buffers(long_program(seed), seed)
+    assert max_plus._is_pass_at_once(program)
     fast = max_plus_step_ends_ps(program)
     assert fast.tolist() == max_plus_step_ends_ps(program, is_fast_forward=False).tolist()
 

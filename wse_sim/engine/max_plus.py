@@ -8,6 +8,10 @@ time (the max-plus recursion of fork-join networks with finite buffers, Krivulin
 as a buffer has slots. So each kind of server keeps its last finish times in a ring of rows, a column for each server;
 memory does not grow with the steps. A recorded run is the same run with rings as long as the run.
 
+**Tiles at once.** Where every buffer holds a whole pass, no tile waits for what another server does to an earlier tile
+of the same pass. Then each server may do all tiles of a pass before the next server starts: the same times, in short
+loops. It pays where leaves are few, as after `quotient`; many leaves are served side by side, tile after tile.
+
 **Fast-forward.** The recurrence is homogeneous: it knows only `max` and `+`, so that starting from a state in which
 every time is later by `d` it gives every time later by `d`. Where a piece of the stream comes several times in a row,
 and one coming of it has moved every time of the state that it reads by the same whole `d`, each later one moves it by
@@ -48,6 +52,7 @@ from wse_sim.schedule.program import IntArray, Program, places
 _NEVER = -(1 << 62)
 _LONGEST_PERIOD = 3  # passes after which a transformer's passes may repeat
 _LONGEST_TILE_PERIOD = 64
+_PASSES_IN_A_RING = 4  # where a pass is run at once
 _LONGEST_FOLLOW = 4  # passes; one that follows an earlier one is like no other
 
 # Head of M: sizes, slots, where the tables begin, what is known of the run.
@@ -57,19 +62,19 @@ _LONGEST_FOLLOW = 4  # passes; one that follows an earlier one is like no other
 (DOWN_PS, UP_PS, COMPUTE_PS, JITTERED_PS) = range(23, 27)  # by pass (jittered: by its coming), a column for each server
 (ALIKE, STEP_ENDS, DRAINED, UPDATED, PASS_END, SNAPSHOTS) = range(27, 33)
 (HAS_JITTER, IS_FAST_FORWARD, TILE_PERIOD, FOLLOW_ROWS, SNAPSHOT_SIZE, UPDATES_PER_STEP) = range(33, 39)
-(ALL_TOUCHED, N_TILES_RUN, MARK) = range(39, 42)
+(ALL_TOUCHED, N_TILES_RUN, MARK, IS_PASS_AT_ONCE, N_ROWS, ROWS_USED, SNAPSHOT_OF) = range(39, 46)
 # A ring: its rows, which of them is written next, how many are looked back on, where these stand in a snapshot, and
 # the bit by which passes say that they touch it.
 (AT, MASK, WIDTH, NEXT, DEPTH, PACKED, BIT) = range(7)
 _RING = 7
-_RINGS = 42
+_RINGS = 46
 (DOWN, SERVED, COMPUTE, DRAIN, UP, REDUCE, UPDATE, FEED) = range(_RINGS, _RINGS + 8 * _RING, _RING)
 # Each feed has two: what it has brought, and when the tiles that needed it were served.
 _FEED_SERVED = _RING
 _FEED_RINGS = 2 * _RING
 # A pass.
-(HAS_WEIGHTS, HAS_GRADIENT, DRAIN_TIME, REDUCE_TIME, UPDATE_TIME, ACCUMULATE_TIME) = range(6)
-(WAITS_FOR, GRADIENT_PLACE, DRAINED_PLACE, FOLLOWS, LAG, TOUCHED) = range(6, 12)
+(HAS_WEIGHTS, HAS_GRADIENT, DRAIN_TIME, REDUCE_TIME, UPDATE_TIME, ACCUMULATE_TIME, LAG) = range(7)
+(FOLLOWS, WAITS_FOR, GRADIENT_PLACE, DRAINED_PLACE, TOUCHED) = range(7, 12)
 _PASS = 12
 # Snapshots: one for each of the last passes, and one for the tiles, micro-batches and steps.
 _PASS_SNAPSHOTS = _LONGEST_PERIOD + 1
@@ -77,11 +82,18 @@ _PASS_SNAPSHOTS = _LONGEST_PERIOD + 1
 _N_SNAPSHOTS = _PASS_SNAPSHOTS + 3
 
 _KERNELS: list[Callable[..., Any]] = []
+_INLINED: list[Callable[..., Any]] = []
 
 
 def _kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Marks what is compiled into `_stream`; as it stands here it is Python."""
     _KERNELS.append(function)
+    return function
+
+
+def _inlined(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same for what is to be compiled anew in each place that calls it, with the constants known there."""
+    _INLINED.append(function)
     return function
 
 
@@ -155,43 +167,52 @@ def _recorded(memory: IntArray, ring: int, n_per_step: int) -> IntArray:
 
 
 def _memory(p: Program, is_recording: bool, is_fast_forward: bool) -> IntArray:
-    head, tables = _head(p), _tables(p, is_fast_forward)
-    rings, n_ring_words = _rings(p, is_recording)
-    snapshot_size = 1 + int(rings[:, DEPTH] @ rings[:, WIDTH])
+    head, tables = _head(p), _tables(p)
+    head[IS_FAST_FORWARD] = is_fast_forward
+    if is_fast_forward and _is_pass_at_once(p):
+        head[IS_PASS_AT_ONCE], head[N_ROWS] = True, _PASSES_IN_A_RING * p.n_tiles
+    rings, n_ring_words = _rings(p, is_recording, head[N_ROWS])
+    snapshot_size = sum(ring[DEPTH] * ring[WIDTH] for ring in rings)
     spaces = {
         STEP_ENDS: p.n_steps,
+        ALIKE: is_fast_forward * _LONGEST_PERIOD * (p.n_passes + 1),
         DRAINED: p.n_leaves * p.n_tiles * int(np.count_nonzero(p.drain_ps)) * _feeds_from_drain(p),
+        SNAPSHOTS: is_fast_forward * _N_SNAPSHOTS * snapshot_size,
+        UPDATED: 2 * head[UPDATES_PER_STEP],
         # What follows is read before it is written, and is then to be before every time.
-        UPDATED: 2 * p.n_tiles * int(p.has_gradient.sum()),
-        PASS_END: p.n_leaves * (int(head[FOLLOW_ROWS]) + p.n_passes),
-        SNAPSHOTS: _N_SNAPSHOTS * snapshot_size,
+        SNAPSHOT_OF: _PASS_SNAPSHOTS,
+        PASS_END: p.n_leaves * (_LONGEST_FOLLOW + p.n_passes),
     }
-    head[IS_FAST_FORWARD], head[SNAPSHOT_SIZE], head[N_RINGS] = is_fast_forward, snapshot_size, len(rings)
-    head[ALL_TOUCHED] = np.bitwise_or.reduce(tables[PASSES][TOUCHED::_PASS])
-    sizes = [len(table) for table in tables.values()] + list(spaces.values())
-    head[list(tables) + list(spaces)] = _RINGS + rings.size + np.cumsum([0, *sizes[:-1]])
-    rings[:, AT] += _RINGS + rings.size + sum(sizes)
-    memory = np.empty(_RINGS + rings.size + sum(sizes) + n_ring_words, np.int64)
-    fixed = np.concatenate([head, rings.ravel(), *tables.values()])
+    head[SNAPSHOT_SIZE], head[N_RINGS] = snapshot_size, len(rings)
+    at = _RINGS + len(rings) * _RING
+    for field, size in [*((field, table.size) for field, table in tables.items()), *spaces.items()]:
+        head[field] = at
+        at += size
+    for ring in rings:
+        ring[AT] += at
+    memory = np.empty(at + n_ring_words, np.int64)
+    fixed = np.concatenate([head, *rings, *tables.values()])
     memory[: len(fixed)] = fixed
-    memory[head[UPDATED] :] = _NEVER
-    _begin(memory, p)
+    memory[head[SNAPSHOT_OF] : at] = _NEVER
+    _begin(memory, p, rings)
     return memory
 
 
-def _begin(memory: IntArray, p: Program) -> None:
-    """Let the servers that may start at once be free at 0: the source, the feeds and the leaves."""
+def _begin(memory: IntArray, p: Program, rings: list[list[int]]) -> None:
+    """The rows before the first: the source, the feeds and the leaves are free at 0, and nothing else has been."""
+    for i, (at, mask, width, _, depth, *_) in enumerate(rings):
+        is_straight = mask < 0
+        first = at - depth * width if is_straight else at
+        n = depth * width if is_straight else (mask + 1) * width
+        memory[first : first + n] = _NEVER
+        ring, n_rows = _RINGS + i * _RING, 0 if is_straight else mask + 1
+        if ring == DOWN:
+            memory[at + (n_rows - p.n_lanes) * width : at + n_rows * width : width] = 0  # the first edge, of each lane
+        elif ring == COMPUTE or (ring >= FEED and (ring - FEED) % _FEED_RINGS == 0):
+            memory[at + (n_rows - 1) * width : at + n_rows * width] = 0
 
-    def row(ring: int, back: int) -> int:
-        return int(memory[ring + AT] + (-back & memory[ring + MASK]) * memory[ring + WIDTH])
 
-    for lane in range(1, p.n_lanes + 1):
-        memory[row(DOWN, lane)] = 0
-    for ring in (COMPUTE, *range(FEED, FEED + p.n_feeds * _FEED_RINGS, _FEED_RINGS)):
-        memory[row(ring, 1) :][: p.n_leaves] = 0
-
-
-def _head(p: Program) -> IntArray:
+def _head(p: Program) -> list[int]:
     """Sizes and slots; the places of tables are still to be filled in."""
     fields = {
         N_STEPS: p.n_steps,
@@ -210,15 +231,12 @@ def _head(p: Program) -> IntArray:
         DRAIN_SLOTS: p.drain_slots,
         HAS_JITTER: p.jitter_ps.size > 0,
         TILE_PERIOD: _tile_period(p),
-        FOLLOW_ROWS: _follow_rows(p),
         UPDATES_PER_STEP: p.n_tiles * int(p.has_gradient.sum()),
     }
-    head = np.zeros(_RINGS, np.int64)
-    head[list(fields)] = list(fields.values())
-    return head
+    return [fields.get(field, 0) for field in range(_RINGS)]
 
 
-def _tables(p: Program, is_fast_forward: bool) -> dict[int, IntArray]:
+def _tables(p: Program) -> dict[int, IntArray]:
     """What the head's fields of these names point to."""
     upper = p.upper
     return {
@@ -234,7 +252,6 @@ def _tables(p: Program, is_fast_forward: bool) -> dict[int, IntArray]:
         UP_PS: p.up_ps.T[:, p.edge_class].ravel(),
         COMPUTE_PS: p.compute_ps.T.ravel(),
         JITTERED_PS: _jittered_ps(p).T.ravel(),
-        ALIKE: _alike_passes(p).ravel() if is_fast_forward else np.zeros(0, np.int64),
     }
 
 
@@ -247,77 +264,59 @@ def _feeds_from_drain(p: Program) -> bool:
     return bool((p.feed_after >= 0).any())
 
 
-def _rings(p: Program, is_recording: bool) -> tuple[IntArray, int]:
-    """(n_rings, _RING): the rings in the order of `DOWN` and so on, their rows counted from 0; and all their words."""
-    # Width, tiles looked back on, tiles to record in one step (0 = the ring is a copy of another's rows).
-    wanted = [
-        (p.n_edges, max(p.n_lanes, p.node_slots), p.weights_per_step),
-        (p.n_leaves, p.leaf_slots, 0),
-        (p.n_leaves, 1, p.tiles_per_step),
-        (p.n_leaves, p.drain_slots, p.per_step(p.drain_ps)),
-        (p.n_edges, max(p.n_lanes, p.gradient_slots, p.reduce_slots), p.gradients_per_step),
-        (p.n_nodes, p.up_slots, p.gradients_per_step),
-        (1, max(p.n_lanes, p.up_slots), p.gradients_per_step),
+def _rings(p: Program, is_recording: bool, n_straight: int) -> tuple[list[list[int]], int]:
+    """The rings in the order of `DOWN` and so on, their rows counted from 0; and all their words.
+
+    Where `n_straight` is not 0, so many rows are written before a ring goes on at its beginning (`_make_room`).
+    """
+    # Width, and tiles looked back on.
+    sizes = [
+        (p.n_edges, max(p.n_lanes, p.node_slots)),
+        (p.n_leaves, p.leaf_slots),
+        (p.n_leaves, 1),
+        (p.n_leaves, p.drain_slots),
+        (p.n_edges, max(p.n_lanes, p.gradient_slots, p.reduce_slots)),
+        (p.n_nodes, p.up_slots),
+        (1, max(p.n_lanes, p.up_slots)),
     ]
-    for slots, feed_ps in zip(p.feed_slots.tolist(), p.feed_ps, strict=True):
-        wanted += [(p.n_leaves, 1, p.per_step(feed_ps)), (p.n_leaves, slots, 0)]
-    rings: list[tuple[int, ...]] = []
-    n_words, n_packed = 0, 1  # a snapshot's first word says which pass it is of
-    for width, depth, n_per_step in wanted:
-        is_recorded = is_recording and n_per_step > 0
-        # Before a recorded ring stand the rows of the tiles before the first.
-        n_rows = depth + p.n_steps * n_per_step if is_recorded else 1 << depth.bit_length()
-        at = n_words + depth * width if is_recorded else n_words
-        rings.append((at, -1 if is_recorded else n_rows - 1, width, 0, depth, n_packed, _bit(len(rings))))
+    for slots in p.feed_slots.tolist():
+        sizes += [(p.n_leaves, 1), (p.n_leaves, slots)]
+    recorded = _tiles_recorded(p) if is_recording else [n_straight] * len(sizes)
+    rings: list[list[int]] = []
+    n_words, n_packed = 0, 0
+    for (width, depth), n_written in zip(sizes, recorded, strict=True):
+        # Before rows that stand straight come those of the tiles before the first.
+        n_rows = depth + n_written if n_written else 1 << depth.bit_length()
+        at = n_words + depth * width if n_written else n_words
+        rings.append([at, -1 if n_written else n_rows - 1, width, 0, depth, n_packed, _bit(len(rings))])
         n_words += n_rows * width
         n_packed += depth * width
-    return np.array(rings, np.int64), n_words
+    return rings, n_words
+
+
+def _tiles_recorded(p: Program) -> list[int]:
+    """Tiles that each ring records; 0 = its rows are copies of another's."""
+    per_step = [p.weights_per_step, 0, p.tiles_per_step, p.per_step(p.drain_ps), *[p.gradients_per_step] * 3]
+    for feed_ps in p.feed_ps:
+        per_step += [p.per_step(feed_ps), 0]
+    return [p.n_steps * n for n in per_step]
 
 
 def _pass_records(p: Program) -> IntArray:
     gradient_place = places(p.has_gradient)
-    records = np.empty((p.n_passes, _PASS), np.int64)
+    records = np.zeros((p.n_passes, _PASS), np.int64)
     records[:, HAS_WEIGHTS] = p.has_weights
     records[:, HAS_GRADIENT] = p.has_gradient
     records[:, DRAIN_TIME] = p.drain_ps
     records[:, REDUCE_TIME] = p.reduce_ps
     records[:, UPDATE_TIME] = p.update_ps
     records[:, ACCUMULATE_TIME] = p.accumulate_ps
-    records[:, WAITS_FOR] = np.where(p.has_weights & (p.waits_for >= 0), gradient_place[p.waits_for], -1)
-    records[:, GRADIENT_PLACE] = gradient_place
-    records[:, DRAINED_PLACE] = places(p.drain_ps) if _feeds_from_drain(p) else -1
-    records[:, FOLLOWS] = p.follows
     records[:, LAG] = p.lag_ps
-    records[:, TOUCHED] = _touched(p)
+    records[:, FOLLOWS] = p.follows
+    records[:, GRADIENT_PLACE] = gradient_place
+    records[:, WAITS_FOR] = np.where(p.has_weights & (p.waits_for >= 0), gradient_place[p.waits_for], -1)
+    records[:, DRAINED_PLACE] = places(p.drain_ps) if _feeds_from_drain(p) else -1
     return records
-
-
-def _follow_distance(p: Program) -> IntArray:
-    """(n_passes,): how many passes back the pass stands that each follows; 0 = it follows none."""
-    return np.where(p.follows >= 0, np.arange(p.n_passes) - p.follows, 0)
-
-
-def _follow_rows(p: Program) -> int:
-    """How many passes back a pass that may be like others looks."""
-    distance = _follow_distance(p)
-    return int(distance[distance <= _LONGEST_FOLLOW].max(initial=1))
-
-
-def _alike_passes(p: Program) -> IntArray:
-    """(_LONGEST_PERIOD, n_passes + 1): how many passes from p on are in every table as those 1, 2, ... before them."""
-    distance = _follow_distance(p)
-    alone = np.where(distance > _LONGEST_FOLLOW, np.arange(p.n_passes), -1)
-    flags = (p.has_weights, p.has_gradient, distance, alone, p.lag_ps, p.drain_ps)
-    services = (p.down_ps, p.up_ps, p.compute_ps, p.feed_ps, p.reduce_ps, p.update_ps, p.accumulate_ps)
-    table = np.vstack([*flags, *services])
-    passes = np.arange(p.n_passes + 1)
-    unlike = np.empty((_LONGEST_PERIOD, p.n_passes + 1), np.int64)
-    unlike[:] = passes  # the pass itself, or the end of all where it is alike
-    for period in range(1, min(_LONGEST_PERIOD + 1, p.n_passes)):
-        is_alike = (table[:, period:] == table[:, :-period]).all(axis=0)
-        unlike[period - 1, period:-1][is_alike] = p.n_passes
-    next_unlike: IntArray = np.minimum.accumulate(unlike[:, ::-1], axis=1)[:, ::-1]
-    return next_unlike - passes
 
 
 def _bit(i: int) -> int:
@@ -329,19 +328,14 @@ def _bit(i: int) -> int:
     return 1 << min(i, 62)
 
 
-def _touched(p: Program) -> IntArray:
-    """(n_passes,): the bits of the rings that the tiles of the pass read and write."""
+def _slots(p: Program) -> list[int]:
+    slots = (p.node_slots, p.leaf_slots, p.gradient_slots, p.up_slots, p.reduce_slots, p.drain_slots)
+    return [*slots, *p.feed_slots.tolist()]
 
-    def bits(chosen: IntArray, *rings: int) -> IntArray:
-        bit = sum({_bit((ring - _RINGS) // _RING) for ring in rings})
-        return np.where(chosen != 0, bit, 0)
 
-    touched = bits(np.ones(p.n_passes, np.int64), COMPUTE) | bits(p.has_weights, DOWN, SERVED) | bits(p.drain_ps, DRAIN)
-    touched |= bits(p.has_gradient, UP, REDUCE, UPDATE)
-    for k in range(p.n_feeds):
-        feed = FEED + k * _FEED_RINGS
-        touched |= bits(p.feed_ps[k], feed, feed + _FEED_SERVED)
-    return touched
+def _is_pass_at_once(p: Program) -> bool:
+    """Whether buffers hold a whole pass, so that no tile waits for another server's work on an earlier tile of it."""
+    return min(_slots(p)) >= p.n_tiles
 
 
 def _tile_period(p: Program) -> int:
@@ -349,8 +343,7 @@ def _tile_period(p: Program) -> int:
 
     0 where buffers hold a whole pass: then tiles look back on other passes, and do not repeat within one.
     """
-    slots = [p.node_slots, p.leaf_slots, p.gradient_slots, p.up_slots, p.reduce_slots, p.drain_slots]
-    slots += p.feed_slots.tolist()
+    slots = _slots(p)
     if max(slots) >= p.n_tiles:
         return 0
     period = math.lcm(p.n_lanes, *slots)
@@ -367,10 +360,12 @@ def _run(memory: IntArray) -> None:
 
 @cache
 def _compiled() -> Kernel:
-    return native_kernel(Path(__file__), _stream, _KERNELS)
+    return native_kernel(Path(__file__), _stream, _KERNELS, _INLINED)
 
 
 def _stream(M):  # type: ignore[no-untyped-def]
+    if M[IS_FAST_FORWARD]:
+        _look_for_likes(M)
     step = 0
     while step < M[N_STEPS]:
         microbatch = 0
@@ -378,12 +373,20 @@ def _stream(M):  # type: ignore[no-untyped-def]
             p = 0
             while p < M[N_PASSES]:
                 tile = 0
+                if M[IS_PASS_AT_ONCE]:
+                    _make_room(M)
+                    _bring(M, p, 0, M[N_TILES])
+                    _send_down(M, step, p, 0, M[N_TILES])
+                    _serve(M, step, microbatch, p, 0, M[N_TILES])
+                    _drain(M, p, 0, M[N_TILES])
+                    _sum_up(M, step, microbatch, p, 0, M[N_TILES])
+                    tile = M[N_TILES]
                 while tile < M[N_TILES]:
-                    _bring(M, p, tile)
-                    _send_down(M, step, p, tile)
-                    _serve(M, step, microbatch, p, tile)
-                    _drain(M, p, tile)
-                    _sum_up(M, step, microbatch, p, tile)
+                    _bring(M, p, tile, 1)
+                    _send_down(M, step, p, tile, 1)
+                    _serve(M, step, microbatch, p, tile, 1)
+                    _drain(M, p, tile, 1)
+                    _sum_up(M, step, microbatch, p, tile, 1)
                     tile += 1 + _skip_tiles(M, step, microbatch, p, tile + 1)
                 _copy(M, _pass_end(M, p), _row(M, COMPUTE, 1), 0, M[N_LEAVES])
                 p += 1 + _skip_passes(M, step, microbatch, p + 1)
@@ -400,135 +403,256 @@ def _end_step(M, step):  # type: ignore[no-untyped-def]
     M[M[STEP_ENDS] + step] = end
 
 
-# ---- one tile, server after server -----------------------------------------------------------------------------------
-# Each looks whether the pass has work for it. Where there is nothing to wait for, the server's own last tile stands in.
-
-
 @_kernel
-def _bring(M, p, tile):  # type: ignore[no-untyped-def]
+def _make_room(M):  # type: ignore[no-untyped-def]
+    """Where the rings are full, go on at their beginning, with the rows that are looked back on."""
+    M[ROWS_USED] += M[N_TILES]
+    if M[ROWS_USED] <= M[N_ROWS]:
+        return
+    M[ROWS_USED] = M[N_TILES]
+    for ring in range(_RINGS, _RINGS + M[N_RINGS] * _RING, _RING):
+        now = _row(M, ring, M[ring + DEPTH])
+        M[ring + NEXT] = 0
+        _copy(M, _row(M, ring, M[ring + DEPTH]), now, 0, M[ring + DEPTH] * M[ring + WIDTH])
+
+
+# ---- tiles, server after server --------------------------------------------------------------------------------------
+# Each server looks whether the pass has work for it, and then does it for `n` tiles: all of the pass, or one. Where
+# there is nothing to wait for, an earlier tile of the server's own stands in.
+
+
+@_inlined
+def _bring(M, p, tile, n):  # type: ignore[no-untyped-def]
     for k in range(M[N_FEEDS]):
         service = M[_of_feed(M, FEED_PS, k, p)]
         if service == 0:
             continue
-        feed = FEED + k * _FEED_RINGS
+        feed, n_leaves = FEED + k * _FEED_RINGS, M[N_LEAVES]
         now, before, room = _row(M, feed, 0), _row(M, feed, 1), _row(M, feed + _FEED_SERVED, M[M[FEED_SLOTS] + k])
-        source = M[_of_feed(M, FEED_AFTER, k, p)]
-        drained = _drained(M, source, tile) if source >= 0 else before
-        for w in range(M[N_LEAVES]):
-            M[now + w] = max(max(M[before + w], M[room + w]), M[drained + w]) + service
-        M[feed + NEXT] += 1
+        drained, pitch, source = before, 0, M[_of_feed(M, FEED_AFTER, k, p)]
+        if source >= 0:
+            drained, pitch = _drained(M, source, tile), n_leaves
+        for _ in range(n):
+            for w in range(n_leaves):
+                M[now + w] = max(max(M[before + w], M[room + w]), M[drained + w]) + service
+            before = now
+            now, room, drained = now + n_leaves, room + n_leaves, drained + pitch
+        M[feed + NEXT] += n
 
 
-@_kernel
-def _send_down(M, step, p, tile):  # type: ignore[no-untyped-def]
+@_inlined
+def _send_down(M, step, p, tile, n):  # type: ignore[no-untyped-def]
     record = M[PASSES] + p * _PASS
     if not M[record + HAS_WEIGHTS]:
         return
     n_nodes, n_edges = M[N_NODES], M[N_NODES] + M[N_LEAVES]
     upper, latency, service = M[UPPER], M[LATENCY], M[DOWN_PS] + p * n_edges
-    now, before, gone = _row(M, DOWN, 0), _row(M, DOWN, 1), _row(M, DOWN, M[NODE_SLOTS])
+    first, before_first, gone_first = _row(M, DOWN, 0), _row(M, DOWN, 1), _row(M, DOWN, M[NODE_SLOTS])
+    lane_first, updated = _row(M, DOWN, M[N_LANES]), _updated(M, step - 1, M[record + WAITS_FOR], tile)
+    is_waiting = step > 0 and M[record + WAITS_FOR] >= 0
     for e in range(n_nodes):
-        free = _NEVER
-        for k in range(M[M[FIRST_CHILD] + e], M[M[FIRST_CHILD] + e + 1]):
-            free = max(free, M[gone + M[M[CHILDREN] + k]])
-        if e == 0:
-            ready = M[_row(M, DOWN, M[N_LANES])]
-            if M[record + WAITS_FOR] >= 0:
-                ready = max(ready, M[_updated(M, step - 1, M[record + WAITS_FOR], tile)])
-        else:
-            ready = max(M[before + e], M[now + M[upper + e]] + M[latency + M[upper + e]])
-        M[now + e] = max(ready, free + M[latency + e]) + M[service + e]
-    served = _row(M, SERVED, M[LEAF_SLOTS]) - n_nodes
-    for e in range(n_nodes, n_edges):
-        there = M[now + M[upper + e]] + M[latency + M[upper + e]]
-        M[now + e] = max(max(M[before + e], there), M[served + e] + M[latency + e]) + M[service + e]
-    M[DOWN + NEXT] += 1
+        now, before, gone, lane = first, before_first, gone_first, lane_first
+        above, takes, flight = M[upper + e], M[service + e], M[latency + e]
+        first_child, end_child = M[CHILDREN] + M[M[FIRST_CHILD] + e], M[CHILDREN] + M[M[FIRST_CHILD] + e + 1]
+        for t in range(n):
+            free = _NEVER
+            for child in range(first_child, end_child):
+                free = max(free, M[gone + M[child]])
+            if e == 0:
+                ready = M[lane]
+                if is_waiting:
+                    ready = max(ready, M[updated + t])
+            else:
+                ready = max(M[before + e], M[now + above] + M[latency + above])
+            M[now + e] = max(ready, free + flight) + takes
+            before = now
+            now, gone, lane = now + n_edges, gone + n_edges, lane + n_edges
+    now, before, served = first, before_first, _row(M, SERVED, M[LEAF_SLOTS]) - n_nodes
+    for _ in range(n):
+        for e in range(n_nodes, n_edges):
+            there = M[now + M[upper + e]] + M[latency + M[upper + e]]
+            M[now + e] = max(max(M[before + e], there), M[served + e] + M[latency + e]) + M[service + e]
+        before = now
+        now, served = now + n_edges, served + M[N_LEAVES]
+    M[DOWN + NEXT] += n
 
 
-@_kernel
-def _serve(M, step, microbatch, p, tile):  # type: ignore[no-untyped-def]
-    record, n_nodes, n = M[PASSES] + p * _PASS, M[N_NODES], M[N_LEAVES]
-    now, before, service = _row(M, COMPUTE, 0), _row(M, COMPUTE, 1), M[COMPUTE_PS] + p * n
+@_inlined
+def _serve(M, step, microbatch, p, tile, n):  # type: ignore[no-untyped-def]
+    record, n_nodes, n_leaves = M[PASSES] + p * _PASS, M[N_NODES], M[N_LEAVES]
+    now, before, service = _row(M, COMPUTE, 0), _row(M, COMPUTE, 1), M[COMPUTE_PS] + p * n_leaves
     if tile == 0 and M[HAS_JITTER]:
-        service = M[JITTERED_PS] + ((step * M[N_MICROBATCHES] + microbatch) * M[N_PASSES] + p) * n
+        service = M[JITTERED_PS] + ((step * M[N_MICROBATCHES] + microbatch) * M[N_PASSES] + p) * n_leaves
     # Of a pass without weights: the last weights that came, which have been served.
-    weights, latency = _row(M, DOWN, 1) + n_nodes, M[LATENCY] + n_nodes
-    room = _row(M, UP, M[GRADIENT_SLOTS]) + n_nodes if M[record + HAS_GRADIENT] else before
-    drained = _row(M, DRAIN, M[DRAIN_SLOTS]) if M[record + DRAIN_TIME] else before
-    for w in range(n):
-        ready = max(max(M[before + w], M[weights + w] + M[latency + w]), max(M[room + w], M[drained + w]))
-        M[now + w] = ready + M[service + w]
-    for k in range(M[N_FEEDS]):
-        if M[_of_feed(M, FEED_PS, k, p)]:
-            _raise(M, now, _row(M, FEED + k * _FEED_RINGS, 1), 0, service, n)
-    if tile == 0 and M[record + FOLLOWS] >= 0:
-        _raise(M, now, _pass_end(M, M[record + FOLLOWS]), M[record + LAG], service, n)
+    weights, weights_pitch, latency = _row(M, DOWN, 1) + n_nodes, 0, M[LATENCY] + n_nodes
     if M[record + HAS_WEIGHTS]:
-        _copy(M, _row(M, SERVED, 0), now, 0, n)
-        M[SERVED + NEXT] += 1
+        weights, weights_pitch = _row(M, DOWN, n) + n_nodes, n_nodes + n_leaves
+    room, room_pitch = before, 0
+    if M[record + HAS_GRADIENT]:
+        room, room_pitch = _row(M, UP, M[GRADIENT_SLOTS]) + n_nodes, n_nodes + n_leaves
+    drained, drained_pitch = before, 0
+    if M[record + DRAIN_TIME]:
+        drained, drained_pitch = _row(M, DRAIN, M[DRAIN_SLOTS]), n_leaves
+    fed, fed_pitch = before, 0
     for k in range(M[N_FEEDS]):
         if M[_of_feed(M, FEED_PS, k, p)]:
-            served = FEED + k * _FEED_RINGS + _FEED_SERVED
-            _copy(M, _row(M, served, 0), now, 0, n)
-            M[served + NEXT] += 1
-    M[COMPUTE + NEXT] += 1
-    M[N_TILES_RUN] += 1
+            brought = _row(M, FEED + k * _FEED_RINGS, n)
+            if fed_pitch:
+                _latest(M, now, fed, brought, n * n_leaves)
+                brought = now
+            fed, fed_pitch = brought, n_leaves
+    served = now
+    for t in range(n):
+        for w in range(n_leaves):
+            ready = max(max(M[before + w], M[weights + w] + M[latency + w]), max(M[room + w], M[drained + w]))
+            M[now + w] = max(ready, M[fed + w]) + M[service + w]
+        if tile + t == 0 and M[record + FOLLOWS] >= 0:
+            _raise(M, now, _pass_end(M, M[record + FOLLOWS]), M[record + LAG], service, n_leaves)
+        before = now
+        now, weights, room = now + n_leaves, weights + weights_pitch, room + room_pitch
+        drained, fed = drained + drained_pitch, fed + fed_pitch
+    if M[record + HAS_WEIGHTS]:
+        _copy(M, _row(M, SERVED, 0), served, 0, n * n_leaves)
+        M[SERVED + NEXT] += n
+    for k in range(M[N_FEEDS]):
+        if M[_of_feed(M, FEED_PS, k, p)]:
+            room = FEED + k * _FEED_RINGS + _FEED_SERVED
+            _copy(M, _row(M, room, 0), served, 0, n * n_leaves)
+            M[room + NEXT] += n
+    M[COMPUTE + NEXT] += n
+    M[N_TILES_RUN] += n
 
 
-@_kernel
-def _drain(M, p, tile):  # type: ignore[no-untyped-def]
-    record, n = M[PASSES] + p * _PASS, M[N_LEAVES]
+@_inlined
+def _drain(M, p, tile, n):  # type: ignore[no-untyped-def]
+    record, n_leaves = M[PASSES] + p * _PASS, M[N_LEAVES]
     service = M[record + DRAIN_TIME]
     if service == 0:
         return
-    now, before, served = _row(M, DRAIN, 0), _row(M, DRAIN, 1), _row(M, COMPUTE, 1)
-    for w in range(n):
-        M[now + w] = max(M[before + w], M[served + w]) + service
+    now, before, served = _row(M, DRAIN, 0), _row(M, DRAIN, 1), _row(M, COMPUTE, n)
+    for _ in range(n):
+        for w in range(n_leaves):
+            M[now + w] = max(M[before + w], M[served + w]) + service
+        before = now
+        now, served = now + n_leaves, served + n_leaves
     if M[record + DRAINED_PLACE] >= 0:
-        _copy(M, _drained(M, p, tile), now, 0, n)
-    M[DRAIN + NEXT] += 1
+        _copy(M, _drained(M, p, tile), _row(M, DRAIN, 0), 0, n * n_leaves)
+    M[DRAIN + NEXT] += n
 
 
-@_kernel
-def _sum_up(M, step, microbatch, p, tile):  # type: ignore[no-untyped-def]
+@_inlined
+def _sum_up(M, step, microbatch, p, tile, n):  # type: ignore[no-untyped-def]
     record = M[PASSES] + p * _PASS
     if not M[record + HAS_GRADIENT]:
         return
     n_nodes, n_edges = M[N_NODES], M[N_NODES] + M[N_LEAVES]
     upper, latency, service = M[UPPER], M[LATENCY], M[UP_PS] + p * n_edges
-    now, before, held = _row(M, UP, 0), _row(M, UP, 1), _row(M, UP, M[REDUCE_SLOTS])
-    sums, sums_before, taken = _row(M, REDUCE, 0), _row(M, REDUCE, 1), _row(M, REDUCE, M[UP_SLOTS])
-    served = _row(M, COMPUTE, 1) - n_nodes
-    for e in range(n_nodes, n_edges):
-        free = M[taken + M[upper + e]] + M[latency + e]
-        M[now + e] = max(max(M[before + e], M[served + e]), free) + M[service + e]
+    first, before_first, taken_first = _row(M, UP, 0), _row(M, UP, 1), _row(M, REDUCE, M[UP_SLOTS])
+    now, before, taken, served = first, before_first, taken_first, _row(M, COMPUTE, n) - n_nodes
+    for _ in range(n):
+        for e in range(n_nodes, n_edges):
+            free = M[taken + M[upper + e]] + M[latency + e]
+            M[now + e] = max(max(M[before + e], M[served + e]), free) + M[service + e]
+        before = now
+        now, taken, served = now + n_edges, taken + n_nodes, served + M[N_LEAVES]
+    reduce, held_first, lane_first = M[record + REDUCE_TIME], _row(M, UP, M[REDUCE_SLOTS]), _row(M, UP, M[N_LANES])
+    sums_first, sums_before_first, updated = _row(M, REDUCE, 0), _row(M, REDUCE, 1), _row(M, UPDATE, M[UP_SLOTS])
     for e in range(n_nodes - 1, -1, -1):
-        ready = max(M[sums_before + e], M[held + e])
-        for k in range(M[M[FIRST_CHILD] + e], M[M[FIRST_CHILD] + e + 1]):
-            child = M[M[CHILDREN] + k]
-            ready = max(ready, M[now + child] + M[latency + child])
-        done = ready + M[record + REDUCE_TIME]
-        M[sums + e] = done
-        if e == 0:
-            done = max(done, M[_row(M, UP, M[N_LANES])])
-            free = M[_row(M, UPDATE, M[UP_SLOTS])]
-        else:
-            done = max(done, M[before + e])
-            free = M[taken + M[upper + e]]
-        M[now + e] = max(done, free + M[latency + e]) + M[service + e]
-    update = max(M[now] + M[latency], M[_row(M, UPDATE, M[N_LANES])])
-    if microbatch < M[N_MICROBATCHES] - 1:
-        update += M[record + ACCUMULATE_TIME]
-    else:
-        update += M[record + UPDATE_TIME]
-        M[_updated(M, step, M[record + GRADIENT_PLACE], tile)] = update
-    M[_row(M, UPDATE, 0)] = update
-    M[UP + NEXT] += 1
-    M[REDUCE + NEXT] += 1
-    M[UPDATE + NEXT] += 1
+        now, before, held, lane = first, before_first, held_first, lane_first
+        sums, sums_before, taken = sums_first, sums_before_first, taken_first
+        above, takes, flight = M[upper + e], M[service + e], M[latency + e]
+        first_child, end_child = M[CHILDREN] + M[M[FIRST_CHILD] + e], M[CHILDREN] + M[M[FIRST_CHILD] + e + 1]
+        for t in range(n):
+            ready = max(M[sums_before + e], M[held + e])
+            for child in range(first_child, end_child):
+                ready = max(ready, M[now + M[child]] + M[latency + M[child]])
+            done = ready + reduce
+            M[sums + e] = done
+            free = M[updated + t] if e == 0 else M[taken + above]
+            done = max(done, M[lane] if e == 0 else M[before + e])
+            M[now + e] = max(done, free + flight) + takes
+            before, sums_before = now, sums
+            now, held, lane = now + n_edges, held + n_edges, lane + n_edges
+            sums, taken = sums + n_nodes, taken + n_nodes
+    _update(M, step, microbatch, p, tile, n)
+    M[UP + NEXT] += n
+    M[REDUCE + NEXT] += n
+
+
+@_inlined
+def _update(M, step, microbatch, p, tile, n):  # type: ignore[no-untyped-def]
+    record, n_edges = M[PASSES] + p * _PASS, M[N_NODES] + M[N_LEAVES]
+    is_last = microbatch == M[N_MICROBATCHES] - 1
+    takes = M[record + UPDATE_TIME] if is_last else M[record + ACCUMULATE_TIME]
+    now, there, lane, flight = _row(M, UPDATE, 0), _row(M, UP, 0), _row(M, UPDATE, M[N_LANES]), M[M[LATENCY]]
+    for t in range(n):
+        M[now + t] = max(M[there + t * n_edges] + flight, M[lane + t]) + takes
+    if is_last:
+        _copy(M, _updated(M, step, M[record + GRADIENT_PLACE], tile), now, 0, n)
+    M[UPDATE + NEXT] += n
 
 
 # ---- fast-forward: pieces of the stream that move every time by the same ---------------------------------------------
+
+
+@_kernel
+def _look_for_likes(M):  # type: ignore[no-untyped-def]
+    """What fast-forward knows beforehand: the rings that each pass touches, and which passes are like earlier ones."""
+    M[FOLLOW_ROWS] = 1
+    for p in range(M[N_PASSES]):
+        record = M[PASSES] + p * _PASS
+        M[record + TOUCHED] = _touched(M, p)
+        M[ALL_TOUCHED] |= M[record + TOUCHED]
+        distance = _follow_distance(M, p)
+        if distance <= _LONGEST_FOLLOW:
+            M[FOLLOW_ROWS] = max(M[FOLLOW_ROWS], distance)
+    for period in range(1, _LONGEST_PERIOD + 1):
+        n_alike = M[ALIKE] + (period - 1) * (M[N_PASSES] + 1)
+        M[n_alike + M[N_PASSES]] = 0
+        for p in range(M[N_PASSES] - 1, -1, -1):
+            M[n_alike + p] = M[n_alike + p + 1] + 1 if p >= period and _is_like(M, p, p - period) else 0
+
+
+@_kernel
+def _touched(M, p):  # type: ignore[no-untyped-def]
+    """The bits of the rings that the tiles of the pass read and write."""
+    record, bits = M[PASSES] + p * _PASS, M[COMPUTE + BIT]
+    if M[record + HAS_WEIGHTS]:
+        bits |= M[DOWN + BIT] | M[SERVED + BIT]
+    if M[record + HAS_GRADIENT]:
+        bits |= M[UP + BIT] | M[REDUCE + BIT] | M[UPDATE + BIT]
+    if M[record + DRAIN_TIME]:
+        bits |= M[DRAIN + BIT]
+    for k in range(M[N_FEEDS]):
+        if M[_of_feed(M, FEED_PS, k, p)]:
+            feed = FEED + k * _FEED_RINGS
+            bits |= M[feed + BIT] | M[feed + _FEED_SERVED + BIT]
+    return bits
+
+
+@_kernel
+def _is_like(M, p, earlier):  # type: ignore[no-untyped-def]
+    """Whether the pass is in every table as the earlier one."""
+    distance, n_leaves = _follow_distance(M, p), M[N_LEAVES]
+    if distance > _LONGEST_FOLLOW or distance != _follow_distance(M, earlier):
+        return False
+    n_edges = M[N_NODES] + n_leaves
+    for k in range(M[N_FEEDS]):
+        if M[_of_feed(M, FEED_PS, k, p)] != M[_of_feed(M, FEED_PS, k, earlier)]:
+            return False
+    return (
+        _all_moved(M, M[PASSES] + p * _PASS, M[PASSES] + earlier * _PASS, 0, FOLLOWS)
+        and _all_moved(M, M[COMPUTE_PS] + p * n_leaves, M[COMPUTE_PS] + earlier * n_leaves, 0, n_leaves)
+        and _all_moved(M, M[DOWN_PS] + p * n_edges, M[DOWN_PS] + earlier * n_edges, 0, n_edges)
+        and _all_moved(M, M[UP_PS] + p * n_edges, M[UP_PS] + earlier * n_edges, 0, n_edges)
+    )
+
+
+@_kernel
+def _follow_distance(M, p):  # type: ignore[no-untyped-def]
+    """How many passes back the pass stands that it follows; 0 = it follows none."""
+    follows = M[M[PASSES] + p * _PASS + FOLLOWS]
+    return p - follows if follows >= 0 else 0
 
 
 @_kernel
@@ -549,7 +673,7 @@ def _skip_tiles(M, step, microbatch, p, tile):  # type: ignore[no-untyped-def]
             _move(M, touched, n_times * by)
         M[MARK] = then + then // 4  # ever more rarely, for looking costs time as well
     if then == M[MARK]:
-        _take_snapshot(M, snapshot)
+        _take_snapshot(M, snapshot, M[M[PASSES] + p * _PASS + TOUCHED])
     return then - tile
 
 
@@ -563,7 +687,9 @@ def _skip_passes(M, step, microbatch, p):  # type: ignore[no-untyped-def]
     for period in range(1, _LONGEST_PERIOD + 1):
         n_times = M[M[ALIKE] + (period - 1) * (M[N_PASSES] + 1) + p] // period
         snapshot = _snapshot(M, (occurrence - period) % _PASS_SNAPSHOTS)
-        if n_times == 0 or M[snapshot] != occurrence - period:  # it is of a pass before those left out
+        if (
+            n_times == 0 or M[M[SNAPSHOT_OF] + (occurrence - period) % _PASS_SNAPSHOTS] != occurrence - period
+        ):  # it is of a pass before those left out
             continue
         touched = 0
         for earlier in range(p - period, p):
@@ -581,9 +707,11 @@ def _skip_passes(M, step, microbatch, p):  # type: ignore[no-untyped-def]
             _move(M, touched, n_times * by)
             break
     occurrence += n_skipped
-    snapshot = _snapshot(M, occurrence % _PASS_SNAPSHOTS)
-    _take_snapshot(M, snapshot)
-    M[snapshot] = occurrence
+    touched = 0
+    for later in range(p + n_skipped, min(p + n_skipped + _LONGEST_PERIOD, M[N_PASSES])):
+        touched |= M[M[PASSES] + later * _PASS + TOUCHED]
+    _take_snapshot(M, _snapshot(M, occurrence % _PASS_SNAPSHOTS), touched)
+    M[M[SNAPSHOT_OF] + occurrence % _PASS_SNAPSHOTS] = occurrence
     return n_skipped
 
 
@@ -599,7 +727,7 @@ def _skip_microbatches(M, microbatch):  # type: ignore[no-untyped-def]
         if by > 0:
             _move(M, M[ALL_TOUCHED], n_left * by)
             return n_left
-    _take_snapshot(M, snapshot)
+    _take_snapshot(M, snapshot, M[ALL_TOUCHED])
     return 0
 
 
@@ -616,7 +744,7 @@ def _skip_steps(M, step):  # type: ignore[no-untyped-def]
             for later in range(step, M[N_STEPS]):
                 M[M[STEP_ENDS] + later] = M[M[STEP_ENDS] + later - 1] + by
             return M[N_STEPS] - step
-    _take_snapshot(M, snapshot)
+    _take_snapshot(M, snapshot, M[ALL_TOUCHED])
     return 0
 
 
@@ -628,7 +756,7 @@ def _is_free(M, snapshot, step, first, end):  # type: ignore[no-untyped-def]
         source_free = min(source_free, M[_packed(M, snapshot, DOWN, lane)])
     for p in range(first, end):
         waits_for = M[M[PASSES] + p * _PASS + WAITS_FOR]
-        if waits_for >= 0:
+        if step > 0 and waits_for >= 0:
             for tile in range(M[N_TILES] - M[N_LANES], M[N_TILES]):  # the last of each lane
                 if M[_updated(M, step - 1, waits_for, tile)] > source_free:
                     return False
@@ -645,10 +773,18 @@ def _is_free(M, snapshot, step, first, end):  # type: ignore[no-untyped-def]
 
 
 @_kernel
-def _take_snapshot(M, snapshot):  # type: ignore[no-untyped-def]
+def _take_snapshot(M, snapshot, touched):  # type: ignore[no-untyped-def]
+    """Of the touched rings, all that is looked back on."""
     for ring in range(_RINGS, _RINGS + M[N_RINGS] * _RING, _RING):
-        for back in range(1, M[ring + DEPTH] + 1):
-            _copy(M, _packed(M, snapshot, ring, back), _row(M, ring, back), 0, M[ring + WIDTH])
+        if touched & M[ring + BIT]:
+            oldest, kept, n = (
+                _row(M, ring, M[ring + DEPTH]),
+                snapshot + M[ring + PACKED],
+                M[ring + DEPTH] * M[ring + WIDTH],
+            )
+            n_first = _n_before_turn(M, ring)
+            _copy(M, kept, oldest, 0, n_first)
+            _copy(M, kept + n_first, M[ring + AT], 0, n - n_first)
 
 
 @_kernel
@@ -657,9 +793,16 @@ def _moved(M, snapshot, touched):  # type: ignore[no-untyped-def]
     by = M[_row(M, COMPUTE, 1)] - M[_packed(M, snapshot, COMPUTE, 1)]
     for ring in range(_RINGS, _RINGS + M[N_RINGS] * _RING, _RING):
         if touched & M[ring + BIT]:
-            for back in range(1, M[ring + DEPTH] + 1):
-                if not _all_moved(M, _row(M, ring, back), _packed(M, snapshot, ring, back), by, M[ring + WIDTH]):
-                    return 0
+            oldest, n_first, n = (
+                _row(M, ring, M[ring + DEPTH]),
+                _n_before_turn(M, ring),
+                M[ring + DEPTH] * M[ring + WIDTH],
+            )
+            kept = snapshot + M[ring + PACKED]
+            if not _all_moved(M, oldest, kept, by, n_first):
+                return 0
+            if not _all_moved(M, M[ring + AT], kept + n_first, by, n - n_first):
+                return 0
     return by
 
 
@@ -667,8 +810,13 @@ def _moved(M, snapshot, touched):  # type: ignore[no-untyped-def]
 def _move(M, touched, by):  # type: ignore[no-untyped-def]
     for ring in range(_RINGS, _RINGS + M[N_RINGS] * _RING, _RING):
         if touched & M[ring + BIT]:
-            for back in range(1, M[ring + DEPTH] + 1):
-                _copy(M, _row(M, ring, back), _row(M, ring, back), by, M[ring + WIDTH])
+            oldest, n_first, n = (
+                _row(M, ring, M[ring + DEPTH]),
+                _n_before_turn(M, ring),
+                M[ring + DEPTH] * M[ring + WIDTH],
+            )
+            _copy(M, oldest, oldest, by, n_first)
+            _copy(M, M[ring + AT], M[ring + AT], by, n - n_first)
 
 
 @_kernel
@@ -693,8 +841,17 @@ def _row(M, ring, back):  # type: ignore[no-untyped-def]
 
 @_kernel
 def _packed(M, snapshot, ring, back):  # type: ignore[no-untyped-def]
-    """The same row in a snapshot."""
-    return snapshot + M[ring + PACKED] + (back - 1) * M[ring + WIDTH]
+    """The same row in a snapshot, where the oldest stands first."""
+    return snapshot + M[ring + PACKED] + (M[ring + DEPTH] - back) * M[ring + WIDTH]
+
+
+@_kernel
+def _n_before_turn(M, ring):  # type: ignore[no-untyped-def]
+    """Times that are looked back on, from the oldest row to where the ring goes on at its beginning."""
+    n_rows = M[ring + DEPTH]
+    if M[ring + MASK] >= 0:
+        n_rows = min(n_rows, M[ring + MASK] + 1 - ((M[ring + NEXT] - n_rows) & M[ring + MASK]))
+    return n_rows * M[ring + WIDTH]
 
 
 @_kernel
@@ -710,7 +867,7 @@ def _drained(M, p, tile):  # type: ignore[no-untyped-def]
 
 @_kernel
 def _pass_end(M, p):  # type: ignore[no-untyped-def]
-    return M[PASS_END] + (p + M[FOLLOW_ROWS]) * M[N_LEAVES]
+    return M[PASS_END] + (p + _LONGEST_FOLLOW) * M[N_LEAVES]
 
 
 @_kernel
@@ -728,6 +885,12 @@ def _copy(M, at, other, by, n):  # type: ignore[no-untyped-def]
     """In order: where the two overlap, `at` being behind, what has just been written is copied on."""
     for x in range(n):
         M[at + x] = M[other + x] + by
+
+
+@_kernel
+def _latest(M, at, one, other, n):  # type: ignore[no-untyped-def]
+    for x in range(n):
+        M[at + x] = max(M[one + x], M[other + x])
 
 
 @_kernel

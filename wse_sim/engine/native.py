@@ -10,7 +10,8 @@ import ctypes
 import hashlib
 import os
 import platform
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ _NEVER_CALLED = (
 _ENGINES: list[Any] = []  # LLVM's; the code lives as long as they do
 
 
-def native_kernel(source: Path, entry: Function, parts: Iterable[Function]) -> Kernel:
+def native_kernel(source: Path, entry: Function, parts: Iterable[Function], inlined: Iterable[Function] = ()) -> Kernel:
     """`entry`, a function of one array of int64, as machine code, from the cache or compiled.
 
     Where numba's own switch NUMBA_BOUNDSCHECK=1 is set, it is compiled with every access checked, and not kept.
@@ -48,9 +49,11 @@ def native_kernel(source: Path, entry: Function, parts: Iterable[Function]) -> K
         The file in which all of it stands.
     parts :
         The functions that it calls.
+    inlined :
+        Further ones, each compiled anew wherever it is called: faster code, for longer compiling.
     """
     if os.environ.get("NUMBA_BOUNDSCHECK", "0") != "0":
-        return _checked(entry, parts)
+        return _checked(entry, parts, inlined)
     import llvmlite.binding as llvm
 
     llvm.initialize_native_target()
@@ -59,7 +62,7 @@ def native_kernel(source: Path, entry: Function, parts: Iterable[Function]) -> K
     kept = _kept(path)
     if kept is not None:
         return _loaded(*kept, llvm)
-    symbol, ir = _compiled(entry, parts)
+    symbol, ir = _compiled(entry, parts, inlined)
     object_code = _object_code(ir, llvm)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -69,27 +72,46 @@ def native_kernel(source: Path, entry: Function, parts: Iterable[Function]) -> K
     return _loaded(symbol, object_code, llvm)
 
 
-def _checked(entry: Function, parts: Iterable[Function]) -> Kernel:
+def _checked(entry: Function, *parts: Iterable[Function]) -> Kernel:
     from numba import njit
 
-    _make_jitable(parts)
+    _make_jitable(*parts)
     run: Kernel = njit(error_model="numpy")(entry)
     return run
 
 
-def _compiled(entry: Function, parts: Iterable[Function]) -> tuple[str, str]:
+def _compiled(entry: Function, *parts: Iterable[Function]) -> tuple[str, str]:
     """The symbol of `entry` as a C function of (pointer to int64), and LLVM's representation of all its code."""
     from numba import cfunc, types
 
-    _make_jitable(parts)
+    _make_jitable(*parts)
     # numba takes whatever is of a pointer type for what an array's elements are reached through.
     pointer = types.CPointer(types.int64)  # type: ignore[no-untyped-call]
-    function = cfunc(types.void(pointer), error_model="numpy")(entry)
+    with _lightly_optimised():
+        function = cfunc(types.void(pointer), error_model="numpy")(entry)
     return function.native_name, function.inspect_llvm()
 
 
-def _make_jitable(parts: Iterable[Function]) -> None:
-    """Let compiled code call `parts`.
+@contextmanager
+def _lightly_optimised() -> Iterator[None]:
+    """numba's own switch NUMBA_OPT=1, while it lasts.
+
+    numba optimises each function alone and again inside each that calls it. At level 1 that takes two thirds of the
+    time of level 3, and the loops that come out are no slower (2.5 against 2.7 ms for the step of `bench engine`).
+    """
+    import numba.core.config
+
+    config: Any = numba.core.config
+    before = config.OPT
+    config.OPT = type(before)(1)
+    try:
+        yield
+    finally:
+        config.OPT = before
+
+
+def _make_jitable(parts: Iterable[Function], inlined: Iterable[Function]) -> None:
+    """Let compiled code call `parts`, and take in `inlined`.
 
     `njit` would compile what it is put on once for each constant that it is handed, with wrappers for Python round it.
     What a function calls is optimised once more with each function above it: most of the time that compiling takes. So
@@ -97,8 +119,11 @@ def _make_jitable(parts: Iterable[Function]) -> None:
     """
     from numba.extending import register_jitable
 
-    for part in parts:
-        register_jitable(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(part)
+    for is_inlined, functions in ((False, parts), (True, inlined)):
+        for function in functions:
+            register_jitable(
+                error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=is_inlined
+            )(function)
 
 
 def _kept(path: Path) -> tuple[str, bytes] | None:

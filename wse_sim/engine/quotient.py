@@ -16,18 +16,18 @@ def quotient(program: Program) -> Program:
     the same class of edge, services and jitter; nodes where they have the same class and the same children but for
     their number. Half duplex changes nothing: what a wire decides depends on its own two heads only.
     """
-    p = program
-    children: list[dict[object, int]] = [{} for _ in range(p.n_nodes)]  # of each node, the first child of each likeness
+    p, n_nodes = program, program.n_nodes
+    children: list[dict[object, int]] = [{} for _ in range(n_nodes)]  # of each node, the first child of each likeness
     classes = p.edge_class.tolist()
+    own = _rows_as_bytes(np.concatenate([p.compute_ps, p.jitter_ps], axis=1))
     for w, parent in enumerate(p.leaf_parent.tolist()):
-        likeness = (classes[p.n_nodes + w], p.compute_ps[w].tobytes(), p.jitter_ps[w].tobytes())
-        children[parent].setdefault(likeness, p.n_nodes + w)
-    for n in range(p.n_nodes - 1, 0, -1):
+        children[parent].setdefault((classes[n_nodes + w], own[w]), n_nodes + w)
+    for n in range(n_nodes - 1, 0, -1):
         children[p.node_parent[n]][classes[n], frozenset(children[n])] = n
     kept = _reached(children)
     if len(kept) == p.n_edges:
         return p
-    nodes, leaves = kept[kept < p.n_nodes], kept[kept >= p.n_nodes] - p.n_nodes
+    nodes, leaves = kept[kept < n_nodes], kept[kept >= n_nodes] - n_nodes
     node_parent = np.searchsorted(nodes, p.node_parent[nodes])
     node_parent[0] = -1
     merged = copy(p)  # dataclasses.replace would check the tables again, which takes longer than many a run
@@ -41,6 +41,11 @@ def quotient(program: Program) -> Program:
     for name, table in changes.items():
         object.__setattr__(merged, name, table)
     return merged
+
+
+def _rows_as_bytes(table: np.ndarray) -> list[bytes]:
+    content, n_bytes = table.tobytes(), table.strides[0]
+    return [content[w * n_bytes : (w + 1) * n_bytes] for w in range(len(table))]
 
 
 def _reached(children: list[dict[object, int]]) -> np.ndarray:
