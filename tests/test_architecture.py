@@ -19,6 +19,7 @@ FLOORS: list[list[str]] = [
     ["wse_sim.engine"],
     ["wse_sim.schedule"],
     ["wse_sim.wafer"],
+    ["wse_sim.laws"],
     ["wse_sim.workload"],
     ["wse_sim.spec"],
     ["wse_sim.files"],
@@ -91,6 +92,7 @@ def test_heavy_libraries_stay_in_their_rooms() -> None:
         "simpy": ("wse_sim.engine",),
         "numba": ("wse_sim.engine", "wse_sim.wafer"),
         "matplotlib": ("wse_sim.report",),
+        "scipy": ("wse_sim.laws",),
     }
     for module, path in modules().items():
         for imported in imports(path):

@@ -18,9 +18,9 @@ from training.trainer import CONFIG_FILE, train
 from wse_sim import __version__
 from wse_sim.files import write_atomically
 from wse_sim.gpu.roofline import GpuResult, simulate_gpu
+from wse_sim.laws.cerebras_gpt import LossProjection, project_loss
 from wse_sim.report import run_files
 from wse_sim.report.html import write_report
-from wse_sim.report.scaling import LossProjection, project_loss
 from wse_sim.report.trace import write_trace
 from wse_sim.simulate import Simulation, simulate
 from wse_sim.workload.transformer import n_parameters

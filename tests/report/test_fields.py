@@ -8,9 +8,9 @@ import pytest
 from tests.report.run_directory import simulation
 from wse_sim.errors import SpecError
 from wse_sim.gpu.roofline import GpuResult
+from wse_sim.laws.cerebras_gpt import LossProjection
 from wse_sim.report.fields import all_fields, explained
 from wse_sim.report.metrics import SimulationResult
-from wse_sim.report.scaling import LossProjection
 
 RUN_ROW = {"step", "tokens", "loss", "bits_per_byte", "lr", "grad_norm", "density", "host_s", "wafer_s", "gpu_s"}
 

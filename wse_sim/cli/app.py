@@ -11,6 +11,7 @@ from wse_sim.errors import SpecError
 COMMANDS = {
     "train": "Train here, simulate the full-size run, write a report.",
     "simulate": "Simulate a training run on a wafer-scale cluster.",
+    "project": "Project the loss of a model from runs, or from a published law.",
     "validate": "Hold the simulator against published throughput.",
     "explain": "Say what a field or a constant means, and where it comes from.",
     "list": "List models, systems, GPUs and software releases.",
@@ -39,7 +40,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"wse_sim.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"wse_sim.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

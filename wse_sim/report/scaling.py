@@ -1,172 +1,82 @@
-"""The loss that a run would reach: projected by named laws, never measured here."""
+"""Run directories as rows for the laws of the loss."""
 
-from functools import cache
-
-import msgspec
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from wse_sim.errors import SpecError
-from wse_sim.spec.load import convert, data_path, read_toml, without_citation
+from wse_sim.laws.observation import Observation, Sample
+from wse_sim.report import run_files
 from wse_sim.spec.model import ModelShape
-from wse_sim.workload.flops import training_flops_per_token
-from wse_sim.workload.transformer import check_density, linear_weights, n_parameters, nonzero_parameters
+from wse_sim.spec.reading import convert, read_json, read_toml
 
-N_SIGMAS = 2.0
-
-
-class LossProjection(msgspec.Struct, frozen=True, kw_only=True):
-    """A loss that a law predicts, in nats per token of the Pile's test set with the GPT-2 vocabulary.
-
-    Parameters
-    ----------
-    low, high :
-        The range in which the law's authors, or the authors of the correction for sparsity, would not be surprised.
-    effective_flops :
-        Compute that the law was asked about, as convention `paper` counts it.
-    law :
-        Name and source of the law.
-    caveats :
-        What the reader must know before using the number.
-    """
-
-    value: float
-    low: float
-    high: float
-    effective_flops: float
-    law: str
-    caveats: tuple[str, ...]
+CONFIG = "config.toml"
+_CHECKPOINTS = "checkpoints"
 
 
-class _PowerLaw(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    flops_scale: float
-    exponent: float
-    irreducible: float
-
-
-class _Residual(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    relative_std: float
-
-
-class _Validity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    tokens_per_parameter: float
-    flops_low: float
-    flops_high: float
-
-
-class _SparseSize(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    a_s: float
-    b_s: float
-    c_s: float
-    b_n: float
-
-
-class _Laws(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    cerebras_gpt: _PowerLaw
-    cerebras_gpt_residual: _Residual
-    cerebras_gpt_validity: _Validity
-    sparse_size: _SparseSize
-
-
-def cerebras_gpt_loss(flops: float) -> float:
-    """Loss of a dense model trained with `flops` FLOPs (convention `paper`) at 20 tokens per parameter.
-
-    Nats per token on the Pile's test set, GPT-2 vocabulary, standard parameterization.
+def read_observation(run_dir: Path) -> Observation:
+    """A finished run, from the files that it left: `config.toml`, `run.jsonl`, and who its text was.
 
     Raises
     ------
     SpecError
-        When `flops` is not above 0.
-
-    Source: Cerebras-GPT, arXiv 2304.03208, Section 3.1, Eq. 1.
+        When one is missing, or the run has not ended.
     """
-    if not flops > 0:
-        raise SpecError(f"the law needs FLOPs above 0, not {flops}")
-    law = _laws().cerebras_gpt
-    return float((flops / law.flops_scale) ** -law.exponent + law.irreducible)  # Eq. (1)
-
-
-def cerebras_gpt_flops(loss: float) -> float:
-    """FLOPs (convention `paper`) at which Eq. 1 gives `loss`: the inverse of `cerebras_gpt_loss`.
-
-    Raises
-    ------
-    SpecError
-        When no compute reaches the loss.
-
-    Source: Cerebras-GPT, arXiv 2304.03208, Section 3.1, Eq. 1.
-    """
-    law = _laws().cerebras_gpt
-    if not loss > law.irreducible:
-        raise SpecError(f"a loss of {loss} is out of reach: Eq. 1 of Cerebras-GPT never goes below {law.irreducible}")
-    return float(law.flops_scale * (loss - law.irreducible) ** (-1.0 / law.exponent))  # Eq. (1), solved for f
-
-
-def dense_equivalent_parameters(nonzeros: float, density: float) -> float:
-    """Parameters of the dense model that reaches the loss of a sparse one with `nonzeros` weights left.
-
-    More than `nonzeros`, less than the sparse model has with its zeros.
-
-    Source: Frantar et al., arXiv 2309.08520, Eq. 1 (the term in N, equal for both models), coefficients of T5 on C4.
-    """
-    check_density(density)
-    law = _laws().sparse_size
-    ratio = (law.a_s * density**law.b_s + law.c_s) / (law.a_s + law.c_s)
-    return float(nonzeros * ratio ** (-1.0 / law.b_n))
-
-
-def project_loss(shape: ModelShape, *, density: float, tokens: float, seq_len: int | None = None) -> LossProjection:
-    """The loss that a model of this shape and density would reach after `tokens` tokens.
-
-    Dense: Eq. 1 of Cerebras-GPT, plus or minus two standard deviations of its residuals. Sparse: Eq. 1 at the compute
-    of the dense model times (equivalent size / size). The low end takes the equivalent size as published for pruned
-    models, two standard deviations down; the high end lets each non-zero count as one dense parameter, two up.
-
-    Parameters
-    ----------
-    density :
-        Fraction of the linear layers' weights that is kept.
-    seq_len :
-        Tokens per sequence; None = the shape's own.
-
-    Source: Cerebras-GPT, arXiv 2304.03208, Eq. 1; Frantar et al., arXiv 2309.08520, Eq. 1.
-    """
-    if not tokens > 0:
-        raise SpecError(f"tokens is {tokens}, it must be above 0")
-    per_token = training_flops_per_token(shape, seq_len or shape.seq_len, convention="paper")
-    size, nonzeros = n_parameters(shape), nonzero_parameters(shape, density)
-    kept = linear_weights(shape) - (size - nonzeros)
-    equivalent = nonzeros - kept + dense_equivalent_parameters(kept, density)
-    flops = per_token * tokens * equivalent / size
-    spread = N_SIGMAS * _laws().cerebras_gpt_residual.relative_std
-    value = cerebras_gpt_loss(flops)
-    is_sparse = density < 1.0
-    return LossProjection(
-        value=value,
-        low=value * (1.0 - spread),
-        high=cerebras_gpt_loss(per_token * tokens * nonzeros / size) * (1.0 + spread),
-        effective_flops=flops,
-        law="Cerebras-GPT Eq. 1" + (" at the dense-equivalent size of Frantar et al." if is_sparse else ""),
-        caveats=_caveats(flops, tokens / size, is_sparse=is_sparse),
+    path = run_dir / CONFIG
+    if not path.is_file():
+        raise SpecError(f"{run_dir}: there is no {CONFIG} in it: give the folder of a training run")
+    config = read_toml(path)
+    sample = _sample(config, path)
+    return Observation(
+        name=run_dir.name,
+        sample=sample,
+        loss=_last_loss(run_dir, int(config["n_steps"])),
+        config=_flat(config),
+        corpus=_corpus(run_dir),
     )
 
 
-def _caveats(flops: float, tokens_per_parameter: float, *, is_sparse: bool) -> tuple[str, ...]:
-    valid = _laws().cerebras_gpt_validity
-    caveats = [
-        "nats per token on the Pile's test set, GPT-2 vocabulary: not comparable with another corpus or tokenizer",
-        f"the law was fitted at {valid.tokens_per_parameter:.0f} tokens per parameter; "
-        f"this run has {tokens_per_parameter:.1f}",
-    ]
-    if not valid.flops_low <= flops <= valid.flops_high:
-        caveats.append(f"extrapolated: {flops:.1e} FLOPs, fitted from {valid.flops_low:.1e} to {valid.flops_high:.1e}")
-    if is_sparse:
-        caveats.append(
-            "the equivalent size comes from gradual magnitude pruning, not from static masks, which are weaker; "
-            "the high end lets a non-zero count as one dense parameter"
+def _sample(config: Mapping[str, Any], path: Path) -> Sample:
+    try:
+        return Sample(
+            shape=convert(config["shape"], ModelShape, f"{path} [shape]"),
+            density=float(config["density"]),
+            tokens=float(config["n_steps"] * config["batch_size"] * config["seq_len"]),
+            seq_len=int(config["seq_len"]),
         )
-    return tuple(caveats)
+    except KeyError as error:
+        raise SpecError(f"{path}: key {error} is missing: it is not the configuration of a training run") from None
 
 
-@cache
-def _laws() -> _Laws:
-    tables = read_toml(data_path("laws.toml"))
-    return convert({name: without_citation(table) for name, table in tables.items()}, _Laws, "data/laws.toml")
+def _last_loss(run_dir: Path, n_steps: int) -> float:
+    rows = run_files.read_rows(run_dir)
+    if not rows or rows[-1]["step"] < n_steps:
+        done = rows[-1]["step"] if rows else 0
+        raise SpecError(f"{run_dir}: the run stopped after step {done} of {n_steps}: finish it, or leave it out")
+    loss = rows[-1].get("val_loss")
+    if loss is None:
+        raise SpecError(f"{run_dir}: {run_files.ROWS} has no val_loss at the last step")
+    return float(loss)
+
+
+def _corpus(run_dir: Path) -> dict[str, Any]:
+    """Source and fingerprint of the run's text: from its summary, or from its newest checkpoint."""
+    summary = run_dir / run_files.SUMMARY
+    if summary.is_file():
+        corpus = read_json(summary).get("measured", {}).get("corpus")
+    else:
+        checkpoints = sorted((run_dir / _CHECKPOINTS).glob("step-*.json"))
+        corpus = read_json(checkpoints[-1]).get("data") if checkpoints else None
+    if not isinstance(corpus, dict) or "sha256" not in corpus:
+        raise SpecError(
+            f"{run_dir}: neither {run_files.SUMMARY} nor a checkpoint says what text the run was trained on, so it "
+            "cannot be compared with others"
+        )
+    return corpus
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat

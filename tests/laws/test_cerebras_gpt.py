@@ -1,22 +1,30 @@
-"""The laws of the loss."""
+"""The published law of Cerebras-GPT: its printed figures, and what another fit makes of the same seven losses."""
 
 from statistics import fmean, pstdev
 
+import numpy as np
 import pytest
 
 from wse_sim.errors import SpecError
-from wse_sim.report.scaling import (
-    cerebras_gpt_flops,
-    cerebras_gpt_loss,
-    dense_equivalent_parameters,
-    project_loss,
-)
+from wse_sim.laws.cerebras_gpt import cerebras_gpt_loss, dense_equivalent_parameters, project_loss
+from wse_sim.laws.fit import fit
+from wse_sim.laws.power_law import POWER
+from wse_sim.laws.published import published_laws
 from wse_sim.spec.load import data_path, load_model, read_toml
 from wse_sim.workload.flops import training_flops_per_token
 
 CEREBRAS_GPT = ("111m", "256m", "590m", "1.3b", "2.7b", "6.7b", "13b")
 PREDICTED = (2.603, 2.369, 2.168, 1.992, 1.849, 1.687, 1.580)
 PUBLISHED = [read_toml(data_path("models", f"{name}.toml"))["published"] for name in CEREBRAS_GPT]
+LAW = published_laws().cerebras_gpt
+LOSSES = np.array([row["pile_loss_sp"] for row in PUBLISHED])
+PRINTED_FLOPS = np.array([row["training_flops"] for row in PUBLISHED])
+COUNTED_FLOPS = np.array(
+    [
+        training_flops_per_token(load_model(name).shape, 2048, convention="paper") * row["n_tokens"]
+        for name, row in zip(CEREBRAS_GPT, PUBLISHED, strict=True)
+    ]
+)
 
 
 def test_equation_1_at_the_printed_flops() -> None:
@@ -28,21 +36,48 @@ def test_residuals_of_the_standard_models_have_the_published_spread() -> None:
     assert f"{100 * pstdev(residuals):.3f}" == "0.661"  # paper: 0.66 %
 
 
-def test_mup_models_are_0_43_percent_better() -> None:
+def test_mup_models_are_0_43_percent_better_but_not_with_the_published_spread() -> None:
     rows = [row for row in PUBLISHED if "pile_loss_mup" in row]
-    mean = fmean(row["pile_loss_mup"] / cerebras_gpt_loss(row["training_flops"]) - 1 for row in rows)
+    residuals = [row["pile_loss_mup"] / cerebras_gpt_loss(row["training_flops"]) - 1 for row in rows]
     assert len(rows) == 5
-    assert f"{100 * mean:.2f}" == "-0.43"
+    assert f"{100 * fmean(residuals):.2f}" == "-0.43"
+    # The paper says 0.04 %: the printed losses have three decimals, which alone is worth 0.02 %. It does not reproduce.
+    assert f"{100 * pstdev(residuals):.2f}" == "0.16"
+
+
+# Seven points hold three correlated coefficients loosely: the exponent to 1.4 %, the irreducible loss to 2.4 %, the
+# scale to 12 %. The curve itself they hold to 0.2 % within their range.
+def test_free_fit_to_the_losses_gives_the_published_law() -> None:
+    fitted = fit(POWER, (PRINTED_FLOPS,), LOSSES)
+    assert fitted.law.exponent == pytest.approx(LAW.exponent, abs=0.001)
+    assert fitted.law.irreducible == pytest.approx(LAW.irreducible, abs=0.012)
+    assert fitted.law.flops_scale == pytest.approx(LAW.flops_scale, rel=0.12)
+    np.testing.assert_allclose(fitted.law.loss(PRINTED_FLOPS), LAW.loss(PRINTED_FLOPS), rtol=1e-3)
+    assert fitted.n_agreeing == fitted.n_starts
+    assert f"{100 * fitted.residual_std:.2f}" == "0.66"
+
+
+def test_free_fit_to_our_count_of_flops_gives_it_too() -> None:
+    law = fit(POWER, (COUNTED_FLOPS,), LOSSES).law
+    assert f"{law.flops_scale:.2e} {law.exponent:.4f} {law.irreducible:.4f}" == "5.51e+22 0.0740 0.5126"
+    np.testing.assert_allclose(law.loss(COUNTED_FLOPS), LAW.loss(COUNTED_FLOPS), rtol=2e-3)
+
+
+def test_fit_to_the_log_of_the_losses_gives_other_coefficients() -> None:
+    law = fit(POWER, (PRINTED_FLOPS,), LOSSES, residual="log_loss").law
+    assert f"{law.flops_scale:.2e} {law.exponent:.4f} {law.irreducible:.3f}" == "1.12e+23 0.0713 0.459"
+    assert abs(law.exponent - LAW.exponent) > 0.001
+    assert abs(law.irreducible - LAW.irreducible) > 0.012
 
 
 @pytest.mark.parametrize("flops", [1e18, 2.3e22, 1e25])
 def test_the_inverse_gives_the_compute_back(flops: float) -> None:
-    assert cerebras_gpt_flops(cerebras_gpt_loss(flops)) == pytest.approx(flops, rel=1e-9)
+    assert LAW.flops(cerebras_gpt_loss(flops)) == pytest.approx(flops, rel=1e-9)
 
 
 def test_a_loss_below_the_irreducible_one_is_refused() -> None:
     with pytest.raises(SpecError, match=r"never goes below 0\.5066"):
-        cerebras_gpt_flops(0.5)
+        LAW.flops(0.5)
 
 
 @pytest.mark.parametrize(
@@ -51,6 +86,10 @@ def test_a_loss_below_the_irreducible_one_is_refused() -> None:
 )
 def test_dense_equivalent_size_per_nonzero(sparsity: float, printed: str) -> None:
     assert f"{dense_equivalent_parameters(1.0, 1 - sparsity):.2f}" == printed
+
+
+def test_dense_equivalent_size_has_a_limit() -> None:
+    assert f"{dense_equivalent_parameters(1.0, 1e-12):.2f}" == "3.64"
 
 
 @pytest.mark.parametrize("name", CEREBRAS_GPT)
@@ -89,6 +128,8 @@ def test_compute_outside_the_fitted_range_is_called_extrapolated() -> None:
     assert not any("extrapolated" in caveat for caveat in near.caveats)
 
 
-def test_no_tokens_is_refused() -> None:
+def test_no_tokens_and_no_flops_are_refused() -> None:
     with pytest.raises(SpecError, match="tokens"):
         project_loss(load_model("111m").shape, density=1.0, tokens=0)
+    with pytest.raises(SpecError, match="FLOPs above 0"):
+        cerebras_gpt_loss(0.0)

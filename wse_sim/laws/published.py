@@ -1,0 +1,97 @@
+"""The laws that papers printed, with their coefficients as printed."""
+
+from functools import cache
+
+import msgspec
+
+from wse_sim.laws.chinchilla import ChinchillaLaw
+from wse_sim.laws.power_law import PowerLaw
+from wse_sim.laws.sparse import SparseLaw
+from wse_sim.spec.load import convert, data_path, read_toml, without_citation
+from wse_sim.spec.sourced import Sourced
+
+
+class Residual(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Spread of the rows that a law was fitted to around it: a fraction of the loss."""
+
+    relative_std: float
+
+
+class Validity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the rows lie that a law was fitted to."""
+
+    tokens_per_parameter: float
+    flops_low: float
+    flops_high: float
+
+
+class Power(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """factor x^exponent."""
+
+    factor: Sourced
+    exponent: Sourced
+
+    def at(self, x: float) -> float:
+        return float(self.factor.value * x**self.exponent.value)
+
+
+class PowerLines(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Rules for timescale and batch.
+
+    Parameters
+    ----------
+    timescale :
+        AdamW timescale of least loss, a fraction of the run, by tokens per parameter.
+    optimal_batch, critical_batch :
+        Sequences of `batch_seq_len` tokens, by training tokens.
+    """
+
+    timescale: Power
+    optimal_batch: Power
+    critical_batch: Power
+    batch_seq_len: Sourced
+
+
+class PublishedLaws(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Content of data/laws.toml, which cites each."""
+
+    cerebras_gpt: PowerLaw
+    cerebras_gpt_residual: Residual
+    cerebras_gpt_validity: Validity
+    sparse_t5: SparseLaw
+    sparse_vit: SparseLaw
+    chinchilla: ChinchillaLaw
+    chinchilla_replication: ChinchillaLaw
+    power_lines: PowerLines
+
+
+class SparseRuns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Published runs of sparse models, column by column.
+
+    Parameters
+    ----------
+    nonzeros :
+        Weights of the linear layers that are left.
+    """
+
+    density: tuple[float, ...]
+    nonzeros: tuple[float, ...]
+    steps: tuple[float, ...]
+    loss: tuple[float, ...]
+
+
+@cache
+def published_laws() -> PublishedLaws:
+    """The coefficients as their authors printed them."""
+    tables = read_toml(data_path("laws.toml"))
+    return convert({name: without_citation(table) for name, table in tables.items()}, PublishedLaws, "data/laws.toml")
+
+
+@cache
+def sparse_t5_runs() -> SparseRuns:
+    """The 48 runs of T5 on C4 behind `published_laws().sparse_t5`.
+
+    Source: google-research/jaxpruner, projects/bigsparse/t5-data.csv.
+    """
+    table = read_toml(data_path("laws", "t5_c4.toml"))["runs"]
+    return convert(without_citation(table), SparseRuns, "data/laws/t5_c4.toml")
