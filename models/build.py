@@ -1,5 +1,6 @@
 """A model ready to train: built, initialized by the rules of its parameterization, and masked."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -7,7 +8,7 @@ from torch import nn
 
 from models.gpt import GPT
 from models.parametrization import EffectiveTensor, Parametrization, effective_table, forward_multipliers
-from models.sparse import Masks, philox, sparsify
+from models.sparse import Mask, Masks, add_masks, hidden_densities, philox, random_masks
 from wse_sim.spec.model import ModelShape
 
 _TRUNCATION = 2.0  # standard deviations; Cerebras-GPT (arXiv 2304.03208), the model-zoo configurations
@@ -22,17 +23,38 @@ class BuiltModel:
     masks: Masks
 
 
+StartMasks = Callable[[nn.Module], Mapping[str, Mask]]
+
+
 def build_model(
-    shape: ModelShape, parametrization: Parametrization, *, seed: int, density: float, weight_decay: float
+    shape: ModelShape,
+    parametrization: Parametrization,
+    *,
+    seed: int,
+    density: float | Mapping[str, float],
+    weight_decay: float,
+    eps: float,
+    start_masks: StartMasks | None = None,
 ) -> BuiltModel:
-    """The model in its state before the first step, a function of these arguments alone."""
+    """The model in its state before the first step, a function of these arguments alone.
+
+    Parameters
+    ----------
+    density :
+        Of the hidden matrices, or of each parameter by its full name; one that is not named is dense.
+    start_masks :
+        Initialized model -> masks by parameter name; None = random ones (`models.sparse.random_mask`).
+    """
     # Built without memory first: PyTorch's own initialization would cost time and draw from its global generator.
     with torch.device("meta"):
         model = GPT(shape, forward_multipliers(parametrization, shape))
     model = model.to_empty(device="cpu")
-    table = effective_table(model, shape, parametrization, density, weight_decay)
+    model.dot_product.fill_tables()
+    densities = density if isinstance(density, Mapping) else hidden_densities(model, density)
+    table = effective_table(model, shape, parametrization, densities, weight_decay, eps)
     initialize(model, table, seed)
-    return BuiltModel(model=model, table=table, masks=sparsify(model, seed, density))
+    masks = random_masks(model, seed, densities) if start_masks is None else start_masks(model)
+    return BuiltModel(model=model, table=table, masks=add_masks(model, masks))
 
 
 def initialize(model: nn.Module, table: list[EffectiveTensor], seed: int) -> None:

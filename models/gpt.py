@@ -1,19 +1,28 @@
-"""A GPT-2-like decoder built from a shape: learned positions, pre-LN, GELU, output tied to the embedding.
+"""A decoder built from its shape: GPT-2, Cerebras-GPT, LLaMA, and what lies between them.
 
-Shapes of tensors: B sequences, T places, D d_model, N heads, H d_head, F d_ff, V vocabulary.
+Norms stand before attention and feed-forward. Shapes of tensors: B sequences, T places, D d_model, V vocabulary.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.attention import Attention
+from models.cross_entropy import linear_cross_entropy
+from models.dot_product import DOT_PRODUCTS, DotProduct
+from models.feed_forward import GeluFeedForward, SwigluFeedForward
+from models.norm import norm
 from models.roles import with_roles
 from wse_sim.errors import SpecError
-from wse_sim.spec.model import ModelShape
+from wse_sim.spec.model import FeedForward, ModelShape
 
-_NORM_EPS = 1e-5  # Cerebras-GPT (arXiv 2304.03208), the model-zoo configurations
+_FEED_FORWARDS: Mapping[FeedForward, type[GeluFeedForward] | type[SwigluFeedForward]] = {
+    "gelu": GeluFeedForward,
+    "swiglu": SwigluFeedForward,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,60 +37,30 @@ class ForwardMultipliers:
         Factor on query-key products: 1/sqrt(d_head), or 1/d_head.
     logits :
         Factor on the logits (alpha_out / m_d).
+    residual :
+        Factor on what each residual branch adds (m_L^-alpha of CompleteP).
     """
 
     embedding: float
     attention_scale: float
     logits: float
-
-
-class Attention(nn.Module):
-    """Causal self-attention. Query, key and value are one matrix: one large product instead of three."""
-
-    def __init__(self, shape: ModelShape, scale: float) -> None:
-        super().__init__()
-        d = shape.d_model
-        self.n_heads = shape.n_heads
-        self.scale = scale
-        self.qkv = with_roles(nn.Linear(d, 3 * d), weight="hidden_in", bias="bias")
-        self.out = with_roles(nn.Linear(d, d), weight="hidden_out", bias="bias")
-
-    def forward(self, x_BTD: Tensor) -> Tensor:
-        n_batch, n_places, d_model = x_BTD.shape
-        qkv_BTND = self.qkv(x_BTD).view(n_batch, n_places, 3, self.n_heads, d_model // self.n_heads)
-        q_BNTH, k_BNTH, v_BNTH = qkv_BTND.permute(2, 0, 3, 1, 4).unbind(0)
-        y_BNTH = F.scaled_dot_product_attention(q_BNTH, k_BNTH, v_BNTH, is_causal=True, scale=self.scale)
-        projected_BTD: Tensor = self.out(y_BNTH.transpose(1, 2).reshape(n_batch, n_places, d_model))
-        return projected_BTD
-
-
-class FeedForward(nn.Module):
-    """Two matrices with a GELU between them."""
-
-    def __init__(self, shape: ModelShape) -> None:
-        super().__init__()
-        self.up = with_roles(nn.Linear(shape.d_model, shape.d_ff), weight="hidden_in", bias="bias")
-        self.down = with_roles(nn.Linear(shape.d_ff, shape.d_model), weight="hidden_out", bias="bias")
-
-    def forward(self, x_BTD: Tensor) -> Tensor:
-        projected_BTD: Tensor = self.down(F.gelu(self.up(x_BTD)))
-        return projected_BTD
+    residual: float = 1.0
 
 
 class Block(nn.Module):
     """Attention, then feed-forward, each behind a norm and added to the residual stream."""
 
-    def __init__(self, shape: ModelShape, scale: float) -> None:
+    def __init__(self, shape: ModelShape, dot_product: DotProduct, multipliers: ForwardMultipliers) -> None:
         super().__init__()
-        self.norm_attention = _norm(shape.d_model)
-        self.attention = Attention(shape, scale)
-        self.norm_mlp = _norm(shape.d_model)
-        self.mlp = FeedForward(shape)
+        self.residual = multipliers.residual
+        self.norm_attention = norm(shape, gain="norm", bias="bias")
+        self.attention = Attention(shape, dot_product, multipliers.attention_scale)
+        self.norm_mlp = norm(shape, gain="norm", bias="bias")
+        self.mlp = _FEED_FORWARDS[shape.feed_forward](shape)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
-        x_BTD = x_BTD + self.attention(self.norm_attention(x_BTD))
-        mlp_BTD: Tensor = self.mlp(self.norm_mlp(x_BTD))
-        return x_BTD + mlp_BTD
+        x_BTD = torch.add(x_BTD, self.attention(self.norm_attention(x_BTD)), alpha=self.residual)
+        return torch.add(x_BTD, self.mlp(self.norm_mlp(x_BTD)), alpha=self.residual)
 
 
 class GPT(nn.Module):
@@ -93,62 +72,62 @@ class GPT(nn.Module):
     Parameters
     ----------
     shape :
-        Only what Cerebras-GPT has: GELU, learned positions, tied output, biases, as many key heads as heads.
+        Of any decoder.
     multipliers :
         See `ForwardMultipliers`; `models.parametrization.forward_multipliers` makes them.
 
     Raises
     ------
     SpecError
-        When the shape asks for another kind of layer.
+        When the shape is an encoder's.
     """
 
     def __init__(self, shape: ModelShape, multipliers: ForwardMultipliers) -> None:
         super().__init__()
-        _require_known(shape)
+        if shape.logits_fraction != 1:
+            raise SpecError(
+                f"model {shape.name!r} is an encoder (logits_fraction = {shape.logits_fraction}): it can be simulated "
+                "but not trained here; the trainer knows decoders"
+            )
         self.shape = shape
         self.multipliers = multipliers
         self.token = with_roles(nn.Embedding(shape.vocab_size, shape.d_model), weight="embedding")
-        self.position = with_roles(nn.Embedding(shape.seq_len, shape.d_model), weight="position")
-        self.blocks = nn.ModuleList(Block(shape, multipliers.attention_scale) for _ in range(shape.n_layers))
-        self.norm_out = _norm(shape.d_model)
+        if shape.positions == "learned":
+            self.position = with_roles(nn.Embedding(shape.seq_len, shape.d_model), weight="position")
+        self.dot_product = DOT_PRODUCTS[shape.positions](shape)
+        self.blocks = nn.ModuleList(Block(shape, self.dot_product, multipliers) for _ in range(shape.n_layers))
+        self.norm_out = norm(shape, gain="norm_out", bias="bias_out")
+        if not shape.is_tied:
+            self.output = with_roles(nn.Linear(shape.d_model, shape.vocab_size, bias=False), weight="output")
 
     def forward(self, inputs_BT: Tensor) -> Tensor:
-        """Logits, (B, T, V), for the byte after each place."""
-        # A slice, not a lookup: its gradient is a plain sum over the batch.
-        x_BTD = self.token(inputs_BT) + self.position.weight[: inputs_BT.shape[1]]
+        """Logits, (B, T, V), for the token after each place."""
+        return F.linear(self.last_hidden(inputs_BT), self.output_weight)
+
+    def loss(self, inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
+        """Mean cross-entropy in nats per token, a scalar."""
+        return linear_cross_entropy(self.last_hidden(inputs_BT).flatten(0, 1), self.output_weight, targets_BT.flatten())
+
+    @property
+    def output_weight(self) -> Tensor:
+        """(V, D), of the layer that makes logits: the token embedding's own where they are tied."""
+        return self.token.weight if self.shape.is_tied else self.output.weight
+
+    def last_hidden(self, inputs_BT: Tensor) -> Tensor:
+        """What the output layer takes, (B, T, D), with the factor on the logits."""
+        x_BTD = self.token(inputs_BT)
+        if self.shape.positions == "learned":
+            # A slice, not a lookup: its gradient is a plain sum over the batch.
+            x_BTD = x_BTD + self.position.weight[: inputs_BT.shape[1]]
         x_BTD = x_BTD * self.multipliers.embedding
         for block in self.blocks:
             x_BTD = block(x_BTD)
         # Scaling here instead of after the product touches V/D times fewer numbers.
-        return F.linear(self.norm_out(x_BTD) * self.multipliers.logits, self.token.weight)
-
-    def loss(self, inputs_BT: Tensor, targets_BT: Tensor) -> Tensor:
-        """Mean cross-entropy in nats per token, a scalar."""
-        logits_BTV = self(inputs_BT)
-        return F.cross_entropy(logits_BTV.view(-1, logits_BTV.shape[-1]), targets_BT.reshape(-1))
+        scaled_BTD: Tensor = self.norm_out(x_BTD) * self.multipliers.logits
+        return scaled_BTD
 
 
 def meta_model(shape: ModelShape) -> GPT:
     """The model without memory for its weights, for names, shapes and counts."""
     with torch.device("meta"):
         return GPT(shape, ForwardMultipliers(embedding=1.0, attention_scale=1.0, logits=1.0))
-
-
-def _norm(d_model: int) -> nn.LayerNorm:
-    return with_roles(nn.LayerNorm(d_model, eps=_NORM_EPS), weight="norm", bias="bias")
-
-
-def _require_known(shape: ModelShape) -> None:
-    known = {"feed_forward": "gelu", "positions": "learned", "is_tied": True, "has_biases": True}
-    for field, value in known.items():
-        if getattr(shape, field) != value:
-            raise SpecError(
-                f"model {shape.name!r}: {field} = {getattr(shape, field)!r} can be simulated but not trained here; "
-                f"the trainer knows {field} = {value!r}"
-            )
-    if shape.kv_heads != shape.n_heads:
-        raise SpecError(
-            f"model {shape.name!r}: n_kv_heads = {shape.kv_heads} can be simulated but not trained here; "
-            f"the trainer knows n_kv_heads = n_heads = {shape.n_heads}"
-        )

@@ -1,9 +1,4 @@
-"""Standard, maximal-update and sparse maximal-update parameterization as tables of rules by role.
-
-m_d = d_model / d_base, m_rho = density / density_base, L = n_layers. A rule holds exponents of these three, so the
-tables below read like the tables of the papers: Cerebras-GPT (arXiv 2304.03208) Table 14 for μP, SμPar (arXiv
-2405.15743) Table 1 for all three. The factor (2 L)^-1/2 on residual outputs is GPT-2's, and Cerebras-GPT's.
-"""
+"""What the rules of a parameterization make of one model: numbers for every tensor, and for the forward pass."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,145 +7,41 @@ from typing import Literal
 import msgspec
 from torch import nn
 
+from models.bases import BASES, BaseHyperparameters
 from models.gpt import ForwardMultipliers
-from models.roles import HIDDEN_ROLES, Role, parameter_roles
+from models.roles import Role, parameter_roles
+from models.rules import PARAMETRIZATIONS, Factors, ParametrizationName, Rule, Start, Table, factors_of, rules_of
 from wse_sim.errors import SpecError, choose
 from wse_sim.spec.model import ModelShape
 from wse_sim.workload.transformer import check_density
 
-ParametrizationName = Literal["sp", "mup", "smupar"]
+__all__ = [
+    "BASES",
+    "PARAMETRIZATIONS",
+    "BaseHyperparameters",
+    "EffectiveTensor",
+    "Parametrization",
+    "ParametrizationName",
+    "WeightDecayScaling",
+    "caveats",
+    "effective_table",
+    "factors_of",
+    "forward_multipliers",
+    "rules_of",
+]
+
 WeightDecayScaling = Literal["none", "constant_lr_wd"]
 
-
-class BaseHyperparameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Hyper-parameters tuned once on a narrow dense model, to be transferred.
-
-    Parameters
-    ----------
-    d_base :
-        Width of the model they were tuned on.
-    density_base :
-        Density of that model, in (0, 1].
-    peak_lr :
-        Peak learning rate of AdamW (eta).
-    init_std :
-        Standard deviation before truncation (sigma).
-    embedding_multiplier, logits_multiplier :
-        alpha_in and alpha_out.
-    attention_multiplier :
-        Factor on the attention scale 1/d_head of μP (ModelZoo's attention_logits_alpha); SP ignores all three.
-    source :
-        Where the numbers come from.
-    """
-
-    d_base: int
-    density_base: float = 1.0
-    peak_lr: float
-    init_std: float
-    embedding_multiplier: float = 1.0
-    logits_multiplier: float = 1.0
-    attention_multiplier: float = 1.0
-    source: str
-
-    def __post_init__(self) -> None:
-        for field in (
-            "d_base",
-            "peak_lr",
-            "init_std",
-            "embedding_multiplier",
-            "logits_multiplier",
-            "attention_multiplier",
-        ):
-            if not getattr(self, field) > 0:
-                raise SpecError(f"base hyper-parameters: {field} is {getattr(self, field)}, it must be positive")
-        if not 0 < self.density_base <= 1:
-            raise SpecError(f"base hyper-parameters: density_base is {self.density_base}, it must be in (0, 1]")
-
-
-BASES: Mapping[str, BaseHyperparameters] = {
-    "smupar-paper": BaseHyperparameters(
-        d_base=256,
-        peak_lr=1.62e-2,
-        init_std=0.08665602,
-        embedding_multiplier=9.1705,
-        logits_multiplier=1.0951835,
-        source="SμPar, arXiv 2405.15743, Table 3",
-    ),
-    "cerebras-gpt-mup": BaseHyperparameters(
-        d_base=256,
-        peak_lr=6e-3,
-        init_std=0.08,
-        embedding_multiplier=10.0,
-        logits_multiplier=1.0,
-        source="Cerebras-GPT, arXiv 2304.03208, Section 3.3",
-    ),
-    "cerebras-gpt-sp": BaseHyperparameters(
-        d_base=256,
-        peak_lr=6e-4,
-        init_std=0.02,
-        source="Cerebras-GPT, arXiv 2304.03208, Table 1 (the learning rate of 111M; larger models have their own)",
-    ),
-    "bytes-64-sp": BaseHyperparameters(
-        d_base=64,
-        peak_lr=4.05e-3,
-        init_std=0.02166,
-        source="one dense run at d_model 64 on bytes of Python source (docs/notebook.md), not tuned; "
-        "init_std: SμPar, arXiv 2405.15743, Table 4",
-    ),
-    "bytes-64": BaseHyperparameters(
-        d_base=64,
-        peak_lr=8.1e-3,
-        init_std=0.08665602,
-        embedding_multiplier=9.1705,
-        logits_multiplier=1.0951835,
-        # 1/sqrt(d_head) at the proxies' d_head of 32. With 1/32 so small a model learns to attend late: 2.54 against
-        # 2.50 bits per byte at density 0.25, one seed.
-        attention_multiplier=32**0.5,
-        source="learning rate and attention: our runs at d_model 64 on bytes of Python source (docs/notebook.md); "
-        "the rest: SμPar, arXiv 2405.15743, Table 3",
-    ),
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
-    """How one role is initialized and trained.
-
-    Parameters
-    ----------
-    start :
-        `normal`: truncated normal; `one`, `zero`: constant.
-    init_width, init_density, init_depth :
-        Exponents of m_d, m_rho and 2 L in the standard deviation.
-    lr_width, lr_density :
-        Exponents of m_d and m_rho in the learning rate.
-    is_decayed :
-        Weight decay acts on it.
-    """
-
-    start: Literal["normal", "one", "zero"] = "normal"
-    init_width: float = 0.0
-    init_density: float = 0.0
-    init_depth: float = 0.0
-    lr_width: float = 0.0
-    lr_density: float = 0.0
-    is_decayed: bool = True
-
-
-_EMBEDDED: Mapping[Role, Rule] = {
-    "embedding": Rule(),
-    "position": Rule(),
-    "norm": Rule(start="one", is_decayed=False),
-    "bias": Rule(start="zero", is_decayed=False),
-}
-_MUP_IN = Rule(init_width=-0.5, lr_width=-1.0)
-_MUP_OUT = Rule(init_width=-0.5, init_depth=-0.5, lr_width=-1.0)
-_SMUPAR_IN = Rule(init_width=-0.5, init_density=-0.5, lr_width=-1.0, lr_density=-1.0)
-_SMUPAR_OUT = Rule(init_width=-0.5, init_density=-0.5, init_depth=-0.5, lr_width=-1.0, lr_density=-1.0)
-RULES: Mapping[ParametrizationName, Mapping[Role, Rule]] = {
-    "sp": {**_EMBEDDED, "hidden_in": Rule(), "hidden_out": Rule(init_depth=-0.5)},
-    "mup": {**_EMBEDDED, "hidden_in": _MUP_IN, "hidden_out": _MUP_OUT},
-    "smupar": {**_EMBEDDED, "hidden_in": _SMUPAR_IN, "hidden_out": _SMUPAR_OUT},
+_MASKS_IN_THEORY = ("dense", "static")
+_WITHOUT_DENSITY = "corrects nothing for density: expect the best learning rate to rise as density falls"
+_ABLATION = "an ablation of SμPar with one of its two corrections for density: not meant to transfer over density"
+_KNOWN_LIMITS: Mapping[str, str] = {
+    "sp": f"standard parameterization transfers over nothing and {_WITHOUT_DENSITY}",
+    "mup": f"μP transfers over width and {_WITHOUT_DENSITY}",
+    "completep": "CompleteP was published for dense models: its powers of density are SμPar's, no paper tests the two "
+    "together",
+    "smupar_init_only": _ABLATION,
+    "smupar_lr_only": _ABLATION,
 }
 
 
@@ -160,14 +51,37 @@ class Parametrization(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     Parameters
     ----------
     weight_decay_scaling :
-        AdamW decays by lr x weight_decay. `none` leaves weight_decay alone, so the product shrinks with the learning
-        rate of wide models (ModelZoo, the SμPar authors); `constant_lr_wd` divides it by the learning-rate
-        multiplier, so the product is that of the base model (mup's MuAdamW).
+        AdamW decays by lr x weight_decay a step. `none` takes weight_decay as the table has it: unscaled in SP, μP and
+        SμPar, so that the product shrinks with the learning rate of wide models (ModelZoo, the SμPar authors), and
+        m_d times as large in CompleteP. `constant_lr_wd` divides it by the learning-rate multiplier, so that the
+        product, and with it the memory 1 / (lr x weight_decay) in steps, is the base model's for every tensor (mup's
+        MuAdamW). To keep that memory as a share of a run of another length, divide weight_decay itself by the ratio
+        of steps: no table of tensors can know how long a run is.
+    depth_alpha :
+        Of CompleteP, in [0.5, 1].
+
+    Raises
+    ------
+    SpecError
+        When the parameterization is unknown, or CompleteP has no base depth to scale from.
     """
 
     name: ParametrizationName
     base: BaseHyperparameters
     weight_decay_scaling: WeightDecayScaling = "none"
+    depth_alpha: float = 1.0
+
+    def __post_init__(self) -> None:
+        rules_of(self.name, self.depth_alpha)  # raises
+        if self.name == "completep" and self.base.depth_base is None:
+            raise SpecError(
+                "completep transfers over depth, and these base hyper-parameters have no depth_base: "
+                "say how many layers the model had that they were tuned on"
+            )
+
+    @property
+    def rules(self) -> Table:
+        return rules_of(self.name, self.depth_alpha)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,37 +98,48 @@ class EffectiveTensor:
         Peak learning rate.
     weight_decay :
         AdamW's coefficient; the decay per step is lr x weight_decay.
+    eps :
+        AdamW's epsilon.
     """
 
     name: str
     role: Role
     shape: tuple[int, ...]
     density: float
-    start: Literal["normal", "one", "zero"]
+    start: Start
     init_std: float
     lr_multiplier: float
     lr: float
     weight_decay: float
+    eps: float
 
 
 def forward_multipliers(parametrization: Parametrization, shape: ModelShape) -> ForwardMultipliers:
-    """The three numbers that enter the forward pass.
+    """The numbers that enter the forward pass.
 
-    Source: SμPar (arXiv 2405.15743), Table 1; the attention scale 1/d_head belongs to μP and SμPar.
+    Source: SμPar (arXiv 2405.15743), Table 1; the attention scale 1/d_head belongs to all but SP. CompleteP (arXiv
+    2505.01618), Table 1, for the residual branches.
     """
     base = parametrization.base
     if parametrization.name == "sp":
         return ForwardMultipliers(embedding=1.0, attention_scale=shape.d_head**-0.5, logits=1.0)
-    m_d = shape.d_model / base.d_base
+    factors = factors_of(shape, base, 1.0)
+    is_deep = parametrization.name == "completep"
     return ForwardMultipliers(
         embedding=base.embedding_multiplier,
         attention_scale=base.attention_multiplier / shape.d_head,
-        logits=base.logits_multiplier / m_d,
+        logits=base.logits_multiplier / factors.m_d,
+        residual=float(factors.m_depth**-parametrization.depth_alpha) if is_deep else 1.0,
     )
 
 
 def effective_table(
-    model: nn.Module, shape: ModelShape, parametrization: Parametrization, density: float, weight_decay: float
+    model: nn.Module,
+    shape: ModelShape,
+    parametrization: Parametrization,
+    densities: Mapping[str, float],
+    weight_decay: float,
+    eps: float,
 ) -> list[EffectiveTensor]:
     """One row for each parameter of the model, in its order.
 
@@ -222,56 +147,75 @@ def effective_table(
     ----------
     model :
         On any device, the meta device included; its modules declare their roles (`models.roles`).
-    density :
-        Of the hidden matrices, in (0, 1]; everything else is dense.
-    weight_decay :
-        AdamW's coefficient for decayed tensors of the base model.
+    densities :
+        Full parameter name -> density in (0, 1]; a parameter that is not there is dense.
+    weight_decay, eps :
+        AdamW's coefficient for decayed tensors, and its epsilon, of the base model.
 
     Raises
     ------
     SpecError
-        When a parameter has no role, or the parameterization is unknown.
+        When a parameter has no role, or a density is out of range or for a parameter that the model lacks.
     """
-    check_density(density)
-    rules = RULES[choose(parametrization.name, RULES, "parametrization")]  # type: ignore[index]
-    base = parametrization.base
-    m_d = shape.d_model / base.d_base
     roles = parameter_roles(model)
+    for name, density in densities.items():
+        choose(name, roles, "parameter with a density")
+        check_density(density)
+    base, rules = parametrization.base, parametrization.rules
     rows = []
     for name, parameter in model.named_parameters():
-        role = roles[name]
-        rule = rules[role]
-        is_hidden = role in HIDDEN_ROLES
-        m_rho = density / base.density_base if is_hidden else 1.0
-        multiplier = lr_multiplier(rule, m_d, m_rho)
+        role, density = roles[name], densities.get(name, 1.0)
+        rule, factors = rules[role], factors_of(shape, base, density)
+        multiplier = rule.lr_multiplier(factors)
         row = EffectiveTensor(
             name=name,
             role=role,
             shape=tuple(parameter.shape),
-            density=density if is_hidden else 1.0,
+            density=density,
             start=rule.start,
-            init_std=init_std(rule, base.init_std, m_d, m_rho, shape.n_layers),
+            init_std=rule.init_std(base.init_std, factors),
             lr_multiplier=multiplier,
             lr=base.peak_lr * multiplier,
-            weight_decay=_weight_decay(rule, parametrization.weight_decay_scaling, weight_decay, multiplier),
+            weight_decay=_weight_decay(rule, parametrization.weight_decay_scaling, weight_decay, factors),
+            eps=rule.eps.of(eps, factors),
         )
         rows.append(row)
     return rows
 
 
-def lr_multiplier(rule: Rule, m_d: float, m_rho: float) -> float:
-    """Factor on the base learning rate."""
-    return float(m_d**rule.lr_width * m_rho**rule.lr_density)
+def caveats(parametrization_name: str, algorithm_name: str) -> tuple[str, ...]:
+    """What is not known to transfer when this parameterization trains under this sparsity algorithm, as sentences.
+
+    Parameters
+    ----------
+    algorithm_name :
+        `dense`, `static` (random masks that never change), or any other, such as `gmp`, `set`, `rigl`, or `topk` for
+        static masks that magnitude chose.
+
+    Raises
+    ------
+    SpecError
+        When the parameterization is unknown.
+
+    Source: SμPar (arXiv 2405.15743), Section 4.4: under RigL and GMP no parameterization transfers, and SμPar
+    over-corrects, because survivors that magnitude chose are larger than Gaussian; the same holds for masks chosen by
+    magnitude at the start.
+    """
+    choose(parametrization_name, PARAMETRIZATIONS, "parametrization")
+    if algorithm_name == "dense":
+        return ()
+    found = [_KNOWN_LIMITS[parametrization_name]] if parametrization_name in _KNOWN_LIMITS else []
+    if algorithm_name not in _MASKS_IN_THEORY:
+        found.append(
+            f"masks of {algorithm_name} are outside the theory of SμPar, which assumes random masks that never change: "
+            "no learning rate is known to transfer over density"
+        )
+    return tuple(found)
 
 
-def init_std(rule: Rule, sigma: float, m_d: float, m_rho: float, n_layers: int) -> float:
-    """Standard deviation before truncation; 0 for a constant."""
-    if rule.start != "normal":
-        return 0.0
-    return float(sigma * m_d**rule.init_width * m_rho**rule.init_density * (2 * n_layers) ** rule.init_depth)
-
-
-def _weight_decay(rule: Rule, scaling: WeightDecayScaling, weight_decay: float, multiplier: float) -> float:
+def _weight_decay(rule: Rule, scaling: WeightDecayScaling, weight_decay: float, factors: Factors) -> float:
     if not rule.is_decayed:
         return 0.0
-    return weight_decay / multiplier if scaling == "constant_lr_wd" else weight_decay
+    if scaling == "constant_lr_wd":
+        return weight_decay / rule.lr_multiplier(factors)
+    return rule.weight_decay.of(weight_decay, factors)

@@ -6,7 +6,8 @@ from torch import nn
 
 from wse_sim.errors import SpecError
 
-Role = Literal["embedding", "position", "hidden_in", "hidden_out", "norm", "bias"]
+# norm_out and bias_out lie behind the last block, outside of every residual branch: depth does not scale them.
+Role = Literal["embedding", "position", "hidden_in", "hidden_out", "norm", "bias", "norm_out", "bias_out", "output"]
 ROLES: tuple[Role, ...] = get_args(Role)
 HIDDEN_ROLES: frozenset[Role] = frozenset({"hidden_in", "hidden_out"})
 _ATTRIBUTE = "parameter_roles"

@@ -1,6 +1,10 @@
-"""Static random sparsity: masks with an exact count, the same on every machine and in every process."""
+"""Masks: where weights are pruned, and what that does to weights, gradients and moments.
 
-from collections.abc import Iterable
+A mask is a persistent boolean buffer `<parameter>_mask` beside its parameter, so it is in `state_dict`. Which masks
+there are, and how they change while a run trains, is for `training.sparsity`.
+"""
+
+from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 
 import numpy as np
@@ -14,6 +18,11 @@ from wse_sim.workload.transformer import check_density
 
 MASK_SUFFIX = "_mask"
 
+Mask = npt.NDArray[np.bool_]
+Scores = npt.NDArray[np.float32] | npt.NDArray[np.float64] | npt.NDArray[np.uint64]
+
+_BITS_OF = {2: torch.int16, 4: torch.int32, 8: torch.int64}  # bytes of a float -> the integer of its size
+
 
 def philox(seed: int, *labels: object) -> np.random.Philox:
     """A counter-based generator that depends on the seed and the labels alone, not on who asks or in which order."""
@@ -21,7 +30,32 @@ def philox(seed: int, *labels: object) -> np.random.Philox:
     return np.random.Philox(key=int.from_bytes(blake2b(text.encode(), digest_size=16).digest(), "little"))
 
 
-def random_mask(seed: int, name: str, shape: tuple[int, ...], density: float) -> npt.NDArray[np.bool_]:
+def top_k(scores: Scores, k: int) -> Mask:
+    """Where the k highest scores are, exactly k places; of equal scores the first ones count as higher.
+
+    Parameters
+    ----------
+    scores :
+        (n,), no NaN.
+    k :
+        0 to n.
+    """
+    n_lower = scores.size - k
+    if n_lower == 0 or k == 0:
+        return np.full(scores.size, n_lower == 0)
+    cut = np.partition(scores, n_lower)[n_lower]
+    mask: Mask = scores > cut
+    mask[np.flatnonzero(scores == cut)[: k - np.count_nonzero(mask)]] = True
+    return mask
+
+
+def random_scores(seed: int, name: str, n_weights: int) -> npt.NDArray[np.uint64]:
+    """The scores, (n_weights,), whose highest are the places of a random mask."""
+    # Raw 64-bit draws, not a distribution: numpy keeps the bits of Philox fixed across versions, its distributions not.
+    return ~philox(seed, "mask", name).random_raw(n_weights)
+
+
+def random_mask(seed: int, name: str, shape: tuple[int, ...], density: float) -> Mask:
     """A mask of exactly `exact_nonzeros` ones, each set of places equally likely.
 
     Parameters
@@ -36,63 +70,99 @@ def random_mask(seed: int, name: str, shape: tuple[int, ...], density: float) ->
     SpecError
         When the density is out of range or leaves the tensor empty.
     """
-    numel = int(np.prod(shape))
     check_density(density)
-    n_ones = exact_nonzeros(numel, density)
-    if n_ones == numel:
-        return np.ones(shape, dtype=np.bool_)
-    # Raw 64-bit draws, not a distribution: numpy keeps the bits of Philox fixed across versions, its distributions not.
-    scores = philox(seed, "mask", name).random_raw(numel)
-    mask: npt.NDArray[np.bool_] = scores <= np.partition(scores, n_ones - 1)[n_ones - 1]
-    assert int(mask.sum()) == n_ones, "two equal 64-bit draws"
-    return mask.reshape(shape)
+    n_weights = int(np.prod(shape))
+    return top_k(random_scores(seed, name, n_weights), exact_nonzeros(n_weights, density)).reshape(shape)
 
 
 class Masks:
-    """The masks of a model and what they do to its weights and gradients.
+    """The masks of a model, by parameter name, and what they do.
 
     Weights are stored already masked, so the forward pass multiplies nothing. A masked weight that is 0, whose
     gradient is 0 and whose Adam moments are 0 stays exactly 0 under AdamW, decay and clipping.
     """
 
-    def __init__(self, pairs: Iterable[tuple[nn.Parameter, Tensor]]) -> None:
-        self._pairs = list(pairs)
+    def __init__(self, masked: Mapping[str, tuple[nn.Parameter, Tensor]]) -> None:
+        self._masked = dict(masked)
+        self._bits: dict[str, Tensor] = {}
+        self.reread()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._masked)
+
+    def __len__(self) -> int:
+        return len(self._masked)
+
+    def weight(self, name: str) -> nn.Parameter:
+        """The masked parameter."""
+        return self._masked[name][0]
+
+    def mask(self, name: str) -> Tensor:
+        """Its mask, True where a weight is live; not to be written."""
+        return self._masked[name][1]
+
+    def reread(self) -> None:
+        """Take notice that the buffers were written by somebody else."""
+        for name, (weight, mask) in self._masked.items():
+            self._bits[name] = _bits(mask, weight)
+
+    def replace(self, name: str, mask: Mask) -> None:
+        """Another mask in the place of this one; newly pruned weights become 0, newly live ones stay 0."""
+        weight, buffer = self._masked[name]
+        buffer.copy_(torch.from_numpy(mask))
+        self._bits[name] = _bits(buffer, weight)
+        self.select(name, weight.detach())
+
+    def select(self, name: str, tensor: Tensor) -> None:
+        """Set `tensor`, of the parameter's shape and dtype, to 0 wherever the parameter is pruned; in place.
+
+        A bitwise "and" with all ones or all zeros: as fast as a product, and a selection, because 0 x NaN is NaN.
+        """
+        bits = self._bits[name]
+        tensor.view(bits.dtype).bitwise_and_(bits)
 
     def zero_pruned_weights(self) -> None:
-        """Set every masked weight to 0."""
-        with torch.no_grad():
-            for weight, mask in self._pairs:
-                weight.copy_(torch.where(mask, weight, 0.0))
+        """Set every pruned weight to 0."""
+        for name, (weight, _) in self._masked.items():
+            self.select(name, weight.detach())
 
     def zero_pruned_gradients(self) -> None:
-        """Set every masked gradient to 0: selected, not multiplied, because 0 x NaN is NaN."""
-        for weight, mask in self._pairs:
+        """Set every pruned gradient to 0, whatever it was."""
+        for name, (weight, _) in self._masked.items():
             if weight.grad is not None:
-                weight.grad = torch.where(mask, weight.grad, 0.0)
+                self.select(name, weight.grad)
+
+
+def add_masks(model: nn.Module, masks: Mapping[str, Mask]) -> Masks:
+    """Give parameters of a model, by full name, their masks, and zero what they prune."""
+    masked = {}
+    for name, mask in masks.items():
+        weight = model.get_parameter(name)
+        module_name, _, own_name = name.rpartition(".")
+        module = model.get_submodule(module_name)
+        module.register_buffer(own_name + MASK_SUFFIX, torch.from_numpy(mask).to(weight.device))
+        masked[name] = (weight, module.get_buffer(own_name + MASK_SUFFIX))
+    added = Masks(masked)
+    added.zero_pruned_weights()
+    return added
+
+
+def random_masks(model: nn.Module, seed: int, densities: Mapping[str, float]) -> dict[str, Mask]:
+    """Random masks for parameters of a model, by name; one of density 1 gets none: the dense run is the dense run."""
+    shapes = {name: tuple(model.get_parameter(name).shape) for name in densities}
+    return {
+        name: random_mask(seed, name, shapes[name], density) for name, density in densities.items() if density != 1.0
+    }
 
 
 def sparsify(model: nn.Module, seed: int, density: float) -> Masks:
-    """Mask the hidden matrices of a model, each to the same density, and zero their masked weights.
+    """Random masks for the hidden matrices of a model, each of the same density."""
+    return add_masks(model, random_masks(model, seed, hidden_densities(model, density)))
 
-    Every mask becomes a persistent boolean buffer `<parameter>_mask` beside its parameter, so it is in `state_dict`.
-    A density of 1 adds no mask at all: the dense run is the dense run.
-    """
-    check_density(density)
-    if density == 1.0:
-        return Masks([])
-    pairs = []
-    roles = parameter_roles(model)
-    for name, weight in list(model.named_parameters()):
-        if roles[name] not in HIDDEN_ROLES:
-            continue
-        mask = torch.from_numpy(random_mask(seed, name, tuple(weight.shape), density)).to(weight.device)
-        module_name, _, own_name = name.rpartition(".")
-        module = model.get_submodule(module_name)
-        module.register_buffer(own_name + MASK_SUFFIX, mask)
-        pairs.append((weight, module.get_buffer(own_name + MASK_SUFFIX)))
-    masks = Masks(pairs)
-    masks.zero_pruned_weights()
-    return masks
+
+def hidden_densities(model: nn.Module, density: float) -> dict[str, float]:
+    """The same density for each hidden matrix of a model, by name."""
+    return {name: density for name, role in parameter_roles(model).items() if role in HIDDEN_ROLES}
 
 
 def n_nonzero(model: nn.Module) -> int:
@@ -100,3 +170,8 @@ def n_nonzero(model: nn.Module) -> int:
     n_total = sum(parameter.numel() for parameter in model.parameters())
     masked = (buffer for name, buffer in model.named_buffers() if name.endswith(MASK_SUFFIX))
     return n_total - sum(int((~mask).sum()) for mask in masked)
+
+
+def _bits(mask: Tensor, weight: Tensor) -> Tensor:
+    """All ones where the mask is True, in the integer of the weight's size."""
+    return mask.to(_BITS_OF[weight.element_size()]).neg_()

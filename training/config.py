@@ -7,8 +7,9 @@ import msgspec
 import tomli_w
 
 from models.parametrization import BASES, BaseHyperparameters, Parametrization, ParametrizationName, WeightDecayScaling
-from training.schedules import SCHEDULES
-from wse_sim.errors import SpecError, choose
+from training.schedules import FirstStepLr, lr_factor, warmup_steps
+from training.sparsity import Algorithm, SparsityPlan, Static, configure, plan_sparsity
+from wse_sim.errors import SpecError
 from wse_sim.spec.load import convert, read_toml
 from wse_sim.spec.model import ModelShape
 
@@ -22,6 +23,25 @@ _AT_LEAST_ONE = (
     "checkpoint_interval",
     "n_threads",
 )
+_DENSITY_SLACK = 1e-4  # the counts of an Erdős-Rényi share are whole numbers
+
+
+class Branch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The checkpoint of another run that a run starts from.
+
+    Parameters
+    ----------
+    run :
+        Name of that run's folder.
+    step :
+        Optimizer steps it had done.
+    sha256 :
+        Of the checkpoint's tensor file.
+    """
+
+    run: str
+    step: int
+    sha256: str
 
 
 class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -32,21 +52,30 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     shape :
         Of the model that trains (the proxy, where one trains in place of the target).
     density :
-        Of the hidden matrices, in (0, 1].
+        Of the hidden matrices, in (0, 1]; where masks change, the one they end at (of SPDF, the one before they are
+        lifted). Where `sparsity` names its own, this is what follows from it.
+    sparsity :
+        How weights are masked: an algorithm of `training.sparsity`, or several with filters, the first match wins.
     base :
         Hyper-parameters that the parameterization transfers; its peak_lr is the base learning rate.
     schedule :
-        A key of `training.schedules.SCHEDULES`.
+        As `training.schedules.parse_schedule` reads it: `linear`, `wsd(cooldown=0.1,shape=1-sqrt)`.
     batch_size :
         Sequences per optimizer step.
     seq_len :
         Tokens per sequence, at most shape.seq_len.
-    warmup_fraction :
-        Of n_steps, rounded to a step.
+    warmup :
+        `10%` or `0.1` of n_steps, `346 steps` or `375e6 tokens`, rounded to a step.
+    first_step_lr :
+        Whether the warm-up begins with its first increment or with a learning rate of zero.
     clip :
         Largest norm of the whole gradient; anything above is scaled down to it.
     eval_interval, log_interval, checkpoint_interval :
         In steps. Evaluation and checkpoint also happen after the last step.
+    kept_checkpoints :
+        Steps after which a checkpoint is written, and kept when later ones come: to branch from.
+    branch :
+        Where the run starts, if not from the beginning; the trainer fills it in.
     n_eval_sequences :
         Held-out sequences per evaluation, the same ones every time.
     data :
@@ -61,11 +90,13 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     weight_decay_scaling: WeightDecayScaling = "none"
     seed: int = 0
     density: float = 1.0
+    sparsity: Algorithm | tuple[Algorithm, ...] = Static()
     schedule: str = "linear"
     n_steps: int
     batch_size: int
     seq_len: int
-    warmup_fraction: float = 0.1
+    warmup: str = "10%"
+    first_step_lr: FirstStepLr = "first_increment"
     weight_decay: float = 0.1
     betas: tuple[float, float] = (0.9, 0.95)
     eps: float = 1e-8
@@ -74,18 +105,16 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     n_eval_sequences: int = 256
     log_interval: int = 10
     checkpoint_interval: int = 500
+    kept_checkpoints: tuple[int, ...] = ()
+    branch: Branch | None = None
     data: str = "stdlib"
     n_threads: int = 1
 
     def __post_init__(self) -> None:
-        choose(self.schedule, SCHEDULES, "schedule")
         for key in _AT_LEAST_ONE:
             _require(getattr(self, key) >= 1, key, getattr(self, key), "at least 1")
         _require(0 < self.density <= 1, "density", self.density, "in (0, 1]; density = 1 - sparsity")
-        _require(0 <= self.warmup_fraction < 1, "warmup_fraction", self.warmup_fraction, "in [0, 1)")
-        _require(
-            self.n_warmup_steps < self.n_steps, "warmup_fraction", self.warmup_fraction, "small enough to leave a step"
-        )
+        self.lr_factor(self.n_steps - 1)  # refuses a schedule or a warm-up that does not fit the run
         _require(
             self.seq_len <= self.shape.seq_len, "seq_len", self.seq_len, f"at most shape.seq_len = {self.shape.seq_len}"
         )
@@ -100,14 +129,30 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         _require(self.eps > 0, "eps", self.eps, "positive")
         _require(self.clip > 0, "clip", self.clip, "positive")
         _require(0 <= self.seed < 2**63, "seed", self.seed, "in [0, 2^63)")
+        _require(all(step >= 1 for step in self.kept_checkpoints), "kept_checkpoints", self.kept_checkpoints, "steps")
+        self._settle_sparsity()
 
     @property
     def n_warmup_steps(self) -> int:
-        return round(self.warmup_fraction * self.n_steps)
+        return warmup_steps(self.warmup, n_steps=self.n_steps, tokens_per_step=self.tokens_per_step)
 
     @property
     def tokens_per_step(self) -> int:
         return self.batch_size * self.seq_len
+
+    def lr_factor(self, step: int) -> float:
+        """Learning rate of a step, from 0, as a fraction of the peak."""
+        return lr_factor(self.schedule, step, self.n_steps, self.n_warmup_steps, self.first_step_lr)
+
+    @property
+    def algorithms(self) -> tuple[Algorithm, ...]:
+        """`sparsity` as a tuple."""
+        return self.sparsity if isinstance(self.sparsity, tuple) else (self.sparsity,)
+
+    @property
+    def sparsity_plan(self) -> SparsityPlan:
+        """Which tensors are masked, when, and to what density."""
+        return plan_sparsity(self.algorithms, self.shape, density=self.density, n_steps=self.n_steps)
 
     @property
     def parameters_transfer_by(self) -> Parametrization:
@@ -115,6 +160,18 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         return Parametrization(
             name=self.parametrization, base=self.base, weight_decay_scaling=self.weight_decay_scaling
         )
+
+    def _settle_sparsity(self) -> None:
+        """One algorithm is no tuple; and where the algorithms name the density, it follows from them."""
+        if len(self.algorithms) == 1:
+            msgspec.structs.force_setattr(self, "sparsity", self.algorithms[0])
+        if self.sparsity == Static():
+            return
+        density = self.sparsity_plan.density
+        if self.density == 1.0:
+            msgspec.structs.force_setattr(self, "density", density)
+        right = f"{density:.6g}, what the sparsity of the hidden matrices makes together, or be left out"
+        _require(abs(self.density - density) <= _DENSITY_SLACK, "density", self.density, right)
 
 
 def read_config(path: Path) -> TrainConfig:
@@ -125,7 +182,10 @@ def read_config(path: Path) -> TrainConfig:
     SpecError
         When the file cannot be read or a key or value is wrong; names the file, the key and the nearest right key.
     """
-    return convert(read_toml(path), TrainConfig, str(path))
+    table = read_toml(path)
+    if "sparsity" in table:
+        table["sparsity"] = configure(table["sparsity"], f"{path}: sparsity")
+    return convert(table, TrainConfig, str(path))
 
 
 def config_to_toml(config: TrainConfig) -> str:
@@ -133,13 +193,11 @@ def config_to_toml(config: TrainConfig) -> str:
     return tomli_w.dumps(_without_none(msgspec.to_builtins(config)))
 
 
-def _without_none(table: dict[str, Any]) -> dict[str, Any]:
+def _without_none(value: Any) -> Any:
     """TOML has no null: an absent key is one."""
-    return {
-        key: _without_none(value) if isinstance(value, dict) else value
-        for key, value in table.items()
-        if value is not None
-    }
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return [_without_none(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _require(holds: bool, key: str, value: object, right: str) -> None:

@@ -1,13 +1,15 @@
 """What the user asked for, with every default resolved: the target of a run."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import tomli_w
 
-from models.parametrization import BASES, RULES, BaseHyperparameters, ParametrizationName, init_std, lr_multiplier
-from training.schedules import SCHEDULES
+from models.bases import BaseHyperparameters, base_for
+from models.rules import ParametrizationName, factors_of, rules_of
+from training.schedules import parse_schedule
 from wse_sim.errors import SpecError, choose
 from wse_sim.files import write_atomically
 from wse_sim.simulate import resolve_run
@@ -19,11 +21,8 @@ from wse_sim.workload.transformer import n_parameters
 TARGET_FILE = "target.toml"
 GPUS_PER_CSX = 8  # the default comparison: one 8-GPU server for each wafer-scale system
 
-_TARGET_BASES: dict[ParametrizationName, str] = {
-    "sp": "cerebras-gpt-sp",
-    "mup": "cerebras-gpt-mup",
-    "smupar": "smupar-paper",
-}
+# Those for whose proxies there is a base (`training.proxy`).
+_PARAMETRIZATIONS: tuple[ParametrizationName, ...] = ("sp", "mup", "smupar")
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -85,7 +84,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     def name(self) -> str:
         """Of the run's folder: what tells it from its neighbours."""
         model = self.preset.shape.name.replace("/", "-")
-        return f"{model}-density-{self.density:g}-{self.schedule}-{self.parametrization}-seed-{self.seed}"
+        schedule = re.sub(r"[^\w.=-]+", "_", self.schedule).strip("_")  # without what a shell would read
+        return f"{model}-density-{self.density:g}-{schedule}-{self.parametrization}-seed-{self.seed}"
 
 
 def resolve_job(
@@ -105,8 +105,8 @@ def resolve_job(
     SpecError
         When something is unknown or missing; the message names it.
     """
-    choose(given.get("schedule", "linear"), SCHEDULES, "schedule")
-    choose(given.get("parametrization", "smupar"), RULES, "parametrization")
+    parse_schedule(given.get("schedule", "linear"))
+    choose(given.get("parametrization", "smupar"), _PARAMETRIZATIONS, "parametrization")
     target = {name: given[name] for name in ("system", "density", "release", "seed") if name in given}
     run = resolve_run(
         load_model(model), num_csx=num_csx, batch_size=batch_size, seq_len=seq_len, tokens=tokens, **target
@@ -124,23 +124,19 @@ def resolve_job(
 
 def target_base(job: Job) -> BaseHyperparameters:
     """The published hyper-parameters that the target would be trained with."""
-    base = BASES[_TARGET_BASES[job.parametrization]]
-    recipe = job.preset.recipe
-    if job.parametrization == "sp" and recipe is not None:
-        return msgspec.structs.replace(base, peak_lr=recipe.peak_lr, source="Cerebras-GPT, arXiv 2304.03208, Table 1")
-    return base
+    return base_for(job.preset, job.parametrization)
 
 
 def target_hyperparameters(job: Job) -> dict[str, Any]:
     """Learning rate and initial standard deviation of the target, for each role, with their source."""
     base, shape = target_base(job), job.preset.shape
-    m_d, m_rho = shape.d_model / base.d_base, job.density / base.density_base
+    factors = factors_of(shape, base, job.density)
     roles = {}
     for role in ("embedding", "hidden_in", "hidden_out"):
-        rule = RULES[job.parametrization][role]
+        rule = rules_of(job.parametrization)[role]
         roles[role] = {
-            "peak_lr": base.peak_lr * lr_multiplier(rule, m_d, m_rho),
-            "init_std": init_std(rule, base.init_std, m_d, m_rho, shape.n_layers),
+            "peak_lr": base.peak_lr * rule.lr_multiplier(factors),
+            "init_std": rule.init_std(base.init_std, factors),
         }
     return {"peak_lr": base.peak_lr, "d_base": base.d_base, "source": base.source, "roles": roles}
 

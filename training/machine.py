@@ -149,9 +149,9 @@ def _s_per_token(d_model: int) -> float:
     )
     # Sparse: its masks are part of a step's cost.
     built = build_model(
-        shape, Parametrization(name="smupar", base=BASES["bytes-64"]), seed=0, density=0.5, weight_decay=0.1
+        shape, Parametrization(name="smupar", base=BASES["bytes-64"]), seed=0, density=0.5, weight_decay=0.1, eps=1e-8
     )
-    optimizer = build_optimizer(built.model, built.table, betas=(0.9, 0.95), eps=1e-8)
+    optimizer = build_optimizer(built.model, built.table, betas=(0.9, 0.95))
     set_lr(optimizer, 0.1)
     bytes_BT = torch.randint(0, _VOCAB_SIZE, (BATCH_SIZE, SEQ_LEN), generator=torch.Generator().manual_seed(0))
 

@@ -1,7 +1,6 @@
 """What a training run leaves behind: rows of numbers as they come, and one record at the end."""
 
 import math
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,10 +9,11 @@ import msgspec
 
 from training.config import TrainConfig
 from training.data import Fingerprint
-from wse_sim.errors import SpecError
-from wse_sim.files import write_atomically
+from training.jsonl import read_lines
+from training.sparsity.updater import MaskUpdate
 
 RUN_FILE = "run.jsonl"
+SPARSITY_FILE = "sparsity.jsonl"
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,8 +33,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         Base learning rate of this step (what a tensor with multiplier 1 gets).
     grad_norm :
         Before clipping; masked gradients count as 0.
+    density :
+        Of the hidden matrices, after the step.
     host_s :
-        Measured seconds on this machine since the first step, evaluation and checkpoints included.
+        Measured seconds on this machine since the first step, evaluation and checkpoints included; of a branched run,
+        those of the run it comes from too.
     wafer_s, gpu_s :
         Simulated seconds of the target run at the same fraction of the way.
     val_loss, val_bits_per_byte :
@@ -84,6 +87,8 @@ class RunRecord:
     ----------
     rows :
         Those of `run.jsonl`, earlier ones of a resumed run included.
+    mask_updates :
+        Those of `sparsity.jsonl`, likewise; none where masks never change.
     n_params, n_nonzero_params :
         Embeddings included; the second without masked weights.
     host_s :
@@ -102,6 +107,7 @@ class RunRecord:
     data: Fingerprint
     host_s: float
     checkpoint: Path
+    mask_updates: tuple[MaskUpdate, ...] = field(default=(), repr=False)
     warnings: tuple[str, ...] = ()
 
     @property
@@ -125,61 +131,11 @@ def bits(loss: float) -> float:
     return loss / math.log(2.0)
 
 
-class RowWriter:
-    """Appends rows to `run.jsonl`, each flushed as it comes, so that a reader may follow the run.
-
-    Parameters
-    ----------
-    last_step :
-        Rows after it are cut from the file: they belong to steps that a resumed run does again.
-    """
-
-    def __init__(self, run_dir: Path, last_step: int) -> None:
-        self._path = run_dir / RUN_FILE
-        self.rows = [row for row in read_rows(self._path) if row.step <= last_step] if last_step else []
-        try:
-            write_atomically(self._path, b"".join(map(_line, self.rows)))
-            self._file = self._path.open("ab")
-        except OSError as error:
-            raise SpecError(f"{self._path}: cannot be written: {error.strerror}") from None
-
-    def append(self, row: Row) -> None:
-        """Write one row."""
-        self.rows.append(row)
-        self._file.write(_line(row))
-        self._file.flush()
-
-    def sync(self) -> None:
-        """Wait until the rows are on the disk."""
-        os.fsync(self._file.fileno())
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-
 def read_rows(path: Path) -> list[Row]:
-    """The rows of a `run.jsonl`; a last line cut short by a crash is left out.
-
-    Raises
-    ------
-    SpecError
-        When the file is missing or another line is not a row.
-    """
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise SpecError(f"{path}: cannot be read: {error.strerror}") from None
-    rows = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            rows.append(msgspec.json.decode(line, type=Row))
-        except msgspec.DecodeError as error:
-            if number == len(lines):
-                break
-            raise SpecError(f"{path}: line {number} is not a row of a run: {error}") from None
-    return rows
+    """The rows of a `run.jsonl`; see `training.jsonl.read_lines`."""
+    return read_lines(path, Row)
 
 
-def _line(row: Row) -> bytes:
-    return msgspec.json.encode(row) + b"\n"
+def read_mask_updates(path: Path) -> list[MaskUpdate]:
+    """The rows of a `sparsity.jsonl`; see `training.jsonl.read_lines`."""
+    return read_lines(path, MaskUpdate)

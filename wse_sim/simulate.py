@@ -68,7 +68,7 @@ def resolve_run(
     of_recipe = recipe if batch_size is None else None
     return Run(
         shape=shape,
-        num_csx=num_csx if num_csx is not None else of_recipe.num_csx if of_recipe else 1,
+        num_csx=num_csx if num_csx is not None else (of_recipe and of_recipe.num_csx) or 1,
         batch_size=of_recipe.batch_size if of_recipe else batch_size or 0,
         seq_len=shape.seq_len if seq_len is None else seq_len,
         tokens=float(TOKENS_PER_PARAMETER * n_parameters(shape) if tokens is None else tokens),

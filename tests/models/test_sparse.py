@@ -1,5 +1,6 @@
 """Masks have exact counts, depend on seed and name alone, and keep what they prune at zero."""
 
+import math
 import subprocess
 import sys
 
@@ -8,10 +9,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from models.build import BuiltModel, build_model
 from models.parametrization import BASES, Parametrization
-from models.sparse import MASK_SUFFIX, Masks, n_nonzero, random_mask
+from models.sparse import MASK_SUFFIX, Masks, n_nonzero, random_mask, top_k
 from training.optimizer import build_optimizer, compute_gradient, set_lr
 from wse_sim.errors import SpecError
 from wse_sim.spec.model import ModelShape
@@ -29,6 +31,46 @@ def test_mask_has_exactly_the_stated_count(seed: int, rows: int, columns: int, d
             random_mask(seed, "w", (rows, columns), density)
     else:
         assert random_mask(seed, "w", (rows, columns), density).sum() == expected
+
+
+@settings(max_examples=200, deadline=None)
+@given(scores=arrays(np.float32, st.integers(1, 40), elements=st.sampled_from([0.0, -1.0, 0.5, 2.0])), data=st.data())
+def test_top_k_is_the_head_of_a_stable_sort(scores: np.ndarray, data: st.DataObject) -> None:
+    k = data.draw(st.integers(0, scores.size))
+    expected = np.zeros(scores.size, dtype=bool)
+    expected[np.argsort(-scores, kind="stable")[:k]] = True
+    assert np.array_equal(top_k(scores, k), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_selecting_keeps_every_bit_of_what_lives_and_drops_whatever_else_there_is(dtype: torch.dtype) -> None:
+    weight = torch.nn.Parameter(torch.zeros(2, 3, dtype=dtype))
+    mask = torch.tensor([[True, False, True], [False, True, False]])
+    tensor = torch.tensor([[-0.0, math.nan, 1e-30], [math.inf, -3.5, -math.inf]], dtype=dtype)
+    Masks({"w": (weight, mask)}).select("w", tensor)
+    assert tensor.tolist() == torch.tensor([[-0.0, 0.0, 1e-30], [0.0, -3.5, 0.0]], dtype=dtype).tolist()
+    assert math.copysign(1.0, tensor[0, 0].item()) == -1.0
+
+
+def test_a_transposed_gradient_is_selected_in_its_own_order() -> None:
+    weight = torch.nn.Parameter(torch.zeros(2, 3))
+    mask = torch.tensor([[True, False, True], [False, True, False]])
+    gradient = torch.arange(1.0, 7.0).view(3, 2).t()
+    Masks({"w": (weight, mask)}).select("w", gradient)
+    assert gradient.tolist() == [[1.0, 0.0, 5.0], [0.0, 4.0, 0.0]]
+
+
+def test_a_new_mask_zeroes_what_it_prunes_and_leaves_the_rest() -> None:
+    built = _built(0.25)
+    name = next(iter(built.masks))
+    before, weight = built.masks.mask(name).clone(), built.masks.weight(name)
+    flipped = before.clone()
+    flipped[0] = ~flipped[0]
+    old = weight.detach().clone()
+    built.masks.replace(name, flipped.numpy())
+    assert torch.equal(built.model.state_dict()[name + MASK_SUFFIX], flipped)
+    assert torch.all(weight[0] == 0)
+    assert torch.equal(weight[1:], old[1:])
 
 
 def test_every_place_is_as_likely() -> None:
@@ -92,7 +134,9 @@ def test_a_nan_in_a_pruned_gradient_is_harmless() -> None:
 def test_masks_of_ones_train_like_no_masks_bit_for_bit() -> None:
     dense, masked = _built(1.0), _built(1.0)
     assert not dict(dense.model.named_buffers())
-    ones = Masks([(weight, torch.ones_like(weight, dtype=torch.bool)) for weight in masked.model.parameters()])
+    ones = Masks(
+        {name: (weight, torch.ones_like(weight, dtype=torch.bool)) for name, weight in masked.model.named_parameters()}
+    )
     _trained(dense, n_steps=5)
     _trained(BuiltModel(model=masked.model, table=masked.table, masks=ones), n_steps=5)
     for name, weight in dense.model.named_parameters():
@@ -101,11 +145,11 @@ def test_masks_of_ones_train_like_no_masks_bit_for_bit() -> None:
 
 def _built(density: float) -> BuiltModel:
     rules = Parametrization(name="smupar", base=BASES["bytes-64"])
-    return build_model(SHAPE, rules, seed=0, density=density, weight_decay=0.1)
+    return build_model(SHAPE, rules, seed=0, density=density, weight_decay=0.1, eps=1e-8)
 
 
 def _trained(built: BuiltModel, n_steps: int) -> torch.optim.AdamW:
-    optimizer = build_optimizer(built.model, built.table, betas=(0.9, 0.95), eps=1e-8)
+    optimizer = build_optimizer(built.model, built.table, betas=(0.9, 0.95))
     set_lr(optimizer, 1.0)
     generator = torch.Generator().manual_seed(0)
     for _ in range(n_steps):

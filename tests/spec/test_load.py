@@ -61,6 +61,7 @@ def test_hugging_face_configs_give_the_presets_shapes(tmp_path: Path) -> None:
 def test_grouped_keys_of_a_llama_config_are_kept(tmp_path: Path) -> None:
     shape = load_model(write(tmp_path / "config.json", {**LLAMA, "num_key_value_heads": 8})).shape
     assert (shape.kv_heads, shape.feed_forward, shape.positions, shape.has_biases) == (8, "swiglu", "rotary", False)
+    assert shape.norm == "rmsnorm"
 
 
 @pytest.mark.parametrize("model_type", ["bert", "gpt_neox"])

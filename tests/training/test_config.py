@@ -25,7 +25,7 @@ def test_config_comes_back_from_toml_as_it_went(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("wrong", "right"),
-    [("densty = 0.5", "density"), ("warmup_fractoin = 0.1", "warmup_fraction"), ("n_step = 3", "n_steps")],
+    [("densty = 0.5", "density"), ("warmupp = 0.1", "warmup"), ("n_step = 3", "n_steps")],
 )
 def test_misspelt_key_names_file_key_and_the_right_one(tmp_path: Path, wrong: str, right: str) -> None:
     path = tmp_path / "run.toml"
@@ -44,9 +44,13 @@ def test_misspelt_key_names_file_key_and_the_right_one(tmp_path: Path, wrong: st
         ("n_steps", 0),
         ("batch_size", -1),
         ("seq_len", 33),
-        ("warmup_fraction", 1.0),
-        ("warmup_fraction", 0.99),
+        ("warmup", "100%"),
+        ("warmup", "99%"),
+        ("warmup", "24 steps"),
+        ("warmup", "3072 tokens"),
+        ("warmup", "5"),
         ("schedule", "linaer"),
+        ("schedule", "wsd(cooldown=2)"),
         ("clip", 0.0),
         ("betas", (0.9, 1.0)),
         ("n_threads", 0),

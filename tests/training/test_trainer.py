@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from models.parametrization import BASES
-from training.checkpoint import load_latest
+from models.sparse import random_mask
+from training.checkpoint import ever_live_of, load_latest, masks_of
 from training.config import TrainConfig, read_config
 from training.data import Corpus, Fingerprint, load_corpus
 from training.interrupt import Interrupted
@@ -134,14 +135,16 @@ def test_control_c_is_kept_until_the_step_is_done(corpus: Corpus, tmp_path: Path
 def test_checkpoint_keeps_masks_and_zeros(whole: RunRecord) -> None:
     checkpoint, _ = load_latest(whole.run_dir)
     assert checkpoint is not None
-    masks = {name: mask for name, mask in checkpoint.tensors.items() if name.endswith("_mask")}
+    masks = masks_of(checkpoint)
     assert len(masks) == 8
     for name, mask in masks.items():
-        assert mask.dtype == torch.bool
-        own = name.removeprefix("model.").removesuffix("_mask")
-        for tensor in (f"model.{own}", f"exp_avg.{own}", f"exp_avg_sq.{own}"):
-            assert torch.all(checkpoint.tensors[tensor][~mask] == 0)
+        packed = checkpoint.tensors[f"model.{name}_mask"]
+        assert (packed.dtype, packed.numel()) == (torch.uint8, mask.size / 8)
+        assert np.array_equal(mask, random_mask(CONFIG.seed, name, mask.shape, 0.25))
+        for tensor in (f"model.{name}", f"exp_avg.{name}", f"exp_avg_sq.{name}"):
+            assert torch.all(checkpoint.tensors[tensor][~torch.from_numpy(mask)] == 0)
     assert whole.n_nonzero_params == whole.n_params - sum(int((~mask).sum()) for mask in masks.values())
+    assert ever_live_of(checkpoint) == {}
 
 
 def test_loss_approaches_the_entropy_of_the_source_and_never_goes_below(corpus: Corpus, tmp_path: Path) -> None:

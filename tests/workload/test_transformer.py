@@ -1,12 +1,19 @@
 """Parameters, recipes and non-zeros, against printed figures."""
 
+import msgspec
 import pytest
 
 from wse_sim.errors import SpecError
 from wse_sim.spec.load import data_path, load_model, read_toml
 from wse_sim.spec.model import ModelShape
 from wse_sim.workload.sparsity import exact_nonzeros
-from wse_sim.workload.transformer import linear_matrices, linear_weights, n_parameters, nonzero_parameters
+from wse_sim.workload.transformer import (
+    embedding_weights,
+    linear_matrices,
+    linear_weights,
+    n_parameters,
+    nonzero_parameters,
+)
 
 CEREBRAS_GPT = ("111m", "256m", "590m", "1.3b", "2.7b", "6.7b", "13b")
 WARMUP_TOKENS = 375e6
@@ -15,21 +22,6 @@ WARMUP_TOKENS = 375e6
 def published(name: str) -> dict[str, float]:
     table: dict[str, float] = read_toml(data_path("models", f"{name}.toml"))["published"]
     return table
-
-
-def alibi_swiglu(d_model: int, n_layers: int, d_ff: int) -> ModelShape:
-    return ModelShape(
-        name="collapse",
-        n_layers=n_layers,
-        d_model=d_model,
-        n_heads=d_model // 64,
-        d_ff=d_ff,
-        vocab_size=50257,
-        seq_len=2048,
-        feed_forward="swiglu",
-        positions="alibi",
-        has_biases=False,
-    )
 
 
 @pytest.mark.parametrize("name", CEREBRAS_GPT)
@@ -54,13 +46,26 @@ def test_gpt_j_is_within_a_thousandth_of_the_checkpoint() -> None:
 
 
 @pytest.mark.parametrize(
-    ("d_model", "n_layers", "d_ff", "printed"),
-    [(768, 10, 2048, "0.1094"), (2048, 10, 5461, "0.6062"), (2048, 32, 5461, "1.713")],
+    ("name", "weights", "tokens"),
+    [("d2z-111m", "0.1094", "2.19"), ("d2z-610m", "0.6062", "12.1"), ("d2z-1.7b", "1.713", "34.3")],
 )
-def test_alibi_swiglu_models_of_the_collapse_paper(d_model: int, n_layers: int, d_ff: int, printed: str) -> None:
-    shape = alibi_swiglu(d_model, n_layers, d_ff)
-    without_norms = n_parameters(shape) - (2 * n_layers + 1) * d_model  # the paper's formula leaves norms out
-    assert f"{without_norms / 1e9:.4g}" == printed
+def test_alibi_swiglu_models_have_the_printed_weights_and_tokens(name: str, weights: str, tokens: str) -> None:
+    shape = load_model(name).shape
+    counted = embedding_weights(shape) + linear_weights(shape)  # the paper's formula leaves norms and biases out
+    assert f"{counted / 1e9:.4g}" == weights == f"{published(name)['matrix_parameters'] / 1e9:.4g}"
+    assert f"{20 * counted / 1e9:.3g}" == tokens == f"{published(name)['n_tokens'] / 1e9:.3g}"
+
+
+@pytest.mark.parametrize(("name", "printed"), [("d2z-266m", "0.27"), ("d2z-3.3b", "3.3")])
+def test_the_deep_models_of_the_collapse_paper_have_about_the_weights_of_their_names(name: str, printed: str) -> None:
+    shape = load_model(name).shape
+    assert f"{(embedding_weights(shape) + linear_weights(shape)) / 1e9:.2g}" == printed
+
+
+def test_rmsnorm_has_no_bias() -> None:
+    shape = load_model("111m").shape
+    rms = msgspec.structs.replace(shape, norm="rmsnorm")
+    assert n_parameters(shape) - n_parameters(rms) == (2 * shape.n_layers + 1) * shape.d_model
 
 
 @pytest.mark.parametrize("name", CEREBRAS_GPT)

@@ -142,8 +142,10 @@ def measure(
 def step(workload: Workload, n_tiles: int) -> Program:
     """One dense step of the workload's model on CS-2, with as many sequences on each system as in its recipe."""
     preset = load_model(workload.model)
-    assert preset.recipe is not None
-    per_csx = preset.recipe.batch_size // preset.recipe.num_csx
+    recipe = preset.recipe
+    assert recipe is not None
+    assert recipe.num_csx is not None
+    per_csx = recipe.batch_size // recipe.num_csx
     run = resolve_run(preset, system="cs2", num_csx=workload.num_csx, batch_size=per_csx * workload.num_csx)
     return replace(plan_step(run, load_cluster(run.system, run.num_csx), n_tiles=n_tiles).program, n_steps=1)
 

@@ -4,24 +4,50 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wse_sim.cli.options import json_option
+from wse_sim.cli.options import density_options, json_option, parse_density
 from wse_sim.cli.output import print_json, print_tables
+from wse_sim.errors import SpecError
 
 if TYPE_CHECKING:
+    from wse_sim.cli.options import Command
     from wse_sim.report.fields import Field
     from wse_sim.spec.sourced import Sourced
 
 
+def _parametrization_options(command: "Command") -> "Command":
+    options = (
+        click.option("--model", metavar="M", help="Preset, config.json or shape TOML.  [default: rules alone]"),
+        density_options,
+        click.option("--parametrization", metavar="P", help="sp, mup, smupar, completep, ...  [default: smupar]"),
+        click.option(
+            "--base", metavar="B", help="Base to transfer, such as smupar-paper.  [default: the published one]"
+        ),
+        click.option("--weight-decay-scaling", type=click.Choice(["none", "constant_lr_wd"]), help="[default: none]"),
+        click.option("--depth-alpha", type=float, metavar="A", help="Of completep, 0.5 to 1.  [default: 1]"),
+        click.option("--sparsity-algorithm", metavar="NAME", help="static, set, rigl, ...  [default: static]"),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 @click.command("explain")
-@click.argument("name", required=False, metavar="[FIELD | constants | CONSTANT | operations]")
+@click.argument("name", required=False, metavar="[FIELD | constants | CONSTANT | operations | parametrization]")
 @click.option("--system", default="cs2", show_default=True, metavar="cs1|cs2|cs3", help="Whose constants.")
+@_parametrization_options
 @json_option
-def command(*, name: str | None, system: str, as_json: bool) -> None:
+def command(*, name: str | None, system: str, as_json: bool, **of_parametrization: Any) -> None:
     """Say what FIELD of a result means: unit, definition, formula; without a name, list all.
 
     `constants` prints every constant of a system with its range and source; the name of one (csx.clock_hz) prints that.
     `operations` prints those of a whole run: start, checkpoints, failures.
+    `parametrization` prints the rules by which tensors are initialized and trained and, with --model, the numbers that
+    every tensor of that model gets; the options from --model on belong to it.
     """
+    if name == "parametrization":
+        _explain_parametrization(as_json=as_json, **of_parametrization)
+        return
+    _refuse(of_parametrization)
     if name == "operations":
         _print_constants(_operations(), {"operations": "default"}, "constants of a whole run", as_json=as_json)
         return
@@ -39,6 +65,26 @@ def command(*, name: str | None, system: str, as_json: bool) -> None:
         _print_overview(fields)
     else:
         click.echo("\n\n".join(_in_full(field) for field in fields))
+
+
+def _explain_parametrization(
+    *, density: float | None, sparsity: float | None, parametrization: str | None, as_json: bool, **given: Any
+) -> None:
+    from wse_sim.cli.explain_parametrization import print_parametrization
+
+    print_parametrization(
+        density=parse_density(density, sparsity),
+        parametrization=parametrization or "smupar",
+        as_json=as_json,
+        **given,
+    )
+
+
+def _refuse(of_parametrization: dict[str, Any]) -> None:
+    for option, value in of_parametrization.items():
+        if value is not None:
+            flag = "--" + option.replace("_", "-")
+            raise SpecError(f"{flag} is given, but it belongs to: wse-sim explain parametrization")
 
 
 def _explain_constants(name: str | None, system: str, *, as_json: bool) -> None:

@@ -32,7 +32,7 @@ _RUNS = Path("runs")
     default="linear",
     show_default=True,
     metavar="NAME[,...]",
-    help="linear (D2Z), linear_10x, cosine, cosine_10x, ...",
+    help="linear (D2Z), linear_10x, cosine, 'wsd(cooldown=0.1)', ... (wse-sim schedules).",
 )
 @click.option("--parametrization", default="smupar", show_default=True, metavar="sp|mup|smupar", help="Transfer rules.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of weights, masks and the order of the data.")
@@ -151,13 +151,14 @@ def _jobs(
 ) -> list["Job"]:
     """One job for each density and schedule."""
     from training.job import resolve_job
+    from training.schedules import split_schedules
 
     if model is None:
         raise SpecError("--model is missing: name a preset (wse-sim list), a config.json or a shape TOML")
     return [
-        resolve_job(model, density=rho, schedule=name.strip(), budget_s=budget, **given)
+        resolve_job(model, density=rho, schedule=text, budget_s=budget, **given)
         for rho in parse_densities(density, sparsity)
-        for name in dict.fromkeys(schedule.split(","))
+        for text in dict.fromkeys(split_schedules(schedule))
     ]
 
 

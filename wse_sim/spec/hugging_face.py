@@ -138,6 +138,7 @@ def _llama(config: dict[str, Any], name: str, where: str) -> ModelShape:
         shape,
         n_kv_heads=said.num_key_value_heads,
         feed_forward="swiglu",
+        norm="rmsnorm",
         has_biases=said.attention_bias or said.mlp_bias,
     )
 

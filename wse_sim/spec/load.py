@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 _CITATION_KEYS = ("source", "kind")
-_MODEL_TABLES = ("shape", "recipe", "published")
+_MODEL_TABLES = ("shape", "recipe", "recipe_mup", "published")
 
 
 def data_path(*parts: str) -> Traversable:
@@ -68,8 +68,8 @@ def load_model(name_or_path: str) -> ModelPreset:
     Parameters
     ----------
     name_or_path :
-        A preset's name (`111m`, in any case), a file `*.toml` with a table [shape] and maybe [recipe], a Hugging Face
-        `config.json`, or the folder that holds one.
+        A preset's name (`111m`, in any case), a file `*.toml` with a table [shape] and maybe [recipe] and what differs
+        from it in μP, [recipe_mup], a Hugging Face `config.json`, or the folder that holds one.
 
     Raises
     ------
@@ -120,8 +120,26 @@ def _model_from(tables: dict[str, Any], where: str) -> ModelPreset:
     if not isinstance(tables.get("shape"), dict):
         raise SpecError(f"{where}: there is no table [shape]; it holds name, n_layers, d_model, n_heads, d_ff, ...")
     shape = convert(without_citation(tables["shape"]), ModelShape, f"{where} [shape]")
-    if "recipe" not in tables:
-        return ModelPreset(shape=shape)
-    if not isinstance(tables["recipe"], dict):
-        raise SpecError(f"{where}: recipe must be a table, [recipe]")
-    return ModelPreset(shape=shape, recipe=convert(without_citation(tables["recipe"]), Recipe, f"{where} [recipe]"))
+    recipe = _table(tables, "recipe", where)
+    of_mup = _table(tables, "recipe_mup", where)
+    return ModelPreset(
+        shape=shape,
+        recipe=_recipe(recipe, f"{where} [recipe]") if recipe else None,
+        # The same run but for what the table says.
+        recipe_mup=_recipe({**recipe, **of_mup}, f"{where} [recipe_mup]") if of_mup else None,
+    )
+
+
+def _table(tables: dict[str, Any], name: str, where: str) -> dict[str, Any]:
+    table = tables.get(name, {})
+    if not isinstance(table, dict):
+        raise SpecError(f"{where}: {name} must be a table, [{name}]")
+    return table
+
+
+def _recipe(table: dict[str, Any], where: str) -> Recipe:
+    said = {**without_citation(table), "source": table.get("source")}
+    phases = said.get("phases")
+    if isinstance(phases, list) and all(isinstance(phase, dict) for phase in phases):
+        said["phases"] = [without_citation(phase) for phase in phases]
+    return convert(said, Recipe, where)

@@ -7,6 +7,7 @@ import msgspec
 from wse_sim.errors import SpecError
 
 FeedForward = Literal["gelu", "swiglu"]
+Norm = Literal["layernorm", "rmsnorm"]
 Positions = Literal["learned", "rotary", "alibi"]
 
 
@@ -23,6 +24,8 @@ class ModelShape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         Heads of keys and values; None = n_heads.
     feed_forward :
         `gelu` has two matrices, `swiglu` three.
+    norm :
+        `rmsnorm` has no bias, whatever `has_biases` says.
     is_tied :
         The output layer uses the token embedding's matrix.
     has_biases :
@@ -40,6 +43,7 @@ class ModelShape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     seq_len: int
     n_kv_heads: int | None = None
     feed_forward: FeedForward = "gelu"
+    norm: Norm = "layernorm"
     positions: Positions = "learned"
     is_tied: bool = True
     has_biases: bool = True
@@ -65,19 +69,66 @@ class ModelShape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         return self.n_heads if self.n_kv_heads is None else self.n_kv_heads
 
 
-class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a published model was trained.
+class Phase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A stretch of a run with one batch size.
 
     Parameters
     ----------
     batch_size :
-        Sequences per optimizer step, over the whole cluster.
-    end_lr_fraction :
-        Learning rate at the end, as a fraction of the peak.
-    num_csx :
-        Systems that the published run used.
+        Sequences per optimizer step.
+    first_step, last_step :
+        Of the step counter when the phase begins and ends; a later phase starts where the tokens seen so far stand,
+        counted in its own steps.
+    warmup_steps, decay_steps :
+        Of the learning-rate schedule, which runs over the whole run counted in the phase's steps.
     """
 
+    batch_size: int
+    num_csx: int
+    first_step: int
+    last_step: int
+    warmup_steps: int
+    decay_steps: int
+
+    @property
+    def n_sequences(self) -> int:
+        return (self.last_step - self.first_step) * self.batch_size
+
+    @property
+    def schedule_steps(self) -> int:
+        """Steps of this phase's batch that the whole run would take, the horizon of its schedule."""
+        return self.warmup_steps + self.decay_steps
+
+    def decay_progress(self, step: int) -> float:
+        """How much of the decay lies behind at `step` of the counter, 0 to 1."""
+        return max(0.0, (step - self.warmup_steps) / self.decay_steps)
+
+
+class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a published model was trained. What is None is not published.
+
+    Parameters
+    ----------
+    parametrization :
+        `mup`: peak_lr and the initial weights are those of `base` at its width, and transfer by μP.
+    base :
+        Name of the base hyper-parameters, in data/bases.toml.
+    batch_size :
+        Sequences per optimizer step, over the whole cluster; of the last phase where there are several.
+    n_steps :
+        Of the whole run, in steps of batch_size.
+    end_lr_fraction :
+        Learning rate at the end, as a fraction of the peak.
+    clip :
+        Largest norm of the gradient.
+    num_csx :
+        Systems that the published run used.
+    phases :
+        Where the batch size changed during the run.
+    """
+
+    parametrization: Literal["sp", "mup"] = "sp"
+    base: str | None = None
     batch_size: int
     n_steps: int
     warmup_steps: int
@@ -85,11 +136,36 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     end_lr_fraction: float
     decay: Literal["linear", "cosine"]
     adam_eps: float
-    num_csx: int
+    betas: tuple[float, float] | None = None
+    weight_decay: float | None = None
+    clip: float | None = None
+    num_csx: int | None = None
+    phases: tuple[Phase, ...] = ()
+    source: str | None = None
+
+    def __post_init__(self) -> None:
+        n_sequences = sum(phase.n_sequences for phase in self.phases)
+        if self.phases and n_sequences != self.n_steps * self.batch_size:
+            raise SpecError(
+                f"recipe: its phases have {n_sequences} sequences, n_steps x batch_size = "
+                f"{self.n_steps * self.batch_size}; the two must agree"
+            )
 
 
 class ModelPreset(msgspec.Struct, frozen=True, kw_only=True):
-    """A shape, and the recipe it was published with, if it has one."""
+    """A shape, and the recipes it was published with, if it has any.
+
+    Parameters
+    ----------
+    recipe_mup :
+        Of the same model in μP, where it was trained both ways.
+    """
 
     shape: ModelShape
     recipe: Recipe | None = None
+    recipe_mup: Recipe | None = None
+
+    def recipe_for(self, parametrization: str) -> Recipe | None:
+        """The recipe whose learning rate means something under `parametrization`: SP's own, or any other's of μP."""
+        wanted = "sp" if parametrization == "sp" else "mup"
+        return next((r for r in (self.recipe, self.recipe_mup) if r and r.parametrization == wanted), None)

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,7 @@ from wse_sim.workload.transformer import Matrix
 Mask = npt.NDArray[np.bool_]
 
 CHECKPOINTS = "checkpoints"
-_PREFIX, _SUFFIX = "model.blocks.", ".weight_mask"
+_PREFIX, _SUFFIX, _MASK = "model.blocks.", ".weight_mask", "_mask"
 # The trainer's modules -> the matrices that lie one above the other in their weights.
 _MATRICES_OF = {
     "attention.qkv": ("q", "k", "v"),
@@ -136,7 +137,7 @@ def read_run_masks(run_dir: Path) -> RunMasks:
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             names = file.keys()
-            masks = {name: file.get_tensor(name) for name in names if name.endswith(_SUFFIX)}
+            masks = {name: _unpacked(file, name) for name in names if name.endswith(_SUFFIX)}
     except (OSError, safetensors.SafetensorError) as error:
         raise SpecError(f"{path}: the checkpoint cannot be read ({error})") from None
     if not masks:
@@ -218,6 +219,13 @@ def _stretched(densities: Densities, n: int) -> Densities:
 def _means(densities: Densities, size: int) -> Densities:
     sums: Densities = np.add.reduceat(densities, np.arange(0, len(densities), size))
     return sums / window_rows(len(densities), size)
+
+
+def _unpacked(file: Any, name: str) -> Mask:
+    """A mask, in the shape of its weight: the trainer packs eight places into a byte."""
+    shape = file.get_slice(name.removesuffix(_MASK)).get_shape()
+    places = np.unpackbits(file.get_tensor(name), count=shape[0] * shape[1])
+    return places.reshape(shape).astype(np.bool_)
 
 
 def _by_block(masks: dict[str, Mask], path: Path) -> tuple[dict[str, Mask], ...]:

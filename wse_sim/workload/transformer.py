@@ -55,8 +55,8 @@ def embedding_weights(shape: ModelShape) -> int:
 def n_parameters(shape: ModelShape) -> int:
     """All parameters: embeddings, linear layers, and norms and biases.
 
-    Two norms per block and one at the end, each with a gain; where the shape has biases, one in each norm and one per
-    output of each linear layer; the output layer has none. For the GPT-2 layout this is
+    Two norms per block and one at the end, each with a gain; where the shape has biases, one in each LayerNorm and one
+    per output of each linear layer; the output layer has none. For the GPT-2 layout this is
     V d + s d + L (12 d^2 + 13 d) + 2 d, exact for Cerebras-GPT; it is exact for LLaMA too. It is approximate where a
     family differs: GPT-J and BERT say so in their data files.
 
@@ -89,7 +89,7 @@ def check_density(density: float) -> None:
 
 
 def _norms_and_biases(shape: ModelShape) -> int:
-    vectors_per_norm = 2 if shape.has_biases else 1
+    vectors_per_norm = 2 if shape.has_biases and shape.norm == "layernorm" else 1
     norms = vectors_per_norm * shape.d_model * (2 * shape.n_layers + 1)
     biases = sum(matrix.n_out for matrix in linear_matrices(shape)) if shape.has_biases else 0
     return norms + shape.n_layers * biases

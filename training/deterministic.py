@@ -1,0 +1,25 @@
+"""PyTorch held to results that depend on nothing but the program, and put back as it was."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+
+@contextmanager
+def deterministic(n_threads: int) -> Iterator[None]:
+    """Fixed threads and no algorithm whose result depends on timing, while it lasts."""
+    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    memory: Any = torch.utils.deterministic
+    fill = memory.fill_uninitialized_memory
+    torch.set_num_threads(n_threads)
+    torch.use_deterministic_algorithms(True)
+    # It would overwrite every new tensor with NaN first: a help in debugging that costs time and changes no result.
+    memory.fill_uninitialized_memory = False
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        torch.use_deterministic_algorithms(before[1])
+        memory.fill_uninitialized_memory = fill

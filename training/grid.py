@@ -1,0 +1,237 @@
+"""Many small runs on all cores: each point of a grid is one run of the ordinary trainer.
+
+Outcomes are appended to one file as they come, so that whoever stops a grid and starts it again goes on where it stood:
+points with an outcome are not run again, points in the middle go on from their checkpoint. What a point gives is a
+function of its configuration alone, not of how many run beside it or in which order.
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from types import TracebackType
+
+import msgspec
+
+from training.config import TrainConfig
+from training.folder import make_folder
+from training.grid_pool import Pool, Task
+from training.machine import n_usable_cpus
+from training.outcome import Key, Outcome
+from wse_sim.errors import SpecError
+from wse_sim.report.quantities import duration
+from wse_sim.workload.transformer import n_parameters
+
+__all__ = ["Outcome", "Point", "Progress", "read_outcomes", "run_points"]
+
+OUTCOMES_FILE = "outcomes.jsonl"
+_POINTS_FOLDER = "points"
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One run of a grid.
+
+    Parameters
+    ----------
+    key :
+        What tells it from the others, by name: comes back in its outcome.
+    """
+
+    key: Key
+    config: TrainConfig
+
+    @property
+    def digest(self) -> str:
+        """Of all that its outcome depends on: the configuration without how often it saves."""
+        content = msgspec.structs.replace(self.config, checkpoint_interval=1)
+        return sha256(msgspec.json.encode(content)).hexdigest()[:16]
+
+    @property
+    def cost(self) -> float:
+        """Predicted work, in the same unit for all points: parameters x tokens."""
+        return float(n_parameters(self.config.shape)) * self.config.n_steps * self.config.tokens_per_step
+
+
+def run_points(
+    points: Sequence[Point],
+    out: Path,
+    *,
+    n_workers: int | None = None,
+    on_outcome: Callable[[Outcome], object] | None = None,
+    keep: bool = False,
+) -> list[Outcome]:
+    """One outcome for each point, in their order.
+
+    Parameters
+    ----------
+    out :
+        Gets `outcomes.jsonl`, a line for each run, and `points/`, the folders of runs that have not ended.
+    n_workers :
+        Processes; by default one for each usable CPU, over the threads that a run takes.
+    on_outcome :
+        Called with each new outcome after it was written.
+    keep :
+        Leave the folders of runs that have ended, with rows and checkpoints.
+
+    Raises
+    ------
+    SpecError
+        When a configuration is wrong for its data (the point is named), the folder cannot be written, or another
+        process works in it.
+    KeyboardInterrupt
+        On Ctrl-C, after all running points were saved; the same call goes on.
+    """
+    with _OutcomeFile(Path(out)) as file:
+        todo = {point.digest: point for point in points if point.digest not in file.known}
+        tasks = [
+            Task(key=point.key, digest=digest, config=point.config, folder=str(file.folder_of(digest)))
+            for digest, point in sorted(todo.items(), key=lambda item: -item[1].cost)  # the longest first
+        ]
+        with Pool(tasks, _n_workers(n_workers, points, len(tasks))) as pool:
+            for outcome in pool.outcomes():
+                file.append(outcome)
+                if not keep:
+                    shutil.rmtree(file.folder_of(outcome.digest), ignore_errors=True)
+                if on_outcome is not None:
+                    on_outcome(outcome)
+        return [msgspec.structs.replace(file.known[point.digest], key=point.key) for point in points]
+
+
+def read_outcomes(out: Path) -> list[Outcome]:
+    """What a grid has written so far; a line that a crash cut short is left out.
+
+    Raises
+    ------
+    SpecError
+        When the file cannot be read or another line is not an outcome.
+    """
+    path = Path(out) / OUTCOMES_FILE
+    try:
+        return _decoded(path.read_bytes(), path)
+    except OSError as error:
+        raise SpecError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+class Progress:
+    """Says now and then how far a grid is; to be handed to `run_points` as `on_outcome`.
+
+    Parameters
+    ----------
+    say :
+        Takes a line such as `12 of 96 runs done, 1 diverged, about 3.2 min left`.
+    least_s :
+        Between two lines.
+    """
+
+    def __init__(self, points: Iterable[Point], out: Path, say: Callable[[str], object], least_s: float = 15.0) -> None:
+        done = {outcome.digest for outcome in read_outcomes(out)} if (Path(out) / OUTCOMES_FILE).exists() else set()
+        costs = {point.digest: point.cost for point in points}
+        self._costs = {digest: cost for digest, cost in costs.items() if digest not in done}
+        self._n_before, self._n_points = len(costs) - len(self._costs), len(costs)
+        self._to_do = sum(self._costs.values())
+        self._n_new = self._n_diverged = 0
+        self._done = 0.0
+        self._say, self._least_s = say, least_s
+        self._started_s = self._said_s = time.monotonic()
+        if self._n_before:
+            say(f"{self._n_before} of {self._n_points} runs are there already")
+
+    def __call__(self, outcome: Outcome) -> None:
+        self._n_new += 1
+        self._n_diverged += outcome.is_diverged
+        self._done += self._costs[outcome.digest]
+        now_s = time.monotonic()
+        is_last = self._n_before + self._n_new == self._n_points
+        if now_s - self._said_s < self._least_s and not is_last:
+            return
+        self._said_s = now_s
+        left_s = (now_s - self._started_s) * (self._to_do / self._done - 1.0)
+        self._say(
+            f"{self._n_before + self._n_new} of {self._n_points} runs done"
+            + (f", {self._n_diverged} diverged" if self._n_diverged else "")
+            + (f", {duration(now_s - self._started_s)}" if is_last else f", about {duration(left_s)} left")
+        )
+
+
+class _OutcomeFile:
+    """The outcomes known so far, and the file that new ones are appended to, locked against a second process."""
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+        self._path = out / OUTCOMES_FILE
+        make_folder(out)
+        try:
+            self._file = self._path.open("a+b")
+        except OSError as error:
+            raise SpecError(f"{self._path}: cannot be written: {error.strerror}") from None
+        try:
+            self._lock()
+            self.known = self._read()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def folder_of(self, digest: str) -> Path:
+        return self._out / _POINTS_FOLDER / digest
+
+    def append(self, outcome: Outcome) -> None:
+        self._require_same_data(outcome)
+        self._file.write(msgspec.json.encode(outcome) + b"\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self.known[outcome.digest] = outcome
+
+    def __enter__(self) -> "_OutcomeFile":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+        with contextlib.suppress(OSError):  # not empty: runs that can be resumed
+            (self._out / _POINTS_FOLDER).rmdir()
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise SpecError(f"{self._out}: another process works on this grid: wait for it, or stop it") from None
+
+    def _read(self) -> dict[str, Outcome]:
+        self._file.seek(0)
+        content = self._file.read()
+        known = {outcome.digest: outcome for outcome in _decoded(content, self._path)}
+        # What a crash cut short would otherwise become the beginning of the next line.
+        self._file.truncate(content.rfind(b"\n") + 1)
+        return known
+
+    def _require_same_data(self, outcome: Outcome) -> None:
+        for other in self.known.values():
+            if other.data == outcome.data and other.data_sha256 != outcome.data_sha256:
+                raise SpecError(
+                    f"{self._path}: data {outcome.data!r} are not what earlier runs of this grid were trained on (the "
+                    "files changed, or another Python runs): start in another folder"
+                )
+
+
+def _decoded(content: bytes, path: Path) -> list[Outcome]:
+    outcomes = []
+    for number, line in enumerate(content.split(b"\n")[:-1], start=1):
+        try:
+            outcomes.append(msgspec.json.decode(line, type=Outcome))
+        except msgspec.DecodeError as error:
+            raise SpecError(f"{path}: line {number} is not the outcome of a run: {error}") from None
+    return outcomes
+
+
+def _n_workers(asked: int | None, points: Sequence[Point], n_tasks: int) -> int:
+    if asked is not None and asked < 1:
+        raise SpecError(f"workers: {asked}, it must be at least 1")
+    n_threads = max((point.config.n_threads for point in points), default=1)
+    return min(n_tasks, asked or max(1, n_usable_cpus() // n_threads))

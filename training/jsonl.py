@@ -1,0 +1,82 @@
+"""Records appended to a file as lines of JSON, so that a reader may follow a run."""
+
+import os
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
+
+import msgspec
+
+from wse_sim.errors import SpecError
+from wse_sim.files import write_atomically
+
+
+class Stepped(Protocol):
+    """A record that belongs to a step."""
+
+    @property
+    def step(self) -> int:
+        """Optimizer steps done."""
+
+
+AnyLine = TypeVar("AnyLine", bound=Stepped)
+
+
+class LineWriter(Generic[AnyLine]):
+    """Appends records, each flushed as it comes; the file is there from the first one on.
+
+    Parameters
+    ----------
+    last_step :
+        Records after it are cut from the file: they belong to steps that a resumed run does again.
+    """
+
+    def __init__(self, path: Path, kind: type[AnyLine], last_step: int) -> None:
+        self._path = path
+        there = read_lines(path, kind) if last_step and path.exists() else []
+        self.lines = [line for line in there if line.step <= last_step]
+        try:
+            write_atomically(path, b"".join(map(_encoded, self.lines)))
+            self._file = path.open("ab")
+        except OSError as error:
+            raise SpecError(f"{path}: cannot be written: {error.strerror}") from None
+
+    def append(self, line: AnyLine) -> None:
+        """Write one record."""
+        self.lines.append(line)
+        self._file.write(_encoded(line))
+        self._file.flush()
+
+    def sync(self) -> None:
+        """Wait until the records are on the disk."""
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def read_lines(path: Path, kind: type[AnyLine]) -> list[AnyLine]:
+    """The records of a file; a last line cut short by a crash is left out.
+
+    Raises
+    ------
+    SpecError
+        When the file is missing or another line is no such record.
+    """
+    try:
+        content = path.read_bytes().splitlines()
+    except OSError as error:
+        raise SpecError(f"{path}: cannot be read: {error.strerror}") from None
+    lines = []
+    for number, line in enumerate(content, start=1):
+        try:
+            lines.append(msgspec.json.decode(line, type=kind))
+        except msgspec.DecodeError as error:
+            if number == len(content):
+                break
+            raise SpecError(f"{path}: line {number} is not a row of a run: {error}") from None
+    return lines
+
+
+def _encoded(line: object) -> bytes:
+    return msgspec.json.encode(line) + b"\n"

@@ -1,0 +1,92 @@
+"""Where a run starts: at the beginning, at its own last checkpoint, or at a checkpoint of another run."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from training.checkpoint import Checkpoint, load_checkpoint, load_latest
+from training.config import Branch, TrainConfig
+from training.data import Corpus
+from wse_sim.errors import SpecError
+
+# How often a run looks and saves does not change what it computes.
+_MAY_CHANGE_ON_RESUME = frozenset({"eval_interval", "log_interval", "checkpoint_interval", "kept_checkpoints"})
+# A branch goes on with the same model and data, along another learning rate and for another time.
+_MAY_CHANGE_ON_BRANCH = _MAY_CHANGE_ON_RESUME | {"schedule", "n_steps", "warmup", "first_step_lr", "branch"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartingPoint:
+    """What a run goes on from.
+
+    Parameters
+    ----------
+    config :
+        The run's, with where it branched from.
+    checkpoint :
+        None = the beginning.
+    """
+
+    config: TrainConfig
+    checkpoint: Checkpoint | None
+    warnings: tuple[str, ...] = ()
+
+
+def starting_point(
+    config: TrainConfig, run_dir: Path, data: Corpus, *, resume: bool, branch_from: Path | None
+) -> StartingPoint:
+    """Where the run in `run_dir` starts.
+
+    Parameters
+    ----------
+    resume :
+        At the newest undamaged checkpoint in `run_dir`, if there is one; else as if it were a new run.
+    branch_from :
+        Either file of a checkpoint of another run.
+
+    Raises
+    ------
+    SpecError
+        When the checkpoint is damaged, or of another model, other data or another configuration.
+    """
+    checkpoint, warnings = load_latest(run_dir) if resume else (None, [])
+    if checkpoint is not None:
+        if config.branch is None:
+            config = msgspec.structs.replace(config, branch=checkpoint.meta.config.branch)
+        _require_same(checkpoint, config, data, f"{run_dir}: the run was started", "resumed", _MAY_CHANGE_ON_RESUME)
+        return StartingPoint(config=config, checkpoint=checkpoint, warnings=tuple(warnings))
+    if resume:
+        warnings.append(f"{run_dir}: there is no checkpoint yet, the run starts from the beginning")
+    if branch_from is None:
+        if config.branch is not None:
+            raise SpecError(
+                f"the run branches from step {config.branch.step} of {config.branch.run}: name that checkpoint"
+            )
+        return StartingPoint(config=config, checkpoint=None, warnings=tuple(warnings))
+    return _branched(config, branch_from, data, tuple(warnings))
+
+
+def _branched(config: TrainConfig, path: Path, data: Corpus, warnings: tuple[str, ...]) -> StartingPoint:
+    parent = load_checkpoint(path.with_suffix(".json"))
+    _require_same(parent, config, data, f"{path}: the run it is of was started", "branched", _MAY_CHANGE_ON_BRANCH)
+    step = parent.meta.step
+    if step >= config.n_steps:
+        raise SpecError(f"{path}: is of step {step}, so n_steps = {config.n_steps} leaves nothing to train")
+    branch = Branch(run=path.resolve().parent.parent.name, step=step, sha256=parent.meta.sha256)
+    if config.branch is not None and config.branch.sha256 != branch.sha256:
+        raise SpecError(f"{path}: is not the checkpoint that the run branched from, {config.branch}")
+    return StartingPoint(config=msgspec.structs.replace(config, branch=branch), checkpoint=parent, warnings=warnings)
+
+
+def _require_same(
+    checkpoint: Checkpoint, config: TrainConfig, data: Corpus, started: str, verb: str, may_change: frozenset[str]
+) -> None:
+    old = checkpoint.meta.config
+    for key in config.__struct_fields__:
+        if key not in may_change and getattr(old, key) != getattr(config, key):
+            raise SpecError(
+                f"{started} with {key} = {getattr(old, key)!r}, it cannot be {verb} with {getattr(config, key)!r}"
+            )
+    if checkpoint.meta.data != data.fingerprint:
+        raise SpecError(f"{started} on other data ({checkpoint.meta.data}), not {data.fingerprint}")
