@@ -5,15 +5,14 @@ import platform
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import repeat
 from pathlib import Path
 
 import msgspec
 import psutil
 import torch
 
-from models.build import build_model
-from models.parametrization import BASES, Parametrization
-from training.optimizer import build_optimizer, compute_gradient, set_lr
+from training.speed import training_step
 from wse_sim.errors import SpecError
 from wse_sim.files import user_cache, write_atomically
 from wse_sim.spec.model import ModelShape
@@ -24,6 +23,7 @@ D_HEAD = 32
 BATCH_SIZE = 8
 SEQ_LEN = 128
 _VOCAB_SIZE = 256
+_DENSITY = 0.5  # not dense: masks are part of a step's cost
 _N_TIMES = 16
 _LONGEST_S = 1.0
 _MATMUL_SIZE = 1024
@@ -147,18 +147,8 @@ def _s_per_token(d_model: int) -> float:
         vocab_size=_VOCAB_SIZE,
         seq_len=SEQ_LEN,
     )
-    # Sparse: its masks are part of a step's cost.
-    built = build_model(
-        shape, Parametrization(name="smupar", base=BASES["bytes-64"]), seed=0, density=0.5, weight_decay=0.1, eps=1e-8
-    )
-    optimizer = build_optimizer(built.model, built.table, betas=(0.9, 0.95))
-    set_lr(optimizer, 0.1)
     bytes_BT = torch.randint(0, _VOCAB_SIZE, (BATCH_SIZE, SEQ_LEN), generator=torch.Generator().manual_seed(0))
-
-    def step() -> None:
-        compute_gradient(built.model, built.masks, optimizer, (bytes_BT, bytes_BT), 1.0)
-        optimizer.step()
-
+    step = training_step(shape, _DENSITY, repeat((bytes_BT, bytes_BT)))
     # Processor time of the one thread hardly depends on what else runs, so that neighbours do not make the choice.
     return _best_s(step, time.process_time) / bytes_BT.numel()
 

@@ -19,7 +19,7 @@ COMMANDS = {
     "explain": "Say what a field or a constant means, and where it comes from.",
     "list": "List models, systems, GPUs and software releases.",
     "report": "Write report.html of a run directory again.",
-    "bench": "Measure the command line and the engines on this machine.",
+    "bench": "Measure the command line, the engines and the trainer here.",
 }
 
 EXIT_OUR_FAULT = 1

@@ -1,4 +1,4 @@
-"""`wse-sim bench`: how fast the command line and the engines are on this machine."""
+"""`wse-sim bench`: how fast the command line, the engines and the trainer are on this machine."""
 
 import os
 import statistics
@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from wse_sim.cli.options import json_option
+from wse_sim.cli.options import json_option, parse_densities
 from wse_sim.cli.output import print_json, print_tables
 
 _TWINS = Path("tests/benchmarks")
@@ -20,7 +20,7 @@ _COMMANDS = (("--help",), ("simulate", "--model", "2.7b", "--density", "0.25", "
 
 @click.group("bench")
 def command() -> None:
-    """Measure the command line and the engines on this machine."""
+    """Measure the command line, the engines and the trainer on this machine."""
 
 
 @command.command("cli")
@@ -76,6 +76,54 @@ def engine(*, runs: int, quick: bool, full: bool, twins: Path | None, as_json: b
     for section in sections(content):
         print_tables(section_table(section), "")
     print_tables(*notes(content))
+
+
+@command.command("trainer")
+@click.option("--workload", "names", multiple=True, metavar="10m|111m", help="Give it again for more.  [default: both]")
+@click.option("--density", "densities", default="1,0.25", show_default=True, metavar="RHO[,...]", help="In turns.")
+@click.option("--steps", "n_steps", type=click.IntRange(min=1), default=10, show_default=True, help="That are timed.")
+@click.option("--batch-size", type=click.IntRange(min=1), metavar="B", help="Sequences per step.  [default: 8; 4]")
+@click.option("--seq-len", type=click.IntRange(min=1), metavar="S", help="Tokens per sequence.  [default: 256]")
+@click.option("--threads", "n_threads", type=click.IntRange(min=1), metavar="N", help="[default: one for each CPU]")
+@json_option
+def trainer(
+    *, names: tuple[str, ...], densities: str, n_threads: int | None, as_json: bool, **given: int | None
+) -> None:
+    """Time training steps in float32: a model of ten million parameters on bytes, and Cerebras-GPT 111M.
+
+    Dense and masked models take turns; the last column is what masking costs.
+    """
+    from training.machine import n_usable_cpus
+    from training.speed import measure_speed, workloads
+
+    asked = parse_densities(densities, None)
+    threads = n_threads or n_usable_cpus()
+    found = [
+        measure_speed(name, densities=asked, n_threads=threads, **given)  # type: ignore[arg-type]
+        for name in names or workloads()
+    ]
+    if as_json:
+        import msgspec
+
+        print_json({"kind": "measured", "steps": [msgspec.to_builtins(speed) for of in found for speed in of]})
+        return
+    from wse_sim.report.quantities import count
+    from wse_sim.report.tables import plain_table
+
+    header = ("training steps, measured", "density", "tokens/s, median", "best", "GFLOP/s", "over the first")
+    rows = [
+        (
+            f"{speed.workload}: {count(speed.n_params)} parameters, {speed.batch_size} x {speed.seq_len} tokens",
+            f"{speed.density:g}",
+            f"{speed.tokens_per_s:,.0f}",
+            f"{speed.best_tokens_per_s:,.0f}",
+            f"{speed.dense_flops_per_s / 1e9:.0f}",
+            f"{speed.tokens_per_s / of[0].tokens_per_s - 1:+.1%}",
+        )
+        for of in found
+        for speed in of
+    ]
+    print_tables(plain_table(header, rows, right=header[1:]), f"float32, {threads} thread{'s' * (threads > 1)}")
 
 
 def _timed_process(words: tuple[str, ...], runs: int) -> dict[str, Any]:
