@@ -3,10 +3,14 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
+
+from models.parametrization import caveats
 from training.config import TrainConfig
 from training.job import Job, target_base
 from training.machine import D_HEAD, MachineProfile
 from training.proxy import choose_proxy, intervals, n_threads_for, predicted_s_per_token, proxy_shape
+from training.sparsity import Dynamic, algorithm_name
 from wse_sim.spec.model import ModelShape
 from wse_sim.units import S_PER_DAY
 from wse_sim.workload.flops import training_flops_per_token
@@ -68,8 +72,14 @@ def choose_run(job: Job, profile: MachineProfile, *, n_runs: int = 1) -> Choice:
             predicted_s=predicted_s,
             full_run_s=full_s,
             full_run_bytes=needed,
-            reasons=(f"the model itself trains, dense: {predicted_s:.0f} s predicted, {job.budget_s:.0f} s allowed",),
-            not_covered=("data: bytes of the corpus named, not the Pile",),
+            reasons=(
+                f"the model itself trains, dense: {predicted_s:.0f} s predicted, {job.budget_s:.0f} s allowed",
+                *_how_masks_change(config),
+            ),
+            not_covered=(
+                "data: bytes of the corpus named, not the Pile",
+                *caveats(job.parametrization, job.algorithm_name),
+            ),
         )
     proxy = choose_proxy(
         job.preset,
@@ -82,14 +92,15 @@ def choose_run(job: Job, profile: MachineProfile, *, n_runs: int = 1) -> Choice:
         seed=job.seed,
         data=job.data,
     )
+    config = msgspec.structs.replace(proxy.config, sparsity=job.algorithm(proxy.config.n_steps))
     return Choice(
         mode="proxy",
-        config=proxy.config,
+        config=config,
         predicted_s=proxy.chosen.predicted_s,
         full_run_s=full_s,
         full_run_bytes=needed,
-        reasons=(why_not, *proxy.reasons),
-        not_covered=proxy.not_covered,
+        reasons=(why_not, *proxy.reasons, *_how_masks_change(config)),
+        not_covered=(*proxy.not_covered, *caveats(job.parametrization, job.algorithm_name)),
     )
 
 
@@ -101,8 +112,10 @@ def _why_not_itself(job: Job, profile: MachineProfile, *, budget_s: float, full_
         return f"{itself}, with {profile.memory_bytes / 1e9:.1f} GB of memory at hand: a proxy trains in its place"
     if _predicted_own_s(job, profile) > budget_s:
         return f"{itself}, with {budget_s:.0f} s allowed: a proxy trains in its place"
-    if (shape.feed_forward, shape.positions, shape.is_tied) != ("gelu", "learned", True):
-        return f"{shape.name} is no GPT-2 block, the only one that trains here yet: a proxy trains in its place"
+    if shape.logits_fraction != 1:
+        return (
+            f"{shape.name} is an encoder, and decoders alone train here: a decoder of its proportions does in its place"
+        )
     return None
 
 
@@ -122,6 +135,7 @@ def _config_of_target(job: Job, profile: MachineProfile) -> TrainConfig:
         parametrization=job.parametrization,
         seed=job.seed,
         density=job.density,
+        sparsity=job.algorithm(n_steps),
         schedule=job.schedule,
         n_steps=n_steps,
         batch_size=job.batch_size,
@@ -130,6 +144,15 @@ def _config_of_target(job: Job, profile: MachineProfile) -> TrainConfig:
         **intervals(n_steps),
         n_threads=n_threads_for(job.preset.shape, profile),
     )
+
+
+def _how_masks_change(config: TrainConfig) -> tuple[str, ...]:
+    """A sentence; none where they do not."""
+    (algorithm,) = config.algorithms
+    if not isinstance(algorithm, Dynamic) or algorithm.update is None:
+        return ()
+    name, freq = algorithm_name(algorithm), algorithm.update.freq
+    return (f"masks change by {name} every {freq} steps, as often in the course of the run as the target's",)
 
 
 def _bytes_needed(shape: ModelShape, seq_len: int) -> float:

@@ -1,10 +1,8 @@
 """Everything a training run needs to know, in one frozen record that reads and writes TOML."""
 
 from pathlib import Path
-from typing import Any
 
 import msgspec
-import tomli_w
 
 from models.parametrization import BASES, BaseHyperparameters, Parametrization, ParametrizationName, WeightDecayScaling
 from training.schedules import FirstStepLr, lr_factor, warmup_steps
@@ -186,18 +184,6 @@ def read_config(path: Path) -> TrainConfig:
     if "sparsity" in table:
         table["sparsity"] = configure(table["sparsity"], f"{path}: sparsity")
     return convert(table, TrainConfig, str(path))
-
-
-def config_to_toml(config: TrainConfig) -> str:
-    """The configuration as TOML, every default written out."""
-    return tomli_w.dumps(_without_none(msgspec.to_builtins(config)))
-
-
-def _without_none(value: Any) -> Any:
-    """TOML has no null: an absent key is one."""
-    if isinstance(value, dict):
-        return {key: _without_none(item) for key, item in value.items() if item is not None}
-    return [_without_none(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _require(holds: bool, key: str, value: object, right: str) -> None:

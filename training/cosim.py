@@ -182,6 +182,7 @@ def _target(job: Job) -> dict[str, Any]:
         "n_heads": shape.n_heads,
         "params": n_parameters(shape),
         "density": job.density,
+        "sparsity_algorithm": job.algorithm_name,
         "schedule": job.schedule,
         "parametrization": job.parametrization,
         "batch_size": job.batch_size,

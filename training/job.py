@@ -5,22 +5,25 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import tomli_w
 
 from models.bases import BaseHyperparameters, base_for
 from models.rules import ParametrizationName, factors_of, rules_of
 from training.schedules import parse_schedule
+from training.sparsity import Algorithm, make_algorithm
+from training.toml_text import toml_text
 from wse_sim.errors import SpecError, choose
 from wse_sim.files import write_atomically
 from wse_sim.simulate import resolve_run
 from wse_sim.spec.load import convert, load_model, read_toml
 from wse_sim.spec.model import ModelPreset
-from wse_sim.spec.run import Run
+from wse_sim.spec.run import MaskUpdates, Run
+from wse_sim.workload.sparse_wide import sparse_wide
 from wse_sim.workload.transformer import n_parameters
 
 TARGET_FILE = "target.toml"
 GPUS_PER_CSX = 8  # the default comparison: one 8-GPU server for each wafer-scale system
 
+_OF_THE_RUN = ("system", "density", "is_sparse_wide", "mask_updates", "release", "seed")
 # Those for whose proxies there is a base (`training.proxy`).
 _PARAMETRIZATIONS: tuple[ParametrizationName, ...] = ("sp", "mup", "smupar")
 
@@ -32,6 +35,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     ----------
     model :
         Preset, shape TOML, or Hugging Face config.json.
+    is_sparse_wide :
+        The model is widened so that its linear layers keep the non-zeros of the dense one
+        (`wse_sim.workload.sparse_wide`).
+    mask_updates :
+        How masks change while the target trains; None = they never do.
     batch_size :
         Sequences per optimizer step of the target.
     tokens :
@@ -44,6 +52,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     model: str
     density: float = 1.0
+    is_sparse_wide: bool = False
+    mask_updates: MaskUpdates | None = None
     schedule: str = "linear"
     parametrization: ParametrizationName = "smupar"
     seed: int = 0
@@ -60,7 +70,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     @property
     def preset(self) -> ModelPreset:
-        return load_model(self.model)
+        preset = load_model(self.model)
+        if not self.is_sparse_wide:
+            return preset
+        return msgspec.structs.replace(preset, shape=sparse_wide(preset.shape, self.density))
 
     @property
     def tokens_per_parameter(self) -> float:
@@ -78,6 +91,26 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
             density=density,
             release=self.release,
             seed=self.seed,
+            mask_updates=self.mask_updates if density < 1.0 else None,
+        )
+
+    @property
+    def algorithm_name(self) -> str:
+        """Of the sparsity algorithm; `dense` where nothing is masked."""
+        if self.density == 1.0:
+            return "dense"
+        return "static" if self.mask_updates is None else self.mask_updates.algorithm
+
+    def algorithm(self, n_steps: int) -> Algorithm:
+        """The target's sparsity algorithm for a run of `n_steps`, whose masks change as often in the course of it."""
+        updates = self.mask_updates
+        if updates is None or self.density == 1.0:
+            return make_algorithm("static")
+        target_steps = self.tokens / (self.batch_size * self.seq_len)
+        return make_algorithm(
+            updates.algorithm,
+            update_freq=max(1, round(updates.every_steps * n_steps / target_steps)),
+            update_stop=float(updates.until),
         )
 
     @property
@@ -85,7 +118,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         """Of the run's folder: what tells it from its neighbours."""
         model = self.preset.shape.name.replace("/", "-")
         schedule = re.sub(r"[^\w.=-]+", "_", self.schedule).strip("_")  # without what a shell would read
-        return f"{model}-density-{self.density:g}-{schedule}-{self.parametrization}-seed-{self.seed}"
+        updates = "" if self.mask_updates is None else f"-{self.mask_updates.algorithm}"
+        return f"{model}-density-{self.density:g}{updates}-{schedule}-{self.parametrization}-seed-{self.seed}"
 
 
 def resolve_job(
@@ -107,7 +141,7 @@ def resolve_job(
     """
     parse_schedule(given.get("schedule", "linear"))
     choose(given.get("parametrization", "smupar"), _PARAMETRIZATIONS, "parametrization")
-    target = {name: given[name] for name in ("system", "density", "release", "seed") if name in given}
+    target = {name: given[name] for name in _OF_THE_RUN if name in given}
     run = resolve_run(
         load_model(model), num_csx=num_csx, batch_size=batch_size, seq_len=seq_len, tokens=tokens, **target
     )
@@ -156,7 +190,7 @@ def write_job(job: Job, run_dir: Path) -> None:
         run_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SpecError(f"{run_dir}: cannot be made: {error.strerror}; name another folder with --out") from None
-    write_atomically(path, tomli_w.dumps(msgspec.to_builtins(job)).encode())
+    write_atomically(path, toml_text(job).encode())
 
 
 def read_job(run_dir: Path) -> Job:

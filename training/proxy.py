@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from models.parametrization import BASES, ParametrizationName
 from training.config import TrainConfig
 from training.data import STDLIB
@@ -151,25 +153,36 @@ def ladder(target: ModelShape, profile: MachineProfile, tokens_per_parameter: fl
 
 
 def proxy_shape(target: ModelShape, d_model: int) -> ModelShape:
-    """A byte-level model of that width: heads as near to `D_HEAD` as they divide it, feed-forward in proportion.
+    """A byte-level model of that width and of the target's family: heads as near to `D_HEAD` as they divide it.
 
-    Layers follow the target's ratio to width, so that the proxy is a scaled-down target and not a slice of it; two at
-    least, because the first layer of a model does another job than the rest.
+    Feed-forward and layers follow the target's ratios to width, so that the proxy is a scaled-down target and not a
+    slice of it; two layers at least, because the first one of a model does another job than the rest.
     """
-    return ModelShape(
+    n_heads = _n_heads(d_model)
+    return msgspec.structs.replace(
+        target,
         name=f"{target.name}-proxy-{d_model}",
         n_layers=max(_FEWEST_LAYERS, round(d_model * target.n_layers / target.d_model)),
         d_model=d_model,
-        n_heads=_n_heads(d_model),
-        d_ff=4 * d_model,
+        n_heads=n_heads,
+        n_kv_heads=_n_kv_heads(n_heads, target.n_heads // target.kv_heads),
+        d_ff=round(d_model * target.d_ff / target.d_model),
         vocab_size=VOCAB_SIZE,
         seq_len=SEQ_LEN,
+        logits_fraction=1.0,  # what trains here predicts the next byte
     )
 
 
 def _n_heads(d_model: int) -> int:
-    divisors = [n for n in range(1, d_model + 1) if d_model % n == 0]
+    """An even width for each head: rotary positions turn pairs."""
+    divisors = [n for n in range(1, d_model + 1) if d_model % (2 * n) == 0]
     return min(divisors, key=lambda n: (abs(n - d_model / D_HEAD), n))
+
+
+def _n_kv_heads(n_heads: int, n_queries_per_key: int) -> int | None:
+    """As few as share a key among at most the target's number of queries; None where each query has its own."""
+    shared = max(k for k in range(1, n_queries_per_key + 1) if n_heads % k == 0)
+    return None if shared == 1 else n_heads // shared
 
 
 def n_threads_for(shape: ModelShape, profile: MachineProfile) -> int:

@@ -12,7 +12,7 @@ from models.build import build_model
 from models.gpt import GPT
 from models.sparse import n_nonzero
 from training.checkpoint import ever_live_of, restore, save_checkpoint, tensor_path
-from training.config import TrainConfig, config_to_toml
+from training.config import TrainConfig
 from training.data import Corpus, TrainOrder, held_out_batches, load_corpus, require_enough
 from training.deterministic import deterministic
 from training.interrupt import Interrupted, StopRequest, stop_on_interrupt
@@ -21,6 +21,7 @@ from training.optimizer import build_optimizer, compute_gradient, set_lr
 from training.run_record import RUN_FILE, SPARSITY_FILE, LinearClock, Row, RunRecord, SimulatedClock, bits
 from training.sparsity.updater import MaskUpdate, MaskUpdater
 from training.starting_point import StartingPoint, starting_point
+from training.toml_text import toml_text
 from wse_sim.errors import SpecError
 from wse_sim.files import write_atomically
 
@@ -241,6 +242,6 @@ def _prepare_folder(run_dir: Path, config: TrainConfig, *, resume: bool) -> None
         raise SpecError(f"{run_dir}: there is a run in this folder already: resume it, or name another folder")
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
-        write_atomically(run_dir / CONFIG_FILE, config_to_toml(config).encode())
+        write_atomically(run_dir / CONFIG_FILE, toml_text(config).encode())
     except OSError as error:
         raise SpecError(f"{run_dir}: the run's folder cannot be written: {error.strerror}") from None

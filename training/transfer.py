@@ -15,13 +15,13 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import tomli_w
 
 from models.parametrization import BASES, BaseHyperparameters, Parametrization, ParametrizationName
 from training.axis import Axis, checked_values, scaled
 from training.config import TrainConfig
 from training.folder import make_folder
 from training.grid import Outcome, Point, Progress, run_points
+from training.toml_text import toml_text
 from training.transfer_result import Bowl, ParametrizationResult, judge, open_ends
 from wse_sim.errors import SpecError, choose
 from wse_sim.files import write_atomically
@@ -246,7 +246,7 @@ def _keep_study(study: Study, out: Path) -> None:
         if difference:
             raise SpecError(f"{out}: there is another study in this folder ({difference}): name another folder")
     make_folder(out)
-    write_atomically(out / STUDY_FILE, tomli_w.dumps(_without_none(msgspec.to_builtins(study))).encode())
+    write_atomically(out / STUDY_FILE, toml_text(study).encode())
 
 
 def _difference(old: Study, new: Study) -> str:
@@ -255,10 +255,3 @@ def _difference(old: Study, new: Study) -> str:
     pairs |= {key: (getattr(old.setup, key), getattr(new.setup, key)) for key in old.setup.__struct_fields__}
     pairs |= {f"base of {name}": (base, new.bases[name]) for name, base in old.bases.items() if name in new.bases}
     return ", ".join(f"{key} was {before!r}, not {now!r}" for key, (before, now) in pairs.items() if before != now)
-
-
-def _without_none(value: Any) -> Any:
-    """TOML has no null: an absent key is one."""
-    if isinstance(value, dict):
-        return {key: _without_none(item) for key, item in value.items() if item is not None}
-    return [_without_none(item) for item in value] if isinstance(value, list | tuple) else value

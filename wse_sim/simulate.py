@@ -21,6 +21,7 @@ from wse_sim.spec.operations import load_operations
 from wse_sim.spec.run import TOKENS_PER_PARAMETER, Run
 from wse_sim.units import to_s
 from wse_sim.wafer.masks import RunMasks
+from wse_sim.workload.sparse_wide import sparse_wide
 from wse_sim.workload.transformer import n_parameters, nonzero_parameters
 
 _SAME_DENSITY = 0.005
@@ -44,6 +45,7 @@ def resolve_run(
     batch_size: int | None = None,
     seq_len: int | None = None,
     tokens: float | None = None,
+    is_sparse_wide: bool = False,
     **given: Any,
 ) -> Run:
     """A run of the preset, with its published recipe's numbers where none are given.
@@ -53,7 +55,9 @@ def resolve_run(
     num_csx :
         None = the recipe's, where the batch size is the recipe's too; else 1.
     tokens :
-        None = 20 per parameter.
+        None = 20 per parameter of the preset.
+    is_sparse_wide :
+        The model is widened so that its linear layers keep the non-zeros of the dense one.
     given :
         The other fields of `Run`, by name.
 
@@ -67,7 +71,7 @@ def resolve_run(
         raise SpecError(f"{shape.name} comes with no recipe: say the sequences per step with --batch-size")
     of_recipe = recipe if batch_size is None else None
     return Run(
-        shape=shape,
+        shape=sparse_wide(shape, given.get("density", 1.0)) if is_sparse_wide else shape,
         num_csx=num_csx if num_csx is not None else (of_recipe and of_recipe.num_csx) or 1,
         batch_size=of_recipe.batch_size if of_recipe else batch_size or 0,
         seq_len=shape.seq_len if seq_len is None else seq_len,

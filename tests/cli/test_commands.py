@@ -263,3 +263,12 @@ def test_the_program_runs_as_a_module() -> None:
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     assert "PaLM" in done.stdout
     assert done.stderr == ""
+
+
+def test_sparse_wide_widens_the_model_and_keeps_the_tokens() -> None:
+    dense, wide = (
+        printed_json("simulate", "--model", "111m", *more) for more in ((), ("--density", "0.25", "--sparse-wide"))
+    )
+    assert wide["model"] == "111m-sparse-wide-0.25"
+    assert wide["tokens"] == dense["tokens"]
+    assert wide["params"] > 3 * dense["params"]

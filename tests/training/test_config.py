@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from models.parametrization import BASES
-from training.config import TrainConfig, config_to_toml, read_config
+from training.config import TrainConfig, read_config
+from training.toml_text import toml_text
 from wse_sim.errors import SpecError
 from wse_sim.spec.model import ModelShape
 
@@ -19,7 +20,7 @@ def test_config_comes_back_from_toml_as_it_went(tmp_path: Path) -> None:
         CONFIG, density=0.3, eps=1e-9, base=BASES["cerebras-gpt-mup"], betas=(0.8, 0.99), schedule="wsd", seed=2**60
     )
     path = tmp_path / "config.toml"
-    path.write_text(config_to_toml(config), encoding="utf-8")
+    path.write_text(toml_text(config), encoding="utf-8")
     assert read_config(path) == config
 
 
@@ -29,7 +30,7 @@ def test_config_comes_back_from_toml_as_it_went(tmp_path: Path) -> None:
 )
 def test_misspelt_key_names_file_key_and_the_right_one(tmp_path: Path, wrong: str, right: str) -> None:
     path = tmp_path / "run.toml"
-    path.write_text(wrong + "\n" + config_to_toml(CONFIG), encoding="utf-8")
+    path.write_text(wrong + "\n" + toml_text(CONFIG), encoding="utf-8")
     with pytest.raises(SpecError) as error:
         read_config(path)
     for part in (str(path), wrong.split()[0], f"did you mean '{right}'"):

@@ -18,7 +18,9 @@ from training.config import read_config
 from training.cosim import make_plan, plan_of_run
 from training.job import read_job, resolve_job
 from training.machine import MachineProfile, StepRate
+from training.sparsity import Static, algorithm_name
 from wse_sim.cli.app import main
+from wse_sim.spec.run import MaskUpdates
 
 # A twentieth of the default tokens, so that the narrowest proxy trains in a second or two.
 SHORT = ["--tokens", "2.6B", "--budget", "1s"]
@@ -200,3 +202,52 @@ def test_what_transfers_the_hyperparameters_is_said_truly(parametrization: str, 
     assert choice.config.base == BASES[base]
     assert choice.config.parametrization == parametrization
     assert said in " ".join(choice.reasons)
+
+
+@pytest.mark.parametrize("algorithm", ["rigl", "set", "gmp"])
+def test_masks_of_the_run_here_change_as_often_as_the_targets(algorithm: Any) -> None:
+    updates = MaskUpdates(algorithm=algorithm, every_steps=1000, until=0.5)
+    plan = make_plan(resolve_job("2.7b", density=0.25, mask_updates=updates), profile())
+    config = plan.choice.config
+    n_updates = 0.5 * plan.wafer.run.n_steps / 1000
+    (group,) = config.sparsity_plan.groups
+    assert algorithm_name(group.algorithm) == algorithm
+    assert len(group.steps) == pytest.approx(n_updates, rel=0.2)  # whole steps between two updates
+    assert plan.wafer.run.mask_updates == updates
+    assert plan.dense.run.mask_updates is None
+    assert any("outside the theory of SμPar" in gap for gap in plan.choice.not_covered)
+    assert any(f"by {algorithm} every" in reason for reason in plan.choice.reasons)
+
+
+def test_a_dense_run_has_no_masks_to_change() -> None:
+    job = resolve_job("2.7b", mask_updates=MaskUpdates(algorithm="rigl"))
+    assert job.algorithm_name == "dense"
+    assert make_plan(job, profile()).choice.config.algorithms == (Static(),)
+
+
+def test_rigl_trains_here_and_is_priced_there(tmp_path: Path) -> None:
+    words = ("train", "--model", "111m", "--density", "0.25", "--sparsity-algorithm", "rigl", *SHORT)
+    result = run(*words, "--out", str(tmp_path / "out"), "--json")
+    assert result.exit_code == 0, result.stderr
+    summary = json.loads(result.stdout)
+    assert summary["target"]["sparsity_algorithm"] == "rigl"
+    rows = [json.loads(line) for line in (tmp_path / "out" / "sparsity.jsonl").read_text().splitlines()]
+    assert rows
+    assert all(row["n_dropped"] == row["n_grown"] for row in rows)
+    assert "masks by rigl" in (tmp_path / "out" / "report.html").read_text()
+    again = plan_of_run(tmp_path / "out", profile()).choice.config
+    assert again == read_config(tmp_path / "out" / "config.toml")
+
+
+def test_steps_between_updates_need_masks_that_change(tmp_path: Path) -> None:
+    result = run("train", "--model", "111m", "--mask-update-steps", "7", *SHORT, "--out", str(tmp_path / "out"))
+    assert result.exit_code == 2
+    assert "static masks never change" in result.stderr
+
+
+def test_sparse_wide_keeps_tokens_and_nonzeros_of_the_dense_model() -> None:
+    dense, wide = (resolve_job("111m", density=0.25, is_sparse_wide=is_wide) for is_wide in (False, True))
+    assert wide.tokens == dense.tokens
+    shape = wide.simulated_run(0.25).shape
+    assert shape.d_model == 2 * dense.preset.shape.d_model
+    assert shape == wide.preset.shape

@@ -1,7 +1,9 @@
 """The proxy has the target's proportions, fits the budget, and says why it was chosen."""
 
+import msgspec
 import pytest
 
+from models.gpt import meta_model
 from training.machine import MachineProfile, StepRate
 from training.proxy import choose_proxy, ladder, predicted_s_per_token, proxy_shape
 from wse_sim.errors import SpecError
@@ -62,6 +64,28 @@ def test_tokens_are_tpp_times_all_parameters() -> None:
 )
 def test_layers_follow_the_target(name: str, d_model: int, n_layers: int) -> None:
     assert proxy_shape(load_model(name).shape, d_model).n_layers == n_layers
+
+
+@pytest.mark.parametrize("name", ["d2z-610m", "llama-2-7b", "gpt-j-6b", "111m"])
+@pytest.mark.parametrize("d_model", [32, 96, 528])
+def test_a_proxy_is_of_the_targets_family(name: str, d_model: int) -> None:
+    target = load_model(name).shape
+    proxy = proxy_shape(target, d_model)
+    for key in ("feed_forward", "norm", "positions", "is_tied", "has_biases"):
+        assert getattr(proxy, key) == getattr(target, key)
+    assert proxy.d_ff / proxy.d_model == pytest.approx(target.d_ff / target.d_model, abs=1 / d_model)
+    assert proxy.d_head % 2 == 0
+    meta_model(proxy)  # it can be built
+
+
+def test_keys_are_shared_as_in_the_target_as_far_as_heads_divide() -> None:
+    grouped = msgspec.structs.replace(load_model("llama-2-7b").shape, n_kv_heads=8)  # four queries to a key
+    assert [proxy_shape(grouped, d).kv_heads for d in (32, 96, 128, 256)] == [1, 1, 1, 2]
+    assert proxy_shape(load_model("llama-2-7b").shape, 128).n_kv_heads is None
+
+
+def test_the_proxy_of_an_encoder_predicts_every_byte() -> None:
+    assert proxy_shape(load_model("bert-large").shape, 64).logits_fraction == 1
 
 
 def test_what_transfer_does_not_cover_is_said() -> None:

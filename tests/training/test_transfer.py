@@ -265,9 +265,9 @@ def test_wrong_study_says_what_would_be_right(changes: dict[str, Any], message: 
 
 
 def test_set_up_of_a_file_is_taken_with_changes(tmp_path: Path) -> None:
-    from training.config import config_to_toml
+    from training.toml_text import toml_text
 
-    (tmp_path / "config.toml").write_text(config_to_toml(SETUP), encoding="utf-8")
+    (tmp_path / "config.toml").write_text(toml_text(SETUP), encoding="utf-8")
     setup = transfer_setup(tmp_path / "config.toml", d_model=128, n_layers=3, schedule="cosine")
     assert (setup.shape.d_model, setup.shape.n_layers, setup.schedule) == (128, 3, "cosine")
     assert (setup.n_steps, setup.data) == (SETUP.n_steps, "markov")

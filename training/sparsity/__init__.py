@@ -3,7 +3,18 @@
 Names and arguments are those of `cerebras_pytorch.sparse`.
 """
 
-from training.sparsity.algorithms import ALGORITHMS, GMP, SET, SPDF, Algorithm, RigL, Static, algorithm_name, group
+from training.sparsity.algorithms import (
+    ALGORITHMS,
+    GMP,
+    SET,
+    SPDF,
+    Algorithm,
+    Dynamic,
+    RigL,
+    Static,
+    algorithm_name,
+    group,
+)
 from training.sparsity.configure import configure, make_algorithm
 from training.sparsity.plan import SparsityPlan, plan_sparsity
 from training.sparsity.updates import Update
@@ -14,6 +25,7 @@ __all__ = [
     "SET",
     "SPDF",
     "Algorithm",
+    "Dynamic",
     "RigL",
     "SparsityPlan",
     "Static",

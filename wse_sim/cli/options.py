@@ -110,6 +110,14 @@ def _number(text: str, what: str) -> float:
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout and nothing else.")
 
 
+sparse_wide_option = click.option(
+    "--sparse-wide",
+    "is_sparse_wide",
+    is_flag=True,
+    help="Widen the model so that at this density its linear layers keep the dense one's non-zeros.",
+)
+
+
 def density_options(command: Command) -> Command:
     """Adds `density` and `sparsity`, for `parse_density`."""
     command = click.option("--sparsity", type=float, help="The same as 1 - density: give one of the two.")(command)
@@ -128,6 +136,7 @@ def run_options(command: Command) -> Command:
         click.option("--microbatch", type=int, metavar="m", help="Sequences per system at a time.  [default: fastest]"),
         click.option("--seq-len", type=int, metavar="S", help="Tokens per sequence.  [default: the model's]"),
         density_options,
+        sparse_wide_option,
         click.option("--release", default="r2", show_default=True, metavar="R", help="Software release: wse-sim list."),
         click.option(
             "--tokens", callback=parsed_count, metavar="T", help="1e9, 26.3B, 800M.  [default: 20 per parameter]"
@@ -144,23 +153,35 @@ def imperfection_options(command: Command) -> Command:
     options = (
         click.option("--jitter", type=float, default=0.0, metavar="F", help="Passes take 0 to F longer, each drawn."),
         click.option("--straggler", type=float, default=1.0, metavar="F", help="One system takes F times as long."),
-        click.option(
-            "--sparsity-algorithm",
-            type=click.Choice(["static", "set", "rigl", "gmp"]),
-            default="static",
-            show_default=True,
-            help="How the masks change while the run trains.",
-        ),
-        click.option(
-            "--mask-update-steps", type=int, metavar="N", help="Steps between two changes of the masks.  [default: 100]"
-        ),
+        mask_update_options,
     )
     for option in reversed(options):
         command = option(command)
     return command
 
 
-def _mask_updates(algorithm: str, every_steps: int | None) -> "MaskUpdates | None":
+def mask_update_options(command: Command) -> Command:
+    """Adds how masks change, for `parse_mask_updates`."""
+    command = click.option(
+        "--mask-update-steps", type=int, metavar="N", help="Steps between two changes of the masks.  [default: 100]"
+    )(command)
+    return click.option(
+        "--sparsity-algorithm",
+        type=click.Choice(["static", "set", "rigl", "gmp"]),
+        default="static",
+        show_default=True,
+        help="How the masks change while the run trains.",
+    )(command)
+
+
+def parse_mask_updates(algorithm: str, every_steps: int | None) -> "MaskUpdates | None":
+    """How masks change, None where they never do.
+
+    Raises
+    ------
+    SpecError
+        When steps are given for masks that never change.
+    """
     from wse_sim.spec.run import MaskUpdates
 
     if algorithm != "static":
@@ -199,6 +220,6 @@ def run_from(
         system=system.lower(),
         density=parse_density(density, sparsity),
         release=release.lower(),
-        mask_updates=_mask_updates(sparsity_algorithm, mask_update_steps),
+        mask_updates=parse_mask_updates(sparsity_algorithm, mask_update_steps),
         **given,
     )

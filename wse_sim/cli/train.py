@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wse_sim.cli.app import EXIT_INTERRUPTED
-from wse_sim.cli.options import json_option, parse_densities, parsed_count, parsed_seconds
+from wse_sim.cli.options import (
+    json_option,
+    mask_update_options,
+    parse_densities,
+    parse_mask_updates,
+    parsed_count,
+    parsed_seconds,
+    sparse_wide_option,
+)
 from wse_sim.cli.output import print_json, print_tables
 from wse_sim.errors import SpecError
 
@@ -27,6 +35,8 @@ _RUNS = Path("runs")
 @click.option("--model", metavar="M", help="Preset, config.json or shape TOML (wse-sim list).")
 @click.option("--density", metavar="RHO[,...]", help="Fraction of the linear layers' weights kept.  [default: 1]")
 @click.option("--sparsity", metavar="S[,...]", help="The same as 1 - density: give one of the two.")
+@sparse_wide_option
+@mask_update_options
 @click.option(
     "--schedule",
     default="linear",
@@ -147,7 +157,15 @@ class _Session:
 
 
 def _jobs(
-    *, model: str | None, density: str | None, sparsity: str | None, schedule: str, budget: float, **given: Any
+    *,
+    model: str | None,
+    density: str | None,
+    sparsity: str | None,
+    sparsity_algorithm: str,
+    mask_update_steps: int | None,
+    schedule: str,
+    budget: float,
+    **given: Any,
 ) -> list["Job"]:
     """One job for each density and schedule."""
     from training.job import resolve_job
@@ -155,8 +173,9 @@ def _jobs(
 
     if model is None:
         raise SpecError("--model is missing: name a preset (wse-sim list), a config.json or a shape TOML")
+    updates = parse_mask_updates(sparsity_algorithm, mask_update_steps)
     return [
-        resolve_job(model, density=rho, schedule=text, budget_s=budget, **given)
+        resolve_job(model, density=rho, mask_updates=updates, schedule=text, budget_s=budget, **given)
         for rho in parse_densities(density, sparsity)
         for text in dict.fromkeys(split_schedules(schedule))
     ]

@@ -51,6 +51,8 @@ def title(summary: Table) -> str:
     density = target.get("density", simulated.get("density"))
     if density is not None:
         text += " dense" if density == 1 else f" at density {density:g}"
+    if target.get("sparsity_algorithm", "static") not in ("dense", "static"):
+        text += f", masks by {target['sparsity_algorithm']},"
     if "num_csx" in simulated:
         text += f" on {cluster(simulated)}"
     return text

@@ -151,7 +151,8 @@ def assumed_section(summary: Summary) -> str:
 def origin_section(summary: Summary) -> str:
     """Hyper-parameters, corpus, command and version: what it takes to do it again."""
     target, corpus = summary.get("target", {}), summary.get("measured", {}).get("corpus") or {}
-    names = ("model", "parametrization", "schedule", "density", "batch_size", "seq_len", "tokens_per_parameter")
+    names = ["model", "parametrization", "schedule", "density", "sparsity_algorithm"]
+    names += ["batch_size", "seq_len", "tokens_per_parameter"]
     pairs = [(name.replace("_", " "), _plain(target[name])) for name in names if name in target]
     pairs += [(name.replace("_", " "), _plain(v)) for name, v in (target.get("hyper_parameters") or {}).items()]
     parts = [f"<h3>Full-size run</h3>\n{facts(pairs)}" if pairs else ""]
