@@ -16,6 +16,7 @@ COMMANDS = {
     "schedules": "Learning-rate schedules, and what AdamW averages with each.",
     "transfer": "Train a grid: does the best learning rate stay where it is?",
     "coord-check": "Do activations keep their size over width, density or depth?",
+    "reproduce": "Test claims of the papers here: a verdict and a page for each.",
     "explain": "Say what a field or a constant means, and where it comes from.",
     "list": "List models, systems, GPUs and software releases.",
     "report": "Write report.html of a run directory again.",

@@ -1,0 +1,158 @@
+"""`wse-sim reproduce`: test claims of the papers here, and write what came out."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wse_sim.cli.app import EXIT_INTERRUPTED
+from wse_sim.cli.options import json_option
+from wse_sim.cli.output import print_json, print_tables
+
+if TYPE_CHECKING:
+    from training.claims.claim import Claim
+    from training.claims.record import Record
+
+_ALL = "all"
+_OUT, _SMOKE_OUT = Path("runs/claims"), Path("runs/claims-smoke")
+_NOT_RUN = "not tested yet"
+
+
+@click.command("reproduce")
+@click.argument("names", nargs=-1, metavar="[NAME...|all]")
+@click.option(
+    "--seeds", "n_seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Of each run that trains."
+)
+@click.option("--workers", "n_workers", type=click.IntRange(min=1), metavar="N", help="[default: one for each CPU]")
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Raw outcomes.  [default: runs/claims]")
+@click.option("--pages", type=click.Path(path_type=Path), metavar="DIR", help="Pages and index.  [default: --out]")
+@click.option("--smoke", "is_smoke", is_flag=True, help="Train for seconds, to see that it runs; decides nothing.")
+@json_option
+def command(
+    *,
+    names: tuple[str, ...],
+    n_seeds: int,
+    n_workers: int | None,
+    out: Path | None,
+    pages: Path | None,
+    is_smoke: bool,
+    as_json: bool,
+) -> None:
+    """Test claims of the papers here: verdict, figures with intervals over seeds, a page for each.
+
+    Without a name, list the claims and the verdicts in --pages. The same command goes on with what was stopped.
+
+    \b
+        wse-sim reproduce parameter-counts scaling-law
+        wse-sim reproduce d2z --seeds 5 --out runs/claims
+    """
+    from training.claims.page import require_no_loss
+    from training.claims.record import stem_of
+    from training.claims.reproduce import Reproduction
+    from training.machine import n_usable_cpus
+
+    out = out or (_SMOKE_OUT if is_smoke else _OUT)
+    pages = pages or out
+    if not names:
+        _list(pages, as_json=as_json)
+        return
+    claims = _claims(names)
+    trained = [stem_of(claim.number, claim.name) for claim in claims if claim.needs_training]
+    require_no_loss(pages, trained, is_smoke=is_smoke)
+    reproduction = Reproduction(
+        out=out,
+        pages=pages,
+        n_seeds=n_seeds,
+        n_workers=n_workers or n_usable_cpus(),
+        is_smoke=is_smoke,
+        say=_say,
+    )
+    records = _run(reproduction.run, claims)
+    if as_json:
+        print_json({"claims": [_content(record) for record in records]})
+        return
+    for record in records:
+        _print(record)
+    _say(f"pages: {pages}")
+
+
+def _claims(names: Iterable[str]) -> "list[Claim]":
+    from training.claims.registry import CLAIMS, claim_named
+
+    if _ALL in names:
+        return list(CLAIMS)
+    asked = {claim_named(name).number for name in names}
+    return [claim for claim in CLAIMS if claim.number in asked]
+
+
+def _run(run: Any, claims: "list[Claim]") -> "list[Record]":
+    records = []
+    try:
+        for claim in claims:
+            _say(f"{claim.number}. {claim.title}")
+            records.append(run(claim))
+            _say(f"   {records[-1].verdict}")
+    except KeyboardInterrupt:
+        _say("interrupted; the same command goes on where this stopped")
+        raise click.exceptions.Exit(EXIT_INTERRUPTED) from None
+    return records
+
+
+def _content(record: "Record") -> dict[str, Any]:
+    import msgspec
+
+    content: dict[str, Any] = msgspec.to_builtins(record)
+    return content
+
+
+def _print(record: "Record") -> None:
+    from rich.text import Text
+
+    from training.claims.page import section_of
+    from wse_sim.report.tables import section_table
+
+    print_tables(Text(f"{record.number}. {record.title}", "bold"), Text(record.statement, "dim"), "")
+    for table in record.tables:
+        print_tables(section_table(section_of(table)), "")
+    print_tables(Text.assemble((record.verdict, "bold"), ": ", record.why), "")
+
+
+def _list(pages: Path, *, as_json: bool) -> None:
+    """Every claim, and the verdict that the folder of pages holds."""
+    from training.claims.record import read_records
+    from training.claims.registry import CLAIMS
+
+    found = {record.name: record for record in read_records(pages)}
+    if as_json:
+        print_json({"claims": [_line(claim, found.get(claim.name)) for claim in CLAIMS]})
+        return
+    from wse_sim.report.tables import plain_table
+
+    rows = [
+        (str(claim.number), claim.name, "yes" if claim.needs_training else "no", _verdict(found.get(claim.name)))
+        for claim in CLAIMS
+    ]
+    print_tables(plain_table(("", "claim", "trains", "verdict"), rows, right=("",)))
+
+
+def _line(claim: "Claim", record: "Record | None") -> dict[str, Any]:
+    return {
+        "number": claim.number,
+        "name": claim.name,
+        "title": claim.title,
+        "statement": claim.statement,
+        "source": claim.source,
+        "accepted_if": claim.accepted_if,
+        "needs_training": claim.needs_training,
+        "verdict": record and record.verdict,
+        "why": record and record.why,
+    }
+
+
+def _verdict(record: "Record | None") -> str:
+    return _NOT_RUN if record is None else f"{record.verdict} ({record.date})"
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
