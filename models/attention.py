@@ -40,10 +40,11 @@ class Attention(nn.Module):
         return x_BTX.view(*x_BTX.shape[:2], -1, self.d_head).transpose(1, 2)
 
     def _for_every_head(self, x_BKTH: Tensor) -> Tensor:
-        """Each head of keys or values beside itself, once for each head of queries that reads it; no copy where K = N.
+        """Each head of keys or values beside itself, once for each head of queries that reads it.
 
         Source: grouped queries, arXiv 2305.13245, Section 2.2.
         """
         n_groups = x_BKTH.shape[1]
-        shared = x_BKTH.unsqueeze(2).expand(-1, -1, self.n_heads // n_groups, -1, -1)
-        return shared.flatten(1, 2)
+        if n_groups == self.n_heads:
+            return x_BKTH
+        return x_BKTH.unsqueeze(2).expand(-1, -1, self.n_heads // n_groups, -1, -1).flatten(1, 2)

@@ -6,6 +6,7 @@ sparse layers in series, each shrinking its output by sqrt(density).
 
 import math
 
+import msgspec
 import pytest
 import torch
 
@@ -52,8 +53,12 @@ def test_sp_and_mup_shrink_with_density(corpus: Corpus, name: ParametrizationNam
 
 
 @pytest.mark.slow
-def test_mup_is_flat_over_width(corpus: Corpus) -> None:
-    assert holds(_slopes(corpus, "mup", WIDTH))
+@pytest.mark.parametrize(("name", "density"), [("mup", 1.0), ("smupar", 0.25)])
+def test_mup_is_flat_over_width_and_smupar_at_any_density(
+    corpus: Corpus, name: ParametrizationName, density: float
+) -> None:
+    setup = msgspec.structs.replace(WIDTH, density=density)
+    assert holds(_slopes(corpus, name, setup))
 
 
 @pytest.mark.slow
