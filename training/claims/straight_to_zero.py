@@ -146,12 +146,16 @@ def _checks(losses: Losses, lengths: Sequence[float]) -> list[Check]:
     widening = over_seeds([at_long[seed] - at_middle[seed] for seed in at_long])
     return [
         Check(
-            f"at {short:g} TPP the loss to zero is {_percent(gap(losses, short))} off that to a tenth, above it",
+            f"against decay to a tenth, decay to zero changes the loss by {_percent(gap(losses, short))} at {short:g} "
+            "TPP, for the worse",
             is_within(gap(losses, short), low=0.0),
         ),
-        Check(f"at {middle:g} TPP {_percent(gap(losses, middle))}, below it", is_within(gap(losses, middle), high=0.0)),
         Check(
-            f"from {middle:g} to {long:g} TPP the gap changes by {_percent(widening)}, wider",
+            f"by {_percent(gap(losses, middle))} at {middle:g} TPP, for the better",
+            is_within(gap(losses, middle), high=0.0),
+        ),
+        Check(
+            f"from {middle:g} to {long:g} TPP that changes by {_percent(widening)}, wider",
             is_within(widening, high=0.0),
         ),
         *(_lr_check(losses, tpp) for tpp in lengths),
@@ -161,7 +165,7 @@ def _checks(losses: Losses, lengths: Sequence[float]) -> list[Check]:
 def _lr_check(losses: Losses, tpp: float) -> Check:
     """The best rate to zero is at least that to a tenth; open where the seeds do not tell the two rates apart."""
     zero, tenth = _best(losses, tpp, D2Z), _best(losses, tpp, TENFOLD)
-    said = f"at {tpp:g} TPP the best learning rate to zero is {_lr(zero):g}, that to a tenth {_lr(tenth):g}"
+    said = f"at {tpp:g} TPP the best learning rate of the first is {_lr(tenth):g}, that of the second {_lr(zero):g}"
     if zero >= tenth:
         return Check(said, True)
     at_zero, at_tenth = losses[tpp, D2Z, zero], losses[tpp, D2Z, tenth]
