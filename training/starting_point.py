@@ -1,5 +1,6 @@
 """Where a run starts: at the beginning, at its own last checkpoint, or at a checkpoint of another run."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from wse_sim.errors import SpecError
 _MAY_CHANGE_ON_RESUME = frozenset({"eval_interval", "log_interval", "checkpoint_interval", "kept_checkpoints"})
 # A branch goes on with the same model and data, along another learning rate and for another time.
 _MAY_CHANGE_ON_BRANCH = _MAY_CHANGE_ON_RESUME | {"schedule", "n_steps", "warmup", "first_step_lr", "branch"}
+_SAME_LR = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +78,12 @@ def _branched(config: TrainConfig, path: Path, data: Corpus, warnings: tuple[str
     branch = Branch(run=path.resolve().parent.parent.name, step=step, sha256=parent.meta.sha256)
     if config.branch is not None and config.branch.sha256 != branch.sha256:
         raise SpecError(f"{path}: is not the checkpoint that the run branched from, {config.branch}")
+    before, after = (of.lr_factor(step - 1) for of in (parent.meta.config, config))
+    if not math.isclose(before, after, rel_tol=_SAME_LR):
+        jump = (
+            f"at step {step} the run had {before:.3g} of its peak learning rate, the branch's schedule has {after:.3g}"
+        )
+        warnings = (*warnings, f"{path}: the learning rate jumps where the run branches: {jump}")
     return StartingPoint(config=msgspec.structs.replace(config, branch=branch), checkpoint=parent, warnings=warnings)
 
 

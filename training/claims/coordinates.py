@@ -107,7 +107,7 @@ def _slopes_check(
     means = [of.mean for of in of_sites]
     at = "steps " + " and ".join(map(str, steps)) if len(steps) > 1 else f"step {steps[0]}"
     return Check(
-        f"slopes of {name} at {at} are {min(means):+.2f} to {max(means):+.2f}, {asked}",
+        f"slopes of {name} at {at} are {min(means):+z.2f} to {max(means):+z.2f}, {asked}",
         all_of([is_within(of, low, high) for of in of_sites]),
     )
 

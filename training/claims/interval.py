@@ -34,9 +34,9 @@ class Interval:
         """`1.5361 ± 0.0021 (3 seeds)`; without an interval for one seed, and a dash where there is no mean."""
         if math.isnan(self.mean):
             return "–"
-        if self.n_seeds == 1:
-            return f"{self.mean:{pattern}} (1 seed)"
-        return f"{self.mean:{pattern}} ± {self.half:{pattern.lstrip('+')}} ({self.n_seeds} seeds)"
+        plain = pattern.lstrip("+")
+        mean = f"{self.mean:{'+' * (plain != pattern)}z{plain}}"  # z: no minus before a zero
+        return f"{mean} (1 seed)" if self.n_seeds == 1 else f"{mean} ± {self.half:{plain}} ({self.n_seeds} seeds)"
 
 
 def over_seeds(values: Sequence[float]) -> Interval:

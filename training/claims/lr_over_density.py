@@ -60,9 +60,9 @@ def find_lr_over_density(setting: Setting) -> Finding:
 def judge_lr_over_density(setting: Setting, transfer: Transfer) -> Finding:
     """SμPar stays within a step at every density; SP and μP rise by two at the sparsest."""
     last = transfer.study.values[-1]
-    stays = [stays(transfer, "smupar", density) for density in transfer.study.values[1:]]
+    kept = [stays(transfer, "smupar", density) for density in transfer.study.values[1:]]
     rises = [_moves(transfer, name, last, at_least=2 * STEP) for name in ("sp", "mup")]
-    return _concluded(setting, transfer, [*stays, *rises])
+    return _concluded(setting, transfer, [*kept, *rises])
 
 
 def find_both_corrections(setting: Setting) -> Finding:
