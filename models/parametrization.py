@@ -205,7 +205,11 @@ def caveats(parametrization_name: str, algorithm_name: str) -> tuple[str, ...]:
     if algorithm_name == "dense":
         return ()
     found = [_KNOWN_LIMITS[parametrization_name]] if parametrization_name in _KNOWN_LIMITS else []
-    if algorithm_name not in _MASKS_IN_THEORY:
+    if algorithm_name == "spdf":
+        found.append(
+            "after masks are lifted a dense model trains at the rates of the sparse one: outside SμPar's theory"
+        )
+    elif algorithm_name not in _MASKS_IN_THEORY:
         found.append(
             f"masks of {algorithm_name} are outside the theory of SμPar, which assumes random masks that never change: "
             "no learning rate is known to transfer over density"

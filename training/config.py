@@ -21,6 +21,7 @@ _AT_LEAST_ONE = (
     "checkpoint_interval",
     "n_threads",
 )
+CONFIG_FILE = "config.toml"  # in a run's folder
 _DENSITY_SLACK = 1e-4  # the counts of an Erdős-Rényi share are whole numbers
 
 

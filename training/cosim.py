@@ -9,12 +9,12 @@ from typing import Any
 import msgspec
 
 from training.choice import Choice, choose_run
-from training.config import read_config
+from training.config import CONFIG_FILE, read_config
 from training.data import load_corpus, require_enough
 from training.job import Job, read_job, target_hyperparameters, write_job
 from training.machine import MachineProfile
 from training.run_record import LinearClock, Row, RunRecord
-from training.trainer import CONFIG_FILE, train
+from training.trainer import train
 from wse_sim import __version__
 from wse_sim.files import write_atomically
 from wse_sim.gpu.roofline import GpuResult, simulate_gpu

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from training.checkpoint import Checkpoint, load_checkpoint, load_latest
-from training.config import Branch, TrainConfig
+from training.config import CONFIG_FILE, Branch, TrainConfig, read_config
 from training.data import Corpus
 from wse_sim.errors import SpecError
 
@@ -61,12 +61,17 @@ def starting_point(
     if resume:
         warnings.append(f"{run_dir}: there is no checkpoint yet, the run starts from the beginning")
     if branch_from is None:
-        if config.branch is not None:
-            raise SpecError(
-                f"the run branches from step {config.branch.step} of {config.branch.run}: name that checkpoint"
-            )
+        branch = config.branch or _branch_of(run_dir)
+        if branch is not None:
+            raise SpecError(f"the run branches from step {branch.step} of {branch.run}: name that checkpoint")
         return StartingPoint(config=config, checkpoint=None, warnings=tuple(warnings))
     return _branched(config, branch_from, data, tuple(warnings))
+
+
+def _branch_of(run_dir: Path) -> Branch | None:
+    """What the run in a folder branched from, by its configuration."""
+    path = run_dir / CONFIG_FILE
+    return read_config(path).branch if path.is_file() else None
 
 
 def _branched(config: TrainConfig, path: Path, data: Corpus, warnings: tuple[str, ...]) -> StartingPoint:
@@ -75,6 +80,7 @@ def _branched(config: TrainConfig, path: Path, data: Corpus, warnings: tuple[str
     step = parent.meta.step
     if step >= config.n_steps:
         raise SpecError(f"{path}: is of step {step}, so n_steps = {config.n_steps} leaves nothing to train")
+    _require_same_mask_updates(parent, config, path)
     branch = Branch(run=path.resolve().parent.parent.name, step=step, sha256=parent.meta.sha256)
     if config.branch is not None and config.branch.sha256 != branch.sha256:
         raise SpecError(f"{path}: is not the checkpoint that the run branched from, {config.branch}")
@@ -85,6 +91,21 @@ def _branched(config: TrainConfig, path: Path, data: Corpus, warnings: tuple[str
         )
         warnings = (*warnings, f"{path}: the learning rate jumps where the run branches: {jump}")
     return StartingPoint(config=msgspec.structs.replace(config, branch=branch), checkpoint=parent, warnings=warnings)
+
+
+def _require_same_mask_updates(parent: Checkpoint, config: TrainConfig, path: Path) -> None:
+    """Fractions of a run are other steps in a run of another length."""
+    before, after = (_mask_updates(of, parent.meta.step) for of in (parent.meta.config, config))
+    if before != after:
+        raise SpecError(
+            f"{path}: by step {parent.meta.step} masks were changed at other steps, or to another density, than the "
+            "branch's configuration says: fractions in [sparsity] are of n_steps, write them in steps"
+        )
+
+
+def _mask_updates(config: TrainConfig, until: int) -> list[list[tuple[int, float]]]:
+    groups = config.sparsity_plan.groups
+    return [[(step, group.density(step)) for step in group.steps if step <= until] for group in groups]
 
 
 def _require_same(

@@ -12,7 +12,7 @@ from models.build import build_model
 from models.gpt import GPT
 from models.sparse import n_nonzero
 from training.checkpoint import ever_live_of, restore, save_checkpoint, tensor_path
-from training.config import TrainConfig
+from training.config import CONFIG_FILE, TrainConfig
 from training.data import Corpus, TrainOrder, held_out_batches, load_corpus, require_enough
 from training.deterministic import deterministic
 from training.interrupt import Interrupted, StopRequest, stop_on_interrupt
@@ -25,7 +25,6 @@ from training.toml_text import toml_text
 from wse_sim.errors import SpecError
 from wse_sim.files import write_atomically
 
-CONFIG_FILE = "config.toml"
 _EVAL_BATCH = 32
 
 OnStep = Callable[[Row], None]

@@ -76,6 +76,10 @@ class Study(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
                 raise SpecError(f"transfer: {key} is {getattr(self, key)}, it must be at least {least}")
         if self.is_iso_wpn and self.over != "width":
             raise SpecError("transfer: iso-WPN scaling ties density to width, so the axis must be width")
+        if (self.over == "density" or self.is_iso_wpn) and any(of.sparsity is not None for of in self.setup.algorithms):
+            raise SpecError(
+                "transfer: densities vary, and [sparsity] of the configuration names one: leave it out there"
+            )
         if self.tokens_per_parameter is not None and not self.tokens_per_parameter > 0:
             raise SpecError(f"transfer: tokens per parameter are {self.tokens_per_parameter}, they must be positive")
         for name, rates in self.log2_lrs.items():

@@ -93,3 +93,14 @@ def test_wrong_input_exits_2_with_one_message(tmp_path: Path) -> None:
         assert result.stdout == ""
         assert message in result.stderr, (words, result.stderr)
         assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_weight_decay_is_advised_at_the_rate_of_the_hidden_layers() -> None:
+    content = json.loads(CliRunner().invoke(main, ("project", "--model", "d2z-610m", "--json")).stdout)
+    recommended = content["recommended"]
+    assert recommended["peak_lr"] == pytest.approx(1.62e-2 * 256 / 2048)  # η of the base, at width 2048
+    assert recommended["weight_decay"] == pytest.approx(recommended["lr_times_weight_decay"] / recommended["peak_lr"])
+
+
+def test_a_seed_below_zero_is_refused() -> None:
+    assert CliRunner().invoke(main, ("project", "--model", "111m", "--seed", "-1")).exit_code == 2

@@ -7,6 +7,7 @@ import pytest
 
 from tests.training.test_trainer import CONFIG
 from training.checkpoint import tensor_path
+from training.sparsity import SPDF
 from training.trainer import train
 from wse_sim.errors import SpecError
 
@@ -77,3 +78,20 @@ def test_a_branch_without_its_checkpoint_is_refused(stable: Path, tmp_path: Path
     branched = train(COOLED, tmp_path / "branch", branch_from=tensor_path(stable, 6))
     with pytest.raises(SpecError, match="the run branches from step 6 of run: name that checkpoint"):
         train(branched.config, tmp_path / "again")
+
+
+def test_a_branch_whose_masks_would_have_changed_otherwise_is_refused(tmp_path: Path) -> None:
+    lifted = msgspec.structs.replace(STABLE, sparsity=SPDF(lift_at=0.75))  # step 9 of 12
+    train(lifted, tmp_path / "run")
+    shorter = msgspec.structs.replace(lifted, n_steps=8, kept_checkpoints=())  # step 6 of 8: at the branch itself
+    with pytest.raises(SpecError, match=r"fractions in \[sparsity\] are of n_steps, write them in steps"):
+        train(shorter, tmp_path / "branch", branch_from=tensor_path(tmp_path / "run", 6))
+
+
+def test_a_branch_that_has_no_checkpoint_yet_does_not_start_over(stable: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "branch"
+    train(COOLED, folder, branch_from=tensor_path(stable, 6))
+    for path in (folder / "checkpoints").iterdir():
+        path.unlink()
+    with pytest.raises(SpecError, match="the run branches from step 6 of run: name that checkpoint"):
+        train(COOLED, folder, resume=True)

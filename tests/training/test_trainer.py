@@ -13,12 +13,12 @@ import torch
 from models.parametrization import BASES
 from models.sparse import random_mask
 from training.checkpoint import ever_live_of, load_latest, masks_of
-from training.config import TrainConfig, read_config
+from training.config import CONFIG_FILE, TrainConfig, read_config
 from training.data import Corpus, Fingerprint, load_corpus
 from training.interrupt import Interrupted
 from training.markov import MarkovSource
 from training.run_record import LinearClock, Row, RunRecord, read_rows
-from training.trainer import CONFIG_FILE, train
+from training.trainer import train
 from wse_sim.errors import SpecError
 from wse_sim.spec.model import ModelShape
 

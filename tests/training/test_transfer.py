@@ -15,6 +15,7 @@ from models.parametrization import BASES
 from training.axis import scaled
 from training.config import TrainConfig
 from training.grid import Outcome, Point, run_points
+from training.sparsity import Static
 from training.transfer import Study, make_study, read_study, run_study, study_points
 from training.transfer_figure import panels
 from training.transfer_result import Bowl, ParametrizationResult, judge
@@ -257,6 +258,7 @@ def test_study_may_grow_in_its_folder_and_may_not_become_another(
         ({"over": "width", "values": (64, 100)}, "width 100 is not a whole number of heads of 32"),
         ({"parametrizations": ["completep"], "bases": {"completep": "smupar-610m-sp"}}, "have no depth_base"),
         ({"bases": {"mup": "bytes-46"}}, "did you mean 'bytes-64'"),
+        ({"setup": msgspec.structs.replace(SETUP, sparsity=Static(sparsity=0.5))}, "densities vary, and .sparsity. of"),
     ],
 )
 def test_wrong_study_says_what_would_be_right(changes: dict[str, Any], message: str) -> None:

@@ -96,10 +96,26 @@ def judge(setting: Setting, outcomes: Sequence[Outcome], setup: TrainConfig) -> 
             for tau, models in zip((_TAU, *_OTHER_TAUS), [matched, *mismatched], strict=True)
         ],
         remarks=[
-            f"With timescale {models[0][1]:g} at width {widths[0]} in place of {_TAU:g} they are "
-            f"{_percent(gap(curves, models))} apart."
-            for models in mismatched
+            _how_far_apart(outcomes, widths),
+            *(
+                f"With timescale {models[0][1]:g} at width {widths[0]} in place of {_TAU:g} they are "
+                f"{_percent(gap(curves, models))} apart."
+                for models in mismatched
+            ),
         ],
+    )
+
+
+def _how_far_apart(outcomes: Sequence[Outcome], widths: Sequence[int]) -> str:
+    """How unlike the models are, which is what the curves are divided by."""
+    narrow, wide = (
+        over_seeds([of.val_loss or math.nan for of in outcomes if (of.key["width"], of.key["tau"]) == (width, _TAU)])
+        for width in (widths[0], widths[-1])
+    )
+    return (
+        f"The last loss falls from {narrow.text('.2f')} nats per byte at width {widths[0]} to {wide.text('.2f')} at "
+        f"width {widths[-1]}: models this small are not at the same stage of learning, which a division by the last "
+        "loss would have to make up for."
     )
 
 

@@ -74,7 +74,10 @@ def find_both_corrections(setting: Setting) -> Finding:
 def judge_both_corrections(setting: Setting, transfer: Transfer) -> Finding:
     """At the sparsest, the optimum of each is more than a step away, up or down."""
     last = transfer.study.values[-1]
-    return _concluded(setting, transfer, [_leaves(transfer, name, last) for name in transfer.study.log2_lrs])
+    checks = [_leaves(transfer, name, last) for name in transfer.study.log2_lrs]
+    losses = "; ".join(f"{name} {_best_loss(transfer, name, last)}" for name in transfer.study.log2_lrs)
+    remark = f"The loss at each one's best rate at density {last:g}: {losses}; claim 7 has that of SμPar itself."
+    return _concluded(setting, transfer, checks, remark)
 
 
 def find_rigl_breaks_smupar(setting: Setting) -> Finding:
@@ -105,13 +108,19 @@ def _falls(transfer: Transfer, name: ParametrizationName, density: float) -> Che
     return Check(f"{drift_said(transfer, name, density)}, down", is_within(transfer.drift(name, density), high=0.0))
 
 
-def _concluded(setting: Setting, transfer: Transfer, checks: list[Check]) -> Finding:
+def _best_loss(transfer: Transfer, name: ParametrizationName, density: float) -> str:
+    loss = transfer.loss(name, density, transfer.found(name, density).best_log2_lr)
+    return "diverged" if loss is None else loss.text()
+
+
+def _concluded(setting: Setting, transfer: Transfer, checks: list[Check], *remarks: str) -> Finding:
     return concluded(
         setting,
         checks,
         setup=setup_said(transfer.study),
         tables=study_tables(transfer),
         panels=transfer_panels(transfer),
+        remarks=remarks,
     )
 
 

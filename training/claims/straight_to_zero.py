@@ -196,7 +196,7 @@ def _best_table(losses: Losses, lengths: Sequence[float]) -> Table:
         )
         for tpp in lengths
     )
-    columns = ("TPP", "best LR to a tenth", "loss", "best LR to zero", "loss", "to zero over to a tenth")
+    columns = ("TPP", "best LR to a tenth", "its loss", "best LR to zero", "loss of that", "to zero over to a tenth")
     return Table("Each schedule at its own best learning rate", columns, rows)
 
 

@@ -31,6 +31,7 @@ def print_parametrization(
     """Print the rules of a parameterization and, of a model where one is named, the numbers of every tensor."""
     from models.explanation import explanation
     from models.parametrization import Parametrization
+    from training.sparsity import ALGORITHMS
     from wse_sim.spec.load import load_model
 
     preset = load_model(model) if model else None
@@ -40,13 +41,14 @@ def print_parametrization(
         weight_decay_scaling=weight_decay_scaling or "none",  # type: ignore[arg-type]  # click has checked it
         depth_alpha=1.0 if depth_alpha is None else depth_alpha,
     )
+    algorithm = choose(sparsity_algorithm or "static", (*ALGORITHMS, "topk", "dense"), "sparsity algorithm")
     recipe = preset.recipe_for(parametrization) if preset else None
     decay = recipe.weight_decay if recipe else None
     content = explanation(
         chosen,
         preset.shape if preset else None,
         density=density,
-        algorithm=sparsity_algorithm or "static",
+        algorithm=algorithm,
         weight_decay=_WEIGHT_DECAY if decay is None else decay,
         eps=recipe.adam_eps if recipe else _EPS,
     )

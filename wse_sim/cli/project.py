@@ -26,7 +26,9 @@ _CONVENTIONS = ("paper", "algorithmic", "palm", "6nd")
 @click.option(
     "--convention", default="paper", show_default=True, metavar="|".join(_CONVENTIONS), help="How FLOPs are counted."
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the fit's starts and the bootstrap.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the fit's starts and the bootstrap."
+)
 @click.option(
     "--plot",
     type=click.Path(dir_okay=False, path_type=Path),

@@ -174,9 +174,14 @@ def _jobs(
     if model is None:
         raise SpecError("--model is missing: name a preset (wse-sim list), a config.json or a shape TOML")
     updates = parse_mask_updates(sparsity_algorithm, mask_update_steps)
+    densities = parse_densities(density, sparsity)
+    if updates is not None and min(densities) == 1:
+        raise SpecError(
+            f"--sparsity-algorithm {sparsity_algorithm} has nothing to mask at density 1: give --density too"
+        )
     return [
         resolve_job(model, density=rho, mask_updates=updates, schedule=text, budget_s=budget, **given)
-        for rho in parse_densities(density, sparsity)
+        for rho in densities
         for text in dict.fromkeys(split_schedules(schedule))
     ]
 

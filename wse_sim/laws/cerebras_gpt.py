@@ -1,5 +1,7 @@
 """The loss that a model would reach by the published law of Cerebras-GPT, with a correction for sparsity."""
 
+import math
+
 import msgspec
 
 from wse_sim.errors import SpecError
@@ -9,6 +11,7 @@ from wse_sim.workload.flops import Convention, training_flops_per_token
 from wse_sim.workload.transformer import linear_weights, n_parameters, nonzero_parameters
 
 N_SIGMAS = 2.0
+_SAME_TPP = 0.01
 CONVENTION: Convention = "paper"  # of the FLOPs that Eq. 1 takes
 
 
@@ -102,9 +105,12 @@ def _caveats(flops: float, tokens_per_parameter: float, *, is_sparse: bool) -> t
     valid = published_laws().cerebras_gpt_validity
     caveats = [
         "nats per token on the Pile's test set, GPT-2 vocabulary: not comparable with another corpus or tokenizer",
-        f"the law was fitted at {valid.tokens_per_parameter:.0f} tokens per parameter; "
-        f"this run has {tokens_per_parameter:.1f}",
     ]
+    if not math.isclose(tokens_per_parameter, valid.tokens_per_parameter, rel_tol=_SAME_TPP):
+        caveats.append(
+            f"the law was fitted at {valid.tokens_per_parameter:.0f} tokens per parameter; "
+            f"this run has {tokens_per_parameter:.1f}"
+        )
     if not valid.flops_low <= flops <= valid.flops_high:
         caveats.append(f"extrapolated: {flops:.1e} FLOPs, fitted from {valid.flops_low:.1e} to {valid.flops_high:.1e}")
     if is_sparse:

@@ -52,7 +52,9 @@ def choose_law(rows: Sequence[Row], target: Sample, law: str = AUTO) -> Choice:
     if law != AUTO:
         return _CHECKS[law](rows, target)
     refusals = []
-    for name in LAWS:
+    # What a non-zero is worth is nothing that a dense target asks about.
+    by_use = LAWS if target.density < 1 else sorted(LAWS, key=lambda name: name == "sparse")
+    for name in by_use:
         try:
             return _CHECKS[name](rows, target)
         except SpecError as error:

@@ -13,7 +13,8 @@ from wse_sim.laws.projection import EQUATIONS, Projection
 from wse_sim.laws.published import published_laws
 from wse_sim.report.quantities import count, percent, significant
 from wse_sim.report.tables import plain_table
-from wse_sim.spec.model import ModelPreset, ModelShape
+from wse_sim.spec.load import data_path, read_toml
+from wse_sim.spec.model import ModelPreset, ModelShape, Recipe
 from wse_sim.spec.run import TOKENS_PER_PARAMETER
 from wse_sim.workload.flops import Convention
 from wse_sim.workload.transformer import n_parameters, nonzero_parameters
@@ -80,9 +81,18 @@ def recommended_for(preset: ModelPreset, tokens_per_parameter: float) -> Content
         parameters=size,
         seq_len=preset.shape.seq_len,
         batch_size=recipe.batch_size if recipe else None,
-        peak_lr=recipe.peak_lr if recipe else None,
+        peak_lr=_hidden_lr(preset.shape, recipe) if recipe else None,
     )
     return {"kind": "projected", "tokens": tokens_per_parameter * size, **msgspec.to_builtins(recommended)}
+
+
+def _hidden_lr(shape: ModelShape, recipe: Recipe) -> float:
+    """Peak learning rate of the hidden matrices: under μP a recipe names that of its base's width."""
+    if recipe.parametrization == "sp":
+        return recipe.peak_lr
+    assert recipe.base is not None, "a recipe of μP names its base"
+    d_base: int = read_toml(data_path("bases.toml"))[recipe.base]["d_base"]
+    return recipe.peak_lr * d_base / shape.d_model
 
 
 def projection_tables(content: Content) -> Iterator[RenderableType]:
@@ -191,7 +201,11 @@ def _advice_lines(recommended: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     lines.append(("lr × weight decay", f"{recommended['lr_times_weight_decay']:.3g}", f"{at}, hidden layers' peak lr"))
     if recommended["weight_decay"] is not None:
         lines.append(
-            ("weight decay", f"{recommended['weight_decay']:.3g}", f"at the recipe's lr {recommended['peak_lr']:g}")
+            (
+                "weight decay",
+                f"{recommended['weight_decay']:.3g}",
+                f"at the recipe's {recommended['peak_lr']:.3g} there",
+            )
         )
     lines.append(("not checked", f"{len(recommended['uncertain'])} coefficients", ", ".join(recommended["uncertain"])))
     return lines
