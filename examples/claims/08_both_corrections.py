@@ -12,7 +12,7 @@ from training.transfer import make_study, run_study
 from training.transfer_setup import transfer_setup
 
 is_quick = "--quick" in sys.argv
-size = {"d_model": 64, "n_steps": 40, "n_eval_sequences": 32} if is_quick else {"d_model": 128, "n_steps": 150}
+size = {"d_model": 64, "n_steps": 25, "n_eval_sequences": 32} if is_quick else {"d_model": 128, "n_steps": 150}
 setup = transfer_setup(seq_len=32, batch_size=4, **size)
 names = ("smupar", "smupar_init_only", "smupar_lr_only")
 log2_lrs = dict.fromkeys(names, tuple(float(octave) for octave in range(-8, -3)))

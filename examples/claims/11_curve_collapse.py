@@ -17,7 +17,7 @@ from training.transfer_setup import transfer_setup
 from wse_sim.workload.transformer import n_parameters
 
 TAU = 0.25
-tpp, n_eval_sequences = (1.0, 32) if "--quick" in sys.argv else (20.0, 256)
+tpp, n_eval_sequences = (0.5, 32) if "--quick" in sys.argv else (20.0, 256)
 corpus = load_corpus(STDLIB)
 fractions = np.linspace(0.2, 1.0, 5)  # of the run; before, curves are about the warm-up
 

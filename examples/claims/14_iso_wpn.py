@@ -23,7 +23,7 @@ made = make_study("width", widths, ("sp",), setup, log2_lrs=log2_lrs, n_seeds=1,
 base = msgspec.structs.replace(BASES["bytes-64-sp"], init_std=BASES["smupar-paper"].init_std)
 
 print("weights/neuron  width  density  best rate  drift, octaves  loss, nats/byte")
-for is_iso_wpn in (True, False):
+for is_iso_wpn in (True,) if is_quick else (True, False):
     study = msgspec.structs.replace(made, bases={"sp": base}, is_iso_wpn=is_iso_wpn)
     with TemporaryDirectory() as folder:
         result = run_study(study, Path(folder), say=lambda line: print(line, file=sys.stderr))[0]
