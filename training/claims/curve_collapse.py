@@ -213,7 +213,7 @@ def _curve(curves: Curves, model: tuple[int, float]) -> Curve:
 
 
 def _percent(found: Interval) -> str:
-    return Interval(100 * found.mean, 100 * found.half, found.n_seeds).text(".2f").replace(" (", " % (")
+    return Interval(100 * found.mean, 100 * found.half, found.n_seeds).percent()
 
 
 CURVE_COLLAPSE = Claim(

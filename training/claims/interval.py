@@ -38,6 +38,10 @@ class Interval:
         mean = f"{self.mean:{'+' * (plain != pattern)}z{plain}}"  # z: no minus before a zero
         return f"{mean} (1 seed)" if self.n_seeds == 1 else f"{mean} ± {self.half:{plain}} ({self.n_seeds} seeds)"
 
+    def percent(self, pattern: str = ".2f") -> str:
+        """`+0.58 ± 0.34 % (3 seeds)`, of a figure in per cent."""
+        return self.text(pattern).replace(" (", " % (")
+
 
 def over_seeds(values: Sequence[float]) -> Interval:
     """Mean of one figure per seed, with its 95 % interval by Student's t.

@@ -16,6 +16,7 @@ from models.parametrization import BASES
 from training.claims.claim import Claim, Finding, Setting, Table
 from training.claims.interval import Interval, over_seeds
 from training.claims.judgement import Check, concluded, is_within
+from training.claims.transfer_study import listed
 from training.config import TrainConfig
 from training.grid import Outcome, Point, Progress, run_points
 from training.transfer_setup import transfer_setup
@@ -178,7 +179,7 @@ def _said(setup: TrainConfig, lengths: Sequence[float]) -> tuple[str, ...]:
     return (
         f"One GPT-2-like model of {shape.n_layers} layers and width {shape.d_model} ({n_parameters(shape):,} "
         "parameters, embeddings counted), dense, on bytes of the Python standard library's sources.",
-        f"{_listed(lengths)} tokens per parameter (TPP) in batches of {setup.batch_size} x {setup.seq_len}, warm-up "
+        f"{listed(lengths)} tokens per parameter (TPP) in batches of {setup.batch_size} x {setup.seq_len}, warm-up "
         f"{setup.warmup}, AdamW {setup.betas}, weight decay {setup.weight_decay:g}, {setup.parametrization} with "
         f"d_base {setup.base.d_base}.",
         "Schedules: linear to zero, and linear to a tenth of the peak. Learning rates in steps of two; a grid grows "
@@ -261,11 +262,7 @@ def _is_finite(by_seed: Mapping[int, float]) -> bool:
 
 
 def _percent(found: Interval) -> str:
-    return "diverged" if math.isnan(found.mean) else found.text("+.2f").replace(" (", " % (")
-
-
-def _listed(lengths: Sequence[float]) -> str:
-    return ", ".join(f"{tpp:g}" for tpp in lengths)
+    return "diverged" if math.isnan(found.mean) else found.percent("+.2f")
 
 
 D2Z_AGAINST_TENTH = Claim(

@@ -5,7 +5,7 @@ from the first value's is taken seed by seed, because runs of one seed share the
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,8 +94,8 @@ def setup_said(study: Study) -> tuple[str, ...]:
     """What was trained, and at what scale."""
     setup = study.setup
     shape = setup.shape
-    width = f"width {shape.d_model}" if study.over != "width" else "widths " + _listed(study.values)
-    density = f"densities {_listed(study.values)}" if study.over == "density" else f"density {setup.density:g}"
+    width = f"width {shape.d_model}" if study.over != "width" else "widths " + listed(study.values)
+    density = f"densities {listed(study.values)}" if study.over == "density" else f"density {setup.density:g}"
     if study.is_iso_wpn:
         density = "density in inverse proportion to the width, from 1"
     bases = "; ".join(f"{name}: d_base {b.d_base}, σ {b.init_std:g}" for name, b in study.bases.items())
@@ -145,6 +145,11 @@ def transfer_panels(transfer: Transfer, prefix: str = "") -> list[Panel]:
 def octaves(found: Interval) -> str:
     """`+1.02 ± 0.40 (3 seeds)`."""
     return found.text("+.2f")
+
+
+def listed(values: Sequence[float]) -> str:
+    """`2, 20, 80`."""
+    return ", ".join(f"{value:g}" for value in values)
 
 
 def _best_table(transfer: Transfer) -> Table:
@@ -225,7 +230,3 @@ def _at(result: ParametrizationResult, value: float) -> ValueResult:
 
 def _finite(value: float | None) -> float:
     return math.nan if value is None else value
-
-
-def _listed(values: tuple[float, ...]) -> str:
-    return ", ".join(f"{value:g}" for value in values)
