@@ -35,6 +35,7 @@ def build_model(
     weight_decay: float,
     eps: float,
     start_masks: StartMasks | None = None,
+    device: str = "cpu",
 ) -> BuiltModel:
     """The model in its state before the first step, a function of these arguments alone.
 
@@ -44,6 +45,8 @@ def build_model(
         Of the hidden matrices, or of each parameter by its full name; one that is not named is dense.
     start_masks :
         Initialized model -> masks by parameter name; None = random ones (`models.sparse.random_mask`).
+    device :
+        Where the model goes in the end; numbers are drawn on the processor, the same for every device.
     """
     # Built without memory first: PyTorch's own initialization would cost time and draw from its global generator.
     with torch.device("meta"):
@@ -54,7 +57,7 @@ def build_model(
     table = effective_table(model, shape, parametrization, densities, weight_decay, eps)
     initialize(model, table, seed)
     masks = random_masks(model, seed, densities) if start_masks is None else start_masks(model)
-    return BuiltModel(model=model, table=table, masks=add_masks(model, masks))
+    return BuiltModel(model=model, table=table, masks=add_masks(model.to(device), masks))
 
 
 def initialize(model: nn.Module, table: list[EffectiveTensor], seed: int) -> None:

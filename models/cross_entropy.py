@@ -21,18 +21,74 @@ _STEP = 64  # tokens: what vector units and caches divide
 def linear_cross_entropy(hidden_ND: Tensor, output_VD: Tensor, targets_N: Tensor) -> Tensor:
     """Mean cross-entropy, in nats per token, of the logits `hidden_ND @ output_VD.T`; a scalar.
 
+    Under `torch.autocast` the products run in its precision; softmax, loss and sums over pieces stay in 32 bits.
+
     Parameters
     ----------
     targets_N :
         int64, in [0, V).
     """
+    dtype = product_dtype(hidden_ND)
     if torch.is_grad_enabled():
-        loss: Tensor = _LinearCrossEntropy.apply(hidden_ND, output_VD, targets_N)  # type: ignore[no-untyped-call]
+        loss: Tensor = _LinearCrossEntropy.apply(hidden_ND, output_VD, targets_N, dtype)  # type: ignore[no-untyped-call]
         return loss
     total = hidden_ND.new_zeros(())
-    for rows, logits_VN in _pieces(hidden_ND, output_VD):
+    for rows, logits_VN in _pieces(hidden_ND.to(dtype), output_VD.to(dtype)):
         total += _loss_and_exponentials(logits_VN, targets_N[rows])[0]
     return total / len(targets_N)
+
+
+def product_dtype(x: Tensor) -> torch.dtype:
+    """What matrix products of `x` run in: the precision of `torch.autocast`, where that is on."""
+    device = x.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+
+
+def loss_and_hidden_gradient(
+    hidden_ND: Tensor, output_VD: Tensor, targets_N: Tensor, by_output_VD: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean loss, (N, D) its derivative by `hidden_ND`, and (N,) logarithms of the sums of exponentials of the logits.
+
+    Parameters
+    ----------
+    hidden_ND, output_VD :
+        Of one dtype, that of the products and of the derivative.
+    by_output_VD :
+        Takes the derivative by `output_VD` on top of what it holds; None = it is not wanted.
+    """
+    n_tokens = len(targets_N)
+    total = hidden_ND.new_zeros((), dtype=_wide(hidden_ND.dtype))
+    by_hidden_ND = torch.empty_like(hidden_ND)
+    log_sums_N = hidden_ND.new_empty(n_tokens, dtype=total.dtype)
+    for rows, slope_VN in _pieces(hidden_ND, output_VD):
+        loss, sums_N, log_sums_N[rows] = _loss_and_exponentials(slope_VN, targets_N[rows])
+        slope_VN.div_(sums_N * n_tokens)
+        slope_VN[targets_N[rows], torch.arange(len(sums_N), device=sums_N.device)] -= 1.0 / n_tokens
+        product_VN = slope_VN.to(hidden_ND.dtype)
+        torch.mm(product_VN.T, output_VD, out=by_hidden_ND[rows])
+        if by_output_VD is not None:
+            _add_product(by_output_VD, product_VN, hidden_ND[rows])
+        total += loss
+    return total / n_tokens, by_hidden_ND, log_sums_N
+
+
+def output_gradient(
+    hidden_ND: Tensor, output_RD: Tensor, first_token: int, targets_N: Tensor, log_sums_N: Tensor
+) -> Tensor:
+    """(R, D), in 32 bits: the derivative of the mean loss by rows of the output layer, their logits made once more.
+
+    Parameters
+    ----------
+    output_RD :
+        Rows of the output layer, from that of `first_token` on.
+    log_sums_N :
+        Of all logits, from `loss_and_hidden_gradient`.
+    """
+    n_tokens, n_rows = len(targets_N), len(output_RD)
+    slope_RN = torch.mm(output_RD, hidden_ND.T).to(log_sums_N.dtype).sub_(log_sums_N).exp_().div_(n_tokens)
+    places_N = ((targets_N >= first_token) & (targets_N < first_token + n_rows)).nonzero()[:, 0]
+    slope_RN[targets_N[places_N] - first_token, places_N] -= 1.0 / n_tokens
+    return torch.mm(slope_RN.to(hidden_ND.dtype), hidden_ND).to(log_sums_N.dtype)
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -42,31 +98,26 @@ class _LinearCrossEntropy(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, hidden_ND: Tensor, output_VD: Tensor, targets_N: Tensor) -> Tensor:
-        n_tokens = len(targets_N)
-        total = hidden_ND.new_zeros(())
-        by_hidden_ND, by_output_VD = torch.empty_like(hidden_ND), torch.zeros_like(output_VD)
-        for rows, slope_VN in _pieces(hidden_ND, output_VD):
-            loss, sums_N = _loss_and_exponentials(slope_VN, targets_N[rows])
-            slope_VN.div_(sums_N * n_tokens)
-            slope_VN[targets_N[rows], torch.arange(len(sums_N), device=sums_N.device)] -= 1.0 / n_tokens
-            torch.mm(slope_VN.T, output_VD, out=by_hidden_ND[rows])
-            by_output_VD.addmm_(slope_VN, hidden_ND[rows])
-            total += loss
-        ctx.save_for_backward(by_hidden_ND, by_output_VD)
-        return total / n_tokens
+    def forward(ctx: Any, hidden_ND: Tensor, output_VD: Tensor, targets_N: Tensor, dtype: torch.dtype) -> Tensor:
+        by_output_VD = torch.zeros_like(output_VD)
+        loss, by_hidden_ND, _ = loss_and_hidden_gradient(
+            hidden_ND.to(dtype), output_VD.to(dtype), targets_N, by_output_VD
+        )
+        ctx.save_for_backward(by_hidden_ND.to(hidden_ND.dtype), by_output_VD)
+        return loss
 
     @staticmethod
-    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor, Tensor, None, None]:
         by_hidden_ND, by_output_VD = ctx.saved_tensors
         # In place: PyTorch refuses to go back a second time through a saved tensor that has changed.
-        return by_hidden_ND.mul_(outer[0]), by_output_VD.mul_(outer[0]), None
+        return by_hidden_ND.mul_(outer[0]), by_output_VD.mul_(outer[0]), None, None
 
 
 def _pieces(hidden_ND: Tensor, output_VD: Tensor) -> Iterator[tuple[slice, Tensor]]:
     """Tokens whose logits are made together, and these, (V, N) of the piece, in memory that the next piece takes again.
 
-    Transposed: with a large vocabulary, the product is half as fast again that way round.
+    Transposed: with a large vocabulary, the product is half as fast again that way round. The logits have 32 bits
+    at least, whatever they were made in.
     """
     n_tokens, n_vocab = len(hidden_ND), len(output_VD)
     n_rows = min(n_tokens, _STEP * max(1, _PIECE_NUMBERS // (n_vocab * _STEP)))
@@ -74,12 +125,29 @@ def _pieces(hidden_ND: Tensor, output_VD: Tensor) -> Iterator[tuple[slice, Tenso
     for first in range(0, n_tokens, n_rows):
         rows = slice(first, min(first + n_rows, n_tokens))
         logits_VN = buffer[: n_vocab * (rows.stop - first)].view(n_vocab, -1)
-        yield rows, torch.mm(output_VD, hidden_ND[rows].T, out=logits_VN)
+        yield rows, torch.mm(output_VD, hidden_ND[rows].T, out=logits_VN).to(_wide(output_VD.dtype))
 
 
-def _loss_and_exponentials(logits_VN: Tensor, targets_N: Tensor) -> tuple[Tensor, Tensor]:
-    """Sum of a piece's losses, and (N,) sums of the exponentials of logits over the largest, which replace them."""
+def _loss_and_exponentials(logits_VN: Tensor, targets_N: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Sum of a piece's losses, and (N,) sums of the exponentials of its logits and their logarithms.
+
+    The exponentials, of the logits less the largest, replace the logits; the sums are of these, the logarithms are not.
+    """
     at_target_N = logits_VN.gather(0, targets_N[None])[0]
     largest_N = logits_VN.amax(0)
     sums_N = logits_VN.sub_(largest_N).exp_().sum(0)
-    return (sums_N.log() + largest_N - at_target_N).sum(), sums_N
+    log_sums_N = sums_N.log() + largest_N
+    return (log_sums_N - at_target_N).sum(), sums_N, log_sums_N
+
+
+def _wide(dtype: torch.dtype) -> torch.dtype:
+    """What softmax and sums run in: 32 bits at least."""
+    return torch.promote_types(dtype, torch.float32)
+
+
+def _add_product(total_VD: Tensor, a_VN: Tensor, b_ND: Tensor) -> None:
+    """Add `a @ b` in the precision of the total."""
+    if a_VN.dtype == total_VD.dtype:
+        total_VD.addmm_(a_VN, b_ND)
+    else:
+        total_VD.add_(torch.mm(a_VN, b_ND))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from models.attention import Attention
 from models.cross_entropy import linear_cross_entropy
@@ -91,6 +92,7 @@ class GPT(nn.Module):
             )
         self.shape = shape
         self.multipliers = multipliers
+        self.recomputes = False  # a block's activations, on the way back, instead of keeping them
         self.token = with_roles(nn.Embedding(shape.vocab_size, shape.d_model), weight="embedding")
         if shape.positions == "learned":
             self.position = with_roles(nn.Embedding(shape.seq_len, shape.d_model), weight="position")
@@ -115,16 +117,31 @@ class GPT(nn.Module):
 
     def last_hidden(self, inputs_BT: Tensor) -> Tensor:
         """What the output layer takes, (B, T, D), with the factor on the logits."""
+        x_BTD = self.embedded(inputs_BT)
+        for block in self.blocks:
+            x_BTD = _recomputed(block, x_BTD) if self.recomputes else block(x_BTD)
+        return self.scaled(x_BTD)
+
+    def embedded(self, inputs_BT: Tensor) -> Tensor:
+        """What the first block takes, (B, T, D)."""
         x_BTD = self.token(inputs_BT)
         if self.shape.positions == "learned":
             # A slice, not a lookup: its gradient is a plain sum over the batch.
             x_BTD = x_BTD + self.position.weight[: inputs_BT.shape[1]]
-        x_BTD = x_BTD * self.multipliers.embedding
-        for block in self.blocks:
-            x_BTD = block(x_BTD)
+        embedded_BTD: Tensor = x_BTD * self.multipliers.embedding
+        return embedded_BTD
+
+    def scaled(self, x_BTD: Tensor) -> Tensor:
+        """What the output layer takes of what the last block gives, (B, T, D)."""
         # Scaling here instead of after the product touches V/D times fewer numbers.
         scaled_BTD: Tensor = self.norm_out(x_BTD) * self.multipliers.logits
         return scaled_BTD
+
+
+def _recomputed(block: nn.Module, x_BTD: Tensor) -> Tensor:
+    # Nothing in a block draws, so there is no state of a generator to keep.
+    y_BTD: Tensor = checkpoint(block, x_BTD, use_reentrant=False, preserve_rng_state=False)
+    return y_BTD
 
 
 def meta_model(shape: ModelShape) -> GPT:

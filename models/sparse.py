@@ -4,6 +4,7 @@ A mask is a persistent boolean buffer `<parameter>_mask` beside its parameter, s
 there are, and how they change while a run trains, is for `training.sparsity`.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 
@@ -19,6 +20,7 @@ from wse_sim.workload.transformer import check_density
 MASK_SUFFIX = "_mask"
 
 Mask = npt.NDArray[np.bool_]
+PackedMask = npt.NDArray[np.uint8]
 Scores = npt.NDArray[np.float32] | npt.NDArray[np.float64] | npt.NDArray[np.uint64]
 
 _BITS_OF = {2: torch.int16, 4: torch.int32, 8: torch.int64}  # bytes of a float -> the integer of its size
@@ -75,6 +77,16 @@ def random_mask(seed: int, name: str, shape: tuple[int, ...], density: float) ->
     return top_k(random_scores(seed, name, n_weights), exact_nonzeros(n_weights, density)).reshape(shape)
 
 
+def packed(mask: Mask) -> PackedMask:
+    """A mask with eight weights to a byte, in row-major order, the first in the highest bit."""
+    return np.packbits(mask)
+
+
+def unpacked(bits: PackedMask, shape: tuple[int, ...]) -> Mask:
+    """The mask that was packed."""
+    return np.unpackbits(bits, count=math.prod(shape)).reshape(shape).view(np.bool_)
+
+
 class Masks:
     """The masks of a model, by parameter name, and what they do.
 
@@ -84,14 +96,16 @@ class Masks:
 
     def __init__(self, masked: Mapping[str, tuple[nn.Parameter, Tensor]]) -> None:
         self._masked = dict(masked)
-        self._bits: dict[str, Tensor] = {}
-        self.reread()
+        self._bits = {name: _bits(mask, weight) for name, (weight, mask) in self._masked.items()}
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._masked)
 
     def __len__(self) -> int:
         return len(self._masked)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._masked
 
     def weight(self, name: str) -> nn.Parameter:
         """The masked parameter."""
@@ -100,11 +114,6 @@ class Masks:
     def mask(self, name: str) -> Tensor:
         """Its mask, True where a weight is live; not to be written."""
         return self._masked[name][1]
-
-    def reread(self) -> None:
-        """Take notice that the buffers were written by somebody else."""
-        for name, (weight, mask) in self._masked.items():
-            self._bits[name] = _bits(mask, weight)
 
     def replace(self, name: str, mask: Mask) -> None:
         """Another mask in the place of this one; newly pruned weights become 0, newly live ones stay 0."""

@@ -3,33 +3,34 @@
 One checkpoint is `step-00000100.safetensors` (weights, masks, Adam moments) and `step-00000100.json` (everything else,
 and the checksum of the first). The JSON is written last: a checkpoint without one never happened.
 
-Masks are packed, eight weights to a byte: `numpy.packbits` of the mask in row-major order, in the weight's shape.
+Of a masked parameter the tensor file holds the live numbers, in row-major order, and the mask, eight weights to a byte
+(`numpy.packbits`); the shape stands in the file's own table. So it is with its moments. Every executor writes this
+form, one tensor at a time, and reads it.
 """
 
-import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 import msgspec
-import numpy as np
-import safetensors
-import safetensors.torch
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from models.sparse import MASK_SUFFIX, Mask
+from models.sparse import MASK_SUFFIX, Mask, PackedMask, unpacked
 from training.config import TrainConfig
 from training.data import Fingerprint
+from training.tensor_file import TensorFile, TensorSource, file_pieces
 from wse_sim.errors import SpecError
 from wse_sim.files import write_atomically
 
 FOLDER = "checkpoints"
-_N_KEPT = 2
-_MODEL = "model."
+WEIGHT = "model"
+MOMENTS = ("exp_avg", "exp_avg_sq")
 _EVER_LIVE = "ever_live."
-_MOMENTS = ("exp_avg", "exp_avg_sq")
+_FORMAT = 2  # 1 held masked parameters with their zeros
+_N_KEPT = 2
+_PIECE_BYTES = 2**24
 
 
 class CheckpointMeta(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +48,8 @@ class CheckpointMeta(msgspec.Struct, frozen=True, kw_only=True):
         Of the corpus; a resumed run must read the same one.
     sha256 :
         Of the tensor file.
+    format :
+        Of the tensor file; see the head of this module.
     """
 
     step: int
@@ -55,26 +58,98 @@ class CheckpointMeta(msgspec.Struct, frozen=True, kw_only=True):
     config: TrainConfig
     data: Fingerprint
     sha256: str
+    format: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedParameter:
+    """What a checkpoint takes of one parameter.
+
+    Parameters
+    ----------
+    numbers :
+        By kind, `model` (the parameter itself), `exp_avg` and `exp_avg_sq`: all numbers, or the live ones.
+    mask :
+        Packed; None where all weights live.
+    """
+
+    shape: tuple[int, ...]
+    numbers: Mapping[str, TensorSource]
+    mask: PackedMask | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """A checkpoint in memory; the tensors by the names of the file."""
+    """A checkpoint whose checksum is right; its tensors, by the names of the file, are read when they are asked for."""
 
     meta: CheckpointMeta
-    tensors: dict[str, Tensor]
+    tensors: TensorFile
+
+    @property
+    def parameters(self) -> list[str]:
+        """Names of the model's parameters."""
+        names = (name.removeprefix(f"{WEIGHT}.") for name in self.tensors if name.startswith(f"{WEIGHT}."))
+        return [name for name in names if not name.endswith(MASK_SUFFIX)]
+
+    def packed_mask(self, name: str) -> PackedMask | None:
+        """Of a parameter; None where it has none."""
+        return self.tensors[f"{WEIGHT}.{name}{MASK_SUFFIX}"].numpy() if self._has_mask(name) else None
+
+    def mask(self, name: str) -> Mask | None:
+        """The same, in the parameter's shape."""
+        packed = self.packed_mask(name)
+        return None if packed is None else unpacked(packed, self.shape(name))
+
+    @property
+    def masks(self) -> dict[str, Mask]:
+        """All masks, by parameter name."""
+        found = {name: self.mask(name) for name in self.parameters}
+        return {name: mask for name, mask in found.items() if mask is not None}
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Of a parameter, masked or not."""
+        dims = self.tensors.metadata.get(name)
+        return self.tensors.shape(f"{WEIGHT}.{name}") if dims is None else tuple(map(int, dims.split("x")))
+
+    def dense(self, kind: str, name: str) -> Tensor:
+        """A parameter (`model`) or a moment of it (`exp_avg`, `exp_avg_sq`), zeros and all."""
+        numbers, mask = self.tensors[f"{kind}.{name}"], self.mask(name)
+        if mask is None:
+            return numbers
+        return torch.zeros(mask.shape).masked_scatter_(torch.from_numpy(mask), numbers.float())
+
+    @property
+    def ever_live(self) -> dict[str, PackedMask]:
+        """Where weights have ever lived, by parameter name; empty for a run whose masks do not change."""
+        names = [name for name in self.tensors if name.startswith(_EVER_LIVE)]
+        return {name.removeprefix(_EVER_LIVE): self.tensors[name].numpy() for name in names}
+
+    def require(self, parameters: Iterable[str], masked: Iterable[str]) -> None:
+        """Raise SpecError when the checkpoint lacks a parameter or a mask of the run, or has one too many."""
+        for what, there, wanted in (
+            ("parameter", set(self.parameters), set(parameters)),
+            ("mask", {name for name in self.parameters if self._has_mask(name)}, set(masked)),
+        ):
+            if missing := sorted(wanted - there):
+                raise SpecError(
+                    f"the checkpoint has no {what} {missing[0]} ({len(missing)} are missing): it is of another run"
+                )
+            if extra := sorted(there - wanted):
+                raise SpecError(f"the checkpoint has a {what} {extra[0]}, which this run has not ({len(extra)} in all)")
+
+    def _has_mask(self, name: str) -> bool:
+        return f"{WEIGHT}.{name}{MASK_SUFFIX}" in self.tensors
 
 
 def save_checkpoint(
     run_dir: Path,
-    model: nn.Module,
-    optimizer: torch.optim.AdamW,
+    parameters: Mapping[str, SavedParameter],
     *,
     step: int,
     host_s: float,
     config: TrainConfig,
     data: Fingerprint,
-    ever_live: Mapping[str, Mask] | None = None,
+    ever_live: Mapping[str, PackedMask] | None = None,
 ) -> Path:
     """Write a checkpoint and return the path of its tensors; older ones than the last two go, but for those to be kept.
 
@@ -86,21 +161,29 @@ def save_checkpoint(
     Raises
     ------
     SpecError
-        When it cannot be written.
+        When it cannot be written; those before it are still there.
     """
     path = tensor_path(run_dir, step)
-    content = safetensors.torch.save(_tensors(model, optimizer, ever_live or {}))
-    meta = CheckpointMeta(
-        step=step,
-        n_sequences=step * config.batch_size,
-        host_s=host_s,
-        config=config,
-        data=data,
-        sha256=sha256(content).hexdigest(),
-    )
+    digest = sha256()
+
+    def counted(pieces: Iterable[memoryview]) -> Iterator[memoryview]:
+        for piece in pieces:
+            digest.update(piece)
+            yield piece
+
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, content)
+        _remove_torn(path.parent)
+        write_atomically(path, counted(file_pieces(*_sources(parameters, ever_live or {}))))
+        meta = CheckpointMeta(
+            step=step,
+            n_sequences=step * config.batch_size,
+            host_s=host_s,
+            config=config,
+            data=data,
+            sha256=digest.hexdigest(),
+            format=_FORMAT,
+        )
         write_atomically(path.with_suffix(".json"), msgspec.json.format(msgspec.json.encode(meta), indent=2))
         kept = {tensor_path(run_dir, kept_step).with_suffix(".json") for kept_step in config.kept_checkpoints}
         for old in [old for old in _meta_paths(run_dir)[_N_KEPT:] if old not in kept]:
@@ -139,58 +222,30 @@ def load_checkpoint(meta_path: Path) -> Checkpoint:
     Raises
     ------
     SpecError
-        When either file is missing, cut short or changed.
+        When either file is missing, cut short or changed, or of an older form.
     """
     path = meta_path.with_suffix(".safetensors")
     try:
         meta = msgspec.json.decode(meta_path.read_bytes(), type=CheckpointMeta)
     except (OSError, msgspec.DecodeError) as error:
         raise SpecError(f"{meta_path}: the checkpoint's description cannot be read ({error})") from None
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise SpecError(f"{path}: the checkpoint cannot be read: {error.strerror}") from None
-    if sha256(content).hexdigest() != meta.sha256:
+    if meta.format != _FORMAT:
         raise SpecError(
-            f"{path}: the checkpoint is damaged: its {len(content)} bytes do not have the checksum written with it"
+            f"{meta_path}: the checkpoint is of format {meta.format}, this version reads {_FORMAT}: "
+            "go on with the version that wrote it"
         )
     try:
-        return Checkpoint(meta=meta, tensors=safetensors.torch.load(content))
-    except safetensors.SafetensorError as error:
+        checksum, n_bytes = _checksum(path)
+    except OSError as error:
+        raise SpecError(f"{path}: the checkpoint cannot be read: {error.strerror}") from None
+    if checksum != meta.sha256:
+        raise SpecError(
+            f"{path}: the checkpoint is damaged: its {n_bytes} bytes do not have the checksum written with it"
+        )
+    try:
+        return Checkpoint(meta=meta, tensors=TensorFile(path))
+    except ValueError as error:
         raise SpecError(f"{path}: the checkpoint is not a safetensors file ({error})") from None
-
-
-def restore(checkpoint: Checkpoint, model: nn.Module, optimizer: torch.optim.AdamW) -> None:
-    """Put the checkpoint's weights, masks and moments into a model and optimizer built from the same configuration.
-
-    Raises
-    ------
-    SpecError
-        When the checkpoint lacks a tensor of the model, or has one too many: masks, above all.
-    """
-    tensors, wanted = checkpoint.tensors, model.state_dict()
-    _require_same_names({name.removeprefix(_MODEL) for name in tensors if name.startswith(_MODEL)}, set(wanted))
-    # Copied into the tensors that are there: memory handed over by a file reader is aligned otherwise, and sums over
-    # it may round otherwise.
-    with torch.no_grad():
-        for name, target in wanted.items():
-            tensor = tensors[_MODEL + name]
-            target.copy_(torch.from_numpy(_unpacked(tensor, target.shape)) if name.endswith(MASK_SUFFIX) else tensor)
-        for name, parameter in model.named_parameters():
-            state = optimizer.state[parameter]
-            state["step"] = torch.tensor(float(checkpoint.meta.step))
-            for moment in _MOMENTS:
-                state[moment] = torch.empty_like(parameter).copy_(tensors[f"{moment}.{name}"])
-
-
-def masks_of(checkpoint: Checkpoint) -> dict[str, Mask]:
-    """The masks of a checkpoint, by parameter name."""
-    return _masks_under(checkpoint, _MODEL, MASK_SUFFIX)
-
-
-def ever_live_of(checkpoint: Checkpoint) -> dict[str, Mask]:
-    """Where weights have ever lived, by parameter name; empty for a run whose masks do not change."""
-    return _masks_under(checkpoint, _EVER_LIVE, "")
 
 
 def tensor_path(run_dir: Path, step: int) -> Path:
@@ -198,43 +253,39 @@ def tensor_path(run_dir: Path, step: int) -> Path:
     return run_dir / FOLDER / f"step-{step:08d}.safetensors"
 
 
-def _tensors(model: nn.Module, optimizer: torch.optim.AdamW, ever_live: Mapping[str, Mask]) -> dict[str, Tensor]:
-    tensors = {}
-    for name, tensor in model.state_dict().items():
-        is_mask = name.endswith(MASK_SUFFIX)
-        tensors[_MODEL + name] = _packed(tensor.numpy()) if is_mask else tensor.contiguous()
-    for name, parameter in model.named_parameters():
-        state = optimizer.state.get(parameter, {})
-        for moment in _MOMENTS:
-            tensors[f"{moment}.{name}"] = state[moment] if moment in state else torch.zeros_like(parameter)
-    return tensors | {_EVER_LIVE + name: _packed(mask) for name, mask in ever_live.items()}
+def _sources(
+    parameters: Mapping[str, SavedParameter], ever_live: Mapping[str, PackedMask]
+) -> tuple[dict[str, TensorSource], dict[str, str]]:
+    """What goes into the tensor file, and what into its table."""
+    sources = {_EVER_LIVE + name: _whole(mask) for name, mask in ever_live.items()}
+    shapes = {}
+    for name, parameter in parameters.items():
+        sources |= {f"{kind}.{name}": numbers for kind, numbers in parameter.numbers.items()}
+        if parameter.mask is not None:
+            sources[f"{WEIGHT}.{name}{MASK_SUFFIX}"] = _whole(parameter.mask)
+            shapes[name] = "x".join(map(str, parameter.shape))
+    return sources, shapes
 
 
-def _packed(mask: Mask) -> Tensor:
-    return torch.from_numpy(np.packbits(mask))
+def _whole(mask: PackedMask) -> TensorSource:
+    tensor = torch.from_numpy(mask)
+    return TensorSource(tensor.dtype, tuple(tensor.shape), lambda: [tensor])
 
 
-def _unpacked(packed: Tensor, shape: tuple[int, ...]) -> Mask:
-    return np.unpackbits(packed.numpy(), count=math.prod(shape)).reshape(shape).astype(np.bool_)
+def _checksum(path: Path) -> tuple[str, int]:
+    """Of a file, and its size in bytes."""
+    digest, n_bytes = sha256(), 0
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE_BYTES):
+            digest.update(piece)
+            n_bytes += len(piece)
+    return digest.hexdigest(), n_bytes
 
 
-def _masks_under(checkpoint: Checkpoint, prefix: str, suffix: str) -> dict[str, Mask]:
-    tensors = checkpoint.tensors
-    names = [name[len(prefix) : len(name) - len(suffix)] for name in tensors if name.startswith(prefix)]
-    return {
-        name: _unpacked(tensors[prefix + name + suffix], tuple(tensors[_MODEL + name].shape))
-        for name in names
-        if prefix + name + suffix in tensors
-    }
-
-
-def _require_same_names(there: set[str], wanted: set[str]) -> None:
-    if missing := sorted(wanted - there):
-        raise SpecError(
-            f"the checkpoint has no {missing[0]} ({len(missing)} tensors are missing): it is of another run"
-        )
-    if extra := sorted(there - wanted):
-        raise SpecError(f"the checkpoint has {extra[0]}, which this run has not ({len(extra)} tensors in all)")
+def _remove_torn(folder: Path) -> None:
+    """What a process left that was killed while it wrote here; no other one writes into a run's folder."""
+    for part in folder.glob(".*.part"):
+        part.unlink(missing_ok=True)
 
 
 def _meta_paths(run_dir: Path) -> list[Path]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 
 from models.parametrization import BASES, BaseHyperparameters, Parametrization, ParametrizationName, WeightDecayScaling
+from training.execution import Clip, Execution
 from training.schedules import FirstStepLr, lr_factor, warmup_steps
 from training.sparsity import Algorithm, SparsityPlan, Static, configure, plan_sparsity
 from wse_sim.errors import SpecError
@@ -68,7 +69,7 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     first_step_lr :
         Whether the warm-up begins with its first increment or with a learning rate of zero.
     clip :
-        Largest norm of the whole gradient; anything above is scaled down to it.
+        Largest norm of the whole gradient, anything above is scaled down to it; or `none`.
     eval_interval, log_interval, checkpoint_interval :
         In steps. Evaluation and checkpoint also happen after the last step.
     kept_checkpoints :
@@ -81,6 +82,8 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         `stdlib`: sources of the Python standard library; `markov`: the synthetic source; else a file or folder of text.
     n_threads :
         CPU threads. Part of the run's identity: sums split over other threads round otherwise.
+    execution :
+        How it is computed.
     """
 
     shape: ModelShape
@@ -99,7 +102,7 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     weight_decay: float = 0.1
     betas: tuple[float, float] = (0.9, 0.95)
     eps: float = 1e-8
-    clip: float = 1.0
+    clip: Clip = 1.0
     eval_interval: int = 250
     n_eval_sequences: int = 256
     log_interval: int = 10
@@ -108,6 +111,7 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     branch: Branch | None = None
     data: str = "stdlib"
     n_threads: int = 1
+    execution: Execution = Execution()
 
     def __post_init__(self) -> None:
         for key in _AT_LEAST_ONE:
@@ -126,7 +130,7 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         _require(all(0 <= beta < 1 for beta in self.betas), "betas", self.betas, "in [0, 1)")
         _require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "at least 0")
         _require(self.eps > 0, "eps", self.eps, "positive")
-        _require(self.clip > 0, "clip", self.clip, "positive")
+        _require(self.clip == "none" or self.clip > 0, "clip", self.clip, 'positive, or "none"')
         _require(0 <= self.seed < 2**63, "seed", self.seed, "in [0, 2^63)")
         _require(all(step >= 1 for step in self.kept_checkpoints), "kept_checkpoints", self.kept_checkpoints, "steps")
         self._settle_sparsity()

@@ -19,6 +19,7 @@ from types import TracebackType
 import msgspec
 
 from training.config import TrainConfig
+from training.execution import Execution
 from training.folder import make_folder
 from training.grid_pool import Pool, Task
 from training.machine import n_usable_cpus
@@ -49,7 +50,9 @@ class Point:
     @property
     def digest(self) -> str:
         """Of all that its outcome depends on: the configuration without how often it saves."""
-        content = msgspec.structs.replace(self.config, checkpoint_interval=1)
+        content = msgspec.to_builtins(msgspec.structs.replace(self.config, checkpoint_interval=1))
+        if self.config.execution == Execution():
+            del content["execution"]  # outcomes are older than this part of a configuration
         return sha256(msgspec.json.encode(content)).hexdigest()[:16]
 
     @property

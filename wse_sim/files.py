@@ -1,6 +1,7 @@
 """Files that are there whole or not at all."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from wse_sim.errors import SpecError
@@ -11,8 +12,13 @@ def user_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "wse-sim"
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes | Iterable[bytes | memoryview]) -> None:
     """Write a file so that a crash leaves the old one or the new one, never a part.
+
+    Parameters
+    ----------
+    content :
+        All of it, or its pieces in order.
 
     Raises
     ------
@@ -22,7 +28,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as file:
-            file.write(content)
+            file.writelines([content] if isinstance(content, bytes) else content)
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)

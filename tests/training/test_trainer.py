@@ -12,7 +12,7 @@ import torch
 
 from models.parametrization import BASES
 from models.sparse import random_mask
-from training.checkpoint import ever_live_of, load_latest, masks_of
+from training.checkpoint import load_latest
 from training.config import CONFIG_FILE, TrainConfig, read_config
 from training.data import Corpus, Fingerprint, load_corpus
 from training.interrupt import Interrupted
@@ -135,16 +135,17 @@ def test_control_c_is_kept_until_the_step_is_done(corpus: Corpus, tmp_path: Path
 def test_checkpoint_keeps_masks_and_zeros(whole: RunRecord) -> None:
     checkpoint, _ = load_latest(whole.run_dir)
     assert checkpoint is not None
-    masks = masks_of(checkpoint)
+    masks = checkpoint.masks
     assert len(masks) == 8
     for name, mask in masks.items():
         packed = checkpoint.tensors[f"model.{name}_mask"]
         assert (packed.dtype, packed.numel()) == (torch.uint8, mask.size / 8)
         assert np.array_equal(mask, random_mask(CONFIG.seed, name, mask.shape, 0.25))
-        for tensor in (f"model.{name}", f"exp_avg.{name}", f"exp_avg_sq.{name}"):
-            assert torch.all(checkpoint.tensors[tensor][~torch.from_numpy(mask)] == 0)
+        for kind in ("model", "exp_avg", "exp_avg_sq"):
+            assert checkpoint.tensors[f"{kind}.{name}"].shape == (np.count_nonzero(mask),)
+            assert torch.all(checkpoint.dense(kind, name)[~torch.from_numpy(mask)] == 0)
     assert whole.n_nonzero_params == whole.n_params - sum(int((~mask).sum()) for mask in masks.values())
-    assert ever_live_of(checkpoint) == {}
+    assert checkpoint.ever_live == {}
 
 
 def test_loss_approaches_the_entropy_of_the_source_and_never_goes_below(corpus: Corpus, tmp_path: Path) -> None:

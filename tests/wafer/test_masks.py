@@ -12,6 +12,7 @@ from tests.wafer.meshes import CS2, MANY_TOKENS, tiny
 from training.checkpoint import save_checkpoint
 from training.config import TrainConfig
 from training.data import Fingerprint
+from training.dense import saved_parameters
 from wse_sim.errors import SpecError
 from wse_sim.spec.model import ModelShape
 from wse_sim.wafer.dataflow import drawn_work, mask_work
@@ -25,11 +26,10 @@ FINGERPRINT = Fingerprint(source="none", n_files=0, n_bytes=0, sha256="")
 def train_nothing(run_dir: Path, density: float, step: int = 3) -> GPT:
     """A run folder with one checkpoint, written by the trainer, of a model that is only initialized and masked."""
     model = GPT(SHAPE, ForwardMultipliers(embedding=1.0, attention_scale=1.0, logits=1.0))
-    sparsify(model, 0, density)
+    masks = sparsify(model, 0, density)
     save_checkpoint(
         run_dir,
-        model,
-        torch.optim.AdamW(model.parameters()),
+        saved_parameters(model, masks, torch.optim.AdamW(model.parameters())),
         step=step,
         host_s=0.0,
         config=TrainConfig(shape=SHAPE, n_steps=step, batch_size=1, seq_len=8, density=density),

@@ -126,6 +126,11 @@ class SparsityPlan:
     hidden: Shapes
 
     @property
+    def shapes(self) -> Shapes:
+        """Of all masked tensors, by parameter name."""
+        return {name: shape for group in self.groups for name, shape in group.shapes.items()}
+
+    @property
     def is_dynamic(self) -> bool:
         """Some masks change while the run trains."""
         return any(group.steps[-1] > 0 for group in self.groups)

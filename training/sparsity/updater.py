@@ -3,21 +3,23 @@
 Its state is the masks, the step and, to count with, where weights have ever lived: nothing that a checkpoint lacks.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
+from typing import Protocol
 
 import msgspec
 import numpy as np
-import torch
+from torch import Tensor
 
-from models.sparse import Mask, Masks, Scores, philox
+from models.sparse import Mask, PackedMask, Scores, packed, philox
 from training.sparsity.algorithms import GMP, SET, RigL
 from training.sparsity.balance import balance_of
-from training.sparsity.choosing import drop_and_grow, highest
+from training.sparsity.choosing import Weights, drop_and_grow, highest
 from training.sparsity.plan import MaskedGroup, SparsityPlan
 from wse_sim.workload.sparsity import exact_nonzeros
 
-_MOMENTS = ("exp_avg", "exp_avg_sq")
 _EXACT_BITS = 53  # of a float64
+_ONES = np.array([byte.bit_count() for byte in range(256)], dtype=np.int64)
 
 
 class TensorUpdate(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,52 +57,91 @@ class MaskUpdate(msgspec.Struct, frozen=True, kw_only=True):
     tensors: dict[str, TensorUpdate]
 
 
+class MaskedTensors(Protocol):
+    """The masked parameters of a model that trains, however they are kept."""
+
+    def mask(self, name: str) -> Mask:
+        """Where a parameter lives, in its shape."""
+
+    def n_live(self, name: str) -> int:
+        """Weights of a parameter that live."""
+
+    def weight(self, name: str) -> Weights:
+        """A parameter, zeros and all."""
+
+    def replace(self, name: str, mask: Mask) -> None:
+        """Another mask in the place of this one: what is newly pruned, or newly live, is 0 and has moments of 0."""
+
+
 class MaskUpdater:
     """The masks of one run in time.
 
     Parameters
     ----------
-    optimizer :
-        Holds the moments of the masked parameters.
     ever_live :
-        Of a resumed dynamic run, by parameter name; None at the start.
+        Of a resumed dynamic run, packed, by parameter name; None at the start.
     """
 
     def __init__(
         self,
         plan: SparsityPlan,
-        masks: Masks,
-        optimizer: torch.optim.AdamW,
+        tensors: MaskedTensors,
         *,
         seed: int,
-        ever_live: Mapping[str, Mask] | None = None,
+        ever_live: Mapping[str, PackedMask] | None = None,
     ) -> None:
         self.plan = plan
-        self._masks, self._optimizer, self._seed = masks, optimizer, seed
-        self._gradients: dict[str, Scores] = {}
-        start = ever_live or {name: masks.mask(name).numpy() for name in masks}
-        self.ever_live = {name: mask.copy() for name, mask in start.items()} if plan.is_dynamic else {}
+        self._tensors, self._seed = tensors, seed
+        self._growth: dict[str, Callable[[], Scores]] = {}
+        self._updated: dict[str, TensorUpdate] = {}
+        self.ever_live: dict[str, PackedMask] = {}
+        if plan.is_dynamic:
+            self.ever_live = dict(ever_live or {name: packed(tensors.mask(name)) for name in plan.shapes})
         self.density = self._hidden_density()
 
-    def keep_gradients(self, step: int) -> None:
-        """Keep the dense gradients that the update at `step` will ask for; call before pruned ones are zeroed."""
-        for group in self._due(step):
-            if isinstance(group.algorithm, RigL):
-                for name in group.shapes:
-                    self._gradients[name] = _magnitude(self._masks.weight(name))
+    def due(self, step: int) -> Mapping[str, MaskedGroup]:
+        """The group of each parameter whose mask changes after `step` optimizer steps, by parameter name."""
+        return {name: group for group in self.plan.groups if group.is_due(step) for name in group.shapes}
+
+    def grown_by_gradient(self, step: int) -> list[str]:
+        """Parameters whose dense gradients the update at `step` asks for."""
+        return [name for name, group in self.due(step).items() if isinstance(group.algorithm, RigL)]
+
+    def keep_gradient(self, name: str, magnitude: Callable[[], Scores]) -> None:
+        """Keep |dense gradient| of a parameter until its update; places that no update can grow may hold anything."""
+        self._growth[name] = magnitude
 
     def update(self, step: int) -> MaskUpdate | None:
-        """Change the masks that are due after `step` optimizer steps, the last of which was just done."""
-        tensors = {
-            name: self._updated(group, name, density, step)
-            for group in self._due(step)
-            for name, density in group.densities(group.density(step)).items()
-        }
-        self._gradients.clear()
+        """Change all masks that are due after `step` optimizer steps, the last of which was just done."""
+        for name in self.due(step):
+            self.update_tensor(name, step)
+        return self.finish(step)
+
+    def update_tensor(self, name: str, step: int) -> None:
+        """Change one mask that is due; the parameter has had its optimizer step."""
+        group = self.due(step)[name]
+        density = group.densities(group.density(step))[name]
+        before = self._tensors.mask(name)
+        after = self._next_mask(group, name, before, exact_nonzeros(before.size, density), step)
+        self._tensors.replace(name, after)
+        ever_live = self.ever_live[name]
+        ever_live |= packed(after)
+        self._updated[name] = TensorUpdate(
+            n_dropped=int(np.count_nonzero(before & ~after)),
+            n_grown=int(np.count_nonzero(after & ~before)),
+            density_target=density,
+            density=int(np.count_nonzero(after)) / after.size,
+            itop_rate=_n_ones(ever_live) / after.size,
+        )
+
+    def finish(self, step: int) -> MaskUpdate | None:
+        """What was changed, once every mask that is due was; None where none is."""
+        tensors, self._updated = self._updated, {}
+        self._growth.clear()
         if not tensors:
             return None
         self.density = self._hidden_density()
-        n_weights = {name: self._masks.mask(name).numel() for name in tensors}
+        n_weights = {name: math.prod(self.plan.shapes[name]) for name in tensors}
         n_all = sum(n_weights.values())
         return MaskUpdate(
             step=step,
@@ -111,34 +152,14 @@ class MaskUpdater:
             tensors=tensors,
         )
 
-    def _due(self, step: int) -> list[MaskedGroup]:
-        return [group for group in self.plan.groups if group.is_due(step)]
-
-    def _updated(self, group: MaskedGroup, name: str, density: float, step: int) -> TensorUpdate:
-        before = self._masks.mask(name).numpy().copy()
-        after = self._next_mask(group, name, before, exact_nonzeros(before.size, density), step)
-        self._masks.replace(name, after)
-        for moment in _MOMENTS:
-            self._masks.select(name, self._optimizer.state[self._masks.weight(name)][moment])
-        ever_live = after
-        if self.plan.is_dynamic:
-            ever_live = self.ever_live[name]
-            ever_live |= after
-        return TensorUpdate(
-            n_dropped=int(np.count_nonzero(before & ~after)),
-            n_grown=int(np.count_nonzero(after & ~before)),
-            density_target=density,
-            density=int(np.count_nonzero(after)) / after.size,
-            itop_rate=int(np.count_nonzero(ever_live)) / after.size,
-        )
-
     def _next_mask(self, group: MaskedGroup, name: str, mask: Mask, n_live: int, step: int) -> Mask:
-        algorithm, weight = group.algorithm, self._masks.weight(name).detach().numpy()
+        algorithm = group.algorithm
         balance = balance_of(algorithm, name, mask.shape)
         if isinstance(algorithm, GMP):
-            return highest(np.abs(weight), n_live, balance)
+            return highest(np.abs(self._tensors.weight(name)), n_live, balance)
         if isinstance(algorithm, SET | RigL):
-            growth = self._gradients[name] if isinstance(algorithm, RigL) else self._draw(name, mask, group, step)
+            growth = self._growth[name]() if isinstance(algorithm, RigL) else self._draw(name, mask, group, step)
+            weight = self._tensors.weight(name)
             return drop_and_grow(mask, weight, growth, n_live, group.drop_fraction(step), balance)
         return np.ones_like(mask)  # SPDF lifts
 
@@ -149,15 +170,17 @@ class MaskUpdater:
 
     def _hidden_density(self) -> float:
         """Of the hidden matrices together, as it is now."""
+        hidden = self.plan.hidden
         n_pruned = sum(
-            self._masks.mask(name).numel() - int(torch.count_nonzero(self._masks.mask(name)))
-            for name in self._masks
-            if name in self.plan.hidden
+            math.prod(shape) - self._tensors.n_live(name) for name, shape in self.plan.shapes.items() if name in hidden
         )
         return 1.0 - n_pruned / self.plan.n_hidden
 
 
-def _magnitude(weight: torch.nn.Parameter) -> Scores:
+def magnitude(gradient: Tensor) -> Scores:
     """|gradient|; where it is not a finite number, 0: a NaN must not win."""
-    assert weight.grad is not None
-    return weight.grad.abs().nan_to_num_(nan=0.0, posinf=0.0).numpy()
+    return gradient.abs().nan_to_num_(nan=0.0, posinf=0.0).float().cpu().numpy()
+
+
+def _n_ones(bits: PackedMask) -> int:
+    return int(_ONES[bits].sum())

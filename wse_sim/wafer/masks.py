@@ -5,7 +5,7 @@ mask that training has changed (RigL, SET, gradual magnitude pruning) favours so
 uneven its rows and its columns are, beyond what chance alone makes of so few weights.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -24,7 +24,7 @@ from wse_sim.workload.transformer import Matrix
 Mask = npt.NDArray[np.bool_]
 
 CHECKPOINTS = "checkpoints"
-_PREFIX, _SUFFIX, _MASK = "model.blocks.", ".weight_mask", "_mask"
+_WEIGHTS, _PREFIX, _SUFFIX, _MASK = "model.", "model.blocks.", ".weight_mask", "_mask"
 # The trainer's modules -> the matrices that lie one above the other in their weights.
 _MATRICES_OF = {
     "attention.qkv": ("q", "k", "v"),
@@ -136,9 +136,9 @@ def read_run_masks(run_dir: Path) -> RunMasks:
     path = whole[-1].with_suffix(".safetensors")
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
-            names = file.keys()
-            masks = {name: _unpacked(file, name) for name in names if name.endswith(_SUFFIX)}
-    except (OSError, safetensors.SafetensorError) as error:
+            shapes = file.metadata() or {}
+            masks = {name: _unpacked(file, name, shapes) for name in file.keys() if name.endswith(_SUFFIX)}  # noqa: SIM118
+    except (OSError, KeyError, safetensors.SafetensorError) as error:
         raise SpecError(f"{path}: the checkpoint cannot be read ({error})") from None
     if not masks:
         raise SpecError(f"{path}: the run is dense, it has no masks: simulate density 1 instead")
@@ -221,9 +221,15 @@ def _means(densities: Densities, size: int) -> Densities:
     return sums / window_rows(len(densities), size)
 
 
-def _unpacked(file: Any, name: str) -> Mask:
-    """A mask, in the shape of its weight: the trainer packs eight places into a byte."""
-    shape = file.get_slice(name.removesuffix(_MASK)).get_shape()
+def _unpacked(file: Any, name: str, shapes: Mapping[str, str]) -> Mask:
+    """A mask, in the shape of its weight: the trainer packs eight places into a byte.
+
+    Parameters
+    ----------
+    shapes :
+        `128x32`, by the parameter's name: of a masked one the file holds the live numbers alone.
+    """
+    shape = tuple(map(int, shapes[name.removeprefix(_WEIGHTS).removesuffix(_MASK)].split("x")))
     places = np.unpackbits(file.get_tensor(name), count=shape[0] * shape[1])
     return places.reshape(shape).astype(np.bool_)
 

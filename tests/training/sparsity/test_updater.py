@@ -13,9 +13,11 @@ import torch
 
 from models.build import build_model
 from models.parametrization import BASES, Parametrization
-from training.checkpoint import ever_live_of, load_latest, masks_of
+from models.sparse import unpacked
+from training.checkpoint import load_latest
 from training.config import TrainConfig
 from training.data import Corpus, load_corpus
+from training.dense import MaskedParameters, keep_gradients
 from training.interrupt import Interrupted
 from training.optimizer import build_optimizer, compute_gradient, set_lr
 from training.run_record import SPARSITY_FILE, Row, RunRecord, read_mask_updates
@@ -79,11 +81,11 @@ def test_every_update_leaves_exactly_the_weights_that_its_target_says(runs: dict
 def test_what_is_pruned_at_the_end_is_zero_in_weights_and_moments(runs: dict[str, RunRecord], name: str) -> None:
     checkpoint, _ = load_latest(runs[name].run_dir)
     assert checkpoint is not None
-    masks = masks_of(checkpoint)
+    masks = checkpoint.masks
     assert len(masks) == 8
     for own, mask in masks.items():
         for kind in ("model", "exp_avg", "exp_avg_sq"):
-            assert torch.all(checkpoint.tensors[f"{kind}.{own}"][~torch.from_numpy(mask)] == 0)
+            assert torch.all(checkpoint.dense(kind, own)[~torch.from_numpy(mask)] == 0)
     n_live = sum(int(mask.sum()) for mask in masks.values())
     assert runs[name].rows[-1].density == pytest.approx(n_live / runs[name].config.sparsity_plan.n_hidden)
 
@@ -97,9 +99,10 @@ def test_in_time_overparameterization_counts_what_ever_lived(runs: dict[str, Run
     record = runs["set"]
     checkpoint, _ = load_latest(record.run_dir)
     assert checkpoint is not None
-    ever_live, masks = ever_live_of(checkpoint), masks_of(checkpoint)
-    assert all(np.all(ever_live[name] >= mask) for name, mask in masks.items())
-    share = sum(map(np.count_nonzero, ever_live.values())) / record.config.sparsity_plan.n_hidden
+    ever_live, masks = checkpoint.ever_live, checkpoint.masks
+    lived = {name: unpacked(bits, masks[name].shape) for name, bits in ever_live.items()}
+    assert all(np.all(lived[name] >= mask) for name, mask in masks.items())
+    share = sum(map(np.count_nonzero, lived.values())) / record.config.sparsity_plan.n_hidden
     rates = [update.itop_rate for update in record.mask_updates]
     assert rates[-1] == pytest.approx(share)
     assert 0.25 < rates[0] < rates[1] <= 0.25 * (1 + 0.3 + 0.3)
@@ -116,7 +119,7 @@ def test_density_of_gmp_falls_along_the_rows_and_that_of_spdf_is_lifted(runs: di
 def test_lifted_weights_train(runs: dict[str, RunRecord]) -> None:
     checkpoint, _ = load_latest(runs["spdf"].run_dir)
     assert checkpoint is not None
-    assert torch.all(checkpoint.tensors["model.blocks.0.mlp.up.weight"] != 0)
+    assert torch.all(checkpoint.dense("model", "blocks.0.mlp.up.weight") != 0)
 
 
 def test_only_the_matched_tensors_of_a_group_change(runs: dict[str, RunRecord]) -> None:
@@ -170,7 +173,7 @@ def test_a_pruned_gradient_that_is_no_number_neither_harms_nor_grows(bad: float)
     poisoned[:64] = True
     poisoned &= ~built.masks.mask(name)
     built.masks.weight(name).register_hook(lambda gradient: torch.where(poisoned, bad, gradient))
-    updater = MaskUpdater(plan, built.masks, optimizer, seed=0)
+    updater = MaskUpdater(plan, MaskedParameters(built.masks, optimizer), seed=0)
     bytes_BT = torch.randint(0, 256, (2, 17), generator=torch.Generator().manual_seed(0))
     for step in (1, 2):
         _, norm = compute_gradient(
@@ -179,7 +182,7 @@ def test_a_pruned_gradient_that_is_no_number_neither_harms_nor_grows(bad: float)
             optimizer,
             (bytes_BT[:, :-1], bytes_BT[:, 1:]),
             clip=1.0,
-            on_dense_gradient=lambda step=step: updater.keep_gradients(step),  # type: ignore[misc]
+            on_dense_gradient=lambda step=step: keep_gradients(updater, built.masks, step),  # type: ignore[misc]
         )
         assert np.isfinite(norm)
         optimizer.step()
@@ -230,7 +233,7 @@ def set_masks_after_an_update(*, reverse: bool) -> dict[str, np.ndarray]:
     for weight in built.model.parameters():
         weight.grad = torch.zeros_like(weight)
     optimizer.step()
-    MaskUpdater(plan, built.masks, optimizer, seed=0).update(2)
+    MaskUpdater(plan, MaskedParameters(built.masks, optimizer), seed=0).update(2)
     return {name: built.masks.mask(name).numpy() for name in built.masks}
 
 
@@ -254,9 +257,14 @@ def _one_rigl_update() -> tuple[str, np.ndarray, np.ndarray, np.ndarray]:
     before = built.masks.mask(name).numpy().copy()
     optimizer = build_optimizer(built.model, built.table, betas=(0.9, 0.95))
     set_lr(optimizer, 1.0)
-    updater = MaskUpdater(plan, built.masks, optimizer, seed=0)
+    updater = MaskUpdater(plan, MaskedParameters(built.masks, optimizer), seed=0)
     compute_gradient(
-        built.model, built.masks, optimizer, batch, 1.0, on_dense_gradient=lambda: updater.keep_gradients(1)
+        built.model,
+        built.masks,
+        optimizer,
+        batch,
+        1.0,
+        on_dense_gradient=lambda: keep_gradients(updater, built.masks, 1),
     )
     optimizer.step()
     updater.update(1)

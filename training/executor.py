@@ -1,0 +1,74 @@
+"""What the trainer asks of whatever carries a model through its steps."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from training.checkpoint import SavedParameter
+from training.config import TrainConfig
+from training.sparsity.updater import MaskUpdate, MaskUpdater
+from wse_sim.errors import SpecError
+
+Batch = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stepped:
+    """What an optimizer step tells.
+
+    Parameters
+    ----------
+    loss :
+        Of the batch before the step, nats per token.
+    grad_norm :
+        Before clipping; masked gradients count as 0.
+    mask_update :
+        None at most steps.
+    """
+
+    loss: float
+    grad_norm: float
+    mask_update: MaskUpdate | None = None
+
+
+class Executor(Protocol):
+    """A model in training: what is kept of it, and how it takes a step."""
+
+    mask_updater: MaskUpdater
+    n_params: int
+
+    @property
+    def n_nonzero_params(self) -> int:
+        """Parameters that are not masked."""
+
+    def step(self, batch: Batch, step: int) -> Stepped:
+        """Take one optimizer step; `step` of them were done before."""
+
+    def evaluate(self, batches: Sequence[Batch]) -> float:
+        """Mean loss over the batches, nats per token."""
+
+    def saved_parameters(self) -> Mapping[str, SavedParameter]:
+        """What a checkpoint takes, by parameter name."""
+
+    def close(self) -> None:
+        """Give back what a process does not give back by itself."""
+
+
+def micro_batches(batch: Batch, microbatch: int | None) -> list[Batch]:
+    """The batch in pieces of `microbatch` sequences."""
+    inputs_BT, targets_BT = batch
+    size = microbatch or len(inputs_BT)
+    return list(zip(torch.split(inputs_BT, size), torch.split(targets_BT, size), strict=True))
+
+
+def require_finite(config: TrainConfig, step: int, loss: float, grad_norm: float) -> None:
+    """Raise SpecError when a step has left the numbers."""
+    if not (math.isfinite(loss) and math.isfinite(grad_norm)):
+        raise SpecError(
+            f"step {step + 1}: the loss is {loss} and the gradient norm {grad_norm}: training diverged; "
+            f"a base learning rate below {config.base.peak_lr:g} or a longer warm-up would be right"
+        )
