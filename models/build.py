@@ -1,10 +1,14 @@
 """A model ready to train: built, initialized by the rules of its parameterization, and masked."""
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from models.gpt import GPT
 from models.parametrization import EffectiveTensor, Parametrization, effective_table, forward_multipliers
@@ -12,6 +16,9 @@ from models.sparse import Mask, Masks, add_masks, hidden_densities, philox, rand
 from wse_sim.spec.model import ModelShape
 
 _TRUNCATION = 2.0  # standard deviations; Cerebras-GPT (arXiv 2304.03208), the model-zoo configurations
+_STEP_BITS = 24  # of a float32
+
+InitialDraw = Literal["torch", "philox"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +42,7 @@ def build_model(
     weight_decay: float,
     eps: float,
     start_masks: StartMasks | None = None,
+    initial_draw: InitialDraw = "torch",
     device: str = "cpu",
 ) -> BuiltModel:
     """The model in its state before the first step, a function of these arguments alone.
@@ -45,6 +53,8 @@ def build_model(
         Of the hidden matrices, or of each parameter by its full name; one that is not named is dense.
     start_masks :
         Initialized model -> masks by parameter name; None = random ones (`models.sparse.random_mask`).
+    initial_draw :
+        See `initialize`.
     device :
         Where the model goes in the end; numbers are drawn on the processor, the same for every device.
     """
@@ -55,19 +65,49 @@ def build_model(
     model.dot_product.fill_tables()
     densities = density if isinstance(density, Mapping) else hidden_densities(model, density)
     table = effective_table(model, shape, parametrization, densities, weight_decay, eps)
-    initialize(model, table, seed)
+    initialize(model, table, seed, initial_draw)
     masks = random_masks(model, seed, densities) if start_masks is None else start_masks(model)
     return BuiltModel(model=model, table=table, masks=add_masks(model.to(device), masks))
 
 
-def initialize(model: nn.Module, table: list[EffectiveTensor], seed: int) -> None:
-    """Fill every parameter by its row. The draw depends on (seed, name), not on the order of the rows."""
+def initialize(
+    model: nn.Module, table: Iterable[EffectiveTensor], seed: int, initial_draw: InitialDraw = "torch"
+) -> None:
+    """Fill the parameters of the rows. The draw depends on (seed, name), not on the order of the rows.
+
+    Parameters
+    ----------
+    initial_draw :
+        `torch`: by `torch.nn.init.trunc_normal_`, whole tensors, one number after the other; `philox`: each number from
+        its own place in a counter-based stream, so that live weights can be drawn alone, and by many threads.
+    """
     with torch.no_grad():
         for row in table:
-            parameter = model.get_parameter(row.name)
-            if row.start == "normal":
-                generator = torch.Generator().manual_seed(int(philox(seed, "init", row.name).random_raw()) >> 1)
-                cut = _TRUNCATION * row.init_std
-                nn.init.trunc_normal_(parameter, std=row.init_std, a=-cut, b=cut, generator=generator)
-            else:
-                parameter.fill_(1.0 if row.start == "one" else 0.0)
+            fill(model.get_parameter(row.name), row, seed, initial_draw)
+
+
+def fill(tensor: Tensor, row: EffectiveTensor, seed: int, initial_draw: InitialDraw) -> None:
+    """Fill one tensor by its row; see `initialize`."""
+    if row.start != "normal":
+        tensor.fill_(1.0 if row.start == "one" else 0.0)
+    elif initial_draw == "philox":
+        draws = philox(seed, "init", row.name).random_raw(tensor.numel())
+        tensor.copy_(truncate_(centred(draws), row.init_std).view_as(tensor))
+    else:
+        generator = torch.Generator().manual_seed(int(philox(seed, "init", row.name).random_raw()) >> 1)
+        cut = _TRUNCATION * row.init_std
+        nn.init.trunc_normal_(tensor, std=row.init_std, a=-cut, b=cut, generator=generator)
+
+
+def centred(draws: npt.NDArray[np.uint64]) -> Tensor:
+    """float32 numbers evenly in (-1, 1): the upper bits of 64-bit draws, in the middle of their step."""
+    steps = torch.from_numpy((draws >> np.uint64(64 - _STEP_BITS)).astype(np.int32)).float()
+    return steps.add_(0.5).mul_(2.0 ** (1 - _STEP_BITS)).sub_(1.0)
+
+
+def truncate_(centred: Tensor, std: float) -> Tensor:
+    """Make even numbers in (-1, 1) normal ones, of that standard deviation before a cut at two of them; in place.
+
+    By the inverse of the distribution function.
+    """
+    return centred.mul_(math.erf(_TRUNCATION / math.sqrt(2.0))).erfinv_().mul_(std * math.sqrt(2.0))

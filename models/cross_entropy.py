@@ -32,7 +32,7 @@ def linear_cross_entropy(hidden_ND: Tensor, output_VD: Tensor, targets_N: Tensor
     if torch.is_grad_enabled():
         loss: Tensor = _LinearCrossEntropy.apply(hidden_ND, output_VD, targets_N, dtype)  # type: ignore[no-untyped-call]
         return loss
-    total = hidden_ND.new_zeros(())
+    total = hidden_ND.new_zeros((), dtype=_wide(dtype))
     for rows, logits_VN in _pieces(hidden_ND.to(dtype), output_VD.to(dtype)):
         total += _loss_and_exponentials(logits_VN, targets_N[rows])[0]
     return total / len(targets_N)

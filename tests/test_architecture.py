@@ -90,7 +90,7 @@ def test_heavy_libraries_stay_in_their_rooms() -> None:
     allowed = {
         "torch": ("models", "training"),
         "simpy": ("wse_sim.engine",),
-        "numba": ("wse_sim.engine", "wse_sim.wafer"),
+        "numba": ("wse_sim.engine", "wse_sim.wafer", "training.streaming"),
         "matplotlib": ("wse_sim.report",),
         "scipy": ("wse_sim.laws",),
     }

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import msgspec
 
+from models.build import InitialDraw
 from models.parametrization import BASES, BaseHyperparameters, Parametrization, ParametrizationName, WeightDecayScaling
 from training.execution import Clip, Execution
 from training.schedules import FirstStepLr, lr_factor, warmup_steps
@@ -82,6 +83,9 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         `stdlib`: sources of the Python standard library; `markov`: the synthetic source; else a file or folder of text.
     n_threads :
         CPU threads. Part of the run's identity: sums split over other threads round otherwise.
+    initial_draw :
+        Where initial weights come from: `torch`, or `philox`, of which large sparse models need a small part only
+        (`models.build.initialize`).
     execution :
         How it is computed.
     """
@@ -111,6 +115,7 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     branch: Branch | None = None
     data: str = "stdlib"
     n_threads: int = 1
+    initial_draw: InitialDraw = "torch"
     execution: Execution = Execution()
 
     def __post_init__(self) -> None:

@@ -39,6 +39,7 @@ class DenseExecutor:
             weight_decay=config.weight_decay,
             eps=config.eps,
             start_masks=lambda model: plan.start_masks(model, config.seed),
+            initial_draw=config.initial_draw,
             device=execution.device,
         )
         self.model, self.masks = built.model, built.masks

@@ -32,6 +32,8 @@ __all__ = ["Outcome", "Point", "Progress", "read_outcomes", "run_points"]
 
 OUTCOMES_FILE = "outcomes.jsonl"
 _POINTS_FOLDER = "points"
+# Of a configuration, younger than outcomes that are kept: those were computed with these values.
+_LATE_KEYS = {"execution": Execution(), "initial_draw": "torch"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +53,9 @@ class Point:
     def digest(self) -> str:
         """Of all that its outcome depends on: the configuration without how often it saves."""
         content = msgspec.to_builtins(msgspec.structs.replace(self.config, checkpoint_interval=1))
-        if self.config.execution == Execution():
-            del content["execution"]  # outcomes are older than this part of a configuration
+        for key, default in _LATE_KEYS.items():
+            if getattr(self.config, key) == default:
+                del content[key]
         return sha256(msgspec.json.encode(content)).hexdigest()[:16]
 
     @property

@@ -75,6 +75,10 @@ def train(
 
 def make_executor(config: TrainConfig, checkpoint: Checkpoint | None = None) -> Executor:
     """What carries the model of a configuration through its steps, at the beginning or where a checkpoint left it."""
+    if config.execution.executor == "streaming":
+        from training.streaming.executor import StreamingExecutor  # numba takes half a second
+
+        return StreamingExecutor(config, checkpoint)
     return DenseExecutor(config, checkpoint)
 
 

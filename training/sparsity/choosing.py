@@ -66,10 +66,21 @@ def drop_and_grow(
     rows = []
     groups = zip(balance.rows(mask), balance.rows(weight), balance.rows(growth), balance.counts(n_live), strict=True)
     for live, group_weight, group_growth, count in groups:
-        n_staying = min(int(np.count_nonzero(live)), count)
-        n_kept = n_staying - int(drop_fraction * n_staying)
+        n_kept = _n_kept(live, count, drop_fraction)
         kept = top_k(np.where(live, np.abs(group_weight), _TAKEN), n_kept)
         rows.append(kept | top_k(np.where(kept, _TAKEN, group_growth), count - n_kept))
+    return balance.tensor(np.stack(rows), mask.shape)
+
+
+def could_grow(mask: Mask, growth: Scores, n_live: int, drop_fraction: float, balance: Balance) -> Mask:
+    """The places where nothing lives that `drop_and_grow` may choose, whatever it drops.
+
+    The scores of all others, but of what lives, may be forgotten until then.
+    """
+    rows = []
+    for live, group_growth, count in zip(balance.rows(mask), balance.rows(growth), balance.counts(n_live), strict=True):
+        n_grown = min(count - _n_kept(live, count, drop_fraction), live.size - int(np.count_nonzero(live)))
+        rows.append(top_k(np.where(live, _TAKEN, group_growth), n_grown))
     return balance.tensor(np.stack(rows), mask.shape)
 
 
@@ -80,6 +91,12 @@ def checkerboard(shape: tuple[int, ...], n_live: int) -> Mask:
     rows = np.diff(index).astype(np.bool_).reshape(shape[0], -1)
     shifted = (np.arange(rows.shape[1]) - np.arange(rows.shape[0])[:, None]) % rows.shape[1]
     return np.take_along_axis(rows, shifted, axis=1).reshape(shape)
+
+
+def _n_kept(live: Mask, count: int, drop_fraction: float) -> int:
+    """Of the weights of a group that live, those that the update does not drop."""
+    n_staying = min(int(np.count_nonzero(live)), count)
+    return n_staying - int(drop_fraction * n_staying)
 
 
 def _from_zeros(weight: Weights, n_live: int, name: str) -> Mask:

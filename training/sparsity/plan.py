@@ -91,6 +91,12 @@ class MaskedGroup:
         """As in `cerebras_pytorch`: masks of ones until the first update, where that is not the start."""
         return isinstance(self.algorithm, Dynamic) and self.steps[0] > 0
 
+    @property
+    def has_plain_random_masks(self) -> bool:
+        """The first masks are those of `models.sparse.random_mask`: of seed, name and number alone."""
+        is_balanced = any(balance_of(self.algorithm, name, shape).n_groups > 1 for name, shape in self.shapes.items())
+        return self.algorithm.init_method == "random" and not self.starts_dense and not is_balanced
+
     def start_mask(self, name: str, weight: Weights, seed: int) -> Mask:
         """The first mask of one of its tensors."""
         if self.starts_dense:

@@ -136,7 +136,8 @@ class MaskUpdater:
 
     def finish(self, step: int) -> MaskUpdate | None:
         """What was changed, once every mask that is due was; None where none is."""
-        tensors, self._updated = self._updated, {}
+        tensors = {name: self._updated[name] for name in self.plan.shapes if name in self._updated}
+        self._updated = {}
         self._growth.clear()
         if not tensors:
             return None

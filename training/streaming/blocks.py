@@ -1,0 +1,98 @@
+"""The one dense block: buffers into which each block's matrices are expanded in turn, and gradients gathered from.
+
+On another device than the processor, the buffers lie there, and expanded weights and dense gradients cross over.
+"""
+
+from collections.abc import Iterator
+from itertools import groupby
+
+import torch
+from torch import Tensor, nn
+
+from training.streaming.linear import StreamedLinear
+from training.streaming.matrix import Workers, padded
+from training.streaming.store import Store, StreamedMatrix
+
+
+class Blocks:
+    """The blocks of a model, one of which is dense at a time.
+
+    Parameters
+    ----------
+    dtype :
+        Of the dense block and of its gradient.
+    is_waiting :
+        Gradients are kept until all have come, instead of until the next block's come.
+    """
+
+    def __init__(
+        self, store: Store, dtype: torch.dtype, device: torch.device, workers: Workers, *, is_waiting: bool
+    ) -> None:
+        self._store, self._workers, self._is_waiting = store, workers, is_waiting
+        self._matrices: list[list[StreamedMatrix]] = [
+            list(of_block) for _, of_block in groupby(store.matrices.values(), key=lambda matrix: matrix.block)
+        ]
+        self._dense = {
+            matrix.own_name: torch.empty(padded(matrix.layout.n_weights), dtype=dtype, device=device)
+            for matrix in self._matrices[0]
+        }
+        largest = max(buffer.numel() for buffer in self._dense.values())
+        self._gradient = torch.empty(largest, dtype=dtype, device=device)
+        # Where the device is the processor itself, the same memory: nothing has to cross.
+        self._crossing = self._gradient if device.type == "cpu" else torch.empty(largest, dtype=dtype, pin_memory=True)
+        self._live: dict[str, Tensor] = {}
+        self._linears: dict[str, StreamedLinear] = {}
+        self._streamed_in: int | None = None
+
+    def linear(self, name: str, bias: nn.Parameter | None) -> StreamedLinear:
+        """The layer of a matrix, by the matrix's full name."""
+        matrix = self._store.matrices[name]
+        weight = self._dense[matrix.own_name][: matrix.layout.n_weights].view(matrix.layout.shape)
+        self._linears[name] = StreamedLinear(weight, bias)
+        return self._linears[name]
+
+    def stream_in(self, index: int) -> None:
+        """Make a block dense, if it is not."""
+        if index == self._streamed_in:
+            return
+        for matrix in self._matrices[index]:
+            dense = self._dense[matrix.own_name]
+            if self._crossing is self._gradient:
+                matrix.layout.expand(matrix.values.detach(), dense, self._workers)
+            else:
+                matrix.layout.expand(matrix.values.detach(), self._crossing[: dense.numel()], self._workers)
+                dense.copy_(self._crossing[: dense.numel()])
+        self._streamed_in = index
+
+    def forget(self) -> None:
+        """Take notice that weights have changed."""
+        self._streamed_in = None
+
+    def gradients(self, index: int) -> Iterator[tuple[StreamedMatrix, Tensor]]:
+        """Each matrix of a block that went back, with the gradient of its live weights set, and the dense one, flat.
+
+        The dense one lasts until the next is asked for.
+        """
+        for matrix in self._matrices[index]:
+            n_weights = matrix.layout.n_weights
+            dense = self._gradient[:n_weights].view(matrix.layout.shape)
+            self._linears[matrix.name].weight_gradient(dense)
+            crossed = self._crossing[: padded(n_weights)]
+            if self._crossing is not self._gradient:
+                crossed.copy_(self._gradient[: padded(n_weights)])
+            live = self._room(matrix)
+            matrix.layout.gather(crossed, live, self._workers)
+            matrix.values.grad = live
+            yield matrix, crossed[:n_weights]
+
+    def live_gradient(self, matrix: StreamedMatrix) -> Tensor:
+        """What the gradient of the live weights was, even after the weights have been stepped along it."""
+        return self._room(matrix)
+
+    def _room(self, matrix: StreamedMatrix) -> Tensor:
+        """Memory for the gradient of the live weights of a matrix: its own, or one that blocks take in turns."""
+        key, n_live = (matrix.name if self._is_waiting else matrix.own_name), matrix.layout.n_live
+        room = self._live.get(key)
+        if room is None or room.numel() < n_live:
+            room = self._live[key] = torch.empty(n_live)
+        return room[:n_live]
