@@ -9,12 +9,20 @@ import msgspec
 from training.checkpoint import Checkpoint, load_checkpoint, load_latest
 from training.config import CONFIG_FILE, Branch, TrainConfig, read_config
 from training.data import Corpus
+from training.execution import Execution
 from wse_sim.errors import SpecError
 
 # How often a run looks and saves does not change what it computes.
 _MAY_CHANGE_ON_RESUME = frozenset({"eval_interval", "log_interval", "checkpoint_interval", "kept_checkpoints"})
 # A branch goes on with the same model and data, along another learning rate and for another time.
-_MAY_CHANGE_ON_BRANCH = _MAY_CHANGE_ON_RESUME | {"schedule", "n_steps", "warmup", "first_step_lr", "branch"}
+_MAY_CHANGE_ON_BRANCH = _MAY_CHANGE_ON_RESUME | {
+    "schedule",
+    "n_steps",
+    "warmup",
+    "first_step_lr",
+    "branch",
+    "execution",
+}
 _SAME_LR = 1e-6
 
 
@@ -108,14 +116,19 @@ def _mask_updates(config: TrainConfig, until: int) -> list[list[tuple[int, float
     return [[(step, group.density(step)) for step in group.steps if step <= until] for group in groups]
 
 
+def _identity(value: object) -> object:
+    """The part of a configuration's value that decides what is computed."""
+    if isinstance(value, Execution):
+        return msgspec.structs.replace(value, recompute="never", store=None)
+    return value
+
+
 def _require_same(
     checkpoint: Checkpoint, config: TrainConfig, data: Corpus, started: str, verb: str, may_change: frozenset[str]
 ) -> None:
-    old = checkpoint.meta.config
     for key in config.__struct_fields__:
-        if key not in may_change and getattr(old, key) != getattr(config, key):
-            raise SpecError(
-                f"{started} with {key} = {getattr(old, key)!r}, it cannot be {verb} with {getattr(config, key)!r}"
-            )
+        old, new = (_identity(getattr(of, key)) for of in (checkpoint.meta.config, config))
+        if key not in may_change and old != new:
+            raise SpecError(f"{started} with {key} = {old!r}, it cannot be {verb} with {new!r}")
     if checkpoint.meta.data != data.fingerprint:
         raise SpecError(f"{started} on other data ({checkpoint.meta.data}), not {data.fingerprint}")
