@@ -3,7 +3,6 @@
 On another device than the processor, the buffers lie there, and expanded weights and dense gradients cross over.
 """
 
-from collections.abc import Iterator
 from itertools import groupby
 
 import torch
@@ -51,10 +50,10 @@ class Blocks:
         self._linears[name] = StreamedLinear(weight, bias)
         return self._linears[name]
 
-    def stream_in(self, index: int) -> None:
-        """Make a block dense, if it is not."""
+    def stream_in(self, index: int) -> int:
+        """Make a block dense, if it is not: bytes of non-zeros and their bits that were streamed."""
         if index == self._streamed_in:
-            return
+            return 0
         for matrix in self._matrices[index]:
             dense = self._dense[matrix.own_name]
             if self._crossing is self._gradient:
@@ -63,27 +62,28 @@ class Blocks:
                 matrix.layout.expand(matrix.values.detach(), self._crossing[: dense.numel()], self._workers)
                 dense.copy_(self._crossing[: dense.numel()])
         self._streamed_in = index
+        return sum(matrix.values.nbytes + matrix.layout.n_bytes for matrix in self._matrices[index])
 
     def forget(self) -> None:
         """Take notice that weights have changed."""
         self._streamed_in = None
 
-    def gradients(self, index: int) -> Iterator[tuple[StreamedMatrix, Tensor]]:
-        """Each matrix of a block that went back, with the gradient of its live weights set, and the dense one, flat.
+    def matrices(self, index: int) -> list[StreamedMatrix]:
+        """Of a block."""
+        return self._matrices[index]
 
-        The dense one lasts until the next is asked for.
-        """
-        for matrix in self._matrices[index]:
-            n_weights = matrix.layout.n_weights
-            dense = self._gradient[:n_weights].view(matrix.layout.shape)
-            self._linears[matrix.name].weight_gradient(dense)
-            crossed = self._crossing[: padded(n_weights)]
-            if self._crossing is not self._gradient:
-                crossed.copy_(self._gradient[: padded(n_weights)])
-            live = self._room(matrix)
-            matrix.layout.gather(crossed, live, self._workers)
-            matrix.values.grad = live
-            yield matrix, crossed[:n_weights]
+    def weight_gradient(self, matrix: StreamedMatrix) -> Tensor:
+        """(n_weights,): the dense gradient of a matrix whose block went back; it lasts until the next one's."""
+        self._linears[matrix.name].weight_gradient(self._gradient[: matrix.layout.n_weights].view(matrix.layout.shape))
+        if self._crossing is not self._gradient:
+            self._crossing.copy_(self._gradient)
+        return self._crossing[: matrix.layout.n_weights]
+
+    def gather(self, matrix: StreamedMatrix) -> None:
+        """Give the live weights their gradient, from the dense one."""
+        live = self._room(matrix)
+        matrix.layout.gather(self._crossing[: padded(matrix.layout.n_weights)], live, self._workers)
+        matrix.values.grad = live
 
     def live_gradient(self, matrix: StreamedMatrix) -> Tensor:
         """What the gradient of the live weights was, even after the weights have been stepped along it."""

@@ -26,10 +26,14 @@ from training.streaming.blocks import Blocks
 from training.streaming.ends import Ends
 from training.streaming.growth import Growth
 from training.streaming.matrix import Workers
+from training.streaming.record import Pass, StreamRecorder, StreamRow
 from training.streaming.skeleton import streamed_model
 from training.streaming.store import Store
+from wse_sim.workload.flops import attention_flops
 
 _CLIP_SLACK = 1e-6  # torch.nn.utils.clip_grad_norm_ divides by the norm and this
+_ATTENTION_PRODUCTS: dict[Pass, int] = {"forward": 2, "delta": 4, "gradient": 0}
+_GRADIENT_BYTES = 4
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -70,7 +74,9 @@ class StreamingExecutor:
         self._growth = Growth(self.mask_updater, self.store, self._blocks)
         self._is_immediate = config.clip == "none"
         self._n_recomputed = 0 if config.execution.recompute == "never" else len(self._layers)
-        self._waiting: list[list[nn.Parameter]] = []
+        self._recorder = StreamRecorder()
+        self._n_tokens = 0
+        self._waiting: list[tuple[str, list[nn.Parameter]]] = []
         self._square = 0.0  # of the norm of all gradients that were taken in at once
 
     @property
@@ -83,16 +89,17 @@ class StreamingExecutor:
         micros = micro_batches(batch, config.execution.microbatch)
         inputs = [inputs_BT.to(self._device) for inputs_BT, _ in micros]
         targets = [targets_BT.to(self._device) for _, targets_BT in micros]
-        self._waiting, self._square = [], 0.0
+        self._waiting, self._square, self._n_tokens = [], 0.0, batch[0].numel()
+        self._recorder.start()
         passed, xs = self._forward(inputs)
-        self._ends.refresh()
-        loss, slopes = self._ends.loss_and_slopes(xs, targets)
+        with self._recorder.timed("output", "forward", "compute"):
+            self._ends.refresh()
+            loss, slopes = self._ends.loss_and_slopes(xs, targets)
         require_finite(config, step, loss, 0.0)
-        self._take_in(self._ends.norm)
+        self._take_in(self._ends.norm, "output")
         for index in reversed(range(len(self._layers))):
             slopes = self._backward(index, passed.pop(), slopes, step)
-        for parameters in self._ends.gradients(inputs, slopes):
-            self._take_in(parameters)
+        self._embed_backward(inputs, slopes)
         grad_norm = self._finish(step)
         require_finite(config, step, loss, grad_norm)
         return Stepped(loss=loss, grad_norm=grad_norm, mask_update=self.mask_updater.finish(step + 1))
@@ -110,6 +117,10 @@ class StreamingExecutor:
             n_tokens += targets_BT.numel()
         return total / n_tokens
 
+    def stream_rows(self, step: int) -> list[StreamRow]:
+        """What the last optimizer step streamed and computed, layer by layer; `step` are done."""
+        return self._recorder.rows(step, self._n_tokens)
+
     def saved_parameters(self) -> Mapping[str, SavedParameter]:
         return self.store.saved_parameters()
 
@@ -119,41 +130,82 @@ class StreamingExecutor:
 
     def _forward(self, inputs: Sequence[Tensor]) -> tuple[list[list[_Passed]], list[Tensor]]:
         """What each block needs on the way back, and what the last one gave."""
-        xs = [self._ends.embedded(inputs_BT) for inputs_BT in inputs]
+        with self._recorder.timed("embedding", "forward", "compute"):
+            xs = [self._ends.embedded(inputs_BT) for inputs_BT in inputs]
         passed = []
         for index in range(len(self._layers)):
-            self._blocks.stream_in(index)
+            self._stream_in(index, "forward")
             of_block = []
-            for number, x_BTD in enumerate(xs):
-                if index < self._n_recomputed:
-                    with torch.no_grad():
-                        xs[number] = self._through(index, x_BTD)
-                    of_block.append(_Passed(x_BTD))
-                else:
-                    x_BTD, y_BTD = self._with_graph(index, x_BTD)
-                    of_block.append(_Passed(x_BTD, y_BTD))
-                    xs[number] = y_BTD.detach()
+            with self._recorder.timed(f"block {index}", "forward", "compute"):
+                for number, x_BTD in enumerate(xs):
+                    if index < self._n_recomputed:
+                        with torch.no_grad():
+                            xs[number] = self._through(index, x_BTD)
+                        of_block.append(_Passed(x_BTD))
+                    else:
+                        x_BTD, y_BTD = self._with_graph(index, x_BTD)
+                        of_block.append(_Passed(x_BTD, y_BTD))
+                        xs[number] = y_BTD.detach()
             passed.append(of_block)
         return passed, xs
 
     def _backward(self, index: int, passed: list[_Passed], slopes: list[Tensor], step: int) -> list[Tensor]:
         """The derivative of the loss by what a block took, from that by what it gave."""
-        self._blocks.stream_in(index)
+        layer, timed = f"block {index}", self._recorder.timed
+        self._stream_in(index, "delta")
         before = []
         for slope_BTD in slopes:
             one = passed.pop(0)  # lets go of activations, one micro-batch at a time
-            x_BTD, y_BTD = self._with_graph(index, one.x_BTD) if one.y_BTD is None else (one.x_BTD, one.y_BTD)
-            torch.autograd.backward(y_BTD, slope_BTD)
+            x_BTD, y_BTD = one.x_BTD, one.y_BTD
+            if y_BTD is None:
+                with timed(layer, "delta", "recompute"):
+                    x_BTD, y_BTD = self._with_graph(index, x_BTD)
+            with timed(layer, "delta", "compute"):
+                torch.autograd.backward(y_BTD, slope_BTD)
             assert x_BTD.grad is not None
             before.append(x_BTD.grad)
         parameters = list(self._layers[index].parameters())
-        for matrix, dense in self._blocks.gradients(index):
-            self._growth.keep(matrix, dense, step + 1)
+        for matrix in self._blocks.matrices(index):
+            with timed(layer, "gradient", "compute"):
+                dense = self._blocks.weight_gradient(matrix)
+            with timed(layer, "gradient", "masks"):
+                self._growth.keep(matrix, dense, step + 1)
+            with timed(layer, "gradient", "gather"):
+                self._blocks.gather(matrix)
             parameters.append(matrix.values)
-        self._take_in(parameters)
+        self._count_products(index)
+        self._take_in(parameters, layer)
         if self._is_immediate:
             self._update_masks(index, step + 1)
         return before
+
+    def _embed_backward(self, inputs: Sequence[Tensor], slopes: Sequence[Tensor]) -> None:
+        gradients = self._ends.gradients(inputs, slopes)
+        while True:
+            with self._recorder.timed("embedding", "gradient", "compute"):
+                parameters = next(gradients, None)
+            if parameters is None:
+                return
+            self._take_in(parameters, "embedding")
+
+    def _stream_in(self, index: int, pass_: Pass) -> None:
+        with self._recorder.timed(f"block {index}", pass_, "expand"):
+            n_bytes = self._blocks.stream_in(index)
+        self._recorder.count(f"block {index}", pass_, weight_bytes=n_bytes)
+
+    def _count_products(self, index: int) -> None:
+        """FLOPs of a block's products and of attention, the full square of places; and the gradients it sent back."""
+        layouts = [matrix.layout for matrix in self._blocks.matrices(index)]
+        n_weights, n_live = (sum(getattr(layout, key) for layout in layouts) for key in ("n_weights", "n_live"))
+        attention = attention_flops(self._config.shape, self._config.seq_len) / len(self._layers) / 6
+        for pass_, n_attention in _ATTENTION_PRODUCTS.items():
+            self._recorder.count(
+                f"block {index}",
+                pass_,
+                dense_flops=self._n_tokens * (2.0 * n_weights + n_attention * attention),
+                sparse_flops=self._n_tokens * (2.0 * n_live + n_attention * attention),
+            )
+        self._recorder.count(f"block {index}", "gradient", gradient_bytes=_GRADIENT_BYTES * n_live)
 
     def _through(self, index: int, x_BTD: Tensor) -> Tensor:
         with self._autocast():
@@ -165,15 +217,16 @@ class StreamingExecutor:
         leaf_BTD = x_BTD.detach().requires_grad_()
         return leaf_BTD, self._through(index, leaf_BTD)
 
-    def _take_in(self, parameters: list[nn.Parameter]) -> None:
+    def _take_in(self, parameters: list[nn.Parameter], layer: str) -> None:
         """Step along gradients that have come, or let them wait until all have."""
         if not self._is_immediate:
-            self._waiting.append(parameters)
+            self._waiting.append((layer, parameters))
             return
         for parameter in parameters:
             assert parameter.grad is not None
             self._square += float(torch.linalg.vector_norm(parameter.grad)) ** 2
-        self.store.apply(parameters)
+        with self._recorder.timed(layer, "gradient", "update"):
+            self.store.apply(parameters)
 
     def _finish(self, step: int) -> float:
         """The norm of the whole gradient, once every parameter has been stepped along its own."""
@@ -182,25 +235,28 @@ class StreamingExecutor:
             return math.sqrt(self._square)
         clip = self._config.clip
         assert clip != "none"
-        grad_norm = clip_gradient([parameter for some in self._waiting for parameter in some], clip)
+        waiting = [parameter for _, parameters in self._waiting for parameter in parameters]
+        with self._recorder.timed("output", "gradient", "update"):
+            grad_norm = clip_gradient(waiting, clip)
         require_finite(self._config, step, 0.0, grad_norm)
         self._growth.scale(min(1.0, clip / (grad_norm + _CLIP_SLACK)))
-        waiting = [[(parameter, parameter.grad) for parameter in some] for some in self._waiting]
-        for some in self._waiting:
-            for parameter in some:
-                parameter.grad = None
-        for some_waiting in waiting:
-            for parameter, gradient in some_waiting:
-                parameter.grad = gradient
-            self.store.apply([parameter for parameter, _ in some_waiting])
+        gradients = {parameter: parameter.grad for parameter in waiting}
+        for parameter in waiting:
+            parameter.grad = None
+        for layer, parameters in self._waiting:
+            for parameter in parameters:
+                parameter.grad = gradients[parameter]
+            with self._recorder.timed(layer, "gradient", "update"):
+                self.store.apply(parameters)
         for index in range(len(self._layers)):
             self._update_masks(index, step + 1)
         return grad_norm
 
     def _update_masks(self, index: int, step: int) -> None:
-        for name in self.mask_updater.due(step):
-            if self.store.matrices[name].block == index:
-                self.mask_updater.update_tensor(name, step)
+        with self._recorder.timed(f"block {index}", "gradient", "masks"):
+            for name in self.mask_updater.due(step):
+                if self.store.matrices[name].block == index:
+                    self.mask_updater.update_tensor(name, step)
 
     def _autocast(self) -> AbstractContextManager[object]:
         if self._config.execution.precision == "fp32":

@@ -228,7 +228,7 @@ def mark_lowest(key, n_weights, low, high, bits, doubtful, places):  # type: ign
                     n_doubtful += 1
         if (i + 1) * LANES > n_weights:
             word &= (np.uint64(1) << np.uint64(n_weights - i * LANES)) - np.uint64(1)
-        n_below += _n_bits(word)
+        n_below += _n_bits(word)  # type: ignore[assignment]
         bits[i] = word
     return n_below, n_doubtful
 

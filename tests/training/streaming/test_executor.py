@@ -33,9 +33,7 @@ LLAMA = msgspec.structs.replace(
 )
 ALIBI = msgspec.structs.replace(GPT_2, name="alibi", positions="alibi")
 N_STEPS = 20
-CONFIG = TrainConfig(
-    shape=GPT_2, density=0.25, n_steps=N_STEPS, batch_size=4, seq_len=64, data="markov", clip=0.5, n_threads=2
-)
+CONFIG = TrainConfig(shape=GPT_2, density=0.25, n_steps=N_STEPS, batch_size=4, seq_len=64, data="markov", clip=0.5)
 ALGORITHMS: dict[str, Algorithm] = {
     "static": Static(),
     "set": SET(update=Update(freq=3)),

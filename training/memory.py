@@ -1,0 +1,268 @@
+"""Whether a run fits the memory at hand, part by part, before any of it is taken.
+
+The parts are those that grow with the model; what an interpreter and its libraries take was measured, and a few per
+cent are added for what passes by: pieces of logits, the workspace of matrix products, pages not filled.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from models.roles import HIDDEN_ROLES
+from training.config import TrainConfig
+from training.execution import Execution, Precision
+from training.sparsity.plan import parameters_of
+from wse_sim.errors import SpecError
+from wse_sim.spec.model import ModelShape
+from wse_sim.workload.transformer import n_parameters
+
+_BYTES: Mapping[Precision, int] = {"fp32": 4, "bf16": 2}
+_MASK_BYTES_OF_DENSE = 5  # a boolean, and all ones or all zeros in 32 bits (`models.sparse.Masks`)
+_INTERPRETER_BYTES = 300e6  # measured: Python, torch, numba and a corpus of 12 MB
+_PASSING = 0.04
+_LOGITS_AT_ONCE = 2**24
+_UPDATE_BYTES_PER_WEIGHT = 40  # of the largest matrix: a mask update sorts scores of one tensor at a time
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryNeed:
+    """Bytes that a run will take.
+
+    Parameters
+    ----------
+    parts :
+        Of the process's memory, by what they are for.
+    device_parts :
+        Of a GPU's; empty where there is none.
+    """
+
+    parts: Mapping[str, float]
+    device_parts: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def n_bytes(self) -> float:
+        """Of the process, all parts together."""
+        return (1.0 + _PASSING) * sum(self.parts.values())
+
+    @property
+    def device_bytes(self) -> float:
+        """Of the GPU."""
+        return (1.0 + _PASSING) * sum(self.device_parts.values())
+
+
+def memory_need(config: TrainConfig, *, n_kept_blocks: int | None = None) -> MemoryNeed:
+    """What a run of this configuration takes at its peak.
+
+    Parameters
+    ----------
+    n_kept_blocks :
+        Whose activations are kept; None = as `execution.recompute` says, of `fitting` none.
+    """
+    execution = config.execution
+    n_layers = config.shape.n_layers
+    if n_kept_blocks is None:
+        n_kept_blocks = n_layers if execution.recompute == "never" else 0
+    make = _streaming if execution.executor == "streaming" else _dense
+    model, activations = make(config), _activations(config, n_kept_blocks)
+    everything = {"Python and its libraries": _INTERPRETER_BYTES, **model, "activations": activations}
+    if execution.device == "cpu":
+        return MemoryNeed(parts=everything)
+    on_host = {key: everything[key] for key in _ON_HOST if key in everything}
+    on_device = {key: value for key, value in everything.items() if key not in on_host}
+    return MemoryNeed(parts=on_host, device_parts=on_device)
+
+
+def kept_blocks(config: TrainConfig, available_bytes: float) -> int:
+    """Blocks whose activations are kept: all, none, or as many as there is room for."""
+    n_layers, recompute = config.shape.n_layers, config.execution.recompute
+    if recompute != "fitting":
+        return n_layers if recompute == "never" else 0
+    for n_kept in range(n_layers, 0, -1):
+        need = memory_need(config, n_kept_blocks=n_kept)
+        if (need.n_bytes if config.execution.device == "cpu" else need.device_bytes) <= available_bytes:
+            return n_kept
+    return 0
+
+
+def require_memory(config: TrainConfig, available_bytes: float) -> MemoryNeed:
+    """What the run takes, where that is there.
+
+    Raises
+    ------
+    SpecError
+        When it is not: with the parts, and what would make it fit.
+    """
+    need = memory_need(config)
+    if need.n_bytes <= available_bytes:
+        return need
+    parts = ", ".join(f"{name} {_gb(n_bytes)}" for name, n_bytes in _largest_first(need.parts) if n_bytes > 0)
+    raise SpecError(
+        f"the run needs {_gb(need.n_bytes)} of memory and {_gb(available_bytes)} are free ({parts}); "
+        f"{_what_would_fit(config, available_bytes)}"
+    )
+
+
+def available_memory_bytes() -> int:
+    """Memory that a process may still take, in the machine or in its container."""
+    free = int(psutil.virtual_memory().available)
+    try:
+        limit = (_CGROUP / "memory.max").read_text(encoding="utf-8").strip()
+        current = int((_CGROUP / "memory.current").read_text(encoding="utf-8"))
+        statistics = (_CGROUP / "memory.stat").read_text(encoding="utf-8").split()
+    except (OSError, ValueError):
+        return free
+    if limit == "max":
+        return free
+    reclaimable = int(statistics[statistics.index("inactive_file") + 1])
+    return min(free, int(limit) - current + reclaimable)
+
+
+def activation_bytes_per_token(shape: ModelShape, precision: Precision) -> float:
+    """What one block keeps of a token for the way back.
+
+    The residual stream before attention and before the feed-forward layers, in 32 bits; in the precision of products:
+    the inputs of the linear layers, queries, keys and values, what attention gives, and the inner feed-forward layer
+    before its nonlinearity.
+    """
+    d, kv, n_inner = shape.d_model, shape.kv_heads * shape.d_head, shape.d_ff
+    n_up = 2 if shape.feed_forward == "swiglu" else 1
+    n_products = 4 * d + (d + 2 * kv) + (n_up + 1) * n_inner
+    return 2 * d * _BYTES["fp32"] + n_products * _BYTES[precision]
+
+
+# Of the streaming executor on a GPU; everything else of it, and all of the dense one, is there.
+_ON_HOST = ("Python and its libraries", "non-zeros and their moments", "masks", "gradients of non-zeros")
+
+
+def _streaming(config: TrainConfig) -> dict[str, float]:
+    execution = config.execution
+    with_moments = _BYTES["fp32"] + 2 * _BYTES[execution.moments]
+    shapes, n_live = _hidden(config), _most_live(config)
+    n_hidden, n_rest = sum(shapes.values()), n_parameters(config.shape) - sum(shapes.values())
+    block = [n for name, n in shapes.items() if name.startswith("blocks.0.")]
+    is_exact = config.clip != "none"
+    is_dynamic = config.sparsity_plan.is_dynamic
+    n_output = config.shape.vocab_size * config.shape.d_model
+    return {
+        "non-zeros and their moments": with_moments * n_live if execution.store is None else 0.0,
+        "masks": n_hidden / 8 * (2 if is_dynamic else 1),
+        "gradients of non-zeros": _BYTES["fp32"] * n_live * (1.0 if is_exact else sum(block) / n_hidden),
+        "embeddings, norms and biases": n_rest * (with_moments + (_BYTES["fp32"] if is_exact else 0)),
+        "one dense block": _BYTES[execution.precision] * (sum(block) + max(block)),
+        "output layer": _output_bytes(config, n_output),
+        "mask updates": _UPDATE_BYTES_PER_WEIGHT * max(block) if is_dynamic else 0.0,
+    }
+
+
+def _dense(config: TrainConfig) -> dict[str, float]:
+    execution = config.execution
+    n_params, n_hidden = n_parameters(config.shape), sum(_hidden(config).values())
+    n_masked = n_hidden if config.sparsity_plan.groups else 0
+    n_output = config.shape.vocab_size * config.shape.d_model
+    return {
+        "weights, gradients and moments": 4 * _BYTES["fp32"] * n_params,
+        "masks": _MASK_BYTES_OF_DENSE * n_masked,
+        "weights in bf16": _BYTES["bf16"] * n_hidden if execution.precision == "bf16" else 0.0,
+        "output layer": _output_bytes(config, n_output) + _BYTES["fp32"] * n_output,
+        "mask updates": _UPDATE_BYTES_PER_WEIGHT * max(_hidden(config).values())
+        if config.sparsity_plan.is_dynamic
+        else 0.0,
+    }
+
+
+def _output_bytes(config: TrainConfig, n_output: int) -> float:
+    """Its copy in the precision of products, and a piece of logits with its gradient."""
+    precision = config.execution.precision
+    copied = _BYTES["bf16"] * n_output if precision == "bf16" else 0
+    return copied + 2 * _BYTES["fp32"] * min(_LOGITS_AT_ONCE, config.shape.vocab_size * _tokens_at_once(config))
+
+
+def _activations(config: TrainConfig, n_kept: int) -> float:
+    """Inputs of all blocks, what the kept ones keep beyond them, and what one needs while it is recomputed.
+
+    All micro-batches of a step are under way at once in the streaming executor, one after the other in the dense one.
+    """
+    shape, precision = config.shape, config.execution.precision
+    n_tokens = _tokens_at_once(config)
+    n_under_way = config.tokens_per_step if config.execution.executor == "streaming" else n_tokens
+    inputs = _BYTES["fp32"] * shape.d_model * n_under_way * shape.n_layers
+    per_token = activation_bytes_per_token(shape, precision)
+    kept = (per_token - _BYTES["fp32"] * shape.d_model) * n_under_way * n_kept
+    ends = 3 * _BYTES["fp32"] * shape.d_model * n_under_way
+    # Inputs and derivatives of a block's linear layers wait for the product that is their weights' gradient.
+    waiting = per_token * n_under_way
+    return inputs + kept + ends + waiting
+
+
+def _tokens_at_once(config: TrainConfig) -> int:
+    return min(config.execution.microbatch or config.batch_size, config.batch_size) * config.seq_len
+
+
+def _hidden(config: TrainConfig) -> dict[str, int]:
+    """Weights of each hidden matrix."""
+    found = {}
+    for name, (role, dims) in parameters_of(config.shape).items():
+        if role in HIDDEN_ROLES:
+            found[name] = dims[0] * dims[1]
+    return found
+
+
+def _most_live(config: TrainConfig) -> float:
+    """Hidden weights that live at the step at which most do."""
+    masked, hidden = 0.0, _hidden(config)
+    for group in config.sparsity_plan.groups:
+        steps = [step for step in group.steps if step > 0] + [0]
+        highest = 1.0 if group.starts_dense else max(group.density(step) for step in steps)
+        masked += (1.0 - highest) * sum(hidden.get(name, 0) for name in group.shapes)
+    return sum(hidden.values()) - masked
+
+
+def _what_would_fit(config: TrainConfig, available_bytes: float) -> str:
+    """The first of the knobs, turned one after the other, that makes the run fit, with those before it."""
+    turned: list[str] = []
+    for name, changed in _knobs(config):
+        turned.append(name)
+        n_bytes = memory_need(changed).n_bytes
+        if n_bytes <= available_bytes:
+            return f"it would fit, in {_gb(n_bytes)}, with {' and '.join(turned)}"
+    return "a smaller model, a lower density or a shorter sequence would be right"
+
+
+def _knobs(config: TrainConfig) -> Iterator[tuple[str, TrainConfig]]:
+    """Ways to need less, the mildest first, each on top of those before it; and what each is called on both doors."""
+
+    def turn(**execution: object) -> TrainConfig:
+        changed = msgspec.structs.replace(config.execution, **execution)
+        return msgspec.structs.replace(config, execution=changed)
+
+    if config.execution.executor == "dense" and config.density < 1.0:
+        defaults = Execution()
+        config = turn(executor="streaming", compile=defaults.compile, sharding=defaults.sharding)
+        yield 'executor "streaming" (--mode full)', config
+    if config.execution.recompute != "always":
+        config = turn(recompute="always")
+        yield 'recompute "always" (--recompute always)', config
+    if (config.execution.microbatch or config.batch_size) > 1 and config.execution.executor == "dense":
+        config = turn(microbatch=1)
+        yield "microbatch 1 (--microbatch 1)", config
+    if config.execution.executor == "streaming":
+        if config.clip != "none":
+            config = msgspec.structs.replace(config, clip="none")
+            yield 'clip "none" (--clip none)', config
+        if config.execution.moments != "bf16":
+            config = turn(moments="bf16")
+            yield 'moments "bf16" (--moments bf16)', config
+        if config.execution.store is None:
+            yield "a store on disk (--store DIR)", turn(store="store")
+
+
+def _largest_first(parts: Mapping[str, float]) -> list[tuple[str, float]]:
+    return sorted(parts.items(), key=lambda part: -part[1])
+
+
+def _gb(n_bytes: float) -> str:
+    return f"{n_bytes / 1e9:.1f} GB"
