@@ -7,8 +7,10 @@ import msgspec
 
 from models.parametrization import caveats
 from training.config import TrainConfig
+from training.itself import config_of_itself, predicted_step_s
 from training.job import Job, target_base
 from training.machine import D_HEAD, MachineProfile
+from training.memory import available_memory_bytes, memory_line, require_memory
 from training.proxy import choose_proxy, intervals, n_threads_for, predicted_s_per_token, proxy_shape
 from training.sparsity import Dynamic, algorithm_name
 from wse_sim.spec.model import ModelShape
@@ -21,8 +23,9 @@ _ACTIVATION_BYTES = (
     80  # per token and channel of a block: 34 of 16-bit training, Korthikanti et al., in 32 bits, and slack
 )
 _DAYS_PER_YEAR = 365.25
+_OTHER_BATCH = "batch size: the published learning rates are for the target's, not the one here; --peak-lr sets another"
 
-Mode = Literal["dense", "proxy"]
+Mode = Literal["full", "dense", "proxy"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +35,8 @@ class Choice:
     Parameters
     ----------
     mode :
-        `dense`: the target itself, with ordinary autograd; `proxy`: a narrower model in its place.
+        `full`: the target itself, by the streaming executor; `dense`: itself, by ordinary autograd; `proxy`: a narrower
+        model in its place.
     predicted_s :
         Training seconds expected on this machine.
     full_run_s, full_run_bytes :
@@ -61,8 +65,14 @@ def choose_run(job: Job, profile: MachineProfile, *, n_runs: int = 1) -> Choice:
     shape = job.preset.shape
     full_s = job.tokens * training_flops_per_token(shape, job.seq_len) / profile.matmul_flops_per_s
     needed = _bytes_needed(shape, job.seq_len)
+    if job.host.is_itself:
+        return _itself(job, profile, full_s=full_s, needed=needed)
     budget_s = job.budget_s / n_runs
-    why_not = _why_not_itself(job, profile, budget_s=budget_s, full_s=full_s, needed=needed)
+    why_not = (
+        "a proxy trains, as was asked"
+        if job.host.mode == "proxy"
+        else _why_not_itself(job, profile, budget_s=budget_s, full_s=full_s, needed=needed)
+    )
     if why_not is None:
         config = _config_of_target(job, profile)
         predicted_s = _predicted_own_s(job, profile)
@@ -101,6 +111,36 @@ def choose_run(job: Job, profile: MachineProfile, *, n_runs: int = 1) -> Choice:
         full_run_bytes=needed,
         reasons=(why_not, *proxy.reasons, *_how_masks_change(config)),
         not_covered=(*proxy.not_covered, *caveats(job.parametrization, job.algorithm_name)),
+    )
+
+
+def _itself(job: Job, profile: MachineProfile, *, full_s: float, needed: float) -> Choice:
+    """The target itself, by the executor that the job names."""
+    config = config_of_itself(job, profile)
+    need = require_memory(config, available_memory_bytes())
+    execution, n_steps = config.execution, config.n_steps
+    predicted_s = n_steps * predicted_step_s(job, profile, config.batch_size, execution)
+    n_tokens = n_steps * config.tokens_per_step
+    n_target_steps = job.tokens / (job.batch_size * job.seq_len)
+    return Choice(
+        mode="full" if execution.executor == "streaming" else "dense",
+        config=config,
+        predicted_s=predicted_s,
+        full_run_s=full_s,
+        full_run_bytes=needed,
+        reasons=(
+            f"{job.preset.shape.name} itself trains, as was asked, by the {execution.executor} executor on "
+            f"{execution.device} in {execution.precision}: {predicted_s:,.0f} s predicted",
+            f"{n_steps:,} steps of {config.batch_size} x {config.seq_len} tokens, {n_tokens / job.tokens:.2g} of the "
+            f"tokens of the target's {n_target_steps:,.0f} steps of {job.batch_size} x {job.seq_len}",
+            memory_line(need, available_memory_bytes()),
+            *_how_masks_change(config),
+        ),
+        not_covered=(
+            *(() if config.batch_size == job.batch_size else (_OTHER_BATCH,)),
+            "data: bytes of the corpus named, not the Pile",
+            *caveats(job.parametrization, job.algorithm_name),
+        ),
     )
 
 

@@ -49,8 +49,16 @@ class Plan:
 
     @property
     def clock(self) -> LinearClock:
-        """Simulated seconds of the target at any fraction of the way."""
-        return LinearClock(wafer_run_s=self.wafer.result.run_time_s, gpu_run_s=self.gpu.run_time_s)
+        """Simulated seconds of the target at any fraction of the way of the run here."""
+        return LinearClock(
+            wafer_run_s=self.share * self.wafer.result.run_time_s, gpu_run_s=self.share * self.gpu.run_time_s
+        )
+
+    @property
+    def share(self) -> float:
+        """Of the target's tokens, that its simulated time here is of: all, where a proxy stands for the whole run."""
+        config = self.choice.config
+        return config.n_steps * config.tokens_per_step / self.job.tokens if self.job.host.is_itself else 1.0
 
 
 def make_plan(job: Job, profile: MachineProfile, *, n_runs: int = 1) -> Plan:

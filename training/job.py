@@ -8,6 +8,7 @@ import msgspec
 
 from models.bases import BaseHyperparameters, base_for
 from models.rules import ParametrizationName, factors_of, rules_of
+from training.host import Host
 from training.schedules import parse_schedule
 from training.sparsity import Algorithm, make_algorithm
 from training.toml_text import toml_text
@@ -46,6 +47,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         Of the whole target run.
     budget_s :
         Seconds that training may take on this machine.
+    host :
+        What else is asked of the run made here.
     data :
         As in `TrainConfig.data`.
     """
@@ -67,6 +70,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     num_gpus: int
     budget_s: float = 180.0
     data: str = "stdlib"
+    host: Host = Host()
 
     @property
     def preset(self) -> ModelPreset:
@@ -119,7 +123,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         model = self.preset.shape.name.replace("/", "-")
         schedule = re.sub(r"[^\w.=-]+", "_", self.schedule).strip("_")  # without what a shell would read
         updates = "" if self.mask_updates is None else f"-{self.mask_updates.algorithm}"
-        return f"{model}-density-{self.density:g}{updates}-{schedule}-{self.parametrization}-seed-{self.seed}"
+        mode = "" if self.host.mode == "auto" else f"-{self.host.mode}"
+        return f"{model}-density-{self.density:g}{updates}-{schedule}-{self.parametrization}-seed-{self.seed}{mode}"
 
 
 def resolve_job(

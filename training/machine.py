@@ -48,8 +48,8 @@ class MachineProfile(msgspec.Struct, frozen=True, kw_only=True):
         Likewise.
     gpu :
         Name of the first CUDA device, None without one.
-    matmul_flops_per_s :
-        float32, dense, on `n_threads`: best of several on one thread, scaled.
+    matmul_flops_per_s, matmul_bf16_flops_per_s :
+        Dense products in float32 and in bfloat16, on all CPUs.
     step_rates :
         Measured training steps, by width.
     measured_at :
@@ -61,6 +61,7 @@ class MachineProfile(msgspec.Struct, frozen=True, kw_only=True):
     memory_bytes: int
     gpu: str | None
     matmul_flops_per_s: float
+    matmul_bf16_flops_per_s: float
     step_rates: tuple[StepRate, ...]
     torch_version: str
     measured_at: str
@@ -115,7 +116,8 @@ def _measured() -> MachineProfile:
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(n_cpus)
-        matmul_flops_per_s = _matmul_flops_per_s()
+        matmul_flops_per_s = _matmul_flops_per_s(torch.float32)
+        matmul_bf16_flops_per_s = _matmul_flops_per_s(torch.bfloat16)
         torch.set_num_threads(1)
         rates = tuple(StepRate(d_model=width, s_per_token=_s_per_token(width)) for width in MEASURED_WIDTHS)
     finally:
@@ -126,14 +128,15 @@ def _measured() -> MachineProfile:
         memory_bytes=usable_memory_bytes(),
         gpu=torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
         matmul_flops_per_s=matmul_flops_per_s,
+        matmul_bf16_flops_per_s=matmul_bf16_flops_per_s,
         step_rates=rates,
         torch_version=str(torch.__version__),
         measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
 
-def _matmul_flops_per_s() -> float:
-    a = torch.rand(_MATMUL_SIZE, _MATMUL_SIZE)
+def _matmul_flops_per_s(dtype: torch.dtype) -> float:
+    a = torch.rand(_MATMUL_SIZE, _MATMUL_SIZE).to(dtype)
     return 2 * _MATMUL_SIZE**3 / _best_s(lambda: a @ a, time.perf_counter)
 
 

@@ -23,6 +23,7 @@ _BYTES: Mapping[Precision, int] = {"fp32": 4, "bf16": 2}
 _MASK_BYTES_OF_DENSE = 5  # a boolean, and all ones or all zeros in 32 bits (`models.sparse.Masks`)
 _INTERPRETER_BYTES = 300e6  # measured: Python, torch, numba and a corpus of 12 MB
 _PASSING = 0.04
+_WORTH_SAYING_BYTES = 50e6
 _LOGITS_AT_ONCE = 2**24
 _UPDATE_BYTES_PER_WEIGHT = 40  # of the largest matrix: a mask update sorts scores of one tensor at a time
 _CGROUP = Path("/sys/fs/cgroup")
@@ -99,11 +100,13 @@ def require_memory(config: TrainConfig, available_bytes: float) -> MemoryNeed:
     need = memory_need(config)
     if need.n_bytes <= available_bytes:
         return need
-    parts = ", ".join(f"{name} {_gb(n_bytes)}" for name, n_bytes in _largest_first(need.parts) if n_bytes > 0)
-    raise SpecError(
-        f"the run needs {_gb(need.n_bytes)} of memory and {_gb(available_bytes)} are free ({parts}); "
-        f"{_what_would_fit(config, available_bytes)}"
-    )
+    raise SpecError(f"the run {memory_line(need, available_bytes)}; {_what_would_fit(config, available_bytes)}")
+
+
+def memory_line(need: MemoryNeed, available_bytes: float) -> str:
+    """A sentence: what is needed, for what, and what is there."""
+    parts = [f"{name} {_gb(n_bytes)}" for name, n_bytes in _largest_first(need.parts) if n_bytes >= _WORTH_SAYING_BYTES]
+    return f"needs {_gb(need.n_bytes)} of memory, {_gb(available_bytes)} are free: {', '.join(parts)}"
 
 
 def available_memory_bytes() -> int:

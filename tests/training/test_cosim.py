@@ -156,7 +156,8 @@ def test_corpus_too_small_is_told_with_what_is_needed(tmp_path: Path) -> None:
 
 def profile(memory_bytes: int = 10**10) -> MachineProfile:
     return MachineProfile(
-        cpu="test", n_cpus=2, memory_bytes=memory_bytes, gpu=None, matmul_flops_per_s=1e11,
+        cpu="test", n_cpus=2, memory_bytes=memory_bytes, gpu=None,
+        matmul_flops_per_s=1e11, matmul_bf16_flops_per_s=2e11,
         step_rates=(StepRate(d_model=64, s_per_token=3e-5), StepRate(d_model=128, s_per_token=8e-5)),
         torch_version="2", measured_at="2026-01-01T00:00:00+00:00",
     )  # fmt: skip

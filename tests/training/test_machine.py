@@ -56,6 +56,7 @@ def _profile() -> MachineProfile:
         memory_bytes=1,
         gpu=None,
         matmul_flops_per_s=1e11,
+        matmul_bf16_flops_per_s=2e11,
         step_rates=(),
         torch_version=str(torch.__version__),
         measured_at="2026-01-01T00:00:00+00:00",

@@ -16,6 +16,7 @@ PROFILE = MachineProfile(
     memory_bytes=8 << 30,
     gpu=None,
     matmul_flops_per_s=2e11,
+    matmul_bf16_flops_per_s=4e11,
     step_rates=(StepRate(d_model=64, s_per_token=1e-5), StepRate(d_model=256, s_per_token=4e-5)),
     torch_version="0",
     measured_at="2026-01-01T00:00:00+00:00",

@@ -228,7 +228,7 @@ def mark_lowest(key, n_weights, low, high, bits, doubtful, places):  # type: ign
                     n_doubtful += 1
         if (i + 1) * LANES > n_weights:
             word &= (np.uint64(1) << np.uint64(n_weights - i * LANES)) - np.uint64(1)
-        n_below += _n_bits(word)  # type: ignore[assignment]
+        n_below += _n_bits(word)
         bits[i] = word
     return n_below, n_doubtful
 
@@ -250,4 +250,4 @@ def draw_live(key, bits, centred):  # type: ignore[no-untyped-def]
                     if k < centred.size:
                         step = np.float32(np.int32(drawn[lane] >> np.uint64(40)))
                         centred[k] = (step + np.float32(0.5)) * np.float32(2.0**-23) - np.float32(1.0)
-                    k += np.int64((four >> np.uint64(lane)) & np.uint64(1))
+                    k += _n_bits((four >> np.uint64(lane)) & np.uint64(1))

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec.structs import replace
 
 from wse_sim.cli.app import EXIT_INTERRUPTED
+from wse_sim.cli.host_options import HOST_OPTIONS, host_options
 from wse_sim.cli.options import (
     json_option,
     mask_update_options,
@@ -64,6 +66,7 @@ _RUNS = Path("runs")
     metavar="TIME",
     help="To train here: 90s, 2h.",
 )
+@host_options
 @click.option("--data", default="stdlib", show_default=True, metavar="PATH", help="Text file or folder of text files.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Run directory.  [default: runs/...]")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="DIR", help="Go on with an interrupted run.")
@@ -165,11 +168,17 @@ def _jobs(
     mask_update_steps: int | None,
     schedule: str,
     budget: float,
+    batch_size: int | None,
     **given: Any,
 ) -> list["Job"]:
     """One job for each density and schedule."""
+    from training.host import Host
     from training.job import resolve_job
     from training.schedules import split_schedules
+
+    host = Host(**{name: given.pop(name) for name in HOST_OPTIONS})
+    if host.is_itself:
+        host = replace(host, batch_size=batch_size)
 
     if model is None:
         raise SpecError("--model is missing: name a preset (wse-sim list), a config.json or a shape TOML")
@@ -180,7 +189,16 @@ def _jobs(
             f"--sparsity-algorithm {sparsity_algorithm} has nothing to mask at density 1: give --density too"
         )
     return [
-        resolve_job(model, density=rho, mask_updates=updates, schedule=text, budget_s=budget, **given)
+        resolve_job(
+            model,
+            density=rho,
+            mask_updates=updates,
+            schedule=text,
+            budget_s=budget,
+            batch_size=batch_size,
+            host=host,
+            **given,
+        )
         for rho in densities
         for text in dict.fromkeys(split_schedules(schedule))
     ]

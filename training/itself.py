@@ -1,0 +1,115 @@
+"""The target itself as a run here, because the user asked for it: its configuration, and what that will take."""
+
+import msgspec
+import torch
+
+from training.config import TrainConfig
+from training.execution import Execution, Precision
+from training.host import Host
+from training.job import Job, target_base
+from training.machine import MachineProfile
+from training.proxy import intervals, n_threads_for
+from wse_sim.errors import SpecError
+from wse_sim.workload.flops import attention_flops, linear_flops, logits_flops, training_flops_per_token
+from wse_sim.workload.transformer import linear_weights
+
+_WORTH_BF16 = 1.3  # times the rate of float32, below which 8 bits of a product are not given up
+_SUSTAINED_OVER_BEST = 1.25  # norms, attention and reading batches, beside matrix products of the best size
+# Two expansions, a gather and an update: 4.3 processor seconds for the 2.5e9 block weights of Cerebras-GPT 2.7B at
+# density 0.25, measured (docs/results/streaming.md).
+_STORE_S_PER_WEIGHT = 1.7e-9
+_FEW_STEPS = 16  # evaluated and saved at the end alone
+_MOST_EVALUATED = 256
+_EVALUATED_PER_TRAINED = 4  # held-out sequences of an evaluation: it takes about as long as a step
+
+
+def config_of_itself(job: Job, profile: MachineProfile) -> TrainConfig:
+    """The configuration in which the target itself trains here, by the job's mode.
+
+    Raises
+    ------
+    SpecError
+        When the device is not there, or the budget is too short for one step and no number of steps is given.
+    """
+    host, shape = job.host, job.preset.shape
+    base = target_base(job)
+    if host.peak_lr is not None:
+        base = msgspec.structs.replace(base, peak_lr=host.peak_lr, source=f"{base.source}; peak_lr as given")
+    batch_size = host.batch_size or host.microbatch or job.batch_size
+    execution = execution_of(host, profile)
+    n_steps = host.steps or _steps_in_budget(job, profile, batch_size, execution)
+    is_short = n_steps < _FEW_STEPS
+    return TrainConfig(
+        shape=shape,
+        base=base,
+        parametrization=job.parametrization,
+        seed=job.seed,
+        density=job.density,
+        sparsity=job.algorithm(n_steps),
+        schedule=job.schedule,
+        n_steps=n_steps,
+        batch_size=batch_size,
+        seq_len=job.seq_len,
+        clip=host.clip,
+        data=job.data,
+        n_eval_sequences=min(_MOST_EVALUATED, _EVALUATED_PER_TRAINED * batch_size),
+        **({"eval_interval": n_steps, "checkpoint_interval": n_steps} if is_short else intervals(n_steps)),
+        n_threads=n_threads_for(shape, profile),
+        initial_draw="philox",
+        execution=execution,
+    )
+
+
+def execution_of(host: Host, profile: MachineProfile) -> Execution:
+    """How the target itself is computed here.
+
+    Raises
+    ------
+    SpecError
+        When a GPU is asked for and there is none.
+    """
+    if host.device == "cuda" and not torch.cuda.is_available():
+        raise SpecError("device is 'cuda', but PyTorch finds no GPU here: --device cpu would be right")
+    is_streaming = host.mode == "full"
+    return Execution(
+        executor="streaming" if is_streaming else "dense",
+        device=host.device or ("cuda" if torch.cuda.is_available() else "cpu"),
+        precision=host.precision or _precision(profile),
+        microbatch=host.microbatch,
+        recompute=host.recompute or ("fitting" if is_streaming else "never"),
+        compile=host.compile,
+        sharding=host.sharding,
+        moments=host.moments,
+        store=host.store,
+    )
+
+
+def predicted_step_s(job: Job, profile: MachineProfile, batch_size: int, execution: Execution) -> float:
+    """Seconds of one optimizer step of the target itself, from the machine's measured rates of matrix products."""
+    shape = job.preset.shape
+    is_streaming = execution.executor == "streaming"
+    flops = training_flops_per_token(shape, job.seq_len, convention="palm")
+    if execution.recompute == "always":
+        flops += (linear_flops(shape) + attention_flops(shape, job.seq_len)) / 3
+    if is_streaming:
+        flops += logits_flops(shape) / 3  # made once more for the output layer's gradient
+    rate = profile.matmul_bf16_flops_per_s if execution.precision == "bf16" else profile.matmul_flops_per_s
+    store_s = _STORE_S_PER_WEIGHT * linear_weights(shape) / profile.n_cpus if is_streaming else 0.0
+    return _SUSTAINED_OVER_BEST * batch_size * job.seq_len * flops / rate + store_s
+
+
+def _precision(profile: MachineProfile) -> Precision:
+    is_worth_it = profile.matmul_bf16_flops_per_s >= _WORTH_BF16 * profile.matmul_flops_per_s
+    return "bf16" if is_worth_it or torch.cuda.is_available() else "fp32"
+
+
+def _steps_in_budget(job: Job, profile: MachineProfile, batch_size: int, execution: Execution) -> int:
+    step_s = predicted_step_s(job, profile, batch_size, execution)
+    n_steps = int(min(job.budget_s / step_s, job.tokens / (batch_size * job.seq_len)))
+    if n_steps < 1:
+        raise SpecError(
+            f"one step of {batch_size} sequences of {job.seq_len} would take {step_s:,.0f} s here, with "
+            f"{job.budget_s:,.0f} s allowed: a smaller --batch-size, --microbatch 1, a longer --budget or --steps 1 "
+            "would be right"
+        )
+    return n_steps
