@@ -20,6 +20,7 @@ from models.gpt import meta_model
 from training.checkpoint import Checkpoint, SavedParameter
 from training.config import TrainConfig
 from training.executor import Batch, Stepped, micro_batches, require_finite
+from training.memory import available_memory_bytes, kept_blocks
 from training.optimizer import clip_gradient, set_lr
 from training.sparsity.updater import MaskUpdater
 from training.streaming.blocks import Blocks
@@ -52,10 +53,16 @@ class StreamingExecutor:
     ----------
     checkpoint :
         To go on from; None = the beginning.
+
+    Attributes
+    ----------
+    n_kept_blocks :
+        Whose activations are kept for the way back; those of the others are computed again.
     """
 
     def __init__(self, config: TrainConfig, checkpoint: Checkpoint | None) -> None:
         self._config = config
+        available_bytes = available_memory_bytes()  # before any of it is taken
         self._device = torch.device(config.execution.device)
         self._workers = Workers(config.n_threads)
         self.store = Store(config, meta_model(config.shape), self._workers, checkpoint)
@@ -73,7 +80,8 @@ class StreamingExecutor:
         self._ends = Ends(model, self.store, dtype)
         self._growth = Growth(self.mask_updater, self.store, self._blocks)
         self._is_immediate = config.clip == "none"
-        self._n_recomputed = 0 if config.execution.recompute == "never" else len(self._layers)
+        self.n_kept_blocks = kept_blocks(config, available_bytes)
+        self._n_recomputed = len(self._layers) - self.n_kept_blocks
         self._recorder = StreamRecorder()
         self._n_tokens = 0
         self._waiting: list[tuple[str, list[nn.Parameter]]] = []

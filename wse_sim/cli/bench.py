@@ -11,6 +11,14 @@ from typing import Any
 
 import click
 
+from wse_sim.cli.host_options import (
+    moments_option,
+    parse_clip,
+    parse_whole_numbers,
+    precision_option,
+    recompute_option,
+    store_option,
+)
 from wse_sim.cli.options import json_option, parse_densities
 from wse_sim.cli.output import print_json, print_tables
 
@@ -124,6 +132,41 @@ def trainer(
         for speed in of
     ]
     print_tables(plain_table(header, rows, right=header[1:]), f"float32, {threads} thread{'s' * (threads > 1)}")
+
+
+@command.command("streaming")
+@click.option("--model", default="2.7b", show_default=True, metavar="M", help="Preset, config.json or shape TOML.")
+@click.option("--density", type=float, default=0.25, show_default=True, metavar="RHO", help="Weights kept.")
+@click.option("--clip", "clips", default="none,1.0", show_default=True, metavar="NORM|none[,...]", help="Each in turn.")
+@click.option("--batch-sizes", default="1,4", show_default=True, metavar="B[,...]", help="Sequences per step, in turn.")
+@click.option("--microbatch", type=click.IntRange(min=1), metavar="m", help="Sequences at once.  [default: all]")
+@click.option(
+    "--seq-len", type=click.IntRange(min=1), default=128, show_default=True, metavar="S", help="Their tokens."
+)
+@click.option("--steps", "n_steps", type=click.IntRange(min=1), default=3, show_default=True, help="Of each.")
+@click.option("--threads", "n_threads", type=click.IntRange(min=1), metavar="N", help="[default: one for each CPU]")
+@precision_option
+@recompute_option
+@moments_option
+@store_option
+@json_option
+def streaming(*, as_json: bool, clips: str, batch_sizes: str, **given: Any) -> None:
+    """Time steps of the streaming executor, by what they are spent on, and measure its memory.
+
+    Every configuration runs in a process of its own.
+    """
+    from wse_sim.cli.streaming_speed import measure, tables
+
+    content = measure(
+        clips=[parse_clip(text) for text in clips.split(",")],
+        batch_sizes=parse_whole_numbers(batch_sizes, "batch-sizes"),
+        say=partial(click.echo, err=True),
+        **given,
+    )
+    if as_json:
+        print_json(content)
+        return
+    print_tables(*tables(content))
 
 
 def _timed_process(words: tuple[str, ...], runs: int) -> dict[str, Any]:

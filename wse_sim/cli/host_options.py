@@ -5,52 +5,10 @@ from typing import Any, TypeVar
 
 import click
 
+from wse_sim.errors import SpecError
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_OPTIONS = (
-    click.option(
-        "--mode",
-        type=click.Choice(["auto", "full", "dense", "proxy"]),
-        default="auto",
-        show_default=True,
-        help="What trains here. full: the model itself, of which only non-zeros are kept; dense: itself, whole; "
-        "proxy: a narrower one; auto: itself if the budget allows, else a proxy.",
-    ),
-    click.option(
-        "--steps", type=int, metavar="N", help="Optimizer steps here (full, dense).  [default: by the budget]"
-    ),
-    click.option("--microbatch", type=int, metavar="m", help="Sequences at once (full, dense).  [default: all]"),
-    click.option(
-        "--precision",
-        type=click.Choice(["fp32", "bf16"]),
-        help="Of matrix products (full, dense).  [default: bf16 where it is faster]",
-    ),
-    click.option("--device", type=click.Choice(["cpu", "cuda"]), help="[default: cuda where there is one]"),
-    click.option("--peak-lr", type=float, metavar="LR", help="Base learning rate.  [default: the published one]"),
-    click.option(
-        "--clip",
-        callback=lambda ctx, param, value: _clip(value),
-        default="1.0",
-        show_default=True,
-        metavar="NORM|none",
-        help="Largest norm of the gradient; none: full takes each gradient in as it comes.",
-    ),
-    click.option(
-        "--recompute",
-        type=click.Choice(["never", "fitting", "always"]),
-        help="Activations on the way back (full, dense).  [default: fitting for full, never for dense]",
-    ),
-    click.option("--moments", type=click.Choice(["fp32", "bf16"]), default="fp32", help="Adam's moments (full)."),
-    click.option("--store", metavar="DIR", help="Keep non-zeros and moments on disk (full).  [default: in memory]"),
-    click.option("--compile", is_flag=True, help="torch.compile each block (dense)."),
-    click.option(
-        "--sharding",
-        type=click.Choice(["ddp", "fsdp"]),
-        default="ddp",
-        show_default=True,
-        help="What processes under torchrun share out (dense).",
-    ),
-)
 HOST_OPTIONS = (
     "mode",
     "steps",
@@ -66,18 +24,91 @@ HOST_OPTIONS = (
     "sharding",
 )
 
+precision_option = click.option(
+    "--precision", type=click.Choice(["fp32", "bf16"]), help="Of matrix products.  [default: bf16 where it is faster]"
+)
+recompute_option = click.option(
+    "--recompute",
+    type=click.Choice(["never", "fitting", "always"]),
+    help="Activations, on the way back, instead of keeping them.  [default: what does not fit; dense: never]",
+)
+moments_option = click.option(
+    "--moments", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True, help="Adam's (full)."
+)
+store_option = click.option("--store", metavar="DIR", help="Keep non-zeros on disk (full).  [default: in memory]")
+
 
 def host_options(command: Command) -> Command:
     """Adds the options; their names are `HOST_OPTIONS`."""
-    for option in reversed(_OPTIONS):
+    options = (
+        click.option(
+            "--mode",
+            type=click.Choice(["auto", "full", "dense", "proxy"]),
+            default="auto",
+            show_default=True,
+            help="full: the model itself trains, of which only non-zeros are kept; dense: itself, whole; proxy: a "
+            "narrower one; auto: itself if the budget allows, else a proxy. What follows is for full and dense.",
+        ),
+        click.option("--steps", type=int, metavar="N", help="Optimizer steps here.  [default: by the budget]"),
+        click.option(
+            "--microbatch",
+            type=int,
+            metavar="m",
+            help="Sequences at once; they are a step's where no --batch-size is given.  [default: all]",
+        ),
+        precision_option,
+        click.option("--device", type=click.Choice(["cpu", "cuda"]), help="[default: cuda where there is one]"),
+        click.option("--peak-lr", type=float, metavar="LR", help="Base learning rate.  [default: the published one]"),
+        click.option(
+            "--clip",
+            callback=lambda ctx, param, value: parse_clip(value),
+            default="1.0",
+            show_default=True,
+            metavar="NORM|none",
+            help="Largest norm of the gradient; with none, full takes each gradient in as it comes.",
+        ),
+        recompute_option,
+        moments_option,
+        store_option,
+        click.option("--compile", is_flag=True, help="Put blocks through torch.compile (dense)."),
+        click.option(
+            "--sharding",
+            type=click.Choice(["ddp", "fsdp"]),
+            default="ddp",
+            show_default=True,
+            help="What processes under torchrun share out (dense).",
+        ),
+    )
+    for option in reversed(options):
         command = option(command)
     return command
 
 
-def _clip(text: str) -> float | str:
+def parse_clip(text: str) -> Any:
+    """The norm that `text` writes, or `none`.
+
+    Raises
+    ------
+    SpecError
+        When it is neither.
+    """
     if text == "none":
         return text
     try:
         return float(text)
     except ValueError:
-        raise click.BadParameter(f"{text!r} is neither a number nor none") from None
+        raise SpecError(f"clip is {text!r}: write a norm such as 1.0, or none") from None
+
+
+def parse_whole_numbers(text: str, what: str) -> list[int]:
+    """The whole numbers that `text` writes, with commas between them.
+
+    Raises
+    ------
+    SpecError
+        When one is not positive and whole; the message calls them `what`.
+    """
+    words = text.split(",")
+    if not all(word.strip().isdecimal() and int(word) > 0 for word in words):
+        raise SpecError(f"{what} is {text!r}: write whole numbers such as 1,4")
+    return [int(word) for word in words]
