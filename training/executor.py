@@ -11,6 +11,7 @@ from torch import Tensor
 from training.checkpoint import SavedParameter
 from training.config import TrainConfig
 from training.sparsity.updater import MaskUpdate, MaskUpdater
+from training.streaming.record import StreamRow
 from wse_sim.errors import SpecError
 
 Batch = tuple[Tensor, Tensor]
@@ -50,6 +51,9 @@ class Executor(Protocol):
 
     def evaluate(self, batches: Sequence[Batch]) -> float:
         """Mean loss over the batches, nats per token."""
+
+    def stream_rows(self, step: int) -> Sequence[StreamRow]:
+        """What the last step streamed and computed, layer by layer, where weights stream; `step` are done."""
 
     def saved_parameters(self) -> Mapping[str, SavedParameter]:
         """What a checkpoint takes, by parameter name."""

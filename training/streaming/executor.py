@@ -30,7 +30,7 @@ from training.streaming.matrix import Workers
 from training.streaming.record import Pass, StreamRecorder, StreamRow
 from training.streaming.skeleton import streamed_model
 from training.streaming.store import Store
-from wse_sim.workload.flops import attention_flops
+from wse_sim.workload.flops import attention_flops, logits_flops
 
 _CLIP_SLACK = 1e-6  # torch.nn.utils.clip_grad_norm_ divides by the norm and this
 _ATTENTION_PRODUCTS: dict[Pass, int] = {"forward": 2, "delta": 4, "gradient": 0}
@@ -103,6 +103,7 @@ class StreamingExecutor:
         with self._recorder.timed("output", "forward", "compute"):
             self._ends.refresh()
             loss, slopes = self._ends.loss_and_slopes(xs, targets)
+        self._count_logits()
         require_finite(config, step, loss, 0.0)
         self._take_in(self._ends.norm, "output")
         for index in reversed(range(len(self._layers))):
@@ -200,6 +201,12 @@ class StreamingExecutor:
         with self._recorder.timed(f"block {index}", pass_, "expand"):
             n_bytes = self._blocks.stream_in(index)
         self._recorder.count(f"block {index}", pass_, weight_bytes=n_bytes)
+
+    def _count_logits(self) -> None:
+        """FLOPs of the output layer: forward with its delta, and its gradient, which comes with the embeddings'."""
+        one = self._n_tokens * logits_flops(self._config.shape) / 3
+        self._recorder.count("output", "forward", dense_flops=2 * one, sparse_flops=2 * one)
+        self._recorder.count("embedding", "gradient", dense_flops=one, sparse_flops=one)
 
     def _count_products(self, index: int) -> None:
         """FLOPs of a block's products and of attention, the full square of places; and the gradients it sent back."""
