@@ -26,6 +26,7 @@ COMMANDS = {
 
 EXIT_OUR_FAULT = 1
 EXIT_INPUT = 2
+EXIT_UNMET = 3  # what the user asserted, or asked to be proved, does not hold
 EXIT_INTERRUPTED = 130
 
 

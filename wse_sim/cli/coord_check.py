@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wse_sim.cli.app import EXIT_UNMET
 from wse_sim.cli.axis import AXES, parse_parametrizations, parse_values
 from wse_sim.cli.options import density_options, json_option, parse_density
 from wse_sim.cli.output import print_json, print_tables
@@ -18,7 +19,6 @@ _VALUES = {"width": "64,128,256,512", "density": "1,1/2,1/4,1/8,1/16", "depth": 
 # Few live weights per neuron are outside the theory of SμPar: 256/16 are just enough.
 _WIDTH = {"width": 256, "density": 256, "depth": 128}
 _FIGURE, _RESULT, _ACTIVATIONS = "coord-check.svg", "coord-check.json", "activations.jsonl"
-_EXIT_ASSERTION = 3
 
 
 @click.command("coord-check")
@@ -85,7 +85,7 @@ def command(
     else:
         _print(found, setup, limit)
     if assert_flat and not holds(found, limit):
-        raise click.exceptions.Exit(_EXIT_ASSERTION)
+        raise click.exceptions.Exit(EXIT_UNMET)
 
 
 def _setup(

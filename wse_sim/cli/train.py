@@ -70,20 +70,35 @@ _RUNS = Path("runs")
 @click.option("--data", default="stdlib", show_default=True, metavar="PATH", help="Text file or folder of text files.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Run directory.  [default: runs/...]")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="DIR", help="Go on with an interrupted run.")
+@click.option(
+    "--verify-resume",
+    is_flag=True,
+    help="Only prove that this very run, killed and resumed, equals itself uninterrupted: 4 of its steps, three times.",
+)
 @click.option("--remeasure", is_flag=True, help="Measure this machine again.")
 @json_option
-def command(*, as_json: bool, out: Path | None, resume: Path | None, remeasure: bool, **options: Any) -> None:
+def command(
+    *, as_json: bool, out: Path | None, resume: Path | None, verify_resume: bool, remeasure: bool, **options: Any
+) -> None:
     """Train here, simulate the full-size run, and write a run directory with both.
 
     Several densities or schedules, separated by commas, give one run each and a comparison.
     """
     from rich.console import Console
 
+    from training.cosim import make_plan
     from training.interrupt import Interrupted
 
     console = Console(stderr=True, highlight=False)
     session = _Session(console=console, command=shlex.join(["wse-sim", *sys.argv[1:]]))
     try:
+        if verify_resume:
+            from wse_sim.cli.verify_resume import prove
+
+            profile = session.profile(remeasure)
+            plans = {job.name: make_plan(job, profile) for job in _jobs(**options)}
+            prove({name: plan.choice.config for name, plan in plans.items()}, out, say=session.say, as_json=as_json)
+            return
         if resume is not None:
             result, folder = session.resume(resume, remeasure), resume
         else:

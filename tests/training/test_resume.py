@@ -1,0 +1,207 @@
+"""A run that was broken off, wherever that was, goes on as if nothing had happened; what is damaged is named."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+import training.schedules
+from training.config import TrainConfig
+from training.data import Corpus, load_corpus
+from training.execution import Execution
+from training.run_record import Row, RunRecord, read_rows
+from training.sparsity import GMP, SET, SPDF, Algorithm, RigL, Static, Update
+from training.toml_text import toml_text
+from training.trainer import train
+from training.verify_resume import verify_resume
+from wse_sim.errors import SpecError
+from wse_sim.spec.model import ModelShape
+
+SHAPE = ModelShape(name="tiny", n_layers=2, d_model=32, n_heads=1, d_ff=64, vocab_size=256, seq_len=16)
+CONFIG = TrainConfig(
+    shape=SHAPE,
+    density=0.25,
+    n_steps=10,
+    batch_size=2,
+    seq_len=16,
+    eval_interval=10,
+    n_eval_sequences=4,
+    log_interval=1,
+    checkpoint_interval=4,
+    data="markov",
+)
+EXECUTIONS = {
+    "dense": (Execution(), 1.0),
+    "dense in micro-batches": (Execution(microbatch=1, recompute="always", precision="bf16"), 1.0),
+    "streaming": (Execution(executor="streaming"), 1.0),
+    "streaming, not clipped": (Execution(executor="streaming", microbatch=1, recompute="always"), "none"),
+    "streaming, all in bf16": (Execution(executor="streaming", precision="bf16", moments="bf16"), 1.0),
+}
+ALGORITHMS: dict[str, Algorithm] = {
+    "static": Static(),
+    "set": SET(update=Update(freq=3, stop=9)),
+    "rigl": RigL(update=Update(freq=3, stop=9)),
+    "gmp": GMP(update=Update(freq=3, stop=9)),
+    "spdf": SPDF(lift_at=7),
+}
+# What a schedule needs that has no default.
+SCHEDULES = [name if name != "cooldown" else "cooldown(start=0.5)" for name in training.schedules.SCHEDULES]
+MEASURED = ("host_s",)
+
+
+@pytest.fixture(scope="module")
+def corpus() -> Corpus:
+    return load_corpus("markov")
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS)
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_every_executor_resumes_every_algorithm_under_every_schedule(
+    corpus: Corpus, tmp_path: Path, execution: str, algorithm: str
+) -> None:
+    """Each schedule crashes after another step, so that all of both are met."""
+    how, clip = EXECUTIONS[execution]
+    config = msgspec.structs.replace(CONFIG, execution=how, clip=clip, sparsity=ALGORITHMS[algorithm])
+    for number, schedule in enumerate(SCHEDULES):
+        crash = 1 + number % (CONFIG.n_steps - 1)
+        with_schedule = msgspec.structs.replace(config, schedule=schedule)
+        straight = train(with_schedule, tmp_path / f"straight-{number}", corpus=corpus)
+        resumed = _crashed_and_resumed(with_schedule, tmp_path / f"broken-{number}", corpus, crash)
+        assert _computed(resumed) == _computed(straight), schedule
+        assert resumed.checkpoint.read_bytes() == straight.checkpoint.read_bytes(), schedule
+
+
+@pytest.mark.parametrize("execution", ["dense", "streaming"])
+@pytest.mark.parametrize("at", ["tensors", "description"])
+def test_a_kill_while_a_checkpoint_is_written_costs_only_that_checkpoint(
+    corpus: Corpus, tmp_path: Path, execution: str, at: str
+) -> None:
+    config = msgspec.structs.replace(CONFIG, execution=EXECUTIONS[execution][0], sparsity=ALGORITHMS["rigl"])
+    straight = train(config, tmp_path / "straight", corpus=corpus)
+    (tmp_path / "config.toml").write_text(toml_text(config), encoding="utf-8")
+    killed = tmp_path / "killed"
+    program = f"from tests.training.test_resume import train_and_die\ntrain_and_die({str(tmp_path)!r}, {at!r})"
+    process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert process.returncode == -signal.SIGKILL, process.stderr
+    assert list((killed / "checkpoints").glob(".*.part"))
+    assert sorted(path.stem for path in (killed / "checkpoints").glob("step-*.json")) == ["step-00000004"]
+    resumed = train(config, killed, corpus=corpus, resume=True)
+    assert _computed(resumed) == _computed(straight)
+    assert resumed.checkpoint.read_bytes() == straight.checkpoint.read_bytes()
+    assert not list((killed / "checkpoints").glob(".*.part"))
+
+
+def train_and_die(folder: str, at: str) -> None:
+    """Train `config.toml` into `killed`, and be killed half-way through the checkpoint of step 8."""
+    import training.checkpoint as checkpoint
+    from training.config import read_config
+
+    write = checkpoint.write_atomically
+
+    def dying(path: Path, content: object) -> None:
+        if "00000008" not in path.name or path.suffix != {"tensors": ".safetensors", "description": ".json"}[at]:
+            write(path, content)  # type: ignore[arg-type]
+            return
+        pieces = [content] if isinstance(content, bytes) else list(content)  # type: ignore[call-overload]
+
+        def half() -> object:
+            yield b"".join(pieces)[: sum(map(len, pieces)) // 2]
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        write(path, half())  # type: ignore[arg-type]
+
+    checkpoint.write_atomically = dying  # type: ignore[assignment]
+    train(read_config(Path(folder) / "config.toml"), Path(folder) / "killed")
+
+
+@pytest.mark.parametrize("execution", ["dense", "streaming"])
+def test_a_full_disk_is_told_and_the_run_goes_on_once_there_is_room(
+    corpus: Corpus, tmp_path: Path, execution: str
+) -> None:
+    """The operating system itself refuses to let a file grow, as on a disk without room."""
+    config = msgspec.structs.replace(CONFIG, execution=EXECUTIONS[execution][0])
+    straight = train(config, tmp_path / "straight", corpus=corpus)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    path = tmp_path / "broken" / "checkpoints" / "step-00000008.safetensors"
+
+    def fill_the_disk(row: Row) -> None:
+        if row.step == 7:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+
+    try:
+        with pytest.raises(SpecError, match=rf"{path}: cannot be written: File too large"):
+            train(config, tmp_path / "broken", corpus=corpus, on_step=fill_the_disk)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [path.stem for path in path.parent.glob("*.json")] == ["step-00000004"]
+    assert not list(path.parent.glob(".*.part"))
+    assert _computed(train(config, tmp_path / "broken", corpus=corpus, resume=True)) == _computed(straight)
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_anything_trains(corpus: Corpus) -> None:
+    """Not even root writes there."""
+    with pytest.raises(SpecError, match="/proc/wse-sim: the run's folder cannot be written"):
+        train(CONFIG, "/proc/wse-sim", corpus=corpus, on_step=lambda row: pytest.fail("it trained"))
+
+
+def test_checkpoints_that_cannot_be_written_any_more_are_told(corpus: Corpus, tmp_path: Path) -> None:
+    def take_away(row: Row) -> None:
+        if row.step == 3:
+            (tmp_path / "checkpoints").symlink_to("/proc/self/fdinfo")
+
+    with pytest.raises(SpecError, match=r"step-00000004\.safetensors: cannot be written"):
+        train(CONFIG, tmp_path, corpus=corpus, on_step=take_away)
+    assert len(read_rows(tmp_path / "run.jsonl")) == 4
+
+
+@pytest.mark.parametrize("execution", ["dense", "streaming"])
+@pytest.mark.parametrize("where", [0, 200, -1])
+def test_a_flipped_bit_is_found_and_named_and_the_checkpoint_before_is_taken(
+    corpus: Corpus, tmp_path: Path, execution: str, where: int
+) -> None:
+    config = msgspec.structs.replace(CONFIG, execution=EXECUTIONS[execution][0])
+    straight = train(config, tmp_path / "straight", corpus=corpus)
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(config, tmp_path / "broken", corpus=corpus, on_step=_crash_after(9))
+    newest = tmp_path / "broken" / "checkpoints" / "step-00000008.safetensors"
+    content = bytearray(newest.read_bytes())
+    content[where] ^= 1
+    newest.write_bytes(content)
+    resumed = train(config, tmp_path / "broken", corpus=corpus, resume=True)
+    assert [warning for warning in resumed.warnings if str(newest) in warning and "checksum" in warning]
+    assert _computed(resumed) == _computed(straight)
+
+
+def test_the_proof_holds_for_a_run_that_is_killed(tmp_path: Path) -> None:
+    config = msgspec.structs.replace(
+        CONFIG, sparsity=RigL(update=Update(freq=2)), execution=Execution(executor="streaming")
+    )
+    proof = verify_resume(config, tmp_path, say=lambda line: None)
+    assert proof.is_exact
+    assert proof.is_same_state
+    assert proof.losses == proof.resumed_losses
+    assert len(proof.losses) == proof.n_steps == 4
+    assert 1 <= proof.resumed_from <= proof.killed_after
+
+
+def _crashed_and_resumed(config: TrainConfig, folder: Path, corpus: Corpus, step: int) -> RunRecord:
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(config, folder, corpus=corpus, on_step=_crash_after(step))
+    return train(config, folder, corpus=corpus, resume=True)
+
+
+def _crash_after(step: int):  # type: ignore[no-untyped-def]
+    def crash(row: Row) -> None:
+        if row.step == step:
+            raise RuntimeError("power cut")
+
+    return crash
+
+
+def _computed(record: RunRecord) -> list[dict[str, object]]:
+    return [{k: v for k, v in msgspec.to_builtins(row).items() if k not in MEASURED} for row in record.rows]
