@@ -3,8 +3,6 @@
 On another device than the processor, the buffers lie there, and expanded weights and dense gradients cross over.
 """
 
-from itertools import groupby
-
 import torch
 from torch import Tensor, nn
 
@@ -28,12 +26,9 @@ class Blocks:
         self, store: Store, dtype: torch.dtype, device: torch.device, workers: Workers, *, is_waiting: bool
     ) -> None:
         self._store, self._workers, self._is_waiting = store, workers, is_waiting
-        self._matrices: list[list[StreamedMatrix]] = [
-            list(of_block) for _, of_block in groupby(store.matrices.values(), key=lambda matrix: matrix.block)
-        ]
         self._dense = {
             matrix.own_name: torch.empty(padded(matrix.layout.n_weights), dtype=dtype, device=device)
-            for matrix in self._matrices[0]
+            for matrix in store.blocks[0]
         }
         largest = max(buffer.numel() for buffer in self._dense.values())
         self._gradient = torch.empty(largest, dtype=dtype, device=device)
@@ -54,7 +49,7 @@ class Blocks:
         """Make a block dense, if it is not: bytes of non-zeros and their bits that were streamed."""
         if index == self._streamed_in:
             return 0
-        for matrix in self._matrices[index]:
+        for matrix in self._store.blocks[index]:
             dense = self._dense[matrix.own_name]
             if self._crossing is self._gradient:
                 matrix.layout.expand(matrix.values.detach(), dense, self._workers)
@@ -62,15 +57,11 @@ class Blocks:
                 matrix.layout.expand(matrix.values.detach(), self._crossing[: dense.numel()], self._workers)
                 dense.copy_(self._crossing[: dense.numel()])
         self._streamed_in = index
-        return sum(matrix.values.nbytes + matrix.layout.n_bytes for matrix in self._matrices[index])
+        return sum(matrix.values.nbytes + matrix.layout.n_bytes for matrix in self._store.blocks[index])
 
     def forget(self) -> None:
         """Take notice that weights have changed."""
         self._streamed_in = None
-
-    def matrices(self, index: int) -> list[StreamedMatrix]:
-        """Of a block."""
-        return self._matrices[index]
 
     def weight_gradient(self, matrix: StreamedMatrix) -> Tensor:
         """(n_weights,): the dense gradient of a matrix whose block went back; it lasts until the next one's."""

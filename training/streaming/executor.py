@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from models.gpt import meta_model
-from training.checkpoint import Checkpoint, SavedParameter
+from training.checkpoint import MOMENTS, WEIGHT, Checkpoint, SavedParameter
 from training.config import TrainConfig
 from training.executor import Batch, Stepped, micro_batches, require_finite
 from training.memory import available_memory_bytes, kept_blocks
@@ -174,7 +174,7 @@ class StreamingExecutor:
             assert x_BTD.grad is not None
             before.append(x_BTD.grad)
         parameters = list(self._layers[index].parameters())
-        for matrix in self._blocks.matrices(index):
+        for matrix in self.store.blocks[index]:
             with timed(layer, "gradient", "compute"):
                 dense = self._blocks.weight_gradient(matrix)
             with timed(layer, "gradient", "masks"):
@@ -201,6 +201,12 @@ class StreamingExecutor:
         with self._recorder.timed(f"block {index}", pass_, "expand"):
             n_bytes = self._blocks.stream_in(index)
         self._recorder.count(f"block {index}", pass_, weight_bytes=n_bytes)
+        if pass_ == "forward" and index + 1 < len(self._layers):
+            self.store.prefetch(index + 1, [WEIGHT])
+        elif pass_ == "delta":
+            self.store.prefetch(index, MOMENTS)
+            if index > 0:
+                self.store.prefetch(index - 1, [WEIGHT])
 
     def _count_logits(self) -> None:
         """FLOPs of the output layer: forward with its delta, and its gradient, which comes with the embeddings'."""
@@ -210,7 +216,7 @@ class StreamingExecutor:
 
     def _count_products(self, index: int) -> None:
         """FLOPs of a block's products and of attention, the full square of places; and the gradients it sent back."""
-        layouts = [matrix.layout for matrix in self._blocks.matrices(index)]
+        layouts = [matrix.layout for matrix in self.store.blocks[index]]
         n_weights, n_live = (sum(getattr(layout, key) for layout in layouts) for key in ("n_weights", "n_live"))
         attention = attention_flops(self._config.shape, self._config.seq_len) / len(self._layers) / 6
         for pass_, n_attention in _ATTENTION_PRODUCTS.items():

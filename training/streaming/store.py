@@ -5,8 +5,10 @@ biases, embeddings) all numbers, the large ones in pieces of rows, so that no gr
 """
 
 import math
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +86,7 @@ class Store:
             checkpoint.require(self._rows, plan.shapes)
         made = workers.map(lambda row: self._matrix(row, plan, checkpoint), hidden)
         self.matrices: dict[str, StreamedMatrix] = {matrix.name: matrix for matrix in made}
+        self.blocks = [list(of_block) for _, of_block in groupby(made, key=lambda matrix: matrix.block)]
         self.resident = {
             row.name: self._resident(row, checkpoint) for row in self.table if row.name not in self.matrices
         }
@@ -116,6 +119,22 @@ class Store:
         for parameter in parameters:
             parameter.grad = None
 
+    def prefetch(self, index: int, kinds: Sequence[str]) -> None:
+        """Have the disk bring a block's numbers into memory while something else is computed; in memory they are there.
+
+        Parameters
+        ----------
+        kinds :
+            `model` and moments, as in checkpoints.
+        """
+        if self._config.execution.store is None or not hasattr(os, "posix_fadvise"):
+            return
+        for matrix in self.blocks[index]:
+            for kind in kinds:
+                file = os.open(self._path(f"{kind}.{matrix.name}"), os.O_RDONLY)
+                os.posix_fadvise(file, 0, 0, os.POSIX_FADV_WILLNEED)
+                os.close(file)
+
     def mask(self, name: str) -> Mask:
         """As `MaskedTensors`."""
         return self.matrices[name].layout.mask()
@@ -139,6 +158,9 @@ class Store:
         for moment in MOMENTS:
             state[moment] = self._moved(before, after, state[moment], f"{moment}.{name}")
         matrix.layout = after
+
+    def _path(self, key: str) -> Path:
+        return Path(self._config.execution.store or "") / f"{key}.bin"
 
     def expanded(self, layout: Layout, values: Tensor) -> Tensor:
         """(padded(n_weights),) float32: live numbers and zeros."""
@@ -219,7 +241,7 @@ class Store:
         if folder is None or n == 0:
             # Of numpy, which asks for large pages: with small ones, the first touch of a store takes seconds.
             return torch.from_numpy(np.zeros(n * dtype.itemsize, dtype=np.uint8)).view(dtype)
-        path = Path(folder) / f"{key}.bin"
+        path = self._path(key)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("wb") as file:
