@@ -19,12 +19,15 @@ from wse_sim.errors import SpecError
 from wse_sim.spec.model import ModelShape
 from wse_sim.workload.transformer import n_parameters
 
+PIECE_NUMBERS = 2**23  # of an embedding, whose gradient the streaming executor makes at a time
+
 _BYTES: Mapping[Precision, int] = {"fp32": 4, "bf16": 2}
 _MASK_BYTES_OF_DENSE = 5  # a boolean, and all ones or all zeros in 32 bits (`models.sparse.Masks`)
 _INTERPRETER_BYTES = 300e6  # measured: Python, torch, numba and a corpus of 12 MB
 _PASSING = 0.04
 _WORTH_SAYING_BYTES = 50e6
 _LOGITS_AT_ONCE = 2**24
+_PIECES_AT_ONCE = 4  # the sum, a summand, the product that it comes from, what the inputs add
 _UPDATE_BYTES_PER_WEIGHT = 40  # of the largest matrix: a mask update sorts scores of one tensor at a time
 _CGROUP = Path("/sys/fs/cgroup")
 
@@ -156,7 +159,8 @@ def _streaming(config: TrainConfig) -> dict[str, float]:
         "gradients of non-zeros": _BYTES["fp32"] * n_live * (1.0 if is_exact else sum(block) / n_hidden),
         "embeddings, norms and biases": n_rest * (with_moments + (_BYTES["fp32"] if is_exact else 0)),
         "one dense block": _BYTES[execution.precision] * (sum(block) + max(block)),
-        "output layer": _output_bytes(config, n_output),
+        "output layer": _output_bytes(config, n_output)
+        + _PIECES_AT_ONCE * _BYTES["fp32"] * min(PIECE_NUMBERS, n_output),
         "mask updates": _UPDATE_BYTES_PER_WEIGHT * max(block) if is_dynamic else 0.0,
     }
 

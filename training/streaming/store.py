@@ -22,6 +22,7 @@ from models.roles import HIDDEN_ROLES
 from models.sparse import Mask
 from training.checkpoint import MOMENTS, WEIGHT, Checkpoint, SavedParameter
 from training.config import TrainConfig
+from training.memory import PIECE_NUMBERS
 from training.optimizer import optimizer_of
 from training.sparsity.choosing import Weights
 from training.sparsity.plan import MaskedGroup, SparsityPlan
@@ -38,7 +39,6 @@ from training.streaming.matrix import (
 from training.tensor_file import TensorSource
 from wse_sim.errors import SpecError
 
-PIECE_NUMBERS = 2**23  # of an embedding, whose gradient is made at a time
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 

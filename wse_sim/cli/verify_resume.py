@@ -23,7 +23,7 @@ def prove(
     Parameters
     ----------
     folder :
-        For the checkpoints meanwhile, which are removed at the end; None = the current one.
+        For the checkpoints meanwhile, which are removed at the end; where there is none, the current one.
     """
     import msgspec
 
@@ -32,7 +32,9 @@ def prove(
     proofs = {}
     for name, config in configs.items():
         say(f"{name}: {config.shape.n_layers} layers of width {config.shape.d_model}")
-        with TemporaryDirectory(prefix=".wse-sim-verify-", dir=folder or Path.cwd()) as temporary:
+        with TemporaryDirectory(
+            prefix=".wse-sim-verify-", dir=folder if folder and folder.is_dir() else Path.cwd()
+        ) as temporary:
             proofs[name] = verify_resume(config, Path(temporary), say=say)
     if as_json:
         print_json({"kind": "measured", "runs": msgspec.to_builtins(proofs)})

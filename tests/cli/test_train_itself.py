@@ -1,0 +1,147 @@
+"""`wse-sim train --mode full` and `--mode dense`: the model itself, as the user asks for it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from click.testing import CliRunner, Result
+
+from training.config import read_config
+from training.execution import Execution
+from wse_sim.cli.app import main
+
+SHAPE = """
+[shape]
+name = "tiny"
+n_layers = 2
+d_model = 64
+n_heads = 2
+d_ff = 256
+vocab_size = 300
+seq_len = 64
+"""
+GIVEN = ["--density", "0.25", "--batch-size", "4", "--tokens", "1e6", "--data", "markov"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("model") / "tiny.toml"
+    path.write_text(SHAPE, encoding="utf-8")
+    return str(path)
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(main, ["train", *words])
+
+
+def trained(model: str, out: Path, *words: str) -> dict[str, Any]:
+    result = run("--model", model, *GIVEN, *words, "--out", str(out), "--json")
+    assert result.exit_code == 0, result.output
+    summary: dict[str, Any] = json.loads(result.stdout)
+    return summary
+
+
+def test_both_executors_train_the_model_itself_to_the_same_loss(model: str, tmp_path: Path) -> None:
+    words = ("--steps", "20", "--precision", "fp32", "--microbatch", "2")
+    full = trained(model, tmp_path / "full", "--mode", "full", *words)
+    dense = trained(model, tmp_path / "dense", "--mode", "dense", *words)
+    assert (full["choice"]["mode"], dense["choice"]["mode"]) == ("full", "dense")
+    assert full["measured"]["params"] == full["target"]["params"] == dense["measured"]["params"]
+    assert full["measured"]["val_loss"] == pytest.approx(dense["measured"]["val_loss"], abs=2e-6)
+    assert full["measured"]["steps"] == 20
+    assert any("needs" in reason and "GB of memory" in reason for reason in full["choice"]["reasons"])
+    assert (tmp_path / "full" / "stream.jsonl").exists()
+
+
+def test_simulated_time_is_that_of_the_tokens_that_were_trained(model: str, tmp_path: Path) -> None:
+    summary = trained(model, tmp_path / "out", "--mode", "full", "--steps", "5")
+    rows = [json.loads(line) for line in (tmp_path / "out" / "run.jsonl").read_text().splitlines()]
+    share = 5 * 4 * 64 / 1e6
+    assert rows[-1]["wafer_s"] == pytest.approx(share * summary["simulated"]["run_time_s"])
+
+
+def test_every_option_reaches_the_configuration(model: str, tmp_path: Path) -> None:
+    words = ["--precision", "bf16", "--device", "cpu", "--clip", "none", "--recompute", "always", "--moments", "bf16"]
+    store = ["--store", str(tmp_path / "store"), "--peak-lr", "3e-3", "--microbatch", "1"]
+    trained(model, tmp_path / "out", "--mode", "full", "--steps", "2", *words, *store)
+    config = read_config(tmp_path / "out" / "config.toml")
+    assert config.execution == Execution(
+        executor="streaming",
+        precision="bf16",
+        microbatch=1,
+        recompute="always",
+        moments="bf16",
+        store=str(tmp_path / "store"),
+    )
+    assert (config.clip, config.base.peak_lr, config.initial_draw) == ("none", 3e-3, "philox")
+    assert list((tmp_path / "store").glob("*.bin"))
+
+
+def test_without_steps_the_budget_decides(model: str, tmp_path: Path) -> None:
+    summary = trained(model, tmp_path / "out", "--mode", "full", "--budget", "1s")
+    assert 1 < summary["measured"]["steps"] < 1e6 / (4 * 64)
+    assert summary["choice"]["predicted_s"] <= 1.0
+
+
+def test_without_a_batch_size_a_step_is_a_micro_batch(tmp_path: Path) -> None:
+    words = ["--mode", "dense", "--steps", "1", "--microbatch", "1", "--seq-len", "16", "--data", "markov"]
+    result = run("--model", "111m", "--out", str(tmp_path / "out"), "--json", *words)
+    assert result.exit_code == 0, result.output
+    summary = json.loads(result.stdout)
+    assert (summary["measured"]["tokens"], summary["target"]["batch_size"]) == (16, 120)
+    assert any("batch size" in gap for gap in summary["choice"]["not_covered"])
+
+
+def test_an_interrupted_streaming_run_goes_on(model: str, tmp_path: Path) -> None:
+    words = ("--mode", "full", "--steps", "40", "--precision", "fp32")
+    straight = trained(model, tmp_path / "straight", *words)
+    trained(model, tmp_path / "out", *words)
+    (tmp_path / "out" / "summary.json").unlink()
+    for path in (tmp_path / "out" / "checkpoints").glob("step-00000040.*"):
+        path.unlink()
+    result = run("--resume", str(tmp_path / "out"), "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["measured"]["val_loss"] == straight["measured"]["val_loss"]
+
+
+def test_resuming_is_proved_on_the_users_own_run(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["--model", model, *GIVEN, "--mode", "full", "--steps", "10", "--sparsity-algorithm", "set"]
+    monkeypatch.chdir(tmp_path)
+    result = run(*words, "--verify-resume", "--json")
+    assert list(tmp_path.iterdir()) == []
+    assert result.exit_code == 0, result.output
+    (proof,) = json.loads(result.stdout)["runs"].values()
+    assert proof["is_exact"] is True
+    assert proof["losses"] == proof["resumed_losses"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--steps", "3"], "steps is given, but in mode auto"),
+        (["--mode", "proxy", "--microbatch", "1"], "microbatch is given, but in mode proxy"),
+        (["--mode", "full", "--steps", "0"], "steps is 0, it must be at least 1"),
+        (["--mode", "full", "--steps", "1", "--clip", "x"], "clip is 'x': write a norm such as 1.0, or none"),
+        (["--mode", "full", "--steps", "1", "--compile"], "the streaming executor has no such thing"),
+        (["--mode", "dense", "--steps", "1", "--moments", "bf16"], "the dense executor has no such thing"),
+        (["--mode", "full", "--steps", "1", "--device", "cuda"], "--device cpu would be right"),
+        (["--mode", "full", "--budget", "0.00001s"], "a smaller --batch-size, --microbatch 1, a longer --budget"),
+        (["--mode", "full", "--steps", "1", "--verify-resume"], "a run of one step cannot be resumed"),
+    ],
+)
+def test_what_does_not_go_together_is_told(
+    model: str, tmp_path: Path, words: list[str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    result = run("--model", model, *GIVEN, *words, "--out", str(tmp_path / "out"))
+    assert result.exit_code == 2, result.output
+    assert message in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_execution_is_written_and_read_whole(tmp_path: Path) -> None:
+    """TOML has no null: what is not set is left out, and comes back as not set."""
+    for execution in (Execution(), Execution(executor="streaming", microbatch=3)):
+        assert msgspec.convert(msgspec.to_builtins(execution), Execution) == execution
