@@ -1,5 +1,6 @@
 """PyTorch held to results that depend on nothing but the program, and put back as it was."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +11,8 @@ import torch
 @contextmanager
 def deterministic(n_threads: int) -> Iterator[None]:
     """Fixed threads and no algorithm whose result depends on timing, while it lasts."""
+    # cuBLAS takes another order of sums without it, and PyTorch refuses to run; it is read at the first product.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     memory: Any = torch.utils.deterministic
     fill = memory.fill_uninitialized_memory

@@ -11,6 +11,11 @@ from training.streaming.matrix import Workers, padded
 from training.streaming.store import Store, StreamedMatrix
 
 
+def has_own_memory(device: torch.device) -> bool:
+    """Whether what is on the device has to be copied there."""
+    return device.type != "cpu"
+
+
 class Blocks:
     """The blocks of a model, one of which is dense at a time.
 
@@ -32,8 +37,10 @@ class Blocks:
         }
         largest = max(buffer.numel() for buffer in self._dense.values())
         self._gradient = torch.empty(largest, dtype=dtype, device=device)
-        # Where the device is the processor itself, the same memory: nothing has to cross.
-        self._crossing = self._gradient if device.type == "cpu" else torch.empty(largest, dtype=dtype, pin_memory=True)
+        # The same memory where the device is the processor itself: nothing has to cross.
+        self._crossing = self._gradient
+        if has_own_memory(device):
+            self._crossing = torch.empty(largest, dtype=dtype, pin_memory=torch.cuda.is_available())
         self._live: dict[str, Tensor] = {}
         self._linears: dict[str, StreamedLinear] = {}
         self._streamed_in: int | None = None

@@ -210,12 +210,12 @@ class Store:
         return layout, values
 
     def _resident(self, row: EffectiveTensor, checkpoint: Checkpoint | None) -> Tensor:
-        tensor = torch.empty(row.shape, device=self._config.execution.device)
         if checkpoint is not None:
-            return tensor.copy_(checkpoint.tensors[f"{WEIGHT}.{row.name}"])
+            return checkpoint.tensors[f"{WEIGHT}.{row.name}"].to(self._config.execution.device)
+        tensor = torch.empty(row.shape)
         with torch.no_grad():
             fill(tensor, row, self._config.seed, self._config.initial_draw)
-        return tensor
+        return tensor.to(self._config.execution.device)
 
     def _parameters_of(self, name: str) -> Sequence[nn.Parameter]:
         return [self.matrices[name].values] if name in self.matrices else self.pieces[name]
@@ -226,7 +226,9 @@ class Store:
         for number, parameter in enumerate(self._parameters_of(name)):
             last = first + parameter.numel()
             state = self.optimizer.state[parameter]
-            state["step"] = torch.tensor(0.0 if checkpoint is None else float(checkpoint.meta.step))
+            state["step"] = torch.tensor(
+                0.0 if checkpoint is None else float(checkpoint.meta.step), device=parameter.device
+            )
             for moment, numbers in saved.items():
                 key = f"{moment}.{name}" + (f".{number}" if number else "")
                 kept = self._allocated(key, parameter.numel(), _DTYPES[self._config.execution.moments])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+import training.streaming.blocks
 from models.sparse import unpacked
 from training.config import TrainConfig
 from training.data import Corpus, TrainOrder, load_corpus
@@ -129,6 +130,17 @@ def test_a_store_on_disk_changes_nothing(corpus: Corpus, tmp_path: Path) -> None
     on_disk, _ = _losses(config, corpus, Execution(executor="streaming", store=str(tmp_path / "store")))
     assert np.array_equal(in_memory, on_disk)
     assert list((tmp_path / "store").glob("*.bin"))
+
+
+def test_weights_and_gradients_that_cross_to_a_device_are_the_same(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The way to a GPU, with the processor in its place: what crosses is copied, and nothing is read before it has."""
+    config = msgspec.structs.replace(CONFIG, sparsity=ALGORITHMS["rigl"])
+    here, _ = _losses(config, corpus, Execution(executor="streaming"))
+    monkeypatch.setattr(training.streaming.blocks, "has_own_memory", lambda device: True)
+    crossed, _ = _losses(config, corpus, Execution(executor="streaming"))
+    assert np.array_equal(here, crossed)
 
 
 def test_a_filter_beyond_hidden_matrices_is_refused() -> None:
