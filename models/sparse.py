@@ -92,6 +92,9 @@ class Masks:
 
     Weights are stored already masked, so the forward pass multiplies nothing. A masked weight that is 0, whose
     gradient is 0 and whose Adam moments are 0 stays exactly 0 under AdamW, decay and clipping.
+
+    Where parameters are shards (`torch.distributed.tensor.DTensor`), each process has whole masks, and zeroes its own
+    shards by its own piece of them.
     """
 
     def __init__(self, masked: Mapping[str, tuple[nn.Parameter, Tensor]]) -> None:
@@ -128,7 +131,7 @@ class Masks:
         A bitwise "and" with all ones or all zeros: as fast as a product, and a selection, because 0 x NaN is NaN.
         """
         bits = self._bits[name]
-        tensor.view(bits.dtype).bitwise_and_(bits)
+        _own(tensor).view(bits.dtype).bitwise_and_(bits)
 
     def zero_pruned_weights(self) -> None:
         """Set every pruned weight to 0."""
@@ -181,6 +184,29 @@ def n_nonzero(model: nn.Module) -> int:
     return n_total - sum(int((~mask).sum()) for mask in masked)
 
 
+def whole(tensor: Tensor) -> Tensor:
+    """The tensor, its shards brought together where it has any; then every process must ask for it."""
+    gathered: Tensor = tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
+    return gathered
+
+
+def laid_out_like(weight: Tensor, tensor: Tensor) -> Tensor:
+    """The tensor, whole in every process, as the weight is: itself, or a shard of it in each process."""
+    if not hasattr(weight, "device_mesh"):
+        return tensor
+    from torch.distributed.tensor import DTensor, distribute_tensor  # most of a second, and only shards need it
+
+    assert isinstance(weight, DTensor)
+    # No source rank: each process cuts its own piece out, and nothing is sent.
+    return distribute_tensor(tensor, weight.device_mesh, weight.placements, src_data_rank=None)
+
+
 def _bits(mask: Tensor, weight: Tensor) -> Tensor:
-    """All ones where the mask is True, in the integer of the weight's size."""
-    return mask.to(_BITS_OF[weight.element_size()]).neg_()
+    """All ones where the mask is True, in the integer of the weight's size; of a shard, its piece of them."""
+    return _own(laid_out_like(weight, mask)).to(_BITS_OF[weight.element_size()]).neg_()
+
+
+def _own(tensor: Tensor) -> Tensor:
+    """What this process holds of a tensor: its shard, or all."""
+    own: Tensor = tensor.to_local() if hasattr(tensor, "to_local") else tensor
+    return own

@@ -21,6 +21,12 @@ PROMISES = {
         "run_des: every finish time equal: True",
         "run_max_plus: every finish time equal: True",
     ],
+    "04_train_only_the_nonzeros.py": [
+        r"dense: loss 5\.4144\d\d ",
+        r"streaming: loss 5\.4144\d\d ",
+        r"largest difference in 30 steps of RigL: \d\.\de-0[5-7]",
+        r"streaming: Cerebras-GPT 2\.7B at density 0\.25 needs 1[01]\.\d GB",
+    ],
     "claims/01_parameter_counts.py": ["13b 12,853,386,240 12,853,386,240 12,853,386,240", "7 of 7 are equal"],
     "claims/02_tokens_and_steps.py": [
         "13b 116,223 x 1,080 2.57e[+]11 2.57e[+]11 20.00 169 169",

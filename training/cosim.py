@@ -11,6 +11,7 @@ import msgspec
 from training.choice import Choice, choose_run
 from training.config import CONFIG_FILE, read_config
 from training.data import load_corpus, require_enough
+from training.distributed import World, alone
 from training.job import Job, read_job, target_hyperparameters, write_job
 from training.machine import MachineProfile
 from training.run_record import LinearClock, Row, RunRecord
@@ -114,9 +115,20 @@ def plan_of_run(run_dir: Path, profile: MachineProfile) -> Plan:
 
 
 def run_plan(
-    plan: Plan, run_dir: Path, *, command: str, on_step: OnStep | None = None, resume: bool = False
+    plan: Plan,
+    run_dir: Path,
+    *,
+    command: str,
+    on_step: OnStep | None = None,
+    resume: bool = False,
+    world: World | None = None,
 ) -> dict[str, Any]:
     """Train what the plan chose, and fill the run's folder: the summary of it all, as `summary.json` has it.
+
+    Parameters
+    ----------
+    world :
+        The processes that do this together, all of them the same; None = this one alone.
 
     Raises
     ------
@@ -126,18 +138,26 @@ def run_plan(
     config = plan.choice.config
     corpus = load_corpus(config.data)
     require_enough(corpus, seq_len=config.seq_len, batch_size=config.batch_size)  # before anything is written
+    world = world or alone("cpu")
     if not resume:
-        write_job(plan.job, run_dir)
+        world.first_does(lambda: write_job(plan.job, run_dir))
     record = train(config, run_dir, on_step=on_step, resume=resume, clock=plan.clock, corpus=corpus)
     summary = summarize(plan, record, command)
-    write_trace(plan.wafer, run_dir / run_files.TRACE)
-    write_json(summary, run_dir / run_files.SUMMARY)
-    write_report(run_dir)
+
+    def write() -> None:
+        write_trace(plan.wafer, run_dir / run_files.TRACE)
+        write_json(summary, run_dir / run_files.SUMMARY)
+        write_report(run_dir)
+
+    world.first_does(write)
     return summary
 
 
-def compare_runs(summaries: dict[str, dict[str, Any]], out_dir: Path, *, command: str) -> dict[str, Any]:
+def compare_runs(
+    summaries: dict[str, dict[str, Any]], out_dir: Path, *, command: str, world: World | None = None
+) -> dict[str, Any]:
     """Lay finished runs side by side, by the names of their folders in `out_dir`: `comparison.json` and its report."""
+    world = world or alone("cpu")
     rows = [
         {
             "run": name,
@@ -148,8 +168,12 @@ def compare_runs(summaries: dict[str, dict[str, Any]], out_dir: Path, *, command
         for name, summary in summaries.items()
     ]
     comparison = {"version": __version__, "command": command, "rows": rows}
-    write_json(comparison, out_dir / run_files.COMPARISON)
-    write_report(out_dir)
+
+    def write() -> None:
+        write_json(comparison, out_dir / run_files.COMPARISON)
+        write_report(out_dir)
+
+    world.first_does(write)
     return comparison
 
 

@@ -1,6 +1,6 @@
 """The dense executor: ordinary autograd on whole matrices, on one device or on several under `torchrun`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
@@ -9,13 +9,17 @@ from torch import Tensor, nn
 
 from models.build import build_model
 from models.gpt import GPT
-from models.sparse import Mask, Masks, Scores, n_nonzero, packed, unpacked
+from models.parametrization import EffectiveTensor
+from models.sparse import Mask, Masks, Scores, laid_out_like, n_nonzero, packed, unpacked, whole
 from training.checkpoint import MOMENTS, WEIGHT, Checkpoint, SavedParameter
 from training.config import TrainConfig
+from training.distributed import World, alone
 from training.executor import Batch, Stepped, micro_batches, require_finite
 from training.optimizer import build_optimizer, compute_gradient, set_lr
+from training.shared_loss import SharedLoss, share_loss
 from training.sparsity.choosing import Weights
 from training.sparsity.updater import MaskUpdater, magnitude
+from training.streaming.record import StreamRow
 from training.tensor_file import TensorSource
 
 
@@ -26,30 +30,28 @@ class DenseExecutor:
     ----------
     checkpoint :
         To go on from; None = the beginning.
+    world :
+        The processes that share the work; None = this one does all.
+
+    Raises
+    ------
+    SpecError
+        When the device is not there, or the sequences cannot be shared equally.
     """
 
-    def __init__(self, config: TrainConfig, checkpoint: Checkpoint | None) -> None:
+    def __init__(self, config: TrainConfig, checkpoint: Checkpoint | None, world: World | None = None) -> None:
         plan, execution = config.sparsity_plan, config.execution
-        self._config, self._device = config, torch.device(execution.device)
-        built = build_model(
-            config.shape,
-            config.parameters_transfer_by,
-            seed=config.seed,
-            density=plan.densities,
-            weight_decay=config.weight_decay,
-            eps=config.eps,
-            start_masks=lambda model: plan.start_masks(model, config.seed),
-            initial_draw=config.initial_draw,
-            device=execution.device,
-        )
-        self.model, self.masks = built.model, built.masks
+        self._config, self._world = config, world or alone(execution.device)
+        self._world.require_shares(config.batch_size, execution.microbatch)
+        self._device = self._world.device
+        self.model, table, self.masks, self._loss = _shared_model(config, self._world)
         self.model.recomputes = execution.recompute == "always"
-        self.optimizer = build_optimizer(self.model, built.table, betas=config.betas)
-        if checkpoint is not None:
-            restore(checkpoint, self.model, self.masks, self.optimizer)
         if execution.compile:
             for block in self.model.blocks:
                 block.compile()
+        self.optimizer = build_optimizer(self.model, table, betas=config.betas)
+        if checkpoint is not None:
+            restore(checkpoint, self.model, self.masks, self.optimizer)
         self.mask_updater = MaskUpdater(
             plan,
             MaskedParameters(self.masks, self.optimizer),
@@ -68,7 +70,7 @@ class DenseExecutor:
             self.model,
             self.masks,
             self.optimizer,
-            batch,
+            self._world.share(batch),
             config.clip,
             backward=self._backward,
             on_dense_gradient=lambda: keep_gradients(self.mask_updater, self.masks, step + 1),
@@ -83,10 +85,14 @@ class DenseExecutor:
         total, n_tokens = 0.0, 0
         for inputs_BT, targets_BT in batches:
             with self._autocast():
-                loss = self.model.loss(inputs_BT.to(self._device), targets_BT.to(self._device))
+                loss = self._loss.of(inputs_BT.to(self._device), targets_BT.to(self._device))
             total += loss.item() * targets_BT.numel()
             n_tokens += targets_BT.numel()
+        self._loss.settle()
         return total / n_tokens
+
+    def stream_rows(self, step: int) -> Sequence[StreamRow]:
+        return ()
 
     def saved_parameters(self) -> Mapping[str, SavedParameter]:
         return saved_parameters(self.model, self.masks, self.optimizer)
@@ -95,14 +101,28 @@ class DenseExecutor:
         """Nothing is held."""
 
     def _backward(self, batch: Batch) -> float:
-        loss_of_batch = 0.0
-        for inputs_BT, targets_BT in micro_batches(batch, self._config.execution.microbatch):
-            with self._autocast():
-                loss = self.model.loss(inputs_BT.to(self._device), targets_BT.to(self._device))
-            share = len(inputs_BT) / len(batch[0])
-            torch.autograd.backward(loss if share == 1.0 else loss * share)
-            loss_of_batch += loss.item() * share
-        return loss_of_batch
+        """Over this process's share of a batch; the loss of the whole one."""
+        loss_of_share = 0.0
+        *before, last = micro_batches(batch, self._own_microbatch)
+        with self._loss.keeping():
+            for micro_batch in before:
+                loss_of_share += self._backward_of(micro_batch, len(batch[0]))
+        loss_of_share += self._backward_of(last, len(batch[0]))
+        return self._world.mean(loss_of_share)
+
+    def _backward_of(self, micro_batch: Batch, n_sequences: int) -> float:
+        inputs_BT, targets_BT = micro_batch
+        with self._autocast():
+            loss = self._loss.of(inputs_BT.to(self._device), targets_BT.to(self._device))
+        share = len(inputs_BT) / n_sequences
+        torch.autograd.backward(loss if share == 1.0 else loss * share)
+        return loss.item() * share
+
+    @property
+    def _own_microbatch(self) -> int | None:
+        """Sequences that go through at once in this process."""
+        microbatch = self._config.execution.microbatch
+        return None if microbatch is None else microbatch // self._world.size
 
     def _autocast(self) -> AbstractContextManager[object]:
         if self._config.execution.precision == "fp32":
@@ -124,7 +144,7 @@ class MaskedParameters:
         return int(torch.count_nonzero(self._masks.mask(name)))
 
     def weight(self, name: str) -> Weights:
-        weight: Weights = self._masks.weight(name).detach().cpu().numpy()
+        weight: Weights = whole(self._masks.weight(name).detach()).cpu().numpy()
         return weight
 
     def replace(self, name: str, mask: Mask) -> None:
@@ -138,8 +158,10 @@ def keep_gradients(updater: MaskUpdater, masks: Masks, step: int) -> None:
     for name in updater.grown_by_gradient(step):
         gradient = masks.weight(name).grad
         assert gradient is not None
-        kept = magnitude(gradient)
-        updater.keep_gradient(name, partial(_itself, kept))
+        # Shards stay shards until the update: whole gradients of all tensors at once could be more than fits.
+        is_sharded = hasattr(gradient, "full_tensor")
+        kept = partial(_gathered, gradient.abs()) if is_sharded else partial(_itself, magnitude(gradient))
+        updater.keep_gradient(name, kept)
 
 
 def saved_parameters(model: nn.Module, masks: Masks, optimizer: torch.optim.AdamW) -> dict[str, SavedParameter]:
@@ -171,27 +193,61 @@ def restore(checkpoint: Checkpoint, model: GPT, masks: Masks, optimizer: torch.o
         for name, parameter in model.named_parameters():
             # Copied into the tensors that are there: memory handed over by a file reader is aligned otherwise, and
             # sums over it may round otherwise.
-            parameter.copy_(checkpoint.dense(WEIGHT, name))
+            parameter.copy_(laid_out_like(parameter, checkpoint.dense(WEIGHT, name)))
             state = optimizer.state[parameter]
-            state["step"] = torch.tensor(float(checkpoint.meta.step))
+            state["step"] = torch.tensor(float(checkpoint.meta.step), device=parameter.device)
             for moment in MOMENTS:
-                state[moment] = torch.empty_like(parameter).copy_(checkpoint.dense(moment, name))
+                numbers = laid_out_like(parameter, checkpoint.dense(moment, name))
+                state[moment] = torch.empty_like(parameter).copy_(numbers)
         for name in masks:
             mask = checkpoint.packed_mask(name)
             assert mask is not None
             masks.replace(name, unpacked(mask, checkpoint.shape(name)))
 
 
+def _shared_model(config: TrainConfig, world: World) -> tuple[GPT, list[EffectiveTensor], Masks, SharedLoss]:
+    """The model of a configuration as processes share it, the rules its tensors got, its masks, and its loss."""
+    plan, sharding = config.sparsity_plan, config.execution.sharding
+    is_sharded = world.size > 1 and sharding == "fsdp"
+    built = build_model(
+        config.shape,
+        config.parameters_transfer_by,
+        seed=config.seed,
+        density=plan.densities,
+        weight_decay=config.weight_decay,
+        eps=config.eps,
+        start_masks=lambda model: plan.start_masks(model, config.seed),
+        initial_draw=config.initial_draw,
+        device="cpu" if is_sharded else str(world.device),  # shards go to their device block by block
+    )
+    model, table, masks = built.model, built.table, built.masks
+    if not is_sharded:
+        return model, table, masks, share_loss(model, world, sharding)
+    of_names = {name: masks.mask(name) for name in masks}
+    del built, masks  # they hold the whole parameters, which are to be forgotten as shards are cut out of them
+    loss = share_loss(model, world, sharding)
+    return model, table, Masks({name: (model.get_parameter(name), of_names[name]) for name in of_names}), loss
+
+
 def _itself(scores: Scores) -> Scores:
     return scores
+
+
+def _gathered(gradient: Tensor) -> Scores:
+    return magnitude(whole(gradient))
 
 
 def _numbers(tensor: Tensor | None, shape: tuple[int, ...], mask: Tensor | None) -> TensorSource:
     """All numbers of a tensor, or the live ones; zeros where there is no tensor yet."""
 
-    def pieces() -> list[Tensor]:
-        whole = torch.zeros(shape) if tensor is None else tensor.cpu()
-        return [whole if mask is None else whole[mask]]
+    def pieces() -> Iterator[Tensor]:
+        # Shards come together here, not where pieces are taken: only one of the processes takes them.
+        return _live(torch.zeros(shape) if tensor is None else whole(tensor), mask)
 
     n_live = None if mask is None else (int(torch.count_nonzero(mask)),)
     return TensorSource(torch.float32, n_live or shape, pieces)
+
+
+def _live(tensor: Tensor, mask: Tensor | None) -> Iterator[Tensor]:
+    numbers = tensor.cpu()
+    yield numbers if mask is None else numbers[mask]

@@ -4,6 +4,7 @@ import msgspec
 import torch
 
 from training.config import TrainConfig
+from training.distributed import n_local_processes
 from training.execution import Execution, Precision
 from training.host import Host
 from training.job import Job, target_base
@@ -54,7 +55,7 @@ def config_of_itself(job: Job, profile: MachineProfile) -> TrainConfig:
         data=job.data,
         n_eval_sequences=min(_MOST_EVALUATED, _EVALUATED_PER_TRAINED * batch_size),
         **({"eval_interval": n_steps, "checkpoint_interval": n_steps} if is_short else intervals(n_steps)),
-        n_threads=n_threads_for(shape, profile),
+        n_threads=max(1, n_threads_for(shape, profile) // n_local_processes()),
         initial_draw="philox",
         execution=execution,
     )

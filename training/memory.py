@@ -13,6 +13,7 @@ import psutil
 
 from models.roles import HIDDEN_ROLES
 from training.config import TrainConfig
+from training.distributed import n_local_processes, n_processes
 from training.execution import Execution, Precision
 from training.sparsity.plan import parameters_of
 from wse_sim.errors import SpecError
@@ -113,7 +114,11 @@ def memory_line(need: MemoryNeed, available_bytes: float) -> str:
 
 
 def available_memory_bytes() -> int:
-    """Memory that a process may still take, in the machine or in its container."""
+    """Memory that this process may still take, in the machine or in its container, others of its run beside it."""
+    return _free_bytes() // n_local_processes()
+
+
+def _free_bytes() -> int:
     free = int(psutil.virtual_memory().available)
     try:
         limit = (_CGROUP / "memory.max").read_text(encoding="utf-8").strip()
@@ -169,9 +174,10 @@ def _dense(config: TrainConfig) -> dict[str, float]:
     execution = config.execution
     n_params, n_hidden = n_parameters(config.shape), sum(_hidden(config).values())
     n_masked = n_hidden if config.sparsity_plan.groups else 0
+    n_shards = n_processes() if execution.sharding == "fsdp" else 1
     n_output = config.shape.vocab_size * config.shape.d_model
     return {
-        "weights, gradients and moments": 4 * _BYTES["fp32"] * n_params,
+        "weights, gradients and moments": 4 * _BYTES["fp32"] * n_params / n_shards,
         "masks": _MASK_BYTES_OF_DENSE * n_masked,
         "weights in bf16": _BYTES["bf16"] * n_hidden if execution.precision == "bf16" else 0.0,
         "output layer": _output_bytes(config, n_output) + _BYTES["fp32"] * n_output,

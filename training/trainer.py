@@ -1,25 +1,33 @@
-"""Trains a model: the same configuration gives the same losses, byte for byte, in one go or with interruptions."""
+"""Trains a model: the same configuration gives the same losses, byte for byte, in one go or with interruptions.
+
+Under `torchrun` every process does all of this, and the first one alone writes files.
+"""
 
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Generic
 
 from training.checkpoint import Checkpoint, save_checkpoint, tensor_path
 from training.config import CONFIG_FILE, TrainConfig
 from training.data import Corpus, TrainOrder, held_out_batches, load_corpus, require_enough
 from training.dense import DenseExecutor
 from training.deterministic import deterministic
+from training.distributed import World, alone, joined, save_together
 from training.executor import Executor, Stepped
 from training.interrupt import Interrupted, StopRequest, stop_on_interrupt
-from training.jsonl import LineWriter
+from training.jsonl import AnyLine, LineWriter, read_lines
+from training.memory import available_memory_bytes, require_memory
 from training.run_record import RUN_FILE, SPARSITY_FILE, LinearClock, Row, RunRecord, SimulatedClock, bits
 from training.sparsity.updater import MaskUpdate
 from training.starting_point import StartingPoint, starting_point
+from training.streaming.record import STREAM_FILE, StreamRow
 from training.toml_text import toml_text
 from wse_sim.errors import SpecError
 from wse_sim.files import write_atomically
 
 _EVAL_BATCH = 32
+_FIRST_STEPS_STREAMED = 3  # whose layers are written out, as those of steps that are evaluated are
 
 OnStep = Callable[[Row], None]
 
@@ -42,7 +50,7 @@ def train(
         Gets `config.toml`, `run.jsonl`, `checkpoints/` and, where masks change, `sparsity.jsonl`; must not hold another
         run, unless it is resumed.
     on_step :
-        Called after each step with its row, logged or not.
+        Called after each step with its row, logged or not; under `torchrun`, in every process.
     resume :
         Go on from the newest undamaged checkpoint; from the start where there is none.
     clock :
@@ -58,37 +66,74 @@ def train(
     ------
     SpecError
         When the folder cannot be written or holds another run, the data are too small, the checkpoint does not fit,
-        or the loss is no longer a finite number.
+        the device is not there, processes cannot share the work, or the loss is no longer a finite number.
     Interrupted
         When the user pressed Ctrl-C; the run can be resumed.
     """
     run_dir = Path(out_dir)
-    data = load_corpus(config.data) if corpus is None else corpus
-    require_enough(data, seq_len=config.seq_len, batch_size=config.batch_size)
-    start = starting_point(
-        config, run_dir, data, resume=resume, branch_from=None if branch_from is None else Path(branch_from)
-    )
-    _prepare_folder(run_dir, start.config, resume=resume)
-    with deterministic(config.n_threads), stop_on_interrupt() as stop:
-        return _Run(start, run_dir, data, clock or LinearClock()).to_the_end(on_step, stop)
+    with joined(config.execution.device) as world:
+        data = load_corpus(config.data) if corpus is None else corpus
+        require_enough(data, seq_len=config.seq_len, batch_size=config.batch_size)
+        require_memory(config, available_memory_bytes())
+        start = starting_point(
+            config, run_dir, data, resume=resume, branch_from=None if branch_from is None else Path(branch_from)
+        )
+        _require_agreement(world, start, data)
+        world.first_does(lambda: _prepare_folder(run_dir, start.config, resume=resume))
+        with deterministic(config.n_threads), stop_on_interrupt() as stop:
+            return _Run(start, run_dir, data, clock or LinearClock(), world).to_the_end(on_step, stop)
 
 
-def make_executor(config: TrainConfig, checkpoint: Checkpoint | None = None) -> Executor:
-    """What carries the model of a configuration through its steps, at the beginning or where a checkpoint left it."""
+def make_executor(config: TrainConfig, checkpoint: Checkpoint | None = None, world: World | None = None) -> Executor:
+    """What carries the model of a configuration through its steps, at the beginning or where a checkpoint left it.
+
+    Parameters
+    ----------
+    world :
+        The processes that share the work; None = this one does all.
+
+    Raises
+    ------
+    SpecError
+        When the device is not there, or the processes cannot share the work.
+    """
+    world = world or alone(config.execution.device)
     if config.execution.executor == "streaming":
+        if world.size > 1:
+            raise SpecError(
+                f"execution.executor is 'streaming', which works in one process, and there are {world.size}: "
+                "start it without torchrun, or take 'dense'"
+            )
         from training.streaming.executor import StreamingExecutor  # numba takes half a second
 
         return StreamingExecutor(config, checkpoint)
-    return DenseExecutor(config, checkpoint)
+    return DenseExecutor(config, checkpoint, world)
+
+
+class _UnwrittenLines(Generic[AnyLine]):
+    """In the place of a `LineWriter`, in a process that writes no files."""
+
+    def __init__(self, path: Path, kind: type[AnyLine], last_step: int) -> None:
+        there = read_lines(path, kind) if last_step and path.exists() else []
+        self.lines = [line for line in there if line.step <= last_step]
+
+    def append(self, line: AnyLine) -> None:
+        self.lines.append(line)
+
+    def sync(self) -> None:
+        """There is no file."""
+
+    def close(self) -> None:
+        """There is no file."""
 
 
 class _Run:
     """The state of one run: everything that changes from step to step."""
 
-    def __init__(self, start: StartingPoint, run_dir: Path, data: Corpus, clock: SimulatedClock) -> None:
+    def __init__(self, start: StartingPoint, run_dir: Path, data: Corpus, clock: SimulatedClock, world: World) -> None:
         config, checkpoint = start.config, start.checkpoint
         self.config, self.run_dir, self.data, self.clock, self.warnings = config, run_dir, data, clock, start.warnings
-        self.executor = make_executor(config, checkpoint)
+        self.world, self.executor = world, make_executor(config, checkpoint, world)
         self.order = TrainOrder(data.train, config.seq_len, config.seed)
         self.held_out = held_out_batches(
             data.val,
@@ -100,9 +145,12 @@ class _Run:
             (0, 0.0) if checkpoint is None else (checkpoint.meta.step, checkpoint.meta.host_s)
         )
         self.is_mid_step = False  # weights, rows and checkpoint do not belong together
-        self.rows = LineWriter(run_dir / RUN_FILE, Row, self.n_done)
+        lines = LineWriter if world.is_first else _UnwrittenLines
+        self.rows = lines(run_dir / RUN_FILE, Row, self.n_done)
         is_dynamic = config.sparsity_plan.is_dynamic
-        self.mask_updates = LineWriter(run_dir / SPARSITY_FILE, MaskUpdate, self.n_done) if is_dynamic else None
+        self.mask_updates = lines(run_dir / SPARSITY_FILE, MaskUpdate, self.n_done) if is_dynamic else None
+        is_streaming = config.execution.executor == "streaming"
+        self.streamed = LineWriter(run_dir / STREAM_FILE, StreamRow, self.n_done) if is_streaming else None
         self.started_s = time.perf_counter()
 
     def to_the_end(self, on_step: OnStep | None, stop: StopRequest) -> RunRecord:
@@ -131,12 +179,18 @@ class _Run:
         row = self._row(stepped, self.executor.evaluate(self.held_out) if is_evaluated else None)
         if is_evaluated or self.n_done == 1 or self._is_due(config.log_interval):
             self.rows.append(row)
+        if self.streamed is not None and (is_evaluated or self.n_done <= _FIRST_STEPS_STREAMED):
+            for streamed in self.executor.stream_rows(self.n_done):
+                self.streamed.append(streamed)
         if self._is_due(config.checkpoint_interval) or self.n_done in config.kept_checkpoints:
             self._save()
         self.is_mid_step = False
-        if on_step is not None:
-            on_step(row)
-        if stop.is_pending and self.n_done < config.n_steps:
+        try:
+            if on_step is not None:
+                on_step(row)
+        except KeyboardInterrupt:
+            stop.is_pending = True  # for the other processes to hear of it
+        if self.world.any(stop.is_pending) and self.n_done < config.n_steps:
             raise KeyboardInterrupt
 
     def _row(self, stepped: Stepped, val_loss: float | None) -> Row:
@@ -166,18 +220,22 @@ class _Run:
         # The rows first: a checkpoint must never be ahead of them.
         for writer in self._writers():
             writer.sync()
-        save_checkpoint(
-            self.run_dir,
+        save_together(
+            self.world,
             self.executor.saved_parameters(),
-            step=self.n_done,
-            host_s=self._host_s(),
-            config=self.config,
-            data=self.data.fingerprint,
-            ever_live=self.executor.mask_updater.ever_live,
+            lambda parameters: save_checkpoint(
+                self.run_dir,
+                parameters,
+                step=self.n_done,
+                host_s=self._host_s(),
+                config=self.config,
+                data=self.data.fingerprint,
+                ever_live=self.executor.mask_updater.ever_live,
+            ),
         )
 
-    def _writers(self) -> list[LineWriter[Row] | LineWriter[MaskUpdate]]:
-        return [self.rows] if self.mask_updates is None else [self.rows, self.mask_updates]
+    def _writers(self) -> list[LineWriter[Any] | _UnwrittenLines[Any]]:
+        return [writer for writer in (self.rows, self.mask_updates, self.streamed) if writer is not None]
 
     def _record(self) -> RunRecord:
         return RunRecord(
@@ -202,3 +260,11 @@ def _prepare_folder(run_dir: Path, config: TrainConfig, *, resume: bool) -> None
         write_atomically(run_dir / CONFIG_FILE, toml_text(config).encode())
     except OSError as error:
         raise SpecError(f"{run_dir}: the run's folder cannot be written: {error.strerror}") from None
+
+
+def _require_agreement(world: World, start: StartingPoint, data: Corpus) -> None:
+    """Raise SpecError when the processes are about to train from different starts: folders may be of one machine."""
+    checkpoint = start.checkpoint
+    world.require_same(start.config, "configuration")
+    world.require_same(data.fingerprint, "data")
+    world.require_same(None if checkpoint is None else checkpoint.meta.sha256, "checkpoint")

@@ -1,6 +1,8 @@
 """`wse-sim train --mode full` and `--mode dense`: the model itself, as the user asks for it."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +106,22 @@ def test_an_interrupted_streaming_run_goes_on(model: str, tmp_path: Path) -> Non
     result = run("--resume", str(tmp_path / "out"), "--json")
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["measured"]["val_loss"] == straight["measured"]["val_loss"]
+
+
+def test_two_processes_print_one_summary_of_the_same_run(model: str, tmp_path: Path) -> None:
+    words = ("--mode", "dense", "--steps", "10", "--precision", "fp32", "--sharding", "fsdp")
+    one = trained(model, tmp_path / "one", *words)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    given = ["--model", model, *GIVEN, *words, "--out", str(tmp_path / "two"), "--json"]
+    done = subprocess.run(
+        [*launcher, "-m", "wse_sim", "train", *given], capture_output=True, text=True, check=False, timeout=200
+    )
+    assert done.returncode == 0, done.stderr
+    two = json.loads(done.stdout)
+    assert two["measured"]["val_loss"] == pytest.approx(one["measured"]["val_loss"], rel=1e-5)
+    assert two["measured"]["nonzero_params"] == one["measured"]["nonzero_params"]
+    assert done.stderr.count("itself trains, as was asked") == 1
+    assert json.loads((tmp_path / "two" / "summary.json").read_text()) == two
 
 
 def test_resuming_is_proved_on_the_users_own_run(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

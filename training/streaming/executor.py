@@ -21,7 +21,7 @@ from training.checkpoint import MOMENTS, WEIGHT, Checkpoint, SavedParameter
 from training.config import TrainConfig
 from training.executor import Batch, Stepped, micro_batches, require_finite
 from training.memory import available_memory_bytes, kept_blocks
-from training.optimizer import clip_gradient, set_lr
+from training.optimizer import CLIP_SLACK, clip_gradient, norm, set_lr
 from training.sparsity.updater import MaskUpdater
 from training.streaming.blocks import Blocks
 from training.streaming.ends import Ends
@@ -32,7 +32,6 @@ from training.streaming.skeleton import streamed_model
 from training.streaming.store import Store
 from wse_sim.workload.flops import attention_flops, logits_flops
 
-_CLIP_SLACK = 1e-6  # torch.nn.utils.clip_grad_norm_ divides by the norm and this
 _ATTENTION_PRODUCTS: dict[Pass, int] = {"forward": 2, "delta": 4, "gradient": 0}
 _GRADIENT_BYTES = 4
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -245,7 +244,7 @@ class StreamingExecutor:
             return
         for parameter in parameters:
             assert parameter.grad is not None
-            self._square += float(torch.linalg.vector_norm(parameter.grad)) ** 2
+            self._square += float(norm(parameter.grad)) ** 2
         with self._recorder.timed(layer, "gradient", "update"):
             self.store.apply(parameters)
 
@@ -260,7 +259,7 @@ class StreamingExecutor:
         with self._recorder.timed("output", "gradient", "update"):
             grad_norm = clip_gradient(waiting, clip)
         require_finite(self._config, step, 0.0, grad_norm)
-        self._growth.scale(min(1.0, clip / (grad_norm + _CLIP_SLACK)))
+        self._growth.scale(min(1.0, clip / (grad_norm + CLIP_SLACK)))
         gradients = {parameter: parameter.grad for parameter in waiting}
         for parameter in waiting:
             parameter.grad = None

@@ -1,6 +1,7 @@
 """The command line: names and one line each here; a command's module is imported when the command is called."""
 
 import importlib
+import os
 import traceback
 
 import click
@@ -34,7 +35,8 @@ class _InputError(click.ClickException):
     exit_code = EXIT_INPUT
 
     def show(self, file: object = None) -> None:
-        click.echo(f"error: {self.message}", err=True)
+        if os.environ.get("RANK", "0") == "0":  # of the processes that torchrun starts, the first one speaks
+            click.echo(f"error: {self.message}", err=True)
 
 
 class _Commands(click.Group):

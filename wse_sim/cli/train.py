@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from training.cosim import Plan
+    from training.distributed import World
     from training.job import Job
     from training.machine import MachineProfile
 
@@ -86,38 +87,39 @@ def command(
     """
     from rich.console import Console
 
-    from training.cosim import make_plan
+    from training.distributed import joined
     from training.interrupt import Interrupted
 
     console = Console(stderr=True, highlight=False)
-    session = _Session(console=console, command=shlex.join(["wse-sim", *sys.argv[1:]]))
     try:
-        if verify_resume:
-            from wse_sim.cli.verify_resume import prove
-
-            profile = session.profile(remeasure)
-            plans = {job.name: make_plan(job, profile) for job in _jobs(**options)}
-            prove({name: plan.choice.config for name, plan in plans.items()}, out, say=session.say, as_json=as_json)
-            return
-        if resume is not None:
-            result, folder = session.resume(resume, remeasure), resume
-        else:
-            jobs = _jobs(**options)
-            folder = _free_folder(jobs) if out is None else out
-            result = session.run(jobs, folder, remeasure)
+        with joined("cpu") as world:  # under torchrun, all processes come here
+            console.quiet = not world.is_first
+            session = _Session(console=console, command=shlex.join(["wse-sim", *sys.argv[1:]]), world=world)
+            if verify_resume:
+                session.verify_resume(_jobs(**options), out, remeasure=remeasure, as_json=as_json)
+                return
+            if resume is not None:
+                result, folder = session.resume(resume, remeasure), resume
+            else:
+                jobs = _jobs(**options)
+                folder = world.from_first(_free_folder(jobs) if out is None else out)
+                result = session.run(jobs, folder, remeasure)
     except Interrupted as stopped:
-        session.say(f"{stopped}:  wse-sim train --resume {shlex.quote(str(stopped.run_dir))}")
+        _say(console, f"{stopped}:  wse-sim train --resume {shlex.quote(str(stopped.run_dir))}")
         raise click.exceptions.Exit(EXIT_INTERRUPTED) from None
+    if not world.is_first:
+        return
     if as_json:
         print_json(result)
-        return
-    _print_result(result, folder)
+    else:
+        _print_result(result, folder)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Session:
     console: "Console"
     command: str
+    world: "World"
 
     def run(self, jobs: list["Job"], folder: Path, remeasure: bool) -> dict[str, Any]:
         """One run into `folder`, or several into its sub-folders and their comparison."""
@@ -130,18 +132,31 @@ class _Session:
         for job in jobs:
             plan = make_plan(job, profile, n_runs=len(jobs))
             summaries[job.name] = self.train(plan, folder / job.name, resume=False, is_first=not summaries)
-        return compare_runs(summaries, folder, command=self.command)
+        return compare_runs(summaries, folder, command=self.command, world=self.world)
 
     def resume(self, folder: Path, remeasure: bool) -> dict[str, Any]:
         from training.cosim import plan_of_run
 
         return self.train(plan_of_run(folder, self.profile(remeasure)), folder, resume=True)
 
+    def verify_resume(self, jobs: list["Job"], out: Path | None, *, remeasure: bool, as_json: bool) -> None:
+        from training.cosim import make_plan
+        from wse_sim.cli.verify_resume import prove
+
+        if self.world.size > 1:
+            raise SpecError("--verify-resume starts processes of its own: start it without torchrun")
+        profile = self.profile(remeasure)
+        configs = {job.name: make_plan(job, profile).choice.config for job in jobs}
+        prove(configs, out, say=self.say, as_json=as_json)
+
     def profile(self, remeasure: bool) -> "MachineProfile":
         from training.machine import machine_profile
 
         with self.console.status("looking at this machine"):
-            return machine_profile(refresh=remeasure)
+            measured = machine_profile(refresh=remeasure) if self.world.is_first else None
+        profile = self.world.from_first(measured)
+        assert profile is not None
+        return profile
 
     def train(self, plan: "Plan", folder: Path, *, resume: bool, is_first: bool = True) -> dict[str, Any]:
         from training.cosim import run_plan
@@ -150,7 +165,9 @@ class _Session:
         if is_first:
             self.say_what_was_chosen(plan)
         with training_display(_title(plan), plan.choice.config.n_steps, self.console) as display:
-            summary = run_plan(plan, folder, command=self.command, on_step=display.update, resume=resume)
+            summary = run_plan(
+                plan, folder, command=self.command, on_step=display.update, resume=resume, world=self.world
+            )
         for warning in summary["measured"]["warnings"]:
             self.say(f"note: {warning}")
         return summary
@@ -170,8 +187,12 @@ class _Session:
             self.say(f"  - not covered: {gap}")
 
     def say(self, line: str) -> None:
-        """Wrapped between words on a terminal; one line each in a file."""
-        self.console.print(line, soft_wrap=not self.console.is_terminal)
+        _say(self.console, line)
+
+
+def _say(console: "Console", line: str) -> None:
+    """Wrapped between words on a terminal; one line each in a file."""
+    console.print(line, soft_wrap=not console.is_terminal)
 
 
 def _jobs(

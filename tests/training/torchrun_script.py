@@ -1,0 +1,166 @@
+"""What each process does in `test_torchrun.py`; some of it can be done without `torchrun`, to be compared with.
+
+Started with a folder: runs go there, and `told-R.json` with what process R saw of them.
+"""
+
+import signal
+import sys
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from shutil import copytree
+from typing import Any
+
+import msgspec
+import torch.distributed
+
+from training.config import TrainConfig
+from training.data import Corpus, TrainOrder, load_corpus
+from training.dense import DenseExecutor
+from training.deterministic import deterministic
+from training.distributed import World, joined
+from training.execution import Execution, Sharding
+from training.interrupt import Interrupted
+from training.run_record import Row
+from training.sparsity import SET, Algorithm, RigL, Static, Update
+from training.trainer import train
+from wse_sim.errors import SpecError
+from wse_sim.spec.model import ModelShape
+
+GPT_2 = ModelShape(name="tiny", n_layers=2, d_model=32, n_heads=1, d_ff=128, vocab_size=256, seq_len=32)
+# Of 259 rows, and of 3 x 16 of queries, keys and values, two processes have pieces of different height.
+LLAMA = msgspec.structs.replace(
+    GPT_2,
+    name="llama",
+    n_heads=2,
+    n_kv_heads=1,
+    d_ff=85,
+    vocab_size=259,
+    positions="rotary",
+    norm="rmsnorm",
+    feed_forward="swiglu",
+    has_biases=False,
+    is_tied=False,
+)
+N_STEPS = 20
+STOPPED_AFTER = 9
+CONFIG = TrainConfig(
+    shape=GPT_2,
+    density=0.25,
+    clip=0.5,
+    n_steps=N_STEPS,
+    batch_size=8,
+    seq_len=32,
+    eval_interval=8,
+    n_eval_sequences=16,
+    log_interval=1,
+    checkpoint_interval=8,
+    data="markov",
+)
+
+
+def config_of(sharding: Sharding, algorithm: Algorithm, **execution: Any) -> TrainConfig:
+    return msgspec.structs.replace(CONFIG, sparsity=algorithm, execution=Execution(sharding=sharding, **execution))
+
+
+CONFIGS = {
+    "ddp, static": config_of("ddp", Static()),
+    "ddp, rigl, micro-batches": config_of("ddp", RigL(update=Update(freq=4)), microbatch=4),
+    "ddp, set": config_of("ddp", SET(update=Update(freq=4))),
+    "fsdp, static": msgspec.structs.replace(config_of("fsdp", Static()), clip="none"),
+    "fsdp, rigl, micro-batches": config_of("fsdp", RigL(update=Update(freq=4)), microbatch=4),
+    "fsdp, set, llama, recomputed": msgspec.structs.replace(
+        config_of("fsdp", SET(update=Update(freq=4)), recompute="always"), shape=LLAMA
+    ),
+}
+
+
+def steps(config: TrainConfig, corpus: Corpus, world: World | None = None) -> dict[str, Any]:
+    """What the steps of a run tell, and digests of its masks after them."""
+    with deterministic(config.n_threads):
+        executor = DenseExecutor(config, None, world)
+        order = TrainOrder(corpus.train, config.seq_len, config.seed)
+        batches = [order.batch(step * config.batch_size, config.batch_size) for step in range(config.n_steps)]
+        stepped = [executor.step(batch, step) for step, batch in enumerate(batches)]
+        updater = executor.mask_updater
+        return {
+            "loss": [each.loss for each in stepped],
+            "grad_norm": [each.grad_norm for each in stepped],
+            "val_loss": executor.evaluate(batches[:1]),
+            "masks": {name: sha256(executor.masks.mask(name).numpy()).hexdigest() for name in executor.masks},
+            "ever_live": {name: sha256(bits).hexdigest() for name, bits in updater.ever_live.items()},
+            "n_params": [executor.n_params, executor.n_nonzero_params],
+        }
+
+
+def interrupted(config: TrainConfig, folder: Path, corpus: Corpus, world: World) -> dict[str, Any]:
+    """A run in one go, and one that the last process asks to stop, that is copied, and that goes on."""
+    # Only the first process writes: the others are given a folder that must not come to be.
+    whole = train(config, folder / ("whole" if world.is_first else "of-others"), corpus=corpus)
+
+    def stop(row: Row) -> None:
+        if row.step == STOPPED_AFTER and world.rank == world.size - 1:
+            signal.raise_signal(signal.SIGINT)
+
+    stopped_after = 0
+    try:
+        train(config, folder / "broken", corpus=corpus, on_step=stop)
+    except Interrupted as stopped:
+        stopped_after = stopped.step
+    world.first_does(lambda: copytree(folder / "broken", folder / "copy"))
+    resumed = train(config, folder / "broken", corpus=corpus, resume=True)
+    rows = {"whole": computed(whole.rows), "resumed": computed(resumed.rows)}
+    return {"stopped_after": stopped_after, **rows}
+
+
+def computed(rows: tuple[Row, ...]) -> list[dict[str, Any]]:
+    """Rows without what a clock measured."""
+    return [{key: value for key, value in msgspec.structs.asdict(row).items() if key != "host_s"} for row in rows]
+
+
+def refusals(folder: Path, corpus: Corpus, world: World) -> dict[str, str]:
+    """What is said where a run cannot be."""
+    replace = msgspec.structs.replace
+    short = replace(config_of("fsdp", Static()), n_steps=2)
+    blocked = folder / "blocked"
+    world.first_does(lambda: (blocked.mkdir(), (blocked / "checkpoints").write_text("in the way")))
+    attempts = {
+        "batch_size": (replace(short, batch_size=5), folder / "batch"),
+        "microbatch": (replace(short, execution=Execution(microbatch=1)), folder / "microbatch"),
+        "streaming": (replace(short, execution=Execution(executor="streaming")), folder / "streaming"),
+        "another seed": (replace(short, seed=world.rank), folder / "seed"),
+        "no room to save": (short, blocked),
+        "run there": (short, blocked),
+    }
+    return {name: said(lambda c=config, f=to: train(c, f, corpus=corpus)) for name, (config, to) in attempts.items()}
+
+
+def said(action: Callable[[], object]) -> str:
+    try:
+        action()
+    except SpecError as error:
+        return str(error)
+    return ""
+
+
+def main(folder: Path) -> None:
+    corpus = load_corpus("markov")
+    with joined("cpu") as world:
+        told = {
+            "rank": world.rank,
+            "size": world.size,
+            "mean": world.mean(float(world.rank)),
+            "any": [world.any(False), world.any(world.rank == 1)],
+            "steps": {name: steps(config, corpus, world) for name, config in CONFIGS.items()},
+            "interrupted": {
+                sharding: interrupted(CONFIGS[f"{sharding}, rigl, micro-batches"], folder / sharding, corpus, world)
+                for sharding in ("ddp", "fsdp")
+            },
+            "refusals": refusals(folder, corpus, world),
+        }
+    told["is_left"] = not torch.distributed.is_initialized()
+    (folder / f"told-{told['rank']}.json").write_bytes(msgspec.json.encode(told))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
