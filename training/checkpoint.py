@@ -29,7 +29,6 @@ WEIGHT = "model"
 MOMENTS = ("exp_avg", "exp_avg_sq")
 _EVER_LIVE = "ever_live."
 _FORMAT = 2  # 1 held masked parameters with their zeros
-_N_KEPT = 2
 _PIECE_BYTES = 2**24
 
 
@@ -151,7 +150,7 @@ def save_checkpoint(
     data: Fingerprint,
     ever_live: Mapping[str, PackedMask] | None = None,
 ) -> Path:
-    """Write a checkpoint and return the path of its tensors; older ones than the last two go, but for those to be kept.
+    """Write a checkpoint and return the path of its tensors; older ones than the last few go, but for those to be kept.
 
     Parameters
     ----------
@@ -186,7 +185,7 @@ def save_checkpoint(
         )
         write_atomically(path.with_suffix(".json"), msgspec.json.format(msgspec.json.encode(meta), indent=2))
         kept = {tensor_path(run_dir, kept_step).with_suffix(".json") for kept_step in config.kept_checkpoints}
-        for old in [old for old in _meta_paths(run_dir)[_N_KEPT:] if old not in kept]:
+        for old in [old for old in _meta_paths(run_dir)[config.last_checkpoints :] if old not in kept]:
             old.unlink()
             old.with_suffix(".safetensors").unlink(missing_ok=True)
     except OSError as error:

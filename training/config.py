@@ -21,6 +21,7 @@ _AT_LEAST_ONE = (
     "eval_interval",
     "log_interval",
     "checkpoint_interval",
+    "last_checkpoints",
     "n_threads",
 )
 CONFIG_FILE = "config.toml"  # in a run's folder
@@ -73,6 +74,8 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Largest norm of the whole gradient, anything above is scaled down to it; or `none`.
     eval_interval, log_interval, checkpoint_interval :
         In steps. Evaluation and checkpoint also happen after the last step.
+    last_checkpoints :
+        That are kept; older ones go.
     kept_checkpoints :
         Steps after which a checkpoint is written, and kept when later ones come: to branch from.
     branch :
@@ -111,6 +114,7 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     n_eval_sequences: int = 256
     log_interval: int = 10
     checkpoint_interval: int = 500
+    last_checkpoints: int = 2
     kept_checkpoints: tuple[int, ...] = ()
     branch: Branch | None = None
     data: str = "stdlib"

@@ -11,6 +11,7 @@ import msgspec
 from training.choice import Choice, choose_run
 from training.config import CONFIG_FILE, read_config
 from training.data import load_corpus, require_enough
+from training.disk import require_room
 from training.distributed import World, alone
 from training.job import Job, read_job, target_hyperparameters, write_job
 from training.machine import MachineProfile
@@ -138,6 +139,7 @@ def run_plan(
     config = plan.choice.config
     corpus = load_corpus(config.data)
     require_enough(corpus, seq_len=config.seq_len, batch_size=config.batch_size)  # before anything is written
+    require_room(config, run_dir)
     world = world or alone("cpu")
     if not resume:
         world.first_does(lambda: write_job(plan.job, run_dir))

@@ -33,7 +33,7 @@ __all__ = ["Outcome", "Point", "Progress", "read_outcomes", "run_points"]
 OUTCOMES_FILE = "outcomes.jsonl"
 _POINTS_FOLDER = "points"
 # Of a configuration, younger than outcomes that are kept: those were computed with these values.
-_LATE_KEYS = {"execution": Execution(), "initial_draw": "torch"}
+_LATE_KEYS = {"execution": Execution(), "initial_draw": "torch", "last_checkpoints": 2}
 
 
 @dataclass(frozen=True, slots=True)

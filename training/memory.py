@@ -152,7 +152,7 @@ _ON_HOST = ("Python and its libraries", "non-zeros and their moments", "masks", 
 def _streaming(config: TrainConfig) -> dict[str, float]:
     execution = config.execution
     with_moments = _BYTES["fp32"] + 2 * _BYTES[execution.moments]
-    shapes, n_live = _hidden(config), _most_live(config)
+    shapes, n_live = hidden_weights(config), most_live_weights(config)
     n_hidden, n_rest = sum(shapes.values()), n_parameters(config.shape) - sum(shapes.values())
     block = [n for name, n in shapes.items() if name.startswith("blocks.0.")]
     is_exact = config.clip != "none"
@@ -172,7 +172,7 @@ def _streaming(config: TrainConfig) -> dict[str, float]:
 
 def _dense(config: TrainConfig) -> dict[str, float]:
     execution = config.execution
-    n_params, n_hidden = n_parameters(config.shape), sum(_hidden(config).values())
+    n_params, n_hidden = n_parameters(config.shape), sum(hidden_weights(config).values())
     n_masked = n_hidden if config.sparsity_plan.groups else 0
     n_shards = n_processes() if execution.sharding == "fsdp" else 1
     n_output = config.shape.vocab_size * config.shape.d_model
@@ -181,7 +181,7 @@ def _dense(config: TrainConfig) -> dict[str, float]:
         "masks": _MASK_BYTES_OF_DENSE * n_masked,
         "weights in bf16": _BYTES["bf16"] * n_hidden if execution.precision == "bf16" else 0.0,
         "output layer": _output_bytes(config, n_output) + _BYTES["fp32"] * n_output,
-        "mask updates": _UPDATE_BYTES_PER_WEIGHT * max(_hidden(config).values())
+        "mask updates": _UPDATE_BYTES_PER_WEIGHT * max(hidden_weights(config).values())
         if config.sparsity_plan.is_dynamic
         else 0.0,
     }
@@ -215,7 +215,7 @@ def _tokens_at_once(config: TrainConfig) -> int:
     return min(config.execution.microbatch or config.batch_size, config.batch_size) * config.seq_len
 
 
-def _hidden(config: TrainConfig) -> dict[str, int]:
+def hidden_weights(config: TrainConfig) -> dict[str, int]:
     """Weights of each hidden matrix."""
     found = {}
     for name, (role, dims) in parameters_of(config.shape).items():
@@ -224,9 +224,9 @@ def _hidden(config: TrainConfig) -> dict[str, int]:
     return found
 
 
-def _most_live(config: TrainConfig) -> float:
+def most_live_weights(config: TrainConfig) -> float:
     """Hidden weights that live at the step at which most do."""
-    masked, hidden = 0.0, _hidden(config)
+    masked, hidden = 0.0, hidden_weights(config)
     for group in config.sparsity_plan.groups:
         steps = [step for step in group.steps if step > 0] + [0]
         highest = 1.0 if group.starts_dense else max(group.density(step) for step in steps)

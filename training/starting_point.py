@@ -13,7 +13,9 @@ from training.execution import Execution
 from wse_sim.errors import SpecError
 
 # How often a run looks and saves does not change what it computes.
-_MAY_CHANGE_ON_RESUME = frozenset({"eval_interval", "log_interval", "checkpoint_interval", "kept_checkpoints"})
+_MAY_CHANGE_ON_RESUME = frozenset(
+    {"eval_interval", "log_interval", "checkpoint_interval", "last_checkpoints", "kept_checkpoints"}
+)
 # A branch goes on with the same model and data, along another learning rate and for another time.
 _MAY_CHANGE_ON_BRANCH = _MAY_CHANGE_ON_RESUME | {
     "schedule",

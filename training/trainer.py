@@ -13,6 +13,7 @@ from training.config import CONFIG_FILE, TrainConfig
 from training.data import Corpus, TrainOrder, held_out_batches, load_corpus, require_enough
 from training.dense import DenseExecutor
 from training.deterministic import deterministic
+from training.disk import require_room
 from training.distributed import World, alone, joined, save_together
 from training.executor import Executor, Stepped
 from training.interrupt import Interrupted, StopRequest, stop_on_interrupt
@@ -79,6 +80,7 @@ def train(
             config, run_dir, data, resume=resume, branch_from=None if branch_from is None else Path(branch_from)
         )
         _require_agreement(world, start, data)
+        require_room(start.config, run_dir)
         world.first_does(lambda: _prepare_folder(run_dir, start.config, resume=resume))
         with deterministic(config.n_threads), stop_on_interrupt() as stop:
             return _Run(start, run_dir, data, clock or LinearClock(), world).to_the_end(on_step, stop)

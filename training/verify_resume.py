@@ -77,7 +77,12 @@ def verify_resume(config: TrainConfig, folder: Path, *, say: Callable[[str], Non
     if n_steps < 2:
         raise SpecError("a run of one step cannot be resumed: two or more would be right")
     config = msgspec.structs.replace(
-        config, checkpoint_interval=1, log_interval=1, eval_interval=config.n_steps, kept_checkpoints=()
+        config,
+        checkpoint_interval=1,
+        log_interval=1,
+        eval_interval=config.n_steps,
+        last_checkpoints=1,
+        kept_checkpoints=(),
     )
     straight, killed = folder / "straight", folder / "killed"
     say(f"{n_steps} steps in one go")

@@ -1,0 +1,36 @@
+"""Whether a run's checkpoints fit the disk, before any of them is written."""
+
+import shutil
+from pathlib import Path
+
+from training.config import TrainConfig
+from training.memory import hidden_weights, most_live_weights
+from wse_sim.errors import SpecError
+from wse_sim.workload.transformer import n_parameters
+
+_BYTES = {"fp32": 4, "bf16": 2}
+
+
+def checkpoint_bytes(config: TrainConfig) -> float:
+    """Of one checkpoint, at the step at which most weights live: numbers, moments, and masks eight to a byte."""
+    n_hidden = sum(hidden_weights(config).values())
+    n_numbers = n_parameters(config.shape) - n_hidden + most_live_weights(config)
+    plan = config.sparsity_plan
+    n_bits = n_hidden * (bool(plan.groups) + plan.is_dynamic)
+    return (_BYTES["fp32"] + 2 * _BYTES[config.execution.moments]) * n_numbers + n_bits / 8
+
+
+def require_room(config: TrainConfig, folder: Path) -> None:
+    """Raise SpecError when the disk has no room for the checkpoints that are kept, and one more that is written."""
+    if (config.n_steps - 1) // config.checkpoint_interval == 0 and not config.kept_checkpoints:
+        n_checkpoints = 1  # that of the last step
+    else:
+        n_checkpoints = config.last_checkpoints + 1 + len(config.kept_checkpoints)
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    needed, free = n_checkpoints * checkpoint_bytes(config), shutil.disk_usage(there).free
+    if needed > free:
+        raise SpecError(
+            f"{folder}: {n_checkpoints} checkpoints of {checkpoint_bytes(config) / 1e9:.2f} GB each need "
+            f"{needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free there: another folder, or fewer "
+            "last_checkpoints, would be right"
+        )
