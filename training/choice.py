@@ -7,11 +7,11 @@ import msgspec
 
 from models.parametrization import caveats
 from training.config import TrainConfig
-from training.itself import config_of_itself, predicted_step_s
-from training.job import Job, target_base
+from training.itself import config_of_itself, config_of_target, predicted_step_s
+from training.job import Job
 from training.machine import D_HEAD, MachineProfile
 from training.memory import available_memory_bytes, memory_line, require_memory
-from training.proxy import choose_proxy, intervals, n_threads_for, predicted_s_per_token, proxy_shape
+from training.proxy import choose_proxy, predicted_s_per_token, proxy_shape
 from training.sparsity import Dynamic, algorithm_name
 from wse_sim.spec.model import ModelShape
 from wse_sim.units import S_PER_DAY
@@ -74,7 +74,7 @@ def choose_run(job: Job, profile: MachineProfile, *, n_runs: int = 1) -> Choice:
         else _why_not_itself(job, profile, budget_s=budget_s, full_s=full_s, needed=needed)
     )
     if why_not is None:
-        config = _config_of_target(job, profile)
+        config = config_of_target(job, profile, max(1, round(job.tokens / (job.batch_size * job.seq_len))))
         predicted_s = _predicted_own_s(job, profile)
         return Choice(
             mode="dense",
@@ -165,25 +165,6 @@ def _predicted_own_s(job: Job, profile: MachineProfile) -> float:
     narrow = proxy_shape(shape, max(D_HEAD, shape.d_model // D_HEAD * D_HEAD))
     flops_per_s = training_flops_per_token(narrow, narrow.seq_len) / predicted_s_per_token(narrow, profile)
     return job.tokens * training_flops_per_token(shape, job.seq_len) / flops_per_s
-
-
-def _config_of_target(job: Job, profile: MachineProfile) -> TrainConfig:
-    n_steps = max(1, round(job.tokens / (job.batch_size * job.seq_len)))
-    return TrainConfig(
-        shape=job.preset.shape,
-        base=target_base(job),
-        parametrization=job.parametrization,
-        seed=job.seed,
-        density=job.density,
-        sparsity=job.algorithm(n_steps),
-        schedule=job.schedule,
-        n_steps=n_steps,
-        batch_size=job.batch_size,
-        seq_len=job.seq_len,
-        data=job.data,
-        **intervals(n_steps),
-        n_threads=n_threads_for(job.preset.shape, profile),
-    )
 
 
 def _how_masks_change(config: TrainConfig) -> tuple[str, ...]:

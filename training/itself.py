@@ -1,5 +1,7 @@
 """The target itself as a run here, because the user asked for it: its configuration, and what that will take."""
 
+from typing import Any
+
 import msgspec
 import torch
 
@@ -39,26 +41,39 @@ def config_of_itself(job: Job, profile: MachineProfile) -> TrainConfig:
     batch_size = host.batch_size or host.microbatch or job.batch_size
     execution = execution_of(host, profile)
     n_steps = host.steps or _steps_in_budget(job, profile, batch_size, execution)
-    is_short = n_steps < _FEW_STEPS
-    return TrainConfig(
-        shape=shape,
+    return config_of_target(
+        job,
+        profile,
+        n_steps,
         base=base,
-        parametrization=job.parametrization,
-        seed=job.seed,
-        density=job.density,
-        sparsity=job.algorithm(n_steps),
-        schedule=job.schedule,
-        n_steps=n_steps,
         batch_size=batch_size,
-        seq_len=job.seq_len,
         clip=host.clip,
-        data=job.data,
         n_eval_sequences=min(_MOST_EVALUATED, _EVALUATED_PER_TRAINED * batch_size),
-        **({"eval_interval": n_steps, "checkpoint_interval": n_steps} if is_short else intervals(n_steps)),
+        **({"eval_interval": n_steps, "checkpoint_interval": n_steps} if n_steps < _FEW_STEPS else {}),
         n_threads=max(1, n_threads_for(shape, profile) // n_local_processes()),
         initial_draw="philox",
         execution=execution,
     )
+
+
+def config_of_target(job: Job, profile: MachineProfile, n_steps: int, **others: Any) -> TrainConfig:
+    """The configuration in which the target itself trains here as it would elsewhere, but for `others`."""
+    fields: dict[str, Any] = {
+        "shape": job.preset.shape,
+        "base": target_base(job),
+        "parametrization": job.parametrization,
+        "seed": job.seed,
+        "density": job.density,
+        "sparsity": job.algorithm(n_steps),
+        "schedule": job.schedule,
+        "n_steps": n_steps,
+        "batch_size": job.batch_size,
+        "seq_len": job.seq_len,
+        "data": job.data,
+        **intervals(n_steps),
+        "n_threads": n_threads_for(job.preset.shape, profile),
+    }
+    return TrainConfig(**(fields | others))
 
 
 def execution_of(host: Host, profile: MachineProfile) -> Execution:

@@ -57,7 +57,11 @@ def host_options(command: Command) -> Command:
             help="Sequences at once; they are a step's where no --batch-size is given.  [default: all]",
         ),
         precision_option,
-        click.option("--device", type=click.Choice(["cpu", "cuda"]), help="[default: cuda where there is one]"),
+        click.option(
+            "--device",
+            type=click.Choice(["cpu", "cuda"]),
+            help="Of matrix products.  [default: cuda where there is one]",
+        ),
         click.option("--peak-lr", type=float, metavar="LR", help="Base learning rate.  [default: the published one]"),
         click.option(
             "--clip",
