@@ -47,7 +47,9 @@ def product_dtype(x: Tensor) -> torch.dtype:
 def loss_and_hidden_gradient(
     hidden_ND: Tensor, output_VD: Tensor, targets_N: Tensor, by_output_VD: Tensor | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean loss, (N, D) its derivative by `hidden_ND`, and (N,) logarithms of the sums of exponentials of the logits.
+    """Mean loss, (N, D) its derivative by `hidden_ND`, and what makes softmax of the logits of any tokens there are.
+
+    The latter, (2, N): a token's largest logit, and the sum of the exponentials of its logits less that.
 
     Parameters
     ----------
@@ -59,9 +61,10 @@ def loss_and_hidden_gradient(
     n_tokens = len(targets_N)
     total = hidden_ND.new_zeros((), dtype=_wide(hidden_ND.dtype))
     by_hidden_ND = torch.empty_like(hidden_ND)
-    log_sums_N = hidden_ND.new_empty(n_tokens, dtype=total.dtype)
+    scale_2N = hidden_ND.new_empty((2, n_tokens), dtype=total.dtype)
     for rows, slope_VN in _pieces(hidden_ND, output_VD):
-        loss, sums_N, log_sums_N[rows] = _loss_and_exponentials(slope_VN, targets_N[rows])
+        loss, largest_N, sums_N = _loss_and_exponentials(slope_VN, targets_N[rows])
+        scale_2N[0, rows], scale_2N[1, rows] = largest_N, sums_N
         slope_VN.div_(sums_N * n_tokens)
         slope_VN[targets_N[rows], torch.arange(len(sums_N), device=sums_N.device)] -= 1.0 / n_tokens
         product_VN = slope_VN.to(hidden_ND.dtype)
@@ -69,11 +72,11 @@ def loss_and_hidden_gradient(
         if by_output_VD is not None:
             _add_product(by_output_VD, product_VN, hidden_ND[rows])
         total += loss
-    return total / n_tokens, by_hidden_ND, log_sums_N
+    return total / n_tokens, by_hidden_ND, scale_2N
 
 
 def output_gradient(
-    hidden_ND: Tensor, output_RD: Tensor, first_token: int, targets_N: Tensor, log_sums_N: Tensor
+    hidden_ND: Tensor, output_RD: Tensor, first_token: int, targets_N: Tensor, scale_2N: Tensor
 ) -> Tensor:
     """(R, D), in 32 bits: the derivative of the mean loss by rows of the output layer, their logits made once more.
 
@@ -81,14 +84,15 @@ def output_gradient(
     ----------
     output_RD :
         Rows of the output layer, from that of `first_token` on.
-    log_sums_N :
-        Of all logits, from `loss_and_hidden_gradient`.
+    scale_2N :
+        From `loss_and_hidden_gradient`, of these tokens.
     """
     n_tokens, n_rows = len(targets_N), len(output_RD)
-    slope_RN = torch.mm(output_RD, hidden_ND.T).to(log_sums_N.dtype).sub_(log_sums_N).exp_().div_(n_tokens)
+    largest_N, sums_N = scale_2N
+    slope_RN = torch.mm(output_RD, hidden_ND.T).to(scale_2N.dtype).sub_(largest_N).exp_().div_(sums_N * n_tokens)
     places_N = ((targets_N >= first_token) & (targets_N < first_token + n_rows)).nonzero()[:, 0]
     slope_RN[targets_N[places_N] - first_token, places_N] -= 1.0 / n_tokens
-    return torch.mm(slope_RN.to(hidden_ND.dtype), hidden_ND).to(log_sums_N.dtype)
+    return torch.mm(slope_RN.to(hidden_ND.dtype), hidden_ND).to(scale_2N.dtype)
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -129,15 +133,14 @@ def _pieces(hidden_ND: Tensor, output_VD: Tensor) -> Iterator[tuple[slice, Tenso
 
 
 def _loss_and_exponentials(logits_VN: Tensor, targets_N: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Sum of a piece's losses, and (N,) sums of the exponentials of its logits and their logarithms.
+    """Sum of a piece's losses; its largest logits, (N,); and sums of the exponentials of logits less these, (N,).
 
-    The exponentials, of the logits less the largest, replace the logits; the sums are of these, the logarithms are not.
+    The exponentials replace the logits.
     """
     at_target_N = logits_VN.gather(0, targets_N[None])[0]
     largest_N = logits_VN.amax(0)
     sums_N = logits_VN.sub_(largest_N).exp_().sum(0)
-    log_sums_N = sums_N.log() + largest_N
-    return (log_sums_N - at_target_N).sum(), sums_N, log_sums_N
+    return (sums_N.log() + largest_N - at_target_N).sum(), largest_N, sums_N
 
 
 def _wide(dtype: torch.dtype) -> torch.dtype:

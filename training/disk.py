@@ -27,10 +27,10 @@ def require_room(config: TrainConfig, folder: Path) -> None:
     else:
         n_checkpoints = config.last_checkpoints + 1 + len(config.kept_checkpoints)
     there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    needed, free = n_checkpoints * checkpoint_bytes(config), shutil.disk_usage(there).free
-    if needed > free:
+    disk, needed = shutil.disk_usage(there), n_checkpoints * checkpoint_bytes(config)
+    if disk.total and needed > disk.free:  # what has no size is no disk, and says itself that it cannot be written
         raise SpecError(
             f"{folder}: {n_checkpoints} checkpoints of {checkpoint_bytes(config) / 1e9:.2f} GB each need "
-            f"{needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free there: another folder, or fewer "
+            f"{needed / 1e9:.1f} GB, and {disk.free / 1e9:.1f} GB are free there: another folder, or fewer "
             "last_checkpoints, would be right"
         )

@@ -31,11 +31,11 @@ def test_size_of_a_checkpoint_is_known_before(tmp_path: Path, algorithm: str, ex
 
 def test_too_small_a_disk_is_told_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     room = 3 * checkpoint_bytes(CONFIG)
-    monkeypatch.setattr("shutil.disk_usage", lambda path: Usage(0, 0, room - 1))
+    monkeypatch.setattr("shutil.disk_usage", lambda path: Usage(10 * room, 0, room - 1))
     with pytest.raises(SpecError, match=r"3 checkpoints of 0\.00 GB each need .* GB are free there"):
         train(CONFIG, tmp_path / "run")
     assert not (tmp_path / "run").exists()
-    monkeypatch.setattr("shutil.disk_usage", lambda path: Usage(0, 0, room))
+    monkeypatch.setattr("shutil.disk_usage", lambda path: Usage(10 * room, 0, room))
     require_room(CONFIG, tmp_path / "run")
 
 

@@ -50,7 +50,7 @@ ALGORITHMS: dict[str, Algorithm] = {
     "spdf": SPDF(lift_at=7),
 }
 # What a schedule needs that has no default.
-SCHEDULES = [name if name != "cooldown" else "cooldown(start=0.5)" for name in training.schedules.SCHEDULES]
+SCHEDULES = [name if name != "cooldown" else "cooldown(start=5)" for name in training.schedules.SCHEDULES]
 MEASURED = ("host_s",)
 
 

@@ -51,8 +51,8 @@ class Sequential(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     def factor(self, at: Place) -> float:
         k = next((k for k, end in enumerate(self.until) if at.x < end), len(self.until) - 1)
         span = at.last - at.first
-        first = at.first + span * (self.until[k - 1] if k else 0.0)
-        last = at.first + span * self.until[k]
+        first = _whole(at.first + span * (self.until[k - 1] if k else 0.0))
+        last = _whole(at.first + span * self.until[k])
         return parse_schedule(self.pieces[k]).factor(at._replace(first=first, last=last))
 
 
@@ -80,6 +80,11 @@ class _Entry:
     kind: type[Schedule]
     line: str
     preset: Mapping[str, Any]
+
+
+def _whole(step: float) -> float:
+    """The step, a whole one where rounding alone keeps it from that: a piece may jump within a hair of its ends."""
+    return float(round(step)) if abs(step - round(step)) < _SAME_STEP else step
 
 
 def _entry(kind: type[Schedule], line: str, **preset: Any) -> _Entry:
@@ -110,6 +115,7 @@ _NAMES: Mapping[str, _Entry] = {
 }
 SCHEDULES: Mapping[str, str] = {name: entry.line for name, entry in _NAMES.items()}
 
+_SAME_STEP = 1e-9
 _TEXT = re.compile(r"\s*(?P<name>[^()\[\],=\s]+)\s*(?:\((?P<arguments>.*)\))?\s*", re.DOTALL)
 _OPEN, _CLOSE = "([", ")]"
 

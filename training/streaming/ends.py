@@ -26,7 +26,7 @@ class _AtHead:
 
     hidden_ND: Tensor
     targets_N: Tensor
-    log_sums_N: Tensor
+    scale_2N: Tensor
 
 
 class Ends:
@@ -68,13 +68,13 @@ class Ends:
             leaf_BTD = x_BTD.detach().requires_grad_()
             scaled_BTD = self._model.scaled(leaf_BTD)
             hidden_ND, targets_N = scaled_BTD.detach().flatten(0, 1).to(self._dtype), targets_BT.flatten()
-            loss, by_hidden_ND, log_sums_N = loss_and_hidden_gradient(hidden_ND, self._output_VD, targets_N)
+            loss, by_hidden_ND, scale_2N = loss_and_hidden_gradient(hidden_ND, self._output_VD, targets_N)
             share = targets_N.numel() / n_tokens
             by_scaled_BTD = by_hidden_ND.to(scaled_BTD.dtype).view_as(scaled_BTD)
             torch.autograd.backward(scaled_BTD, by_scaled_BTD if share == 1.0 else by_scaled_BTD.mul_(share))
             assert leaf_BTD.grad is not None
             slopes.append(leaf_BTD.grad)
-            self._heads.append(_AtHead(hidden_ND, targets_N, log_sums_N))
+            self._heads.append(_AtHead(hidden_ND, targets_N, scale_2N))
             total += share * loss.item()
         return total, slopes
 
@@ -95,7 +95,8 @@ class Ends:
                 gradient_RD = self._by_logits(first, piece) if name == self._output_name else torch.zeros_like(piece)
                 if name == "token.weight":
                     here_N = ((ids_N >= first) & (ids_N < first + len(piece))).nonzero()[:, 0]
-                    gradient_RD.index_add_(0, ids_N[here_N] - first, slopes_ND[here_N])
+                    # Summed up by themselves first, as autograd does.
+                    gradient_RD += torch.zeros_like(piece).index_add_(0, ids_N[here_N] - first, slopes_ND[here_N])
                 piece.grad = gradient_RD
                 yield [piece]
                 first += len(piece)
@@ -118,7 +119,7 @@ class Ends:
             for start in range(0, len(head.targets_N), n_at_once):
                 some = slice(start, start + n_at_once)
                 of_some_RD = output_gradient(
-                    head.hidden_ND[some], output_RD, first, head.targets_N[some], head.log_sums_N[some]
+                    head.hidden_ND[some], output_RD, first, head.targets_N[some], head.scale_2N[:, some]
                 )
                 gradient_RD.add_(of_some_RD, alpha=len(head.targets_N[some]) / n_tokens)
         return gradient_RD

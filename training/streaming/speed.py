@@ -127,10 +127,19 @@ def _measured(config: TrainConfig) -> StreamingSpeed:
         step_s=statistics.median(host_s for host_s, _ in steps[kept]),
         step_cpu_s=statistics.median(cpu_s for _, cpu_s in steps[kept]),
         parts_cpu_s={name: statistics.median(of[name] for of in parts[kept]) for name in ACTIVITIES},
-        peak_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_BYTES,
+        peak_rss_bytes=_peak_rss_bytes(),
         predicted_bytes=memory_need(config, n_kept_blocks=executor.n_kept_blocks).n_bytes,
         losses=tuple(losses),
     )
+
+
+def _peak_rss_bytes() -> int:
+    """Of this process. What `getrusage` says on Linux may be the peak of the process that started this one."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        line = next(line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * _KIB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_BYTES
 
 
 def _by_activity(executor: StreamingExecutor, step: int) -> dict[str, float]:
