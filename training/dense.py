@@ -1,7 +1,7 @@
 """The dense executor: ordinary autograd on whole matrices, on one device or on several under `torchrun`."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 
 import torch
@@ -21,6 +21,7 @@ from training.sparsity.choosing import Weights
 from training.sparsity.updater import MaskUpdater, magnitude
 from training.streaming.record import StreamRow
 from training.tensor_file import TensorSource
+from wse_sim.errors import SpecError
 
 
 class DenseExecutor:
@@ -112,10 +113,11 @@ class DenseExecutor:
 
     def _backward_of(self, micro_batch: Batch, n_sequences: int) -> float:
         inputs_BT, targets_BT = micro_batch
-        with self._autocast():
-            loss = self._loss.of(inputs_BT.to(self._device), targets_BT.to(self._device))
         share = len(inputs_BT) / n_sequences
-        torch.autograd.backward(loss if share == 1.0 else loss * share)
+        with _compiling(), self._autocast():
+            loss = self._loss.of(inputs_BT.to(self._device), targets_BT.to(self._device))
+        with _compiling():
+            torch.autograd.backward(loss if share == 1.0 else loss * share)
         return loss.item() * share
 
     @property
@@ -128,6 +130,18 @@ class DenseExecutor:
         if self._config.execution.precision == "fp32":
             return nullcontext()
         return torch.autocast(self._device.type, torch.bfloat16)
+
+
+@contextmanager
+def _compiling() -> Iterator[None]:
+    """A compiler that is missing, or fails, is what the user has to know of; the first step finds out."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            raise
+        said = " ".join(str(error).strip().splitlines()[:2])  # which compiler, and what it says
+        raise SpecError(f"execution.compile: torch.compile fails here ({said}); leave it out (no --compile)") from None
 
 
 class MaskedParameters:

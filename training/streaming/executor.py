@@ -102,7 +102,7 @@ class StreamingExecutor:
         with self._recorder.timed("output", "forward", "compute"):
             self._ends.refresh()
             loss, slopes = self._ends.loss_and_slopes(xs, targets)
-        self._count_logits()
+        self._count_logits("output", "forward", n_products=2)  # its delta is made with it
         require_finite(config, step, loss, 0.0)
         self._take_in(self._ends.norm, "output")
         for index in reversed(range(len(self._layers))):
@@ -193,8 +193,9 @@ class StreamingExecutor:
             with self._recorder.timed("embedding", "gradient", "compute"):
                 parameters = next(gradients, None)
             if parameters is None:
-                return
+                break
             self._take_in(parameters, "embedding")
+        self._count_logits("embedding", "gradient", n_products=1)
 
     def _stream_in(self, index: int, pass_: Pass) -> None:
         with self._recorder.timed(f"block {index}", pass_, "expand"):
@@ -207,11 +208,10 @@ class StreamingExecutor:
             if index > 0:
                 self.store.prefetch(index - 1, [WEIGHT])
 
-    def _count_logits(self) -> None:
-        """FLOPs of the output layer: forward with its delta, and its gradient, which comes with the embeddings'."""
-        one = self._n_tokens * logits_flops(self._config.shape) / 3
-        self._recorder.count("output", "forward", dense_flops=2 * one, sparse_flops=2 * one)
-        self._recorder.count("embedding", "gradient", dense_flops=one, sparse_flops=one)
+    def _count_logits(self, layer: str, pass_: Pass, *, n_products: int) -> None:
+        """FLOPs of the output layer's products; that of its gradient comes with the embeddings'."""
+        flops = n_products * self._n_tokens * logits_flops(self._config.shape) / 3
+        self._recorder.count(layer, pass_, dense_flops=flops, sparse_flops=flops)
 
     def _count_products(self, index: int) -> None:
         """FLOPs of a block's products and of attention, the full square of places; and the gradients it sent back."""
