@@ -10,11 +10,12 @@ from pathlib import Path
 
 import msgspec
 import psutil
+import torch
 
 from models.roles import HIDDEN_ROLES
 from training.config import TrainConfig
 from training.distributed import n_local_processes, n_processes
-from training.execution import Execution, Precision
+from training.execution import Execution, ExecutorName, Precision
 from training.sparsity.plan import parameters_of
 from wse_sim.errors import SpecError
 from wse_sim.spec.model import ModelShape
@@ -76,7 +77,7 @@ def memory_need(config: TrainConfig, *, n_kept_blocks: int | None = None) -> Mem
     everything = {"Python and its libraries": _INTERPRETER_BYTES, **model, "activations": activations}
     if execution.device == "cpu":
         return MemoryNeed(parts=everything)
-    on_host = {key: everything[key] for key in _ON_HOST if key in everything}
+    on_host = {key: everything[key] for key in _ON_HOST[execution.executor]}
     on_device = {key: value for key, value in everything.items() if key not in on_host}
     return MemoryNeed(parts=on_host, device_parts=on_device)
 
@@ -102,15 +103,27 @@ def require_memory(config: TrainConfig, available_bytes: float) -> MemoryNeed:
         When it is not: with the parts, and what would make it fit.
     """
     need = memory_need(config)
-    if need.n_bytes <= available_bytes:
-        return need
-    raise SpecError(f"the run {memory_line(need, available_bytes)}; {_what_would_fit(config, available_bytes)}")
+    if need.n_bytes > available_bytes:
+        raise SpecError(f"the run {memory_line(need, available_bytes)}; {_what_would_fit(config, available_bytes)}")
+    if need.device_parts and need.device_bytes > (on_device := available_on_device(config)):
+        parts = _listed(need.device_parts)
+        raise SpecError(
+            f"the run needs {_gb(need.device_bytes)} of the GPU's memory, {_gb(on_device)} are free: {parts}; "
+            'recompute "always", a smaller microbatch or executor "streaming" would need less'
+        )
+    return need
 
 
 def memory_line(need: MemoryNeed, available_bytes: float) -> str:
     """A sentence: what is needed, for what, and what is there."""
-    parts = [f"{name} {_gb(n_bytes)}" for name, n_bytes in _largest_first(need.parts) if n_bytes >= _WORTH_SAYING_BYTES]
-    return f"needs {_gb(need.n_bytes)} of memory, {_gb(available_bytes)} are free: {', '.join(parts)}"
+    return f"needs {_gb(need.n_bytes)} of memory, {_gb(available_bytes)} are free: {_listed(need.parts)}"
+
+
+def available_on_device(config: TrainConfig) -> int:
+    """Memory that is free where matrix products run."""
+    if config.execution.device == "cpu":
+        return available_memory_bytes()
+    return int(torch.cuda.mem_get_info()[0])
 
 
 def available_memory_bytes() -> int:
@@ -145,8 +158,11 @@ def activation_bytes_per_token(shape: ModelShape, precision: Precision) -> float
     return 2 * d * _BYTES["fp32"] + n_products * _BYTES[precision]
 
 
-# Of the streaming executor on a GPU; everything else of it, and all of the dense one, is there.
-_ON_HOST = ("Python and its libraries", "non-zeros and their moments", "masks", "gradients of non-zeros")
+# Parts that stay here where the rest is on a GPU.
+_ON_HOST: Mapping[ExecutorName, tuple[str, ...]] = {
+    "streaming": ("Python and its libraries", "non-zeros and their moments", "masks", "gradients of non-zeros"),
+    "dense": ("Python and its libraries",),
+}
 
 
 def _streaming(config: TrainConfig) -> dict[str, float]:
@@ -273,8 +289,10 @@ def _knobs(config: TrainConfig) -> Iterator[tuple[str, TrainConfig]]:
             yield "a store on disk (--store DIR)", turn(store="store")
 
 
-def _largest_first(parts: Mapping[str, float]) -> list[tuple[str, float]]:
-    return sorted(parts.items(), key=lambda part: -part[1])
+def _listed(parts: Mapping[str, float]) -> str:
+    """The parts, the largest first."""
+    largest_first = sorted(parts.items(), key=lambda part: -part[1])
+    return ", ".join(f"{name} {_gb(n_bytes)}" for name, n_bytes in largest_first if n_bytes >= _WORTH_SAYING_BYTES)
 
 
 def _gb(n_bytes: float) -> str:

@@ -138,3 +138,18 @@ def test_memory_of_a_container_counts(tmp_path: Any, monkeypatch: pytest.MonkeyP
     assert training.memory.available_memory_bytes() == 2 * GIB
     (tmp_path / "memory.max").write_text("max\n")
     assert training.memory.available_memory_bytes() == 100 * GIB
+
+
+def test_memory_of_a_gpu_is_counted_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Non-zeros and their moments stay in the machine; what is dense crosses."""
+    on_gpu = changed(LARGE, device="cuda")
+    need, here = memory_need(on_gpu), memory_need(LARGE)
+    assert need.parts["non-zeros and their moments"] == here.parts["non-zeros and their moments"]
+    assert sum(need.parts.values()) + sum(need.device_parts.values()) == pytest.approx(sum(here.parts.values()))
+    assert set(memory_need(changed(on_gpu, executor="dense", recompute="never")).parts) == {"Python and its libraries"}
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda: (GIB, 80 * GIB))
+    with pytest.raises(SpecError, match=r"of the GPU's memory, 1\.1 GB are free: .*; recompute"):
+        require_memory(on_gpu, 64 * GIB)
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda: (16 * GIB, 80 * GIB))
+    assert require_memory(on_gpu, 64 * GIB).device_bytes < 16 * GIB
+    assert kept_blocks(on_gpu, training.memory.available_on_device(on_gpu)) == LARGE.shape.n_layers

@@ -20,7 +20,7 @@ from models.gpt import meta_model
 from training.checkpoint import MOMENTS, WEIGHT, Checkpoint, SavedParameter
 from training.config import TrainConfig
 from training.executor import Batch, Stepped, micro_batches, require_finite
-from training.memory import available_memory_bytes, kept_blocks
+from training.memory import available_on_device, kept_blocks
 from training.optimizer import CLIP_SLACK, clip_gradient, norm, set_lr
 from training.sparsity.updater import MaskUpdater
 from training.streaming.blocks import Blocks
@@ -61,7 +61,7 @@ class StreamingExecutor:
 
     def __init__(self, config: TrainConfig, checkpoint: Checkpoint | None) -> None:
         self._config = config
-        available_bytes = available_memory_bytes()  # before any of it is taken
+        available_bytes = available_on_device(config)  # before any of it is taken
         self._device = torch.device(config.execution.device)
         self._workers = Workers(config.n_threads)
         self.store = Store(config, meta_model(config.shape), self._workers, checkpoint)
