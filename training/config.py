@@ -24,6 +24,7 @@ _AT_LEAST_ONE = (
     "last_checkpoints",
     "n_threads",
 )
+_MOST_BETA_IN_BF16 = 0.99  # 1 - beta is to be more than a step of 2^-8
 CONFIG_FILE = "config.toml"  # in a run's folder
 _DENSITY_SLACK = 1e-4  # the counts of an Erdős-Rényi share are whole numbers
 
@@ -137,6 +138,9 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             "at least 256, the values of a byte",
         )
         _require(all(0 <= beta < 1 for beta in self.betas), "betas", self.betas, "in [0, 1)")
+        if self.execution.moments == "bf16":
+            right = "at most 0.99 where moments are bf16: a smaller change of an average is lost in its 8 bits"
+            _require(max(self.betas) <= _MOST_BETA_IN_BF16, "betas", self.betas, right)
         _require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "at least 0")
         _require(self.eps > 0, "eps", self.eps, "positive")
         _require(self.clip == "none" or self.clip > 0, "clip", self.clip, 'positive, or "none"')

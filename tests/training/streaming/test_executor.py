@@ -133,6 +133,13 @@ def test_moments_in_bf16_cost_little_and_take_half(corpus: Corpus, tmp_path: Pat
     }
 
 
+def test_moments_in_bf16_refuse_an_average_that_would_not_move() -> None:
+    with pytest.raises(SpecError, match=r"betas is \(0\.9, 0\.999\), it must be at most 0\.99 where moments are bf16"):
+        msgspec.structs.replace(
+            CONFIG, betas=(0.9, 0.999), execution=Execution(executor="streaming", moments="bf16")
+        ).__post_init__()
+
+
 def test_a_store_on_disk_changes_nothing(corpus: Corpus, tmp_path: Path) -> None:
     config = msgspec.structs.replace(CONFIG, sparsity=ALGORITHMS["gmp"])
     in_memory, _ = _losses(config, corpus, Execution(executor="streaming"))
