@@ -117,7 +117,8 @@ def choose_run(job: Job, profile: MachineProfile, *, n_runs: int = 1) -> Choice:
 def _itself(job: Job, profile: MachineProfile, *, full_s: float, needed: float) -> Choice:
     """The target itself, by the executor that the job names."""
     config = config_of_itself(job, profile)
-    need = require_memory(config, available_memory_bytes())
+    available = available_memory_bytes()
+    need = require_memory(config, available)
     execution, n_steps = config.execution, config.n_steps
     predicted_s = n_steps * predicted_step_s(job, profile, config.batch_size, execution)
     n_tokens = n_steps * config.tokens_per_step
@@ -133,7 +134,7 @@ def _itself(job: Job, profile: MachineProfile, *, full_s: float, needed: float) 
             f"{execution.device} in {execution.precision}: {predicted_s:,.0f} s predicted",
             f"{n_steps:,} steps of {config.batch_size} x {config.seq_len} tokens, {n_tokens / job.tokens:.2g} of the "
             f"tokens of the target's {n_target_steps:,.0f} steps of {job.batch_size} x {job.seq_len}",
-            memory_line(need, available_memory_bytes()),
+            memory_line(need, available),
             *_how_masks_change(config),
         ),
         not_covered=(

@@ -1,7 +1,7 @@
 """The dense executor: ordinary autograd on whole matrices, on one device or on several under `torchrun`."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import partial
 
 import torch
@@ -14,7 +14,7 @@ from models.sparse import Mask, Masks, Scores, laid_out_like, n_nonzero, packed,
 from training.checkpoint import MOMENTS, WEIGHT, Checkpoint, SavedParameter
 from training.config import TrainConfig
 from training.distributed import World, alone
-from training.executor import Batch, Stepped, micro_batches, require_finite
+from training.executor import Batch, Stepped, autocast, micro_batches, require_finite
 from training.optimizer import build_optimizer, compute_gradient, set_lr
 from training.shared_loss import SharedLoss, share_loss
 from training.sparsity.choosing import Weights
@@ -85,7 +85,7 @@ class DenseExecutor:
     def evaluate(self, batches: Sequence[Batch]) -> float:
         total, n_tokens = 0.0, 0
         for inputs_BT, targets_BT in batches:
-            with self._autocast():
+            with autocast(self._config, self._device):
                 loss = self._loss.of(inputs_BT.to(self._device), targets_BT.to(self._device))
             total += loss.item() * targets_BT.numel()
             n_tokens += targets_BT.numel()
@@ -114,7 +114,7 @@ class DenseExecutor:
     def _backward_of(self, micro_batch: Batch, n_sequences: int) -> float:
         inputs_BT, targets_BT = micro_batch
         share = len(inputs_BT) / n_sequences
-        with _compiling(), self._autocast():
+        with _compiling(), autocast(self._config, self._device):
             loss = self._loss.of(inputs_BT.to(self._device), targets_BT.to(self._device))
         with _compiling():
             torch.autograd.backward(loss if share == 1.0 else loss * share)
@@ -125,11 +125,6 @@ class DenseExecutor:
         """Sequences that go through at once in this process."""
         microbatch = self._config.execution.microbatch
         return None if microbatch is None else microbatch // self._world.size
-
-    def _autocast(self) -> AbstractContextManager[object]:
-        if self._config.execution.precision == "fp32":
-            return nullcontext()
-        return torch.autocast(self._device.type, torch.bfloat16)
 
 
 @contextmanager
@@ -169,7 +164,9 @@ class MaskedParameters:
 
 def keep_gradients(updater: MaskUpdater, masks: Masks, step: int) -> None:
     """Keep the dense gradients that the update at `step` will ask for; call before pruned ones are zeroed."""
-    for name in updater.grown_by_gradient(step):
+    for name in masks:
+        if updater.grown_by_gradient(name, step) is None:
+            continue
         gradient = masks.weight(name).grad
         assert gradient is not None
         # Shards stay shards until the update: whole gradients of all tensors at once could be more than fits.

@@ -4,11 +4,9 @@ import shutil
 from pathlib import Path
 
 from training.config import TrainConfig
-from training.memory import hidden_weights, most_live_weights
+from training.memory import BYTES, hidden_weights, most_live_weights
 from wse_sim.errors import SpecError
 from wse_sim.workload.transformer import n_parameters
-
-_BYTES = {"fp32": 4, "bf16": 2}
 
 
 def checkpoint_bytes(config: TrainConfig) -> float:
@@ -17,7 +15,7 @@ def checkpoint_bytes(config: TrainConfig) -> float:
     n_numbers = n_parameters(config.shape) - n_hidden + most_live_weights(config)
     plan = config.sparsity_plan
     n_bits = n_hidden * (bool(plan.groups) + plan.is_dynamic)
-    return (_BYTES["fp32"] + 2 * _BYTES[config.execution.moments]) * n_numbers + n_bits / 8
+    return (BYTES["fp32"] + 2 * BYTES[config.execution.moments]) * n_numbers + n_bits / 8
 
 
 def require_room(config: TrainConfig, folder: Path) -> None:

@@ -76,10 +76,6 @@ class World:
         """Whether one of the processes calls with True; for all."""
         return flag if self.size == 1 else self._sum(float(flag)) > 0
 
-    def barrier(self) -> None:
-        """Wait until every process has come here; for all."""
-        self.any(False)
-
     def from_first(self, value: Anything) -> Anything:
         """What the first process calls with; for all."""
         if self.size == 1:

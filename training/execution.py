@@ -1,8 +1,10 @@
 """How a run is computed, as far as that is not what is computed: on what device, in which precision, in what pieces."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
+import torch
 
 from wse_sim.errors import SpecError
 
@@ -12,6 +14,7 @@ Precision = Literal["fp32", "bf16"]
 Recompute = Literal["never", "fitting", "always"]
 Sharding = Literal["ddp", "fsdp"]
 Clip = float | Literal["none"]
+DTYPES: Mapping[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

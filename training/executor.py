@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from training.checkpoint import SavedParameter
 from training.config import TrainConfig
+from training.execution import DTYPES
 from training.sparsity.updater import MaskUpdate, MaskUpdater
 from training.streaming.record import StreamRow
 from wse_sim.errors import SpecError
@@ -67,6 +69,12 @@ def micro_batches(batch: Batch, microbatch: int | None) -> list[Batch]:
     inputs_BT, targets_BT = batch
     size = microbatch or len(inputs_BT)
     return list(zip(torch.split(inputs_BT, size), torch.split(targets_BT, size), strict=True))
+
+
+def autocast(config: TrainConfig, device: torch.device) -> AbstractContextManager[object]:
+    """Products in the precision of the configuration, while it lasts."""
+    precision = config.execution.precision
+    return nullcontext() if precision == "fp32" else torch.autocast(device.type, DTYPES[precision])
 
 
 def require_finite(config: TrainConfig, step: int, loss: float, grad_norm: float) -> None:

@@ -4,6 +4,7 @@ The parts are those that grow with the model; what an interpreter and its librar
 cent are added for what passes by: pieces of logits, the workspace of matrix products, pages not filled.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,18 +13,16 @@ import msgspec
 import psutil
 import torch
 
-from models.roles import HIDDEN_ROLES
 from training.config import TrainConfig
 from training.distributed import n_local_processes, n_processes
-from training.execution import Execution, ExecutorName, Precision
-from training.sparsity.plan import parameters_of
+from training.execution import DTYPES, Execution, ExecutorName, Precision
 from wse_sim.errors import SpecError
 from wse_sim.spec.model import ModelShape
 from wse_sim.workload.transformer import n_parameters
 
 PIECE_NUMBERS = 2**23  # of an embedding, whose gradient the streaming executor makes at a time
 
-_BYTES: Mapping[Precision, int] = {"fp32": 4, "bf16": 2}
+BYTES: Mapping[Precision, int] = {precision: dtype.itemsize for precision, dtype in DTYPES.items()}
 _MASK_BYTES_OF_DENSE = 5  # a boolean, and all ones or all zeros in 32 bits (`models.sparse.Masks`)
 _INTERPRETER_BYTES = 300e6  # measured: Python, torch, numba and a corpus of 12 MB
 _PASSING = 0.04
@@ -87,11 +86,11 @@ def kept_blocks(config: TrainConfig, available_bytes: float) -> int:
     n_layers, recompute = config.shape.n_layers, config.execution.recompute
     if recompute != "fitting":
         return n_layers if recompute == "never" else 0
-    for n_kept in range(n_layers, 0, -1):
-        need = memory_need(config, n_kept_blocks=n_kept)
-        if (need.n_bytes if config.execution.device == "cpu" else need.device_bytes) <= available_bytes:
-            return n_kept
-    return 0
+    needs = [memory_need(config, n_kept_blocks=n_kept) for n_kept in (0, n_layers)]
+    none_kept, all_kept = (need.device_bytes if need.device_parts else need.n_bytes for need in needs)
+    if all_kept <= available_bytes:
+        return n_layers
+    return max(0, int(n_layers * (available_bytes - none_kept) / (all_kept - none_kept)))
 
 
 def require_memory(config: TrainConfig, available_bytes: float) -> MemoryNeed:
@@ -155,7 +154,7 @@ def activation_bytes_per_token(shape: ModelShape, precision: Precision) -> float
     d, kv, n_inner = shape.d_model, shape.kv_heads * shape.d_head, shape.d_ff
     n_up = 2 if shape.feed_forward == "swiglu" else 1
     n_products = 4 * d + (d + 2 * kv) + (n_up + 1) * n_inner
-    return 2 * d * _BYTES["fp32"] + n_products * _BYTES[precision]
+    return 2 * d * BYTES["fp32"] + n_products * BYTES[precision]
 
 
 # Parts that stay here where the rest is on a GPU.
@@ -167,7 +166,7 @@ _ON_HOST: Mapping[ExecutorName, tuple[str, ...]] = {
 
 def _streaming(config: TrainConfig) -> dict[str, float]:
     execution = config.execution
-    with_moments = _BYTES["fp32"] + 2 * _BYTES[execution.moments]
+    with_moments = BYTES["fp32"] + 2 * BYTES[execution.moments]
     shapes, n_live = hidden_weights(config), most_live_weights(config)
     n_hidden, n_rest = sum(shapes.values()), n_parameters(config.shape) - sum(shapes.values())
     block = [n for name, n in shapes.items() if name.startswith("blocks.0.")]
@@ -177,11 +176,11 @@ def _streaming(config: TrainConfig) -> dict[str, float]:
     return {
         "non-zeros and their moments": with_moments * n_live if execution.store is None else 0.0,
         "masks": n_hidden / 8 * (2 if is_dynamic else 1),
-        "gradients of non-zeros": _BYTES["fp32"] * n_live * (1.0 if is_exact else sum(block) / n_hidden),
-        "embeddings, norms and biases": n_rest * (with_moments + (_BYTES["fp32"] if is_exact else 0)),
-        "one dense block": _BYTES[execution.precision] * (sum(block) + max(block)),
+        "gradients of non-zeros": BYTES["fp32"] * n_live * (1.0 if is_exact else sum(block) / n_hidden),
+        "embeddings, norms and biases": n_rest * (with_moments + (BYTES["fp32"] if is_exact else 0)),
+        "one dense block": BYTES[execution.precision] * (sum(block) + max(block)),
         "output layer": _output_bytes(config, n_output)
-        + _PIECES_AT_ONCE * _BYTES["fp32"] * min(PIECE_NUMBERS, n_output),
+        + _PIECES_AT_ONCE * BYTES["fp32"] * min(PIECE_NUMBERS, n_output),
         "mask updates": _UPDATE_BYTES_PER_WEIGHT * max(block) if is_dynamic else 0.0,
     }
 
@@ -193,10 +192,10 @@ def _dense(config: TrainConfig) -> dict[str, float]:
     n_shards = n_processes() if execution.sharding == "fsdp" else 1
     n_output = config.shape.vocab_size * config.shape.d_model
     return {
-        "weights, gradients and moments": 4 * _BYTES["fp32"] * n_params / n_shards,
+        "weights, gradients and moments": 4 * BYTES["fp32"] * n_params / n_shards,
         "masks": _MASK_BYTES_OF_DENSE * n_masked,
-        "weights in bf16": _BYTES["bf16"] * n_hidden if execution.precision == "bf16" else 0.0,
-        "output layer": _output_bytes(config, n_output) + _BYTES["fp32"] * n_output,
+        "weights in bf16": BYTES["bf16"] * n_hidden if execution.precision == "bf16" else 0.0,
+        "output layer": _output_bytes(config, n_output) + BYTES["fp32"] * n_output,
         "mask updates": _UPDATE_BYTES_PER_WEIGHT * max(hidden_weights(config).values())
         if config.sparsity_plan.is_dynamic
         else 0.0,
@@ -206,8 +205,8 @@ def _dense(config: TrainConfig) -> dict[str, float]:
 def _output_bytes(config: TrainConfig, n_output: int) -> float:
     """Its copy in the precision of products, and a piece of logits with its gradient."""
     precision = config.execution.precision
-    copied = _BYTES["bf16"] * n_output if precision == "bf16" else 0
-    return copied + 2 * _BYTES["fp32"] * min(_LOGITS_AT_ONCE, config.shape.vocab_size * _tokens_at_once(config))
+    copied = BYTES["bf16"] * n_output if precision == "bf16" else 0
+    return copied + 2 * BYTES["fp32"] * min(_LOGITS_AT_ONCE, config.shape.vocab_size * _tokens_at_once(config))
 
 
 def _activations(config: TrainConfig, n_kept: int) -> float:
@@ -218,10 +217,10 @@ def _activations(config: TrainConfig, n_kept: int) -> float:
     shape, precision = config.shape, config.execution.precision
     n_tokens = _tokens_at_once(config)
     n_under_way = config.tokens_per_step if config.execution.executor == "streaming" else n_tokens
-    inputs = _BYTES["fp32"] * shape.d_model * n_under_way * shape.n_layers
+    inputs = BYTES["fp32"] * shape.d_model * n_under_way * shape.n_layers
     per_token = activation_bytes_per_token(shape, precision)
-    kept = (per_token - _BYTES["fp32"] * shape.d_model) * n_under_way * n_kept
-    ends = 3 * _BYTES["fp32"] * shape.d_model * n_under_way
+    kept = (per_token - BYTES["fp32"] * shape.d_model) * n_under_way * n_kept
+    ends = 3 * BYTES["fp32"] * shape.d_model * n_under_way
     # Inputs and derivatives of a block's linear layers wait for the product that is their weights' gradient.
     waiting = per_token * n_under_way
     return inputs + kept + ends + waiting
@@ -233,11 +232,7 @@ def _tokens_at_once(config: TrainConfig) -> int:
 
 def hidden_weights(config: TrainConfig) -> dict[str, int]:
     """Weights of each hidden matrix."""
-    found = {}
-    for name, (role, dims) in parameters_of(config.shape).items():
-        if role in HIDDEN_ROLES:
-            found[name] = dims[0] * dims[1]
-    return found
+    return {name: math.prod(shape) for name, shape in config.sparsity_plan.hidden.items()}
 
 
 def most_live_weights(config: TrainConfig) -> float:

@@ -123,7 +123,7 @@ def _started(attempt: Attempt) -> subprocess.Popen[bytes]:
 def _finish(process: subprocess.Popen[bytes]) -> None:
     _, said = process.communicate()
     if process.returncode:
-        raise SpecError(said.decode().strip().removeprefix("error: ") or f"the run ended with {process.returncode}")
+        raise _failure(process.returncode, said)
 
 
 def _kill_after(process: subprocess.Popen[bytes], folder: Path, step: int) -> int:
@@ -133,8 +133,12 @@ def _kill_after(process: subprocess.Popen[bytes], folder: Path, step: int) -> in
     process.send_signal(signal.SIGKILL)
     _, said = process.communicate()
     if process.returncode not in (0, -signal.SIGKILL):
-        raise SpecError(said.decode().strip().removeprefix("error: "))
+        raise _failure(process.returncode, said)
     return _n_rows(folder)
+
+
+def _failure(code: int, said: bytes) -> SpecError:
+    return SpecError(said.decode().strip().removeprefix("error: ") or f"the run ended with {code}")
 
 
 def _n_rows(folder: Path) -> int:

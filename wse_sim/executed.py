@@ -3,7 +3,6 @@
 Source of the executed side: `stream.jsonl` of a run directory (`training.streaming.record`).
 """
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 import msgspec
 
 from wse_sim.errors import SpecError
+from wse_sim.report.run_files import read_lines
 from wse_sim.schedule.cost import Pass
 from wse_sim.simulate import Simulation, simulate
 from wse_sim.spec.model import ModelShape
@@ -140,12 +140,7 @@ def _rows_of_last_step(path: Path) -> list[dict[str, Any]]:
             f"{path.parent}: no {path.name} in it: give the folder of a run of the streaming executor "
             "(wse-sim train --mode full)"
         )
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            break  # the last line of a run that was cut off
+    rows = read_lines(path)
     if not rows:
         raise SpecError(f"{path}: holds no step yet")
     return [row for row in rows if row["step"] == rows[-1]["step"]]

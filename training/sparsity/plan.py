@@ -185,7 +185,7 @@ def plan_sparsity(algorithms: Sequence[Algorithm], shape: ModelShape, *, density
         When a filter matches nothing, an update leaves a tensor empty, or no step is an update step.
     """
     check_density(density)
-    parameters = parameters_of(shape)
+    parameters = _parameters(shape)
     taken: set[str] = set()
     groups = []
     for algorithm in algorithms:
@@ -239,7 +239,7 @@ def _steps(algorithm: Algorithm, n_steps: int) -> Sequence[int]:
 
 
 @lru_cache(maxsize=64)
-def parameters_of(shape: ModelShape) -> Mapping[str, tuple[Role, tuple[int, ...]]]:
+def _parameters(shape: ModelShape) -> Mapping[str, tuple[Role, tuple[int, ...]]]:
     """Role and shape of each parameter of a model, by name."""
     model = meta_model(shape)
     roles = parameter_roles(model)

@@ -92,6 +92,7 @@ class MaskUpdater:
     ) -> None:
         self.plan = plan
         self._tensors, self._seed = tensors, seed
+        self._groups = {name: group for group in plan.groups for name in group.shapes}
         self._growth: dict[str, Callable[[], Scores]] = {}
         self._updated: dict[str, TensorUpdate] = {}
         self.ever_live: dict[str, PackedMask] = {}
@@ -99,13 +100,14 @@ class MaskUpdater:
             self.ever_live = dict(ever_live or {name: packed(tensors.mask(name)) for name in plan.shapes})
         self.density = self._hidden_density()
 
-    def due(self, step: int) -> Mapping[str, MaskedGroup]:
-        """The group of each parameter whose mask changes after `step` optimizer steps, by parameter name."""
-        return {name: group for group in self.plan.groups if group.is_due(step) for name in group.shapes}
+    def due(self, step: int) -> list[str]:
+        """Parameters whose masks change after `step` optimizer steps."""
+        return [name for group in self.plan.groups if group.is_due(step) for name in group.shapes]
 
-    def grown_by_gradient(self, step: int) -> list[str]:
-        """Parameters whose dense gradients the update at `step` asks for."""
-        return [name for name, group in self.due(step).items() if isinstance(group.algorithm, RigL)]
+    def grown_by_gradient(self, name: str, step: int) -> MaskedGroup | None:
+        """The group of a parameter, where the update at `step` asks for its dense gradient; else None."""
+        group = self._groups.get(name)
+        return group if group and isinstance(group.algorithm, RigL) and group.is_due(step) else None
 
     def keep_gradient(self, name: str, magnitude: Callable[[], Scores]) -> None:
         """Keep |dense gradient| of a parameter until its update; places that no update can grow may hold anything."""
@@ -119,7 +121,7 @@ class MaskUpdater:
 
     def update_tensor(self, name: str, step: int) -> None:
         """Change one mask that is due; the parameter has had its optimizer step."""
-        group = self.due(step)[name]
+        group = self._groups[name]
         density = group.densities(group.density(step))[name]
         before = self._tensors.mask(name)
         after = self._next_mask(group, name, before, exact_nonzeros(before.size, density), step)

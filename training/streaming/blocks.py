@@ -58,11 +58,10 @@ class Blocks:
             return 0
         for matrix in self._store.blocks[index]:
             dense = self._dense[matrix.own_name]
-            if self._crossing is self._gradient:
-                matrix.layout.expand(matrix.values.detach(), dense, self._workers)
-            else:
-                matrix.layout.expand(matrix.values.detach(), self._crossing[: dense.numel()], self._workers)
-                dense.copy_(self._crossing[: dense.numel()])
+            here = dense if self._crossing is self._gradient else self._crossing[: dense.numel()]
+            matrix.layout.expand(matrix.values.detach(), here, self._workers)
+            if here is not dense:
+                dense.copy_(here)
         self._streamed_in = index
         return sum(matrix.values.nbytes + matrix.layout.n_bytes for matrix in self._store.blocks[index])
 

@@ -10,7 +10,6 @@ Shapes of tensors: B sequences, T places, D d_model.
 
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -19,7 +18,8 @@ from torch import Tensor, nn
 from models.gpt import meta_model
 from training.checkpoint import MOMENTS, WEIGHT, Checkpoint, SavedParameter
 from training.config import TrainConfig
-from training.executor import Batch, Stepped, micro_batches, require_finite
+from training.execution import DTYPES
+from training.executor import Batch, Stepped, autocast, micro_batches, require_finite
 from training.memory import available_on_device, kept_blocks
 from training.optimizer import CLIP_SLACK, clip_gradient, norm, set_lr
 from training.sparsity.updater import MaskUpdater
@@ -34,7 +34,6 @@ from wse_sim.workload.flops import attention_flops, logits_flops
 
 _ATTENTION_PRODUCTS: dict[Pass, int] = {"forward": 2, "delta": 4, "gradient": 0}
 _GRADIENT_BYTES = 4
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 @dataclass(slots=True)
@@ -228,7 +227,7 @@ class StreamingExecutor:
         self._recorder.count(f"block {index}", "gradient", gradient_bytes=_GRADIENT_BYTES * n_live)
 
     def _through(self, index: int, x_BTD: Tensor) -> Tensor:
-        with self._autocast():
+        with autocast(self._config, self._device):
             y_BTD: Tensor = self._layers[index](x_BTD)
         return y_BTD
 
@@ -277,8 +276,3 @@ class StreamingExecutor:
             for name in self.mask_updater.due(step):
                 if self.store.matrices[name].block == index:
                     self.mask_updater.update_tensor(name, step)
-
-    def _autocast(self) -> AbstractContextManager[object]:
-        if self._config.execution.precision == "fp32":
-            return nullcontext()
-        return torch.autocast(self._device.type, torch.bfloat16)

@@ -35,10 +35,10 @@ class Growth:
         dense :
             (n_weights,), any float.
         """
-        if matrix.name not in self._updater.grown_by_gradient(step):
+        group, shape = self._updater.grown_by_gradient(matrix.name, step), matrix.layout.shape
+        if group is None:
             return
         self._scale = 1.0
-        group, shape = self._updater.due(step)[matrix.name], matrix.layout.shape
         scores = magnitude(dense).reshape(shape)
         n_live = exact_nonzeros(scores.size, group.densities(group.density(step))[matrix.name])
         candidates = could_grow(

@@ -22,6 +22,7 @@ from models.roles import HIDDEN_ROLES
 from models.sparse import Mask
 from training.checkpoint import MOMENTS, WEIGHT, Checkpoint, SavedParameter
 from training.config import TrainConfig
+from training.execution import DTYPES
 from training.memory import PIECE_NUMBERS
 from training.optimizer import optimizer_of
 from training.sparsity.choosing import Weights
@@ -38,8 +39,6 @@ from training.streaming.matrix import (
 )
 from training.tensor_file import TensorSource
 from wse_sim.errors import SpecError
-
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 @dataclass(slots=True)
@@ -79,11 +78,10 @@ class Store:
         self.table = effective_table(
             skeleton, config.shape, config.parameters_transfer_by, plan.densities, config.weight_decay, config.eps
         )
-        self._rows = {row.name: row for row in self.table}
         hidden = [row for row in self.table if row.role in HIDDEN_ROLES]
         _require_hidden(plan, {row.name for row in hidden})
         if checkpoint is not None:
-            checkpoint.require(self._rows, plan.shapes)
+            checkpoint.require([row.name for row in self.table], plan.shapes)
         made = workers.map(lambda row: self._matrix(row, plan, checkpoint), hidden)
         self.matrices: dict[str, StreamedMatrix] = {matrix.name: matrix for matrix in made}
         self.blocks = [list(of_block) for _, of_block in groupby(made, key=lambda matrix: matrix.block)]
@@ -159,9 +157,6 @@ class Store:
             state[moment] = self._moved(before, after, state[moment], f"{moment}.{name}")
         matrix.layout = after
 
-    def _path(self, key: str) -> Path:
-        return Path(self._config.execution.store or "") / f"{key}.bin"
-
     def expanded(self, layout: Layout, values: Tensor) -> Tensor:
         """(padded(n_weights),) float32: live numbers and zeros."""
         dense = torch.empty(padded(layout.n_weights))
@@ -231,7 +226,7 @@ class Store:
             )
             for moment, numbers in saved.items():
                 key = f"{moment}.{name}" + (f".{number}" if number else "")
-                kept = self._allocated(key, parameter.numel(), _DTYPES[self._config.execution.moments])
+                kept = self._allocated(key, parameter.numel(), DTYPES[self._config.execution.moments])
                 if numbers is not None:
                     kept.copy_(numbers[first:last])
                 state[moment] = kept.view_as(parameter).to(parameter.device)
@@ -251,6 +246,9 @@ class Store:
         except OSError as error:
             raise SpecError(f"{path}: the store cannot be written: {error.strerror}") from None
         return torch.from_file(str(path), shared=True, size=n, dtype=dtype)
+
+    def _path(self, key: str) -> Path:
+        return Path(self._config.execution.store or "") / f"{key}.bin"
 
     def _moved(self, before: Layout, after: Layout, numbers: Tensor, key: str) -> Tensor:
         """Live numbers of one layout as those of another; in the same memory where they are as many."""

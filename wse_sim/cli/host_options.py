@@ -9,21 +9,6 @@ from wse_sim.errors import SpecError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-HOST_OPTIONS = (
-    "mode",
-    "steps",
-    "microbatch",
-    "precision",
-    "device",
-    "peak_lr",
-    "clip",
-    "recompute",
-    "moments",
-    "store",
-    "compile",
-    "sharding",
-)
-
 precision_option = click.option(
     "--precision", type=click.Choice(["fp32", "bf16"]), help="Of matrix products.  [default: bf16 where it is faster]"
 )
@@ -39,7 +24,7 @@ store_option = click.option("--store", metavar="DIR", help="Keep non-zeros on di
 
 
 def host_options(command: Command) -> Command:
-    """Adds the options; their names are `HOST_OPTIONS`."""
+    """Adds the options: the fields of `Host` but for `batch_size`, which the target has too."""
     options = (
         click.option(
             "--mode",

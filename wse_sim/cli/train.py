@@ -10,7 +10,7 @@ import click
 from msgspec.structs import replace
 
 from wse_sim.cli.app import EXIT_INTERRUPTED
-from wse_sim.cli.host_options import HOST_OPTIONS, host_options
+from wse_sim.cli.host_options import host_options
 from wse_sim.cli.options import (
     json_option,
     mask_update_options,
@@ -212,7 +212,7 @@ def _jobs(
     from training.job import resolve_job
     from training.schedules import split_schedules
 
-    host = Host(**{name: given.pop(name) for name in HOST_OPTIONS})
+    host = Host(**{name: given.pop(name) for name in Host.__struct_fields__ if name in given})
     if host.is_itself:
         host = replace(host, batch_size=batch_size)
 

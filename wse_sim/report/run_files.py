@@ -33,8 +33,18 @@ def read_rows(run_dir: Path) -> list[dict[str, Any]]:
         When a line is not JSON; the message says which.
     """
     path = run_dir / ROWS
-    if not path.is_file():
-        return []
+    rows = read_lines(path) if path.is_file() else []
+    return [row for row in rows if row.get("loss") is not None and math.isfinite(row["loss"])]
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The lines of a file of JSON; a last one that was cut off is left out.
+
+    Raises
+    ------
+    SpecError
+        When another line is not JSON; the message says which.
+    """
     lines = path.read_text(encoding="utf-8").splitlines()
     rows = []
     for number, line in enumerate(lines, start=1):
@@ -43,7 +53,7 @@ def read_rows(run_dir: Path) -> list[dict[str, Any]]:
         except ValueError as error:
             if number < len(lines):
                 raise SpecError(f"{path}: line {number} is not JSON: {error}") from None
-    return [row for row in rows if row.get("loss") is not None and math.isfinite(row["loss"])]
+    return rows
 
 
 def read_trace(run_dir: Path) -> dict[str, Any]:
