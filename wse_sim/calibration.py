@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from wse_sim.gpu.spec import gpu_names, load_gpu, training_constants
+from wse_sim.gpu.spec import gpu_names, load_gpu, load_software, software_names, sourced, training_constants
 from wse_sim.spec.cluster import Cluster, load_cluster
 from wse_sim.spec.load import convert, data_path, load_release, read_toml, release_names
 from wse_sim.spec.sourced import Sourced
@@ -286,8 +286,10 @@ def _calibrated(said: Mapping[str, _Said]) -> Iterator[tuple[Side, str, Sourced]
     for name in release_names():
         if name in said:
             yield "wafer", f"release {name}", load_release(name)
-    gpus = {"gpu": training_constants(), **{name: load_gpu(name) for name in gpu_names()}}
-    for owner, part in gpus.items():
-        for name, constant in msgspec.structs.asdict(part).items():
-            if isinstance(constant, Sourced) and constant.kind == "calibrated":
-                yield "gpu", f"{owner} {name}", constant
+    parts = [sourced(training_constants(), "gpu")]
+    parts += [sourced(load_gpu(name), name) for name in gpu_names()]
+    parts += [sourced(load_software(name), name) for name in software_names()]
+    for part in parts:
+        for name, constant in part.items():
+            if constant.kind == "calibrated":
+                yield "gpu", name.replace(".", " ", 1), constant

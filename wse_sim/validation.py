@@ -6,7 +6,6 @@ from typing import Literal
 
 import msgspec
 
-from wse_sim.errors import SpecError
 from wse_sim.gpu.reference import GpuRow, GpuSeries, reference_series, simulate_row
 from wse_sim.schedule.weight_streaming import plan_step
 from wse_sim.simulate import step_time_s
@@ -169,13 +168,9 @@ def _wafer(row: WaferRow) -> ValidationRow:
 
 
 def _gpu(row: GpuRow, series: GpuSeries) -> ValidationRow:
-    try:
-        predicted = simulate_row(row, is_layout_free=False).tokens_per_s_per_gpu
-    except SpecError:
-        # A few published micro-batches are just beyond the memory model: the nearest layout that fits stands in.
-        predicted = simulate_row(row, is_layout_free=True).tokens_per_s_per_gpu
+    predicted = simulate_row(row, series).tokens_per_s_per_gpu
     return ValidationRow(
-        id=f"{row.model} {row.gpu} x{row.num_gpus} {row.batch_size}x{row.seq_len}",
+        id=f"{row.model} {row.gpu} x{row.num_gpus} {row.batch_size}x{row.seq_len} {series.software} {series.precision}",
         group=row.gpu,
         side="gpu",
         model=row.model,
@@ -183,7 +178,7 @@ def _gpu(row: GpuRow, series: GpuSeries) -> ValidationRow:
         num_systems=row.num_gpus,
         batch_size=row.batch_size,
         seq_len=row.seq_len,
-        release="",
+        release=f"{series.software} {series.precision}",
         unit="tokens/s/GPU",
         published=row.tokens_per_s_per_gpu,
         predicted=predicted,

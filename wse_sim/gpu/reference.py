@@ -1,16 +1,25 @@
 """Published throughput of GPU clusters, and what the baseline says about the same runs."""
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import msgspec
 
-from wse_sim.gpu.layout import FixedLayout
-from wse_sim.gpu.roofline import SEARCH_ALL, GpuResult, simulate_gpu
+from wse_sim.gpu.layout import Job, Layout, Recompute, layouts
+from wse_sim.gpu.roofline import GpuResult, gpu_job, gpu_result
+from wse_sim.gpu.search import Found, priced
+from wse_sim.gpu.spec import Precision, Sharding
 from wse_sim.spec.load import convert, data_path, read_toml, without_citation
 from wse_sim.spec.model import ModelShape
 
 _WHERE = "data/validation/gpu.toml"
+
+Change = Callable[[Job], Job]
+
+
+def _as_shipped(job: Job) -> Job:
+    return job
 
 
 class GpuRow(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -20,8 +29,8 @@ class GpuRow(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
     ----------
     batch_size :
         Sequences per optimizer step, over all GPUs.
-    microbatch :
-        Sequences per GPU at a time.
+    tp, cp, pp, interleave, microbatch :
+        As in `Layout`; 0 = not published.
     used_to_fit :
         A calibrated constant was fitted on the row: it is no evidence for the model.
     """
@@ -31,18 +40,31 @@ class GpuRow(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
     num_gpus: int
     batch_size: int
     seq_len: int
+    tp: int
+    cp: int
+    pp: int
+    interleave: int
     microbatch: int
-    is_recomputed: bool
+    recompute: Recompute
+    sharding: Sharding
     tokens_per_s_per_gpu: float
     used_to_fit: bool
 
+    @property
+    def layout(self) -> Layout:
+        """What is published of it."""
+        numbers = {name: getattr(self, name) or None for name in ("tp", "cp", "pp", "interleave", "microbatch")}
+        return Layout(**numbers, recompute=self.recompute, sharding=self.sharding)
+
 
 class GpuSeries(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Published runs from one source."""
+    """Published runs from one source, with one kind of software and precision."""
 
     source: str
     kind: str
     note: str
+    software: str
+    precision: Precision
     rows: tuple[GpuRow, ...]
 
 
@@ -63,23 +85,34 @@ def reference_shape(row: GpuRow) -> ModelShape:
     return msgspec.structs.replace(shape, seq_len=row.seq_len)
 
 
-def simulate_row(row: GpuRow, *, is_layout_free: bool) -> GpuResult:
-    """What the baseline says about the run in `row`.
-
-    Parameters
-    ----------
-    is_layout_free :
-        Search for the layout, as for a user; False = the published one, fully sharded data parallelism in all of them.
-    """
-    published = FixedLayout(tp=1, pp=1, microbatch=row.microbatch, is_recomputed=row.is_recomputed, sharding="zero3")
-    return simulate_gpu(
-        reference_shape(row),
-        gpu=row.gpu,
-        num_gpus=row.num_gpus,
-        batch_size=row.batch_size,
-        seq_len=row.seq_len,
-        fixed=SEARCH_ALL if is_layout_free else published,
+def reference_job(row: GpuRow, series: GpuSeries, change: Change = _as_shipped) -> Job:
+    """What `row` ran on what, with the shipped constants or a `change` of them."""
+    return change(
+        gpu_job(
+            reference_shape(row),
+            gpu=row.gpu,
+            num_gpus=row.num_gpus,
+            batch_size=row.batch_size,
+            seq_len=row.seq_len,
+            software=series.software,
+            precision=series.precision,
+        )
     )
+
+
+def published_layout(row: GpuRow, job: Job) -> Found:
+    """The layout of `row`, alone; of what is not published, the fastest that fits, or the leanest where none does.
+
+    A published run did fit: where the memory model says otherwise, it is the memory model that is wrong.
+    """
+    found = priced(job, layouts(job, row.layout))
+    return found.only(0 if found.fits[0] else found.leanest)
+
+
+def simulate_row(row: GpuRow, series: GpuSeries, change: Change = _as_shipped) -> GpuResult:
+    """What the baseline says about the run in `row`, in its published layout."""
+    job = reference_job(row, series, change)
+    return gpu_result(job, published_layout(row, job), 0, density=1.0, tokens=None)
 
 
 @cache

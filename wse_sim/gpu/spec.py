@@ -1,11 +1,16 @@
-"""GPUs and what a GPU training program does, as cited data."""
+"""GPUs, and the software that trains on them, as cited data."""
 
 from functools import cache
+from typing import Literal
 
 import msgspec
 
+from wse_sim.errors import SpecError
 from wse_sim.spec.load import convert, data_names, data_path, load_named, read_toml
 from wse_sim.spec.sourced import Sourced
+
+Precision = Literal["bf16", "fp8"]
+Sharding = Literal["zero1", "zero3"]
 
 
 class GpuSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -13,21 +18,28 @@ class GpuSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     Parameters
     ----------
-    peak_flops_per_s :
-        Dense bfloat16 peak: the denominator of the MFU.
-    matmul_flops_per_s :
-        Best matmul that was measured.
-    sustained_fraction :
-        Share of `matmul_flops_per_s` that a training step sustains.
+    generation :
+        Name of the architecture: `ampere`, `hopper`, ...
+    peak_flops_per_s, fp8_peak_flops_per_s :
+        Dense peaks without structured sparsity; the bfloat16 one is the denominator of the MFU. None = it has no fp8.
+    matmul_flops_per_s, fp8_matmul_flops_per_s :
+        Best product of large matrices that was measured.
+    sustained_fraction, fp8_sustained_fraction :
+        Share of the best measured product that the products of a training step sustain: clocks under load.
     n_sms :
-        Streaming multiprocessors.
+        Multiprocessors (compute units of an AMD GPU).
     nvlink_bytes_per_s, network_bytes_per_s :
-        Per GPU and direction, inside and between servers.
+        Per GPU and direction, inside a server (or rack) whose GPUs are linked directly, and beyond it.
+    gpus_per_node :
+        GPUs that are linked directly.
     server_w_per_gpu :
         Power of the whole server over its GPUs; `low` is the GPU alone.
+    price_usd_per_h, purchase_usd :
+        Of one GPU: rent, and its share of a server that is bought.
     """
 
     name: str
+    generation: str
     peak_flops_per_s: Sourced
     matmul_flops_per_s: Sourced
     sustained_fraction: Sourced
@@ -40,14 +52,69 @@ class GpuSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     tdp_w: Sourced
     server_w_per_gpu: Sourced
     price_usd_per_h: Sourced
+    purchase_usd: Sourced
+    fp8_peak_flops_per_s: Sourced | None = None
+    fp8_matmul_flops_per_s: Sourced | None = None
+    fp8_sustained_fraction: Sourced | None = None
 
-    @property
-    def sustained_flops_per_s(self) -> float:
-        return self.matmul_flops_per_s.value * self.sustained_fraction.value
+    def sustained_flops_per_s(self, precision: Precision) -> float:
+        """Of the products of a training step, were their matrices large.
+
+        Raises
+        ------
+        SpecError
+            When the GPU does not have the precision.
+        """
+        if precision == "bf16":
+            return self.matmul_flops_per_s.value * self.sustained_fraction.value
+        if self.fp8_matmul_flops_per_s is None or self.fp8_sustained_fraction is None:
+            raise SpecError(f"{self.name} has no fp8: use precision bf16, or one of {', '.join(_with_fp8())}")
+        return self.fp8_matmul_flops_per_s.value * self.fp8_sustained_fraction.value
+
+
+class Software(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A training program: what it fuses, hides and shards.
+
+    Parameters
+    ----------
+    rate_factor :
+        Rate of its products over that of the best program, by generation of GPUs; 1 for a generation not named.
+    attention_fraction :
+        Rate of fused attention over that of products; None = attention is not fused, scores pass through memory.
+    is_fused :
+        Norms, biases, residual sums, activations and rotations are one pass each, and the loss is computed in pieces.
+    gradient_bytes :
+        Of a gradient while it is summed over GPUs.
+    exposed_tensor_parallel :
+        Share of the tensor-parallel exchanges that no computation hides.
+    is_overlapped :
+        The data-parallel exchanges run beside the computation.
+    shardings, has_parallel_layers, has_fp8 :
+        What it offers: how weights, gradients and moments are sharded; tensor, pipeline and context parallelism; fp8.
+    """
+
+    name: str
+    source: str
+    kind: str
+    description: str
+    rate_factor: dict[str, Sourced] = {}
+    attention_fraction: Sourced | None = None
+    is_fused: bool
+    gradient_bytes: Sourced
+    exposed_tensor_parallel: Sourced
+    is_overlapped: bool
+    shardings: tuple[Sharding, ...]
+    has_parallel_layers: bool
+    has_interleaving: bool
+    has_fp8: bool
+
+    def rate_factor_on(self, gpu: GpuSpec) -> float:
+        """Of its products on `gpu`, over those of the best program there."""
+        return self.rate_factor[gpu.generation].value if gpu.generation in self.rate_factor else 1.0
 
 
 class TrainingConstants(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a GPU training program does, the same on every GPU; each constant says in the data file where it is from.
+    """What training on GPUs takes, with any software; each constant says in the data file where it is from.
 
     Parameters
     ----------
@@ -55,47 +122,57 @@ class TrainingConstants(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         Output tile of a matmul kernel that one multiprocessor works on.
     tile_overhead_depth :
         Start and end of a tile, in steps of the inner dimension.
-    attention_fraction :
-        Rate of fused attention over the sustained matmul rate.
+    memory_fraction :
+        Share of the memory's rate that element-wise kernels reach.
     link_fraction :
         Share of a link's rate that large collectives reach.
-    communication_sms :
-        Multiprocessors that a collective takes from the computation while it runs.
+    hop_latency_s :
+        Of one step of a ring that crosses the network.
+    overlap_slowdown :
+        Seconds that computation takes longer for each second of a collective that runs beside it, which takes
+        multiprocessors and memory bandwidth from it.
     state_bytes_per_parameter, optimizer_bytes_per_parameter :
         Memory of weight, gradient and moments; bytes that an optimizer step reads and writes.
-    gather_bytes_per_parameter, scatter_bytes_per_parameter :
-        On the links, weights out and gradients back.
-    logits_bytes_moved, logits_bytes_kept :
-        Per token and vocabulary entry, through memory and in memory.
+    weight_bytes :
+        Of a weight on the links and in a product.
+    unfused_logits_bytes, fused_logits_bytes :
+        Through memory, per token and vocabulary entry.
+    kept_logits_bytes :
+        In memory, per token and vocabulary entry.
+    score_bytes :
+        Through memory, per score of attention that is not fused, forward; backward moves twice as many.
     reserved_bytes :
         Memory of a GPU that no tensor can have.
+    two_four_speedup :
+        Of a product whose weights have two zeros in every four, over the dense one.
     """
 
     tile_rows: Sourced
     tile_columns: Sourced
     tile_overhead_depth: Sourced
-    attention_fraction: Sourced
+    memory_fraction: Sourced
     link_fraction: Sourced
-    communication_sms: Sourced
+    hop_latency_s: Sourced
+    overlap_slowdown: Sourced
     state_bytes_per_parameter: Sourced
     optimizer_bytes_per_parameter: Sourced
-    gather_bytes_per_parameter: Sourced
-    scatter_bytes_per_parameter: Sourced
-    logits_bytes_moved: Sourced
-    logits_bytes_kept: Sourced
+    weight_bytes: Sourced
+    unfused_logits_bytes: Sourced
+    fused_logits_bytes: Sourced
+    kept_logits_bytes: Sourced
+    score_bytes: Sourced
     reserved_bytes: Sourced
-
-
-def assumed_constants(gpu: GpuSpec, constants: TrainingConstants) -> tuple[str, ...]:
-    """The names of the numbers in `gpu` and `constants` whose kind is `assumed`."""
-    values = {f"{gpu.name}.{name}": value for name, value in msgspec.structs.asdict(gpu).items()}
-    values |= {f"gpu_training.{name}": value for name, value in msgspec.structs.asdict(constants).items()}
-    return tuple(name for name, value in values.items() if isinstance(value, Sourced) and value.kind == "assumed")
+    two_four_speedup: Sourced
 
 
 def gpu_names() -> tuple[str, ...]:
     """The names of the known GPUs, sorted."""
     return data_names("gpus")
+
+
+def software_names() -> tuple[str, ...]:
+    """The names of the known training programs, sorted."""
+    return data_names("gpu_software")
 
 
 def load_gpu(name: str) -> GpuSpec:
@@ -109,7 +186,32 @@ def load_gpu(name: str) -> GpuSpec:
     return convert(load_named("gpus", name, "GPU"), GpuSpec, f"data/gpus/{name.lower()}.toml")
 
 
+def load_software(name: str) -> Software:
+    """The training program called `name`, in any case.
+
+    Raises
+    ------
+    SpecError
+        When it is unknown.
+    """
+    return convert(load_named("gpu_software", name, "GPU software"), Software, f"data/gpu_software/{name.lower()}.toml")
+
+
 @cache
 def training_constants() -> TrainingConstants:
-    """The constants of the GPU training program."""
+    """The constants of training on GPUs."""
     return convert(read_toml(data_path("gpu_training.toml")), TrainingConstants, "data/gpu_training.toml")
+
+
+def sourced(owner: GpuSpec | Software | TrainingConstants, prefix: str) -> dict[str, Sourced]:
+    """The numbers of `owner` by name, `prefix` before each."""
+    found: dict[str, Sourced] = {}
+    for name, value in msgspec.structs.asdict(owner).items():
+        named = {f"{name}.{key}": part for key, part in value.items()} if isinstance(value, dict) else {name: value}
+        found |= {f"{prefix}.{key}": part for key, part in named.items() if isinstance(part, Sourced)}
+    return found
+
+
+@cache
+def _with_fp8() -> tuple[str, ...]:
+    return tuple(name for name in gpu_names() if load_gpu(name).fp8_matmul_flops_per_s is not None)

@@ -128,7 +128,8 @@ def _on_gpus(gpu: Table, wafer: Table | None) -> Iterator[Line]:
     def line(name: str, value: str, note: str = "") -> Line:
         return Line(group=group, kind="simulated", name=name, value=value, note=note)
 
-    layout = f"dp {gpu['dp']}, tp {gpu['tp']}, pp {gpu['pp']}" if "dp" in gpu else ""
+    ways = (f"{name} {gpu[name]}" for name in ("dp", "tp", "cp", "pp") if gpu.get(name, 1) > 1 or name == "dp")
+    layout = ", ".join(ways) if "dp" in gpu else ""
     yield line("tokens/s", significant(gpu["tokens_per_s"]), layout)
     ratio = f"{factor(gpu['run_time_s'] / wafer['run_time_s'])} as long as on the wafers" if wafer else ""
     yield line("whole run", duration(gpu["run_time_s"]), ratio)
