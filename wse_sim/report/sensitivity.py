@@ -7,7 +7,7 @@ import numpy as np
 
 from wse_sim.spec.cluster import Cluster
 
-_WITHOUT_EFFECT_ON_TIME = {"power_w", "usd_per_hour", "capacity_bytes", "max_systems"}
+_WITHOUT_EFFECT_ON_TIME = {"power_w", "usd_per_hour", "purchase_usd", "capacity_bytes", "max_systems"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,7 @@ def sensitivities(
     for name, constant in cluster.constants.items():
         if name.split(".")[1] in _WITHOUT_EFFECT_ON_TIME or constant.low == constant.high:
             continue
-        ends = [constant.value if end is None else end for end in (constant.low, constant.high)]
+        ends = constant.ends
         at_low, at_high = (
             tokens_per_s if end == constant.value else tokens_per_s_with(cluster.with_constant(name, end))
             for end in ends

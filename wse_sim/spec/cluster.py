@@ -49,8 +49,10 @@ class Csx:
         Memory of a system's activation servers.
     input_tokens_per_s :
         That a system's input workers prepare.
-    power_w, usd_per_hour :
-        Of one system.
+    power_w :
+        Of one system alone; the upper end of its range has its share of MemoryX, SwarmX and hosts.
+    usd_per_hour, purchase_usd :
+        Of one system with that share: rented, and bought.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Csx:
     input_tokens_per_s: float
     power_w: float
     usd_per_hour: float
+    purchase_usd: float
     max_systems: float
 
     @property

@@ -22,7 +22,7 @@ class Sourced(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     low, high :
         The range in which it may lie, where one is known.
     as_of :
-        Date of a number that drifts (a price), as YYYY-MM.
+        Date of a number that drifts (a price), as YYYY or YYYY-MM.
     """
 
     value: float
@@ -35,7 +35,11 @@ class Sourced(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def __post_init__(self) -> None:
         if not self.source.strip():
             raise ValueError("source must not be empty")
-        low = self.value if self.low is None else self.low
-        high = self.value if self.high is None else self.high
+        low, high = self.ends
         if not low <= self.value <= high:
             raise ValueError(f"low <= value <= high does not hold: {low} <= {self.value} <= {high}")
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Both ends of the range; the value itself on a side where none is known."""
+        return self.value if self.low is None else self.low, self.value if self.high is None else self.high

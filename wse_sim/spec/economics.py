@@ -1,0 +1,216 @@
+"""How energy, carbon and money of a run are counted: prices, grids, and what the user knows better."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import msgspec
+
+from wse_sim.errors import SpecError, choose
+from wse_sim.spec.cluster import SYSTEMS, Cluster
+from wse_sim.spec.load import convert, data_names, data_path, read_toml
+from wse_sim.spec.sourced import Sourced
+
+PriceBasis = Literal["rental", "purchase"]
+
+_WHERE = "data/economics.toml"
+_OF_PURCHASE = ("usd_per_kwh", "pue", "amortisation_years", "utilisation", "upkeep_per_year")
+_LARGEST_KG_PER_KWH = 10.0  # No fuel emits a third of it: whoever writes 350 means grams.
+
+
+class Grid(Sourced, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Emissions per kWh of electricity, in kg of CO2 equivalent.
+
+    Parameters
+    ----------
+    place :
+        Whose grid, in words.
+    """
+
+    place: str
+
+
+class UnitPrices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the user knows better of one system or GPU than the data; None = as there."""
+
+    power_w: Sourced | None = None
+    rental_usd_per_h: Sourced | None = None
+    purchase_usd: Sourced | None = None
+
+    def __post_init__(self) -> None:
+        for name, constant in self.said.items():
+            if not 0 <= constant.value < math.inf:
+                raise ValueError(f"{name} is {constant.value}: it must be at least 0")
+
+    @property
+    def said(self) -> dict[str, Sourced]:
+        """What is known, by argument of `bill`."""
+        values = {name: getattr(self, name) for name in self.__struct_fields__}
+        return {name: constant for name, constant in values.items() if constant is not None}
+
+
+class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    default_grid: str
+    usd_per_kwh: Sourced
+    pue: Sourced
+    amortisation_years: Sourced
+    utilisation: Sourced
+    upkeep_per_year: Sourced
+    grid: dict[str, Grid]
+    units: dict[str, UnitPrices] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Economics:
+    """How energy, carbon and money are counted.
+
+    Parameters
+    ----------
+    pue :
+        Power usage effectiveness: energy of the facility over that of its computers.
+    kg_per_kwh :
+        CO2 equivalent of the electricity; 0 = none.
+    amortisation_years :
+        Over which the price of a purchase is spread evenly; `math.inf` leaves it out.
+    utilisation :
+        Fraction of all hours in which what was bought works on a run that bears its price.
+    upkeep_per_year :
+        Fraction of the purchase price.
+    price_basis :
+        `rental` pays the price per hour, which has everything in it; `purchase` pays amortisation, electricity, upkeep.
+    grid :
+        Name of the grid that `kg_per_kwh` is of; "" = a number that was given.
+    constants :
+        The numbers of the data and of the user's file behind it, by name ("pue", "grid.us"); nobody writes to it.
+    units :
+        Power and prices that the user's file gives, by system or GPU.
+
+    Raises
+    ------
+    SpecError
+        When a value is out of its range.
+    """
+
+    usd_per_kwh: float
+    pue: float
+    kg_per_kwh: float
+    amortisation_years: float
+    utilisation: float
+    upkeep_per_year: float
+    price_basis: PriceBasis = "rental"
+    grid: str = ""
+    constants: Mapping[str, Sourced] = field(default_factory=dict)
+    units: Mapping[str, UnitPrices] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.price_basis not in ("rental", "purchase"):
+            raise SpecError(f"price_basis is {self.price_basis!r}: it must be rental or purchase")
+        for name in ("usd_per_kwh", "upkeep_per_year"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise SpecError(f"{name} is {getattr(self, name)}: it must be at least 0")
+        if not 1 <= self.pue < math.inf:
+            raise SpecError(f"pue is {self.pue}: it must be at least 1, energy of the facility over its computers'")
+        if not 0 <= self.kg_per_kwh <= _LARGEST_KG_PER_KWH:
+            raise SpecError(f"grid is {self.kg_per_kwh}: it must be 0 to {_LARGEST_KG_PER_KWH:g} kg per kWh, not grams")
+        if not self.amortisation_years > 0:
+            raise SpecError(f"amortisation_years is {self.amortisation_years}: it must be above 0")
+        if not 0 < self.utilisation <= 1:
+            raise SpecError(f"utilisation is {self.utilisation}: it must be above 0 and at most 1")
+
+    @property
+    def grid_in_words(self) -> str:
+        """Whose electricity, and of when."""
+        constant = self.constants.get(f"grid.{self.grid}")
+        if not isinstance(constant, Grid):
+            return "as given"
+        return f"{constant.place}, {constant.as_of}" if constant.as_of else constant.place
+
+    @property
+    def assumed(self) -> list[str]:
+        """Names of the constants behind a bill for which nothing better than an assumption is known."""
+        used = {f"grid.{self.grid}", *(_OF_PURCHASE if self.price_basis == "purchase" else ("pue",))}
+        return sorted(f"economics.{name}" for name, c in self.constants.items() if name in used and c.kind == "assumed")
+
+    def known(self, unit: str) -> dict[str, Sourced]:
+        """What the user's file says of the system or GPU called `unit`, by argument of `bill`."""
+        return self.units.get(unit, UnitPrices()).said
+
+    def with_choices(
+        self,
+        *,
+        price_basis: PriceBasis | None = None,
+        grid: str | None = None,
+        usd_per_kwh: float | None = None,
+        pue: float | None = None,
+    ) -> "Economics":
+        """The same with what is not None in its place; `grid` is a name, or a number of kg per kWh.
+
+        Raises
+        ------
+        SpecError
+            When a value is out of its range, or the grid neither known nor a number.
+        """
+        given: dict[str, Any] = {"price_basis": price_basis, "usd_per_kwh": usd_per_kwh, "pue": pue}
+        changed = {name: value for name, value in given.items() if value is not None}
+        constants = {name: constant for name, constant in self.constants.items() if name not in changed}
+        chosen = {} if grid is None else _chosen_grid(grid, constants)
+        return replace(self, constants=constants, **changed, **chosen)
+
+
+def load_economics(file: str | None = None) -> Economics:
+    """How energy, carbon and money are counted, by the constants of the data file.
+
+    Parameters
+    ----------
+    file :
+        The user's, of the same form: what it holds takes the place of what the data says, grids are added.
+
+    Raises
+    ------
+    SpecError
+        When the file cannot be read, has an unknown key, or a value is out of its range.
+    """
+    content = read_toml(data_path("economics.toml"))
+    said = {} if file is None else read_toml(file)
+    merged = {**content, **said}
+    if isinstance(said.get("grid"), dict):
+        merged["grid"] = {**content["grid"], **said["grid"]}
+    return _economics(convert(merged, _File, file or _WHERE), file or _WHERE)
+
+
+def priced(cluster: Cluster, economics: Economics) -> Cluster:
+    """`cluster` with the power and the prices that the user's file gives its kind of system."""
+    for name, constant in economics.known(cluster.csx.name).items():
+        of_csx = "csx." + ("usd_per_hour" if name == "rental_usd_per_h" else name)
+        changed = cluster.with_constant(of_csx, constant.value)
+        cluster = replace(changed, constants={**cluster.constants, of_csx: constant})
+    return cluster
+
+
+def _economics(said: _File, where: str) -> Economics:
+    constants: dict[str, Sourced] = {name: getattr(said, name) for name in _OF_PURCHASE}
+    grids = {f"grid.{name.lower()}": grid for name, grid in said.grid.items()}
+    values: dict[str, Any] = {name: constant.value for name, constant in constants.items()}
+    for name in said.units:
+        choose(name, (*SYSTEMS, *data_names("gpus")), f"system or GPU in {where} [units]")
+    try:
+        return Economics(
+            **values,
+            **_chosen_grid(said.default_grid, grids),
+            constants=constants | grids,
+            units=said.units,
+        )
+    except SpecError as error:
+        raise SpecError(f"{where}: {error}") from None
+
+
+def _chosen_grid(text: str, constants: Mapping[str, Sourced]) -> dict[str, Any]:
+    """`kg_per_kwh` and `grid` of an `Economics`."""
+    name = text.strip().lower()
+    try:
+        return {"kg_per_kwh": float(name), "grid": ""}
+    except ValueError:
+        known = [constant.removeprefix("grid.") for constant in constants if constant.startswith("grid.")]
+    chosen = choose(name, known, "grid or number of kg per kWh")
+    return {"kg_per_kwh": constants[f"grid.{chosen}"].value, "grid": chosen}
