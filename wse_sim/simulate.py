@@ -16,6 +16,7 @@ from wse_sim.report.sensitivity import sensitivities
 from wse_sim.schedule.phases import phases
 from wse_sim.schedule.weight_streaming import StepPlan, plan_step
 from wse_sim.spec.cluster import Cluster, load_cluster
+from wse_sim.spec.economics import Economics, load_economics, priced
 from wse_sim.spec.model import ModelPreset
 from wse_sim.spec.operations import load_operations
 from wse_sim.spec.run import TOKENS_PER_PARAMETER, Run
@@ -80,7 +81,9 @@ def resolve_run(
     )
 
 
-def simulate(run: Run, *, masks: RunMasks | None = None, engine: str | None = None) -> Simulation:
+def simulate(
+    run: Run, *, masks: RunMasks | None = None, engine: str | None = None, economics: Economics | None = None
+) -> Simulation:
     """Simulate the steady step of `run` on its cluster and scale it to the whole run.
 
     Parameters
@@ -89,13 +92,16 @@ def simulate(run: Run, *, masks: RunMasks | None = None, engine: str | None = No
         Of a trained run, in place of random ones of the run's density.
     engine :
         The engine that must run; None = the fastest that can.
+    economics :
+        How energy, carbon and money are counted; None = by the data.
 
     Raises
     ------
     SpecError
         When the run does not fit onto the cluster; the message says which wall it hit.
     """
-    cluster = load_cluster(run.system, run.num_csx)
+    economics = economics or load_economics()
+    cluster = priced(load_cluster(run.system, run.num_csx), economics)
     plan = plan_step(run, cluster, masks=masks)
     chosen = choose_engine(plan.program, engine)
     dense_s = step_time_s(_as_dense(run), cluster)
@@ -125,6 +131,7 @@ def simulate(run: Run, *, masks: RunMasks | None = None, engine: str | None = No
             fractions=breakdown(plan, finish),
             cross_iteration_s=cross_iteration_s(plan.program, finish),
             wall_clock=_wall_clock(run, mean_s),
+            economics=economics,
             sensitivity=found,
             engine={
                 "name": chosen,

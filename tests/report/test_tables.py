@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console, RenderableType
 
 from tests.report.run_directory import simulation, write_run
-from wse_sim.report.quantities import count, duration, energy, factor, money, percent, significant
+from wse_sim.report.quantities import carbon, count, duration, energy, factor, money, percent, significant
 from wse_sim.report.tables import comparison_table, plain_table, simulation_table, summary_table
 
 
@@ -26,6 +26,9 @@ def printed(table: RenderableType, width: int = 100) -> str:
         (significant(0.099_99), "0.100"),
         (significant(-3.14159), "-3.14"),
         (significant(1e-5), "1.00e-05"),
+        (carbon(12_345.0), "12.3 t CO2e"),
+        (carbon(863.0), "863 kg CO2e"),
+        (carbon(0.0), "0 kg CO2e"),
         (duration(0), "0 s"),
         (duration(0.0042), "4.20 ms"),
         (duration(86_400), "24.0 h"),
@@ -64,6 +67,14 @@ def test_simulation_table_fits_one_screen_and_names_what_is_assumed() -> None:
     assert "simulated" in text.splitlines()[0]
     assert "swarmx.fan_out" in text
     assert len(text.splitlines()) <= 40
+
+
+def test_a_summary_of_before_carbon_was_counted_still_shows_energy_and_cost(tmp_path: Path) -> None:
+    summary = write_run(tmp_path / "run", simulation())
+    del summary["simulated"]["carbon_kg"]
+    lines = {line.split()[0] for line in printed(summary_table(summary)).splitlines() if line.strip()}
+    assert {"energy", "cost"} <= lines
+    assert "carbon" not in lines
 
 
 def test_comparison_table_shows_a_dash_for_what_a_run_lacks(tmp_path: Path) -> None:

@@ -32,7 +32,9 @@ def _parametrization_options(command: "Command") -> "Command":
 
 
 @click.command("explain")
-@click.argument("name", required=False, metavar="[FIELD | constants | CONSTANT | operations | parametrization]")
+@click.argument(
+    "name", required=False, metavar="[FIELD | constants | CONSTANT | operations | economics | parametrization]"
+)
 @click.option("--system", default="cs2", show_default=True, metavar="cs1|cs2|cs3", help="Whose constants.")
 @_parametrization_options
 @json_option
@@ -41,6 +43,7 @@ def command(*, name: str | None, system: str, as_json: bool, **of_parametrizatio
 
     `constants` prints every constant of a system with its range and source; the name of one (csx.clock_hz) prints that.
     `operations` prints those of a whole run: start, checkpoints, failures.
+    `economics` prints those of carbon and money: electricity, grids, purchase.
     `parametrization` prints the rules by which tensors are initialized and trained and, with --model, the numbers that
     every tensor of that model gets; the options from --model on belong to it.
     """
@@ -50,6 +53,9 @@ def command(*, name: str | None, system: str, as_json: bool, **of_parametrizatio
     _refuse(of_parametrization)
     if name == "operations":
         _print_constants(_operations(), {"operations": "default"}, "constants of a whole run", as_json=as_json)
+        return
+    if name is not None and (name == "economics" or name.startswith("economics.")):
+        _explain_economics(name, as_json=as_json)
         return
     if name is not None and (name == "constants" or name.startswith(("csx.", "memoryx.", "swarmx."))):
         _explain_constants(None if name == "constants" else name, system, as_json=as_json)
@@ -95,6 +101,18 @@ def _explain_constants(name: str | None, system: str, *, as_json: bool) -> None:
     if name is not None:
         constants = {name: constants[choose(name, constants, "constant")]}
     _print_constants(constants, {"system": system}, f"constants of {system.lower()}", as_json=as_json)
+
+
+def _explain_economics(name: str, *, as_json: bool) -> None:
+    from wse_sim.errors import choose
+    from wse_sim.spec.economics import load_economics
+
+    constants = dict(load_economics().constants)
+    if name != "economics":
+        one = choose(name.removeprefix("economics."), constants, "constant of carbon and money")
+        constants = {one: constants[one]}
+    title = "constants of carbon and money; grids in kg CO2e per kWh"
+    _print_constants(constants, {"economics": "default"}, title, as_json=as_json)
 
 
 def _operations() -> "dict[str, Sourced]":

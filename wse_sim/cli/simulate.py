@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from wse_sim.cli.economics_options import economics_from, economics_options
 from wse_sim.cli.options import imperfection_options, json_option, run_from, run_options
 from wse_sim.cli.output import print_json, print_tables
 
@@ -12,6 +13,7 @@ from wse_sim.cli.output import print_json, print_tables
 @click.command("simulate")
 @run_options
 @imperfection_options
+@economics_options
 @click.option(
     "--mask-from",
     type=click.Path(file_okay=False, path_type=Path),
@@ -38,9 +40,10 @@ def command(
     tornado: bool,
     **options: Any,
 ) -> None:
-    """Simulate a training run on a wafer-scale cluster: step time, tokens/s, bottleneck, days, energy, cost."""
+    """Simulate a training run on a wafer-scale cluster: step time, tokens/s, bottleneck, days, energy, carbon, cost."""
     from wse_sim.simulate import simulate
 
+    economics = economics_from(options)
     run, masks = run_from(**options), None
     if mask_from is not None:
         from wse_sim.simulate import density_of_masks
@@ -48,7 +51,7 @@ def command(
 
         masks = read_run_masks(mask_from)
         run = density_of_masks(run, masks)
-    simulation = simulate(run, masks=masks, engine=engine)
+    simulation = simulate(run, masks=masks, engine=engine, economics=economics)
     if verify:
         from wse_sim.engine.run import verify_against_another
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from wse_sim.report.quantities import count, duration, energy, factor, money, percent, significant
+from wse_sim.report.quantities import carbon, count, duration, energy, factor, money, percent, significant
+from wse_sim.units import S_PER_HOUR
 
 Kind = Literal["measured", "simulated", "projected"]
 Table = Mapping[str, Any]
@@ -83,8 +84,30 @@ def simulation_lines(simulated: Table) -> Iterator[Line]:
         low, high = (duration(simulated[f"wall_clock_{end}_s"]) for end in ("p5", "p95"))
         note = "with start, checkpoints, failures" + (f": {low} … {high}" if low != high else "")
         yield line("wall clock", duration(simulated["wall_clock_s"]), note)
-    yield line("energy", energy(simulated["energy_j"]))
-    yield line("cost", money(simulated["cost_usd"]))
+    if "carbon_kg" not in simulated:  # of an older version
+        yield line("energy", energy(simulated["energy_j"]))
+        yield line("cost", money(simulated["cost_usd"]))
+        return
+    yield line("energy", energy(simulated["energy_j"]), _energy_note(simulated))
+    of_grid = f"at {simulated['kg_per_kwh']:g} kg/kWh ({simulated['grid']}), PUE {simulated['pue']:g}"
+    yield line("carbon", carbon(simulated["carbon_kg"]), of_grid)
+    yield line("cost", money(simulated["cost_usd"]), _cost_note(simulated))
+
+
+def _energy_note(simulated: Table) -> str:
+    low_j, at_j, high_j = (simulated[name] for name in ("energy_j_low", "energy_j", "energy_j_high"))
+    at_least = f", at least {energy(low_j)}" if low_j < at_j else ""
+    return f"systems alone{at_least}; with their servers up to {energy(high_j)}" if high_j > at_j else ""
+
+
+def _cost_note(simulated: Table) -> str:
+    parts = simulated["cost_parts_usd"]
+    if simulated["price_basis"] == "rental":
+        system_hours = simulated["run_time_s"] / S_PER_HOUR * simulated["num_csx"]
+        note = f"rental at {money(simulated['cost_usd'] / system_hours)} per system and hour"
+    else:
+        note = "purchase: " + ", ".join(f"{name} {money(usd)}" for name, usd in parts.items())
+    return note + (f"; price of {simulated['price_as_of']}" if simulated["price_as_of"] else "")
 
 
 def loss_unit(loss: float, bits_per_byte: float | None) -> str:

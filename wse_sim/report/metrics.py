@@ -7,9 +7,10 @@ from typing import Any
 from wse_sim.report.sensitivity import Sensitivity, tokens_per_s_range
 from wse_sim.schedule.block import MatrixWork
 from wse_sim.schedule.weight_streaming import StepPlan
+from wse_sim.spec.bill import bill
 from wse_sim.spec.cluster import Cluster
+from wse_sim.spec.economics import Economics, PriceBasis
 from wse_sim.spec.run import Run
-from wse_sim.units import S_PER_HOUR
 from wse_sim.workload.flops import training_flops_per_token
 from wse_sim.workload.transformer import n_parameters, nonzero_parameters
 
@@ -82,7 +83,17 @@ class SimulationResult:
     matrices: list[MatrixWork]
     run_time_s: float
     energy_j: float
+    energy_j_low: float
+    energy_j_high: float
+    facility_energy_j: float
+    pue: float
+    carbon_kg: float
+    kg_per_kwh: float
+    grid: str
     cost_usd: float
+    cost_parts_usd: dict[str, float]
+    price_basis: PriceBasis
+    price_as_of: str | None
     wall_clock_s: float
     wall_clock_p5_s: float
     wall_clock_p95_s: float
@@ -111,6 +122,7 @@ def result(
     fractions: dict[str, float],
     cross_iteration_s: float,
     wall_clock: WallClock,
+    economics: Economics,
     sensitivity: Sequence[Sensitivity],
     engine: dict[str, Any],
 ) -> SimulationResult:
@@ -164,8 +176,7 @@ def result(
         cross_iteration_s=cross_iteration_s,
         matrices=plan.matrices,
         run_time_s=run_time_s,
-        energy_j=run_time_s * run.num_csx * cluster.csx.power_w,
-        cost_usd=run_time_s / S_PER_HOUR * run.num_csx * cluster.csx.usd_per_hour,
+        **_costs(cluster, economics, run_time_s),
         wall_clock_s=wall_clock_s,
         wall_clock_p5_s=wall_clock.p5_s,
         wall_clock_p95_s=wall_clock.p95_s,
@@ -174,7 +185,36 @@ def result(
         working_bytes=plan.placement.working_bytes,
         resident_layers=plan.placement.resident_layers,
         offloaded_bytes=plan.placement.offloaded_bytes,
-        assumed=cluster.named("assumed"),
+        assumed=cluster.named("assumed") + economics.assumed,
         sensitivity=list(sensitivity),
         engine=engine,
     )
+
+
+def _costs(cluster: Cluster, economics: Economics, run_time_s: float) -> dict[str, Any]:
+    """The fields of the result that are energy, carbon and money."""
+    csx, num_csx = cluster.csx, cluster.num_csx
+    paid = bill(
+        economics,
+        time_s=run_time_s,
+        n_units=num_csx,
+        power_w=csx.power_w,
+        rental_usd_per_h=csx.usd_per_hour,
+        purchase_usd=csx.purchase_usd,
+    )
+    low_w, high_w = cluster.constants["csx.power_w"].ends
+    price = "csx.usd_per_hour" if economics.price_basis == "rental" else "csx.purchase_usd"
+    return {
+        "energy_j": paid.it_energy_j,
+        "energy_j_low": run_time_s * num_csx * low_w,
+        "energy_j_high": run_time_s * num_csx * high_w,
+        "facility_energy_j": paid.facility_energy_j,
+        "pue": economics.pue,
+        "carbon_kg": paid.carbon_kg,
+        "kg_per_kwh": economics.kg_per_kwh,
+        "grid": economics.grid_in_words,
+        "cost_usd": paid.total_usd,
+        "cost_parts_usd": paid.parts_usd,
+        "price_basis": paid.price_basis,
+        "price_as_of": cluster.constants[price].as_of,
+    }

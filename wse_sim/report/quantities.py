@@ -5,6 +5,7 @@ from wse_sim.units import J_PER_KWH, S_PER_DAY, S_PER_HOUR
 _TIMES = ((S_PER_DAY, "days"), (S_PER_HOUR, "h"), (60.0, "min"), (1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 _LARGE = ((1e12, "T"), (1e9, "B"), (1e6, "M"))
 _BYTES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+_MASSES = ((1e6, "kt"), (1e3, "t"), (1.0, "kg"), (1e-3, "g"))
 _ENERGIES = ((1e6, "GWh"), (1e3, "MWh"), (1.0, "kWh"), (1e-3, "Wh"))
 
 
@@ -40,6 +41,11 @@ def data_size(n_bytes: float) -> str:
 def energy(joules: float) -> str:
     kwh = joules / J_PER_KWH
     return _scaled(kwh, _ENERGIES, " ") or f"{significant(joules)} J"
+
+
+def carbon(kg: float) -> str:
+    """A mass of CO2 equivalent: 12.3 t CO2e."""
+    return f"{_scaled(kg, _MASSES, ' ') or f'{significant(kg)} kg'} CO2e"
 
 
 def money(usd: float) -> str:

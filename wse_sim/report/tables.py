@@ -132,15 +132,19 @@ def tornado_table(result: SimulationResult) -> Table:
 
 
 def constants_table(constants: Mapping[str, Sourced], *, title: str) -> Table:
-    """Constants with range, kind and source."""
-    rows = [(name, plain_number(c.value), sourced_range(c), c.kind, c.source) for name, c in constants.items()]
-    return plain_table(("constant", "value", "range", "kind", "source"), rows, title=title, right=("value",))
+    """Constants with range, kind and source, and their dates where they have any."""
+    is_dated = any(c.as_of for c in constants.values())
+    rows = [
+        (name, plain_number(c.value), sourced_range(c), *((c.as_of or "",) if is_dated else ()), c.kind, c.source)
+        for name, c in constants.items()
+    ]
+    header = ("constant", "value", "range", *(("as of",) if is_dated else ()), "kind", "source")
+    return plain_table(header, rows, title=title, right=("value",))
 
 
 def sourced_range(constant: Sourced) -> str:
     """The range of a constant, "" where none is known."""
-    low = constant.value if constant.low is None else constant.low
-    high = constant.value if constant.high is None else constant.high
+    low, high = constant.ends
     return f"{plain_number(low)} – {plain_number(high)}" if low < high else ""
 
 
