@@ -8,7 +8,14 @@ from msgspec.structs import replace
 
 from wse_sim.engine.result import Finish
 from wse_sim.engine.run import choose_engine, ends_of_steps_ps, finish_times, steady_step_ps
-from wse_sim.engine.run_level import expected_parts_s, plan_run, simulate_runs
+from wse_sim.engine.run_level import (
+    best_checkpoint_interval,
+    chosen_checkpoint_steps,
+    expected_failures,
+    expected_parts_s,
+    plan_run,
+    simulate_runs,
+)
 from wse_sim.errors import SpecError
 from wse_sim.report.breakdown import breakdown, cross_iteration_s
 from wse_sim.report.metrics import SimulationResult, WallClock, result
@@ -18,7 +25,7 @@ from wse_sim.schedule.weight_streaming import StepPlan, plan_step
 from wse_sim.spec.cluster import Cluster, load_cluster
 from wse_sim.spec.economics import Economics, load_economics, priced
 from wse_sim.spec.model import ModelPreset
-from wse_sim.spec.operations import load_operations
+from wse_sim.spec.operations import Operations, load_operations
 from wse_sim.spec.run import TOKENS_PER_PARAMETER, Run
 from wse_sim.units import to_s
 from wse_sim.wafer.masks import RunMasks
@@ -82,7 +89,12 @@ def resolve_run(
 
 
 def simulate(
-    run: Run, *, masks: RunMasks | None = None, engine: str | None = None, economics: Economics | None = None
+    run: Run,
+    *,
+    masks: RunMasks | None = None,
+    engine: str | None = None,
+    economics: Economics | None = None,
+    operations: Operations | None = None,
 ) -> Simulation:
     """Simulate the steady step of `run` on its cluster and scale it to the whole run.
 
@@ -94,11 +106,13 @@ def simulate(
         The engine that must run; None = the fastest that can.
     economics :
         How energy, carbon and money are counted; None = by the data.
+    operations :
+        How the cluster is run: checkpoints, failures, stragglers; None = by the constants of the data.
 
     Raises
     ------
     SpecError
-        When the run does not fit onto the cluster; the message says which wall it hit.
+        When the run does not fit onto the cluster, or failures do not let it end; the message says which wall it hit.
     """
     economics = economics or load_economics()
     cluster = priced(load_cluster(run.system, run.num_csx), economics)
@@ -130,7 +144,7 @@ def simulate(
             dense_step_time_s=dense_s,
             fractions=breakdown(plan, finish),
             cross_iteration_s=cross_iteration_s(plan.program, finish),
-            wall_clock=_wall_clock(run, mean_s),
+            wall_clock=_wall_clock(run, mean_s, operations or load_operations()),
             economics=economics,
             sensitivity=found,
             engine={
@@ -197,13 +211,24 @@ def _step_time_near(fixed: Run, free: Run, cluster: Cluster, masks: RunMasks | N
         return step_time_s(free, cluster, masks=masks)
 
 
-def _wall_clock(run: Run, step_s: float) -> WallClock:
-    plan = plan_run(
-        load_operations(),
-        step_s=step_s,
-        n_steps=max(1, round(run.n_steps)),
-        n_parameters=nonzero_parameters(run.shape, run.density),
-        num_csx=run.num_csx,
+def _wall_clock(run: Run, step_s: float, operations: Operations) -> WallClock:
+    known: dict[str, Any] = {
+        "step_s": step_s,
+        "n_steps": max(1, round(run.n_steps)),
+        "n_parameters": nonzero_parameters(run.shape, run.density),
+        "n_systems": run.num_csx,
+    }
+    best, steps = best_checkpoint_interval(operations, **known), chosen_checkpoint_steps(operations, **known)
+    plan = plan_run(operations, **known, checkpoint_steps=steps)
+    parts_s, drawn = expected_parts_s(plan), simulate_runs(plan, seed=run.seed)
+    chosen_loss = sum(parts_s.values()) / best.run_s - 1 if steps != best.steps else 0.0
+    return WallClock(
+        parts_s=parts_s,
+        p5_s=drawn.percentile_s(5),
+        p95_s=drawn.percentile_s(95),
+        n_failures=expected_failures(plan),
+        checkpoint_steps=steps,
+        checkpoint_interval_s=steps * step_s,
+        checkpoint_loss={"half": best.loss_at_half, "double": best.loss_at_double, "chosen": chosen_loss},
+        assumed=operations.assumed,
     )
-    drawn = simulate_runs(plan, seed=run.seed)
-    return WallClock(parts_s=expected_parts_s(plan), p5_s=drawn.percentile_s(5), p95_s=drawn.percentile_s(95))

@@ -84,6 +84,8 @@ def simulation_lines(simulated: Table) -> Iterator[Line]:
         low, high = (duration(simulated[f"wall_clock_{end}_s"]) for end in ("p5", "p95"))
         note = "with start, checkpoints, failures" + (f": {low} … {high}" if low != high else "")
         yield line("wall clock", duration(simulated["wall_clock_s"]), note)
+    if "checkpoint_steps" in simulated:
+        yield line("goodput", percent(simulated["goodput"]), _operation(simulated))
     if "carbon_kg" not in simulated:  # of an older version
         yield line("energy", energy(simulated["energy_j"]))
         yield line("cost", money(simulated["cost_usd"]))
@@ -114,6 +116,14 @@ def loss_unit(loss: float, bits_per_byte: float | None) -> str:
     """Of a measured loss: where a token is a byte, it says so, lest it be compared with a loss per longer token."""
     is_byte = bits_per_byte is not None and math.isclose(loss, bits_per_byte * math.log(2), rel_tol=1e-6)
     return "nats/byte" if is_byte else "nats/token"
+
+
+def _operation(simulated: Table) -> str:
+    """How often the run is saved, and how often it fails."""
+    is_saved_once = simulated["checkpoint_steps"] >= round(simulated["n_steps"])
+    saved = "at the end" if is_saved_once else f"every {duration(simulated['checkpoint_interval_s'])}"
+    n_failures = simulated["n_failures_expected"]
+    return f"checkpoint {saved}, {significant(n_failures, 2) if n_failures else 'no'} failures expected"
 
 
 def _trained_here(measured: Table) -> Iterator[Line]:

@@ -34,7 +34,7 @@ _BOTTLENECKS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WallClock:
-    """Time of a whole run with its start, checkpoints, failures and restarts.
+    """Time of a whole run with its start, stragglers, checkpoints, failures and restarts.
 
     Parameters
     ----------
@@ -42,11 +42,25 @@ class WallClock:
         Expected, by what it is spent on (`engine.run_level.PARTS`).
     p5_s, p95_s :
         Percentiles of the whole, over drawn failures.
+    n_failures :
+        Expected.
+    checkpoint_steps, checkpoint_interval_s :
+        From one checkpoint to the next.
+    checkpoint_loss :
+        Fraction by which the run takes longer than with the best interval: with `half` and `double` that interval, and
+        with the `chosen` one.
+    assumed :
+        Constants of the operation for which nothing better than an assumption is known.
     """
 
     parts_s: dict[str, float]
     p5_s: float
     p95_s: float
+    n_failures: float
+    checkpoint_steps: int
+    checkpoint_interval_s: float
+    checkpoint_loss: dict[str, float]
+    assumed: list[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +113,11 @@ class SimulationResult:
     wall_clock_p95_s: float
     wall_clock_parts_s: dict[str, float]
     goodput: float
+    n_failures_expected: float
+    checkpoint_steps: int
+    checkpoint_interval_s: float
+    checkpoint_loss: dict[str, float]
+    assumed_operations: list[str]
     working_bytes: float
     resident_layers: int
     offloaded_bytes: float
@@ -182,6 +201,11 @@ def result(
         wall_clock_p95_s=wall_clock.p95_s,
         wall_clock_parts_s=wall_clock.parts_s,
         goodput=wall_clock.parts_s["useful"] / wall_clock_s,
+        n_failures_expected=wall_clock.n_failures,
+        checkpoint_steps=wall_clock.checkpoint_steps,
+        checkpoint_interval_s=wall_clock.checkpoint_interval_s,
+        checkpoint_loss=wall_clock.checkpoint_loss,
+        assumed_operations=wall_clock.assumed,
         working_bytes=plan.placement.working_bytes,
         resident_layers=plan.placement.resident_layers,
         offloaded_bytes=plan.placement.offloaded_bytes,

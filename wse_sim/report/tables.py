@@ -109,7 +109,8 @@ def simulation_table(result: SimulationResult) -> Table:
     engine = result.engine
     speed = f"{duration(engine['wall_s'])}, {significant(engine['events_per_s'])} events/s, measured"
     table.add_row("engine", f"{engine['name']}, {engine['events']:,} events", Text(speed, "dim"))
-    table.add_row("assumed", f"{len(result.assumed)} constants", Text(", ".join(result.assumed) or "none", "dim"))
+    for what, names in (("assumed", result.assumed), ("for the goodput", result.assumed_operations)):
+        table.add_row(what, f"{len(names)} constants", Text(", ".join(names) or "none", "dim"))
     return table
 
 

@@ -54,7 +54,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     release :
         Software release, a factor on the rate of computation (data/releases.toml).
     seed :
-        Of the drawn masks, and of the jitter.
+        Of the drawn masks, of the jitter, and of failures and slow episodes.
     jitter :
         Every pass at every system takes up to this fraction longer, drawn evenly.
     straggler :

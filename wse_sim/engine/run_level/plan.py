@@ -1,0 +1,106 @@
+"""A run, cut into segments."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from wse_sim.engine.run_level.interval import chosen_checkpoint_steps
+from wse_sim.engine.run_level.stragglers import NO_STRAGGLERS, StragglerDelays, straggler_delays
+from wse_sim.errors import SpecError
+from wse_sim.spec.operations import Operations
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPlan:
+    """A run as it goes when nothing fails and nobody straggles, and what a failure and a straggler cost.
+
+    Parameters
+    ----------
+    compile_s :
+        On hosts, before anything that a failure could stop.
+    bring_up_s :
+        From there to the first step.
+    restart_s :
+        From a failure to the next step.
+    work_s, checkpoint_s : (n_segments,)
+        Steps of each segment, and the checkpoint that ends it.
+    failures_per_s :
+        Of the whole cluster, at all times after the compilation.
+    stragglers :
+        Delays of the steps.
+    """
+
+    compile_s: float
+    bring_up_s: float
+    restart_s: float
+    work_s: FloatArray
+    checkpoint_s: FloatArray
+    failures_per_s: float
+    stragglers: StragglerDelays = NO_STRAGGLERS
+
+    @property
+    def uninterrupted_s(self) -> float:
+        """The whole run when nothing fails and nobody straggles."""
+        return self.compile_s + self.bring_up_s + float(self.work_s.sum() + self.checkpoint_s.sum())
+
+
+def plan_run(
+    operations: Operations,
+    *,
+    step_s: float | FloatArray,
+    n_steps: int,
+    n_parameters: int,
+    n_systems: int,
+    checkpoint_steps: int | None = None,
+    is_compiled: bool = False,
+) -> RunPlan:
+    """The run of `n_steps` steps on `n_systems` systems, with a checkpoint at step 0, at intervals and at its end.
+
+    Parameters
+    ----------
+    step_s : or (n_drawn,)
+        Time of every step, or of steps that were drawn with jitter and repeat from the first when they run out.
+    n_systems :
+        What fails on its own: CS systems, or servers with eight GPUs.
+    checkpoint_steps :
+        Steps between two checkpoints; None takes what `operations` say, else the best interval, which without failures
+        is the whole run.
+    is_compiled :
+        Whether the program is compiled already.
+
+    Raises
+    ------
+    SpecError
+        When there are no steps, none between two checkpoints, a step takes no time, or no interval lets the run end.
+    """
+    drawn_s = np.atleast_1d(np.asarray(step_s, np.float64))
+    if n_steps < 1 or (checkpoint_steps is not None and checkpoint_steps < 1):
+        raise SpecError(f"{n_steps} steps, a checkpoint every {checkpoint_steps}: both must be at least 1")
+    if drawn_s.size == 0 or not (drawn_s > 0).all():
+        raise SpecError("every step must take time")
+    if checkpoint_steps is None:
+        checkpoint_steps = chosen_checkpoint_steps(
+            operations, step_s=float(drawn_s.mean()), n_steps=n_steps, n_parameters=n_parameters, n_systems=n_systems
+        )
+    saved_at = np.append(np.arange(0, n_steps, checkpoint_steps), n_steps)
+    later_s = operations.checkpoint_s(n_parameters, n_systems)
+    bring_up_s = operations.bring_up_s(n_parameters)
+    return RunPlan(
+        compile_s=0.0 if is_compiled else operations.compile_s,
+        bring_up_s=bring_up_s,
+        restart_s=operations.detection_s + bring_up_s,
+        work_s=np.diff(_first_steps_s(drawn_s, saved_at), prepend=0.0),
+        checkpoint_s=np.where(saved_at == 0, operations.first_checkpoint_s, later_s),
+        failures_per_s=operations.failures_per_s(n_systems),
+        stragglers=straggler_delays(operations, n_systems),
+    )
+
+
+def _first_steps_s(drawn_s: FloatArray, n: npt.NDArray[np.int64]) -> FloatArray:
+    """Time of the first `n` steps, for each entry of `n`."""
+    sums = np.append(0.0, np.cumsum(drawn_s))
+    rounds, rest = np.divmod(n, len(drawn_s))
+    return np.asarray(rounds * sums[-1] + sums[rest])
