@@ -33,7 +33,7 @@ def _parametrization_options(command: "Command") -> "Command":
 
 @click.command("explain")
 @click.argument(
-    "name", required=False, metavar="[FIELD | constants | CONSTANT | operations | economics | parametrization]"
+    "name", required=False, metavar="[FIELD | constants | CONSTANT | [gpu-]operations | economics | parametrization]"
 )
 @click.option("--system", default="cs2", show_default=True, metavar="cs1|cs2|cs3", help="Whose constants.")
 @_parametrization_options
@@ -42,7 +42,7 @@ def command(*, name: str | None, system: str, as_json: bool, **of_parametrizatio
     """Say what FIELD of a result means: unit, definition, formula; without a name, list all.
 
     `constants` prints every constant of a system with its range and source; the name of one (csx.clock_hz) prints that.
-    `operations` prints those of a whole run: start, checkpoints, failures.
+    `operations` prints those of a whole run: start, checkpoints, slow systems, failures. `gpu-operations`: on GPUs.
     `economics` prints those of carbon and money: electricity, grids, purchase.
     `parametrization` prints the rules by which tensors are initialized and trained and, with --model, the numbers that
     every tensor of that model gets; the options from --model on belong to it.
@@ -51,8 +51,8 @@ def command(*, name: str | None, system: str, as_json: bool, **of_parametrizatio
         _explain_parametrization(as_json=as_json, **of_parametrization)
         return
     _refuse(of_parametrization)
-    if name == "operations":
-        _print_constants(_operations(), {"operations": "default"}, "constants of a whole run", as_json=as_json)
+    if name in ("operations", "gpu-operations"):
+        _print_constants(_operations(name), {"operations": "default"}, "constants of a whole run", as_json=as_json)
         return
     if name is not None and (name == "economics" or name.startswith("economics.")):
         _explain_economics(name, as_json=as_json)
@@ -115,10 +115,10 @@ def _explain_economics(name: str, *, as_json: bool) -> None:
     _print_constants(constants, {"economics": "default"}, title, as_json=as_json)
 
 
-def _operations() -> "dict[str, Sourced]":
-    from wse_sim.spec.operations import load_operations
+def _operations(name: str) -> "dict[str, Sourced]":
+    from wse_sim.spec.operations import load_gpu_operations, load_operations
 
-    return load_operations().constants
+    return (load_operations() if name == "operations" else load_gpu_operations()).constants
 
 
 def _print_constants(constants: "dict[str, Sourced]", whose: dict[str, Any], title: str, *, as_json: bool) -> None:

@@ -141,7 +141,7 @@ def run_options(command: Command) -> Command:
         click.option(
             "--tokens", callback=parsed_count, metavar="T", help="1e9, 26.3B, 800M.  [default: 20 per parameter]"
         ),
-        click.option("--seed", type=int, default=0, show_default=True, help="Of the drawn masks, and of jitter."),
+        click.option("--seed", type=int, default=0, show_default=True, help="Of drawn masks, jitter and failures."),
     )
     for option in reversed(options):
         command = option(command)

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from wse_sim.cli.economics_options import economics_from, economics_options
+from wse_sim.cli.operations_options import operations_from, operations_options
 from wse_sim.cli.options import imperfection_options, json_option, run_from, run_options
 from wse_sim.cli.output import print_json, print_tables
 
@@ -14,6 +15,7 @@ from wse_sim.cli.output import print_json, print_tables
 @run_options
 @imperfection_options
 @economics_options
+@operations_options
 @click.option(
     "--mask-from",
     type=click.Path(file_okay=False, path_type=Path),
@@ -44,6 +46,7 @@ def command(
     from wse_sim.simulate import simulate
 
     economics = economics_from(options)
+    operations = operations_from(options)
     run, masks = run_from(**options), None
     if mask_from is not None:
         from wse_sim.simulate import density_of_masks
@@ -51,7 +54,7 @@ def command(
 
         masks = read_run_masks(mask_from)
         run = density_of_masks(run, masks)
-    simulation = simulate(run, masks=masks, engine=engine, economics=economics)
+    simulation = simulate(run, masks=masks, engine=engine, economics=economics, operations=operations)
     if verify:
         from wse_sim.engine.run import verify_against_another
 
