@@ -66,7 +66,7 @@ def test_simulation_table_fits_one_screen_and_names_what_is_assumed() -> None:
     text = printed(simulation_table(simulation().result))
     assert "simulated" in text.splitlines()[0]
     assert "swarmx.fan_out" in text
-    assert len(text.splitlines()) <= 40
+    assert len(text.splitlines()) <= 44
 
 
 def test_a_summary_of_before_carbon_was_counted_still_shows_energy_and_cost(tmp_path: Path) -> None:
