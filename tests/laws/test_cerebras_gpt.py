@@ -12,6 +12,7 @@ from wse_sim.laws.power_law import POWER
 from wse_sim.laws.published import published_laws
 from wse_sim.spec.load import data_path, load_model, read_toml
 from wse_sim.workload.flops import training_flops_per_token
+from wse_sim.workload.transformer import n_parameters
 
 CEREBRAS_GPT = ("111m", "256m", "590m", "1.3b", "2.7b", "6.7b", "13b")
 PREDICTED = (2.603, 2.369, 2.168, 1.992, 1.849, 1.687, 1.580)
@@ -95,8 +96,19 @@ def test_dense_equivalent_size_has_a_limit() -> None:
 @pytest.mark.parametrize("name", CEREBRAS_GPT)
 def test_density_one_equals_the_dense_law(name: str) -> None:
     shape = load_model(name).shape
-    projection = project_loss(shape, density=1.0, tokens=1e10)
-    assert projection.value == cerebras_gpt_loss(training_flops_per_token(shape, 2048, convention="paper") * 1e10)
+    tokens = 20.0 * n_parameters(shape)
+    projection = project_loss(shape, density=1.0, tokens=tokens)
+    flops = training_flops_per_token(shape, 2048, convention="paper") * tokens
+    assert projection.value == pytest.approx(cerebras_gpt_loss(flops), rel=1e-12)
+
+
+def test_away_from_20_tokens_per_parameter_the_loss_changes_as_chinchillas() -> None:
+    shape = load_model("1.3b").shape
+    size = n_parameters(shape)
+    losses = [project_loss(shape, density=1.0, tokens=tpp * size).value for tpp in (5, 20, 80)]
+    law = published_laws().chinchilla_replication
+    for tpp, loss in zip((5, 80), (losses[0], losses[2]), strict=True):
+        assert loss / losses[1] == pytest.approx(float(law.loss(size, tpp * size) / law.loss(size, 20 * size)))
 
 
 def test_near_density_one_is_near_the_dense_loss() -> None:
@@ -122,7 +134,7 @@ def test_the_range_holds_the_value_and_the_plain_count_of_nonzeros(density: floa
 
 
 def test_compute_outside_the_fitted_range_is_called_extrapolated() -> None:
-    far = project_loss(load_model("13b").shape, density=1.0, tokens=1e13)
+    far = project_loss(load_model("gpt-neox-20b").shape, density=1.0, tokens=4e11)
     near = project_loss(load_model("1.3b").shape, density=1.0, tokens=2.6e10)
     assert any("extrapolated" in caveat for caveat in far.caveats)
     assert not any("extrapolated" in caveat for caveat in near.caveats)

@@ -3,8 +3,10 @@
 import math
 
 import msgspec
+import numpy as np
 
 from wse_sim.errors import SpecError
+from wse_sim.laws.form import Floats
 from wse_sim.laws.published import published_laws
 from wse_sim.spec.model import ModelShape
 from wse_sim.workload.flops import Convention, training_flops_per_token
@@ -23,7 +25,8 @@ class LossProjection(msgspec.Struct, frozen=True, kw_only=True):
     low, high :
         The range in which the law's authors, or the authors of the correction for sparsity, would not be surprised.
     effective_flops :
-        Compute that the law was asked about, as convention `paper` counts it.
+        Compute that Eq. 1 was asked about: of the dense-equivalent model at 20 tokens per parameter, convention
+        `paper`.
     law :
         Name and source of the law.
     caveats :
@@ -65,12 +68,47 @@ def dense_equivalent_parameters(nonzeros: float, density: float) -> float:
     return published_laws().sparse_t5.dense_equivalent(nonzeros, density)
 
 
+def dense_equivalent_size(shape: ModelShape, density: float) -> float:
+    """Parameters of the dense model, embeddings included, that reaches the loss of `shape` at this density.
+
+    Source: Frantar et al., arXiv 2309.08520, Eq. 1, for the linear layers; everything else is dense as it is.
+    """
+    nonzeros = nonzero_parameters(shape, density)
+    kept = linear_weights(shape) - (n_parameters(shape) - nonzeros)
+    return nonzeros - kept + dense_equivalent_parameters(kept, density)
+
+
+def projected_losses(
+    shape: ModelShape, sizes: Floats | float, tokens: Floats | float, *, seq_len: int, is_replication: bool = True
+) -> Floats:
+    """Losses of dense models like `shape` of `sizes` parameters after `tokens` tokens, elementwise.
+
+    Eq. 1 of Cerebras-GPT at 20 tokens per parameter, where it was fitted, times how the loss changes from there with
+    the tokens at the same size: L(N, D) / L(N, 20 N) of Hoffmann et al.
+
+    Parameters
+    ----------
+    sizes :
+        Parameters in all; `dense_equivalent_size` for a sparse model.
+    is_replication :
+        Coefficients of Besiroglu et al., who fitted the same runs again, and not those printed by Hoffmann et al.
+
+    Source: Cerebras-GPT, arXiv 2304.03208, Eq. 1; Hoffmann et al., arXiv 2203.15556, Eq. 2; Besiroglu et al., arXiv
+    2404.10102.
+    """
+    laws = published_laws()
+    optimal = laws.cerebras_gpt_validity.tokens_per_parameter * np.asarray(sizes, float)
+    chinchilla = laws.chinchilla_replication if is_replication else laws.chinchilla
+    change = chinchilla.loss(sizes, tokens) / chinchilla.loss(sizes, optimal)
+    return np.asarray(laws.cerebras_gpt.loss(_flops(shape, sizes, seq_len)) * change)
+
+
 def project_loss(shape: ModelShape, *, density: float, tokens: float, seq_len: int | None = None) -> LossProjection:
     """The loss that a model of this shape and density would reach after `tokens` tokens.
 
-    Dense: Eq. 1 of Cerebras-GPT, plus or minus two standard deviations of its residuals. Sparse: Eq. 1 at the compute
-    of the dense model times (equivalent size / size). The low end takes the equivalent size as published for pruned
-    models, two standard deviations down; the high end lets each non-zero count as one dense parameter, two up.
+    `projected_losses` at the dense model's size, or at the dense-equivalent one, plus or minus two standard deviations
+    of the residuals of Eq. 1. The low end takes the equivalent size as published for pruned models; the high end lets
+    each non-zero count as one dense parameter. Both take the less favourable of the two fits of Hoffmann's law.
 
     Parameters
     ----------
@@ -79,26 +117,36 @@ def project_loss(shape: ModelShape, *, density: float, tokens: float, seq_len: i
     seq_len :
         Tokens per sequence; None = the shape's own.
 
-    Source: Cerebras-GPT, arXiv 2304.03208, Eq. 1; Frantar et al., arXiv 2309.08520, Eq. 1.
+    Source: as `projected_losses`; Frantar et al., arXiv 2309.08520, Eq. 1.
     """
     if not tokens > 0:
         raise SpecError(f"tokens is {tokens}, it must be above 0")
-    per_token = training_flops_per_token(shape, seq_len or shape.seq_len, convention=CONVENTION)
-    size, nonzeros = n_parameters(shape), nonzero_parameters(shape, density)
-    kept = linear_weights(shape) - (size - nonzeros)
-    equivalent = nonzeros - kept + dense_equivalent_parameters(kept, density)
-    flops = per_token * tokens * equivalent / size
+    length = seq_len or shape.seq_len
+    equivalent, nonzeros = dense_equivalent_size(shape, density), nonzero_parameters(shape, density)
     spread = N_SIGMAS * published_laws().cerebras_gpt_residual.relative_std
-    value = cerebras_gpt_loss(flops)
+
+    def at(size: float) -> list[float]:
+        return [
+            float(projected_losses(shape, size, tokens, seq_len=length, is_replication=fit)) for fit in (True, False)
+        ]
+
+    flops = float(_flops(shape, equivalent, length))
     is_sparse = density < 1.0
     return LossProjection(
-        value=value,
-        low=value * (1.0 - spread),
-        high=cerebras_gpt_loss(per_token * tokens * nonzeros / size) * (1.0 + spread),
+        value=at(equivalent)[0],
+        low=min(at(equivalent)) * (1.0 - spread),
+        high=max(at(nonzeros)) * (1.0 + spread),
         effective_flops=flops,
         law="Cerebras-GPT Eq. 1" + (" at the dense-equivalent size of Frantar et al." if is_sparse else ""),
-        caveats=_caveats(flops, tokens / size, is_sparse=is_sparse),
+        caveats=_caveats(flops, tokens / equivalent, is_sparse=is_sparse),
     )
+
+
+def _flops(shape: ModelShape, sizes: Floats | float, seq_len: int) -> Floats:
+    """Compute of dense models like `shape` at the tokens per parameter of Eq. 1, convention `paper`."""
+    per_token = training_flops_per_token(shape, seq_len, convention=CONVENTION) / n_parameters(shape)
+    tokens_per_parameter = published_laws().cerebras_gpt_validity.tokens_per_parameter
+    return np.asarray(per_token * tokens_per_parameter * np.asarray(sizes, float) ** 2)
 
 
 def _caveats(flops: float, tokens_per_parameter: float, *, is_sparse: bool) -> tuple[str, ...]:
@@ -108,8 +156,8 @@ def _caveats(flops: float, tokens_per_parameter: float, *, is_sparse: bool) -> t
     ]
     if not math.isclose(tokens_per_parameter, valid.tokens_per_parameter, rel_tol=_SAME_TPP):
         caveats.append(
-            f"the law was fitted at {valid.tokens_per_parameter:.0f} tokens per parameter; "
-            f"this run has {tokens_per_parameter:.1f}"
+            f"Eq. 1 was fitted at {valid.tokens_per_parameter:.0f} tokens per parameter, this run has "
+            f"{tokens_per_parameter:.1f} (of the dense equivalent): the change is that of Hoffmann et al., another text"
         )
     if not valid.flops_low <= flops <= valid.flops_high:
         caveats.append(f"extrapolated: {flops:.1e} FLOPs, fitted from {valid.flops_low:.1e} to {valid.flops_high:.1e}")

@@ -3,8 +3,10 @@
 from functools import cache
 
 import msgspec
+import numpy as np
 
 from wse_sim.laws.chinchilla import ChinchillaLaw
+from wse_sim.laws.form import Floats
 from wse_sim.laws.power_law import PowerLaw
 from wse_sim.laws.sparse import SparseLaw
 from wse_sim.spec.load import convert, data_path, read_toml, without_citation
@@ -52,6 +54,27 @@ class PowerLines(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     batch_seq_len: Sourced
 
 
+class DecayToZero(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Gain of a learning rate that decays linearly to zero over one that decays to a tenth.
+
+    Parameters
+    ----------
+    relative_gain :
+        Fraction by which the loss is lower at each of `tokens_per_parameter`.
+    """
+
+    tokens_per_parameter: tuple[float, ...]
+    relative_gain: tuple[float, ...]
+
+    def at(self, tokens_per_parameter: Floats | float) -> Floats:
+        """Straight between the points in the logarithm, and beyond them as between the last two; elementwise."""
+        at, gains = np.log(self.tokens_per_parameter), np.array(self.relative_gain)
+        x = np.log(np.asarray(tokens_per_parameter, float))
+        piece = np.clip(np.searchsorted(at, x) - 1, 0, len(at) - 2)
+        slope = np.diff(gains) / np.diff(at)
+        return np.asarray(gains[piece] + slope[piece] * (x - at[piece]))
+
+
 class PublishedLaws(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Content of data/laws.toml, which cites each."""
 
@@ -63,6 +86,7 @@ class PublishedLaws(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     chinchilla: ChinchillaLaw
     chinchilla_replication: ChinchillaLaw
     power_lines: PowerLines
+    decay_to_zero: DecayToZero
 
 
 class SparseRuns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from wse_sim.errors import SpecError
 from wse_sim.spec.cluster import Csx
 from wse_sim.spec.model import ModelShape
@@ -45,7 +48,7 @@ def place(shape: ModelShape, csx: Csx, *, seq_len: int, microbatch: int) -> Plac
     activations = microbatch * seq_len * shape.d_model
     working = csx.working_bytes_per_activation * activations + _weight_buffer_bytes(shape, csx)
     block = csx.saved_bytes_per_activation * activations
-    resident = min(shape.n_layers, max(0, int((csx.sram_bytes - working) // block)))
+    resident = int(resident_layers(shape, csx, seq_len=seq_len, microbatch=microbatch))
     offloaded = (shape.n_layers - resident) * block
     for needed, has, what in (
         (working, csx.sram_bytes, "of on-wafer memory for one layer"),
@@ -57,6 +60,15 @@ def place(shape: ModelShape, csx: Csx, *, seq_len: int, microbatch: int) -> Plac
                 f"{csx.name} has {has / 1e9:.0f} GB: {_what_fits(shape, csx, seq_len)}"
             )
     return Placement(working_bytes=working, block_bytes=block, resident_layers=resident, offloaded_bytes=offloaded)
+
+
+def resident_layers(
+    shape: ModelShape, csx: Csx, *, seq_len: int, microbatch: int | npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    """Blocks whose activations fit beside the working set, for one micro-batch size or a column of them."""
+    activations = microbatch * float(seq_len * shape.d_model)
+    working = csx.working_bytes_per_activation * activations + _weight_buffer_bytes(shape, csx)
+    return np.clip((csx.sram_bytes - working) // (csx.saved_bytes_per_activation * activations), 0.0, shape.n_layers)
 
 
 def largest_microbatch(shape: ModelShape, csx: Csx, *, seq_len: int) -> int:

@@ -1,6 +1,5 @@
 """How fast one system works on one micro-batch, and what its weights and gradients take on the wire."""
 
-import math
 from functools import cached_property
 
 from wse_sim.spec.cluster import Csx
@@ -12,7 +11,7 @@ from wse_sim.workload.transformer import Matrix
 
 
 class Rates:
-    """The rates of one run on one system, `n_tokens` of a micro-batch at a time."""
+    """The rates of one run on one system, `n_tokens` of a micro-batch at a time, or an array of such numbers."""
 
     def __init__(self, run: Run, csx: Csx, n_tokens: int) -> None:
         self.run, self.csx, self.n_tokens = run, csx, n_tokens
@@ -50,7 +49,7 @@ class Rates:
         csx = self.csx
         per_core, lanes = self.n_tokens / csx.mesh_height, csx.fp16_fmac_per_cycle
         per_column = matrix.n_in / csx.mesh_width
-        return math.ceil(per_core / lanes) * lanes / per_core * (1.0 + csx.unfilled_channels / per_column)
+        return -(-per_core // lanes) * lanes / per_core * (1.0 + csx.unfilled_channels / per_column)
 
     def weight_bytes(self, n_weights: float, density: float = 1.0) -> float:
         """On the wire, once."""

@@ -20,7 +20,7 @@ Source: Lie, Hot Chips 34 and IEEE Micro 43(3) 2023, as far as public; docs/expl
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -123,6 +123,19 @@ def drawn_work(n_out: int, n_in: int, density: float, mesh: Mesh, n_tokens: int,
     return layer_work(fullest, n_nonzeros, n_out, n_in, mesh, n_tokens)
 
 
+def work_ratios(
+    n_out: int, n_in: int, density: float, mesh: Mesh, n_tokens: Counts, seed: int, name: str
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """`work_ratio` and `multiply_ratio` of `drawn_work` for a column of token numbers at once; both (n,)."""
+    n_nonzeros = exact_nonzeros(n_out * n_in, density)
+    group = mesh.channel_group(n_in)
+    fullest = drawn_fullest(n_out, n_in, n_nonzeros, group, mesh.window_rows, seed, name)
+    rows = window_rows(n_out, mesh.window_rows)
+    multiply, _, cycles = _overlapped_cycles(_stage_cycles(fullest, rows, mesh, n_tokens[:, None]))
+    dense_multiply, _, dense = _overlapped_cycles(_stage_cycles(rows * group, rows, mesh, n_tokens[:, None]))
+    return cycles / dense, multiply / dense_multiply
+
+
 def layer_work(fullest: Counts, n_nonzeros: int, n_out: int, n_in: int, mesh: Mesh, n_tokens: int) -> LayerWork:
     """What a matrix (n_out, n_in) takes, by the law at the top of this file.
 
@@ -168,21 +181,24 @@ def window_rows(n_out: int, rows_per_window: int) -> Counts:
     return np.diff(np.append(np.arange(0, n_out, rows_per_window), n_out))
 
 
-def _stage_cycles(fullest: Counts, rows: Counts, mesh: Mesh, n_tokens: int) -> npt.NDArray[np.float64]:
+def _stage_cycles(fullest: Counts, rows: Counts, mesh: Mesh, n_tokens: Any) -> npt.NDArray[np.float64]:
     """(3, n_windows): cycles of each stage in each window, in the order of `STAGES`.
 
-    A wavelet holds one weight, dense or not: it is its arrival that triggers the AXPY.
+    A wavelet holds one weight, dense or not: it is its arrival that triggers the AXPY. For a column of token numbers,
+    (n, 1), there is one axis more, (3, n, n_windows).
     """
-    return np.stack(
-        [
-            fullest * mesh.axpy_cycles(n_tokens),
-            fullest + rows,
-            rows * mesh.reduction_cycles(n_tokens),
-        ]
+    stages = (
+        fullest * mesh.axpy_cycles(n_tokens),
+        fullest + rows,
+        rows * mesh.reduction_cycles(n_tokens),
     )
+    return np.stack(np.broadcast_arrays(*stages))
 
 
-def _overlapped_cycles(stages: npt.NDArray[np.float64]) -> list[float]:
-    """(3,): cycles of the whole product if it had the first stage only, the first two, and all three."""
-    cycles: list[float] = np.maximum.accumulate(stages, axis=0).sum(axis=1).tolist()
-    return cycles
+def _overlapped_cycles(stages: npt.NDArray[np.float64]) -> list[Any]:
+    """Cycles of the whole product if it had the first stage only, the first two, and all three.
+
+    Three numbers, or three columns of them.
+    """
+    cycles = np.maximum.accumulate(stages, axis=0).sum(axis=-1)
+    return cycles.tolist() if cycles.ndim == 1 else list(cycles)

@@ -1,12 +1,13 @@
 """The mesh of cores as a layer's product meets it: its extent, and what one core takes for a weight and for a row."""
 
-import math
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mesh:
     """Cores, the rates at which they work on a product, and their fixed costs in clock cycles.
+
+    Numbers of tokens may be arrays of them.
 
     Parameters
     ----------
@@ -41,14 +42,14 @@ class Mesh:
 
     def axpy_cycles(self, n_tokens: int) -> float:
         """Cycles of a core for one weight: its tokens in whole multiples of the lanes, at the sustained rate."""
-        return math.ceil(self.core_tokens(n_tokens) / self.lanes) / self.efficiency
+        return -(-self.core_tokens(n_tokens) // self.lanes) / self.efficiency
 
     def reduction_cycles(self, n_tokens: int) -> float:
         """Cycles between the partial sums of one weight row and of the next, at any core of the ring.
 
         The ring is a pipeline: its length is a latency, paid once per product, and is part of `layer_latency_s`.
         """
-        return self.row_issue_cycles + math.ceil(self.core_tokens(n_tokens) / self.sums_per_cycle)
+        return self.row_issue_cycles - (-self.core_tokens(n_tokens) // self.sums_per_cycle)
 
     def channel_group(self, n_in: int) -> int:
         """Input channels of a full column of cores, when `n_in` channels are laid over at most `width` columns."""

@@ -1,0 +1,200 @@
+"""The closed form of a step, for many configurations at once: columns in, columns out.
+
+Where nothing contends it is what the engines come down to; where something does, each phase takes as long as its
+slowest stream. Blocks are alike, so that a micro-batch is a formula instead of a list of passes.
+"""
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+
+from wse_sim.schedule.placement import resident_layers
+from wse_sim.schedule.rates import Rates, transposed
+from wse_sim.schedule.weight_streaming import TILES_PER_LAYER
+from wse_sim.spec.cluster import Cluster, Csx
+from wse_sim.spec.run import Run
+from wse_sim.wafer.dataflow import work_ratios
+from wse_sim.workload.sparsity import exact_nonzeros
+from wse_sim.workload.transformer import Matrix, embedding_weights, linear_matrices, vectors_per_block
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+STREAMS = ("wafer", "weights", "gradients", "optimizer", "input")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MicrobatchCosts:
+    """One micro-batch on one system, for a column of sizes.
+
+    Parameters
+    ----------
+    microbatch : (n,)
+        Sequences.
+    forward_block_s, backward_block_s : (n,)
+        The wafer's time in one block.
+    forward_ends_s, backward_ends_s : (n,)
+        In everything else.
+    stored_bytes : (n,)
+        Of one block that does not keep its activations on the wafer: to the activation servers, and back.
+    n_stored : (n,)
+        Such blocks.
+    n_tokens : (n,)
+        That the input workers must have ready.
+    block_weight_bytes, ends_weight_bytes, gradient_bytes :
+        On the wire: of one block in each phase, of embedding and output layer, and of all gradients.
+    updated_weights, embedding_weights :
+        Weights that the optimizer updates, and those of the embedding, which come last.
+    """
+
+    microbatch: IntArray
+    forward_block_s: FloatArray
+    backward_block_s: FloatArray
+    forward_ends_s: FloatArray
+    backward_ends_s: FloatArray
+    stored_bytes: FloatArray
+    n_stored: FloatArray
+    n_tokens: IntArray
+    n_blocks: int
+    block_weight_bytes: float
+    ends_weight_bytes: float
+    gradient_bytes: float
+    updated_weights: float
+    embedding_weights: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """Steps, estimated; every field (n,).
+
+    Parameters
+    ----------
+    step_s :
+        Time of one optimizer step.
+    bound :
+        Which of `STREAMS` takes longest, by its place.
+    contention :
+        Time of the busiest stream beside computation over the computation's, in the phase or block where this is most;
+        while it is well below 1 nothing contends.
+    """
+
+    step_s: FloatArray
+    bound: IntArray
+    contention: FloatArray
+
+
+def microbatch_costs(run: Run, csx: Csx, microbatch: IntArray) -> MicrobatchCosts:
+    """What micro-batches of `microbatch` sequences cost, which must fit (`placement.largest_microbatch`).
+
+    Forward: embedding, blocks, output layer. Backward: the output layer's two products, then for each block the error,
+    attention twice, and the weights' gradient, which fills the latency before the next block.
+
+    Parameters
+    ----------
+    run :
+        Its masks are drawn; its batch and its number of systems play no part.
+    """
+    shape, n = run.shape, run.shape.n_layers
+    tokens = microbatch * run.seq_len
+    rates = Rates(run, csx, cast(int, tokens))  # the arithmetic of one micro-batch is that of a column of them
+    forward, delta, gradient = _products_s(rates, run, tokens)
+    table = Matrix(name="output", n_out=shape.vocab_size, n_in=shape.d_model)
+    logits, logits_delta = (
+        np.asarray(rates.full_lanes_s(m) * rates.rounding(m) * shape.logits_fraction)
+        for m in (table, transposed(table))
+    )
+    latency = csx.layer_latency_s
+    until_next = np.maximum(gradient, latency)
+    matrices, vectors = linear_matrices(shape), vectors_per_block(shape)
+    n_weights = sum(m.n_weights for m in matrices)
+    nonzeros = sum(exact_nonzeros(m.n_weights, run.density) for m in matrices)
+    positions = shape.seq_len * shape.d_model if shape.positions == "learned" else 0
+    return MicrobatchCosts(
+        microbatch=microbatch,
+        forward_block_s=forward + rates.attention_s,
+        backward_block_s=delta + 2 * rates.attention_s + until_next,
+        forward_ends_s=logits,
+        backward_ends_s=logits_delta + np.maximum(logits, latency) + gradient - until_next,
+        stored_bytes=np.asarray(csx.saved_bytes_per_activation * float(shape.d_model) * tokens, np.float64),
+        n_stored=n - resident_layers(shape, csx, seq_len=run.seq_len, microbatch=microbatch),
+        n_tokens=tokens,
+        n_blocks=n,
+        block_weight_bytes=rates.weight_bytes(n_weights, nonzeros / n_weights) + rates.weight_bytes(vectors),
+        ends_weight_bytes=rates.weight_bytes(float(2 * table.n_weights + positions)),
+        gradient_bytes=rates.gradient_bytes(n * (nonzeros + vectors) + 2 * table.n_weights + positions),
+        updated_weights=float(n * (nonzeros + vectors) + embedding_weights(shape)),
+        embedding_weights=float(table.n_weights + positions),
+    )
+
+
+def estimate_steps(costs: MicrobatchCosts, cluster: Cluster, n_microbatches: IntArray) -> Estimate:
+    """Steps of `n_microbatches` micro-batches, one number for each entry of `costs`.
+
+    The number of systems plays no part: all of them do the same at the same time, and the tree between them and MemoryX
+    has one stream, whatever its size.
+    """
+    csx, memoryx, swarmx = cluster.csx, cluster.memoryx, cluster.swarmx
+    down = min(memoryx.egress_bytes_per_s, swarmx.link_bytes_per_s, csx.io_bytes_per_s)
+    up = min(memoryx.ingress_bytes_per_s, swarmx.link_bytes_per_s, csx.io_bytes_per_s, swarmx.reduce_bytes_per_s)
+    stored_s = np.where(costs.n_stored > 0, costs.stored_bytes / csx.activation_link_bytes_per_s, 0.0)
+    sums_s = memoryx.accumulate_bytes_per_weight * costs.updated_weights / memoryx.optimizer_bytes_per_s
+    update_s = memoryx.update_bytes_per_weight * costs.updated_weights / memoryx.optimizer_bytes_per_s
+    none = np.zeros(len(costs.microbatch))
+    compute, waiting = [], []
+    for block_s, ends_s in (
+        (costs.forward_block_s, costs.forward_ends_s),
+        (costs.backward_block_s, costs.backward_ends_s),
+    ):
+        compute.append(costs.n_blocks * block_s + ends_s)
+        waiting.append(costs.n_stored * np.maximum(0.0, stored_s - block_s))
+    weights_s = costs.n_blocks * costs.block_weight_bytes / down
+    streams = np.array(
+        [
+            [none + weights_s + costs.ends_weight_bytes / down, none, none],
+            [none + weights_s, none + costs.gradient_bytes / up, sums_s + (update_s - sums_s) / n_microbatches],
+        ]
+    )
+    wafer = np.array(compute) + np.array(waiting)
+    phases = np.concatenate([wafer[:, None], streams], axis=1)
+    phases_s = phases.max(axis=1).sum(axis=0)
+    input_s = costs.n_tokens / csx.input_tokens_per_s  # prepared ahead, during both phases
+    beside = np.maximum(np.max(streams.max(axis=1) / np.array(compute), axis=0), input_s / np.sum(compute, axis=0))
+    turn_s = _turn_s(costs, cluster, down=down, up=up)
+    in_block = stored_s / np.minimum(costs.forward_block_s, costs.backward_block_s)
+    return Estimate(
+        step_s=n_microbatches * np.maximum(phases_s, input_s) + turn_s,
+        bound=np.concatenate([phases.sum(axis=0), input_s[None]]).argmax(axis=0),
+        contention=np.maximum(beside, in_block),
+    )
+
+
+def _turn_s(costs: MicrobatchCosts, cluster: Cluster, *, down: float, up: float) -> float:
+    """Seconds from the end of a step's work until the next one can start.
+
+    The embedding's gradient comes last and its new weights are needed first: up, over the servers' own wires, and down
+    again, with the first block behind it. A server's wire is slower than the tree's by their number, and carries that
+    share of the tiles one after another.
+    """
+    share = cluster.memoryx.servers / TILES_PER_LAYER
+    gradient_s = cluster.csx.gradient_bytes * costs.embedding_weights / up
+    weights_s = cluster.csx.dense_weight_bytes * costs.embedding_weights / down
+    return (1.0 + share) * gradient_s + share * (weights_s + costs.block_weight_bytes / down)
+
+
+def _products_s(rates: Rates, run: Run, tokens: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Seconds of the linear layers of one block: forward, the error's products, the weights' gradients."""
+    forward, delta, gradient = (np.zeros(len(tokens)) for _ in range(3))
+    for matrix in linear_matrices(run.shape):
+        flipped = transposed(matrix)
+        ratio, multiply_ratio = _ratios(rates, run, matrix, tokens)
+        full_s = rates.full_lanes_s(matrix) * rates.rounding(matrix)
+        forward += full_s * ratio
+        gradient += full_s * multiply_ratio
+        delta += rates.full_lanes_s(flipped) * rates.rounding(flipped) * _ratios(rates, run, flipped, tokens)[0]
+    return forward, delta, gradient
+
+
+def _ratios(rates: Rates, run: Run, matrix: Matrix, tokens: IntArray) -> tuple[FloatArray, FloatArray]:
+    return work_ratios(matrix.n_out, matrix.n_in, run.density, rates.mesh, tokens, run.seed, matrix.name)
