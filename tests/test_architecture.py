@@ -13,7 +13,7 @@ FLOORS: list[list[str]] = [
     ["wse_sim.cli"],
     ["training"],
     ["models", "wse_sim.calibration"],
-    ["wse_sim.validation", "wse_sim.executed"],
+    ["wse_sim.validation", "wse_sim.executed", "wse_sim.plan"],
     ["wse_sim.simulate"],
     ["wse_sim.gpu", "wse_sim.report"],
     ["wse_sim.engine"],
@@ -22,7 +22,7 @@ FLOORS: list[list[str]] = [
     ["wse_sim.laws"],
     ["wse_sim.workload"],
     ["wse_sim.spec"],
-    ["wse_sim.files"],
+    ["wse_sim.files", "wse_sim.processes"],
     ["wse_sim.units", "wse_sim.errors", "wse_sim.randomness"],
     ["wse_sim"],
 ]

@@ -19,6 +19,10 @@ from wse_sim.errors import SpecError
 Batch = tuple[Tensor, Tensor]
 
 
+class DivergenceError(SpecError):
+    """Training has left the numbers."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stepped:
     """What an optimizer step tells.
@@ -78,9 +82,9 @@ def autocast(config: TrainConfig, device: torch.device) -> AbstractContextManage
 
 
 def require_finite(config: TrainConfig, step: int, loss: float, grad_norm: float) -> None:
-    """Raise SpecError when a step has left the numbers."""
+    """Raise DivergenceError when a step has left the numbers."""
     if not (math.isfinite(loss) and math.isfinite(grad_norm)):
-        raise SpecError(
+        raise DivergenceError(
             f"step {step + 1}: the loss is {loss} and the gradient norm {grad_norm}: training diverged; "
             f"a base learning rate below {config.base.peak_lr:g} or a longer warm-up would be right"
         )

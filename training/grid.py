@@ -5,12 +5,12 @@ points with an outcome are not run again, points in the middle go on from their 
 function of its configuration alone, not of how many run beside it or in which order.
 """
 
-import contextlib
 import fcntl
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -21,16 +21,18 @@ import msgspec
 from training.config import TrainConfig
 from training.execution import Execution
 from training.folder import make_folder
-from training.grid_pool import Pool, Task
-from training.machine import n_usable_cpus
+from training.grid_worker import Task
 from training.outcome import Key, Outcome
 from wse_sim.errors import SpecError
+from wse_sim.processes.limits import n_usable_cpus
+from wse_sim.processes.pool import on_processes
 from wse_sim.report.quantities import duration
 from wse_sim.workload.transformer import n_parameters
 
 __all__ = ["Outcome", "Point", "Progress", "read_outcomes", "run_points"]
 
 OUTCOMES_FILE = "outcomes.jsonl"
+_WORK = "training.grid_worker:train_point"
 _POINTS_FOLDER = "points"
 # Of a configuration, younger than outcomes that are kept: those were computed with these values.
 _LATE_KEYS = {"execution": Execution(), "initial_draw": "torch", "last_checkpoints": 2}
@@ -99,8 +101,9 @@ def run_points(
             Task(key=point.key, digest=digest, config=point.config, folder=str(file.folder_of(digest)))
             for digest, point in sorted(todo.items(), key=lambda item: -item[1].cost)  # the longest first
         ]
-        with Pool(tasks, _n_workers(n_workers, points, len(tasks))) as pool:
-            for outcome in pool.outcomes():
+        n_workers = _n_workers(n_workers, points, len(tasks))
+        with closing(on_processes(_WORK, tasks, Outcome, n_workers=n_workers)) as outcomes:
+            for outcome in outcomes:
                 file.append(outcome)
                 if not keep:
                     shutil.rmtree(file.folder_of(outcome.digest), ignore_errors=True)
@@ -200,7 +203,7 @@ class _OutcomeFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
-        with contextlib.suppress(OSError):  # not empty: runs that can be resumed
+        with suppress(OSError):  # not empty: runs that can be resumed
             (self._out / _POINTS_FOLDER).rmdir()
 
     def _lock(self) -> None:

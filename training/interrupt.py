@@ -1,8 +1,9 @@
 """Ctrl-C that waits for the end of the step."""
 
+import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -51,3 +52,14 @@ def stop_on_interrupt() -> Iterator[StopRequest]:
         yield request
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def stop_when_orphaned() -> Callable[[object], None]:
+    """To be called after each step: stops, as on Ctrl-C, once the process that wants the outcome is gone."""
+    parent = os.getppid()
+
+    def stop(row: object) -> None:
+        if os.getppid() != parent:
+            raise KeyboardInterrupt
+
+    return stop

@@ -1,6 +1,5 @@
 """What the machine at hand can do: counted, and measured in about two seconds."""
 
-import os
 import platform
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ import torch
 from training.speed import training_step
 from wse_sim.errors import SpecError
 from wse_sim.files import user_cache, write_atomically
+from wse_sim.processes.limits import cgroup_words, n_usable_cpus
 from wse_sim.spec.model import ModelShape
 
 MEASURED_WIDTHS = (64, 96, 128, 256)
@@ -27,7 +27,6 @@ _DENSITY = 0.5  # not dense: masks are part of a step's cost
 _N_TIMES = 16
 _LONGEST_S = 1.0
 _MATMUL_SIZE = 1024
-_CGROUP = Path("/sys/fs/cgroup")
 
 
 class StepRate(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,19 +94,10 @@ def default_cache() -> Path:
     return user_cache() / "machine.json"
 
 
-def n_usable_cpus() -> int:
-    """CPUs that this process may use: its affinity, and the quota of its container, rounded down."""
-    n_cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = _cgroup_words("cpu.max")
-    if len(quota) == 2 and quota[0] != "max":
-        n_cpus = min(n_cpus, int(quota[0]) // int(quota[1]))
-    return max(1, n_cpus)
-
-
 def usable_memory_bytes() -> int:
     """Memory of the machine, or of the container where that is less."""
     total = int(psutil.virtual_memory().total)
-    limit = _cgroup_words("memory.max")
+    limit = cgroup_words("memory.max")
     return min(total, int(limit[0])) if limit and limit[0] != "max" else total
 
 
@@ -187,10 +177,3 @@ def _cpu_name() -> str:
         return platform.processor() or platform.machine()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
-
-
-def _cgroup_words(file: str) -> list[str]:
-    try:
-        return (_CGROUP / file).read_text(encoding="utf-8").split()
-    except OSError:
-        return []

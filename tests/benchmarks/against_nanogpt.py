@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from training.data import STDLIB, load_corpus
-from training.machine import n_usable_cpus
 from training.speed import Workload, workloads
+from wse_sim.processes.limits import n_usable_cpus
 
 N_WARMUP = 2  # steps that are not timed, on either side
 _STEP = re.compile(r"^iter (\d+): loss .*, time ([0-9.]+)ms", re.MULTILINE)

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from training import machine
-from training.machine import MachineProfile, machine_profile, n_usable_cpus
+from training.machine import MachineProfile, machine_profile
+from wse_sim.processes.limits import n_usable_cpus
 
 
 def test_profile_is_measured_once_and_then_read(tmp_path: Path) -> None:
@@ -39,14 +40,6 @@ def test_damaged_or_unwritable_cache_only_costs_a_measurement(tmp_path: Path, mo
     assert len(measured) == 2
     assert machine_profile(cache=tmp_path / "machine.json") == profile
     assert len(measured) == 2
-
-
-@pytest.mark.parametrize(("quota", "n_cpus"), [("max 100000", 64), ("250000 100000", 2), ("50000 100000", 1)])
-def test_container_limit_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quota: str, n_cpus: int) -> None:
-    (tmp_path / "cpu.max").write_text(quota)
-    monkeypatch.setattr(machine, "_CGROUP", tmp_path)
-    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(64)), raising=False)
-    assert n_usable_cpus() == n_cpus
 
 
 def _profile() -> MachineProfile:

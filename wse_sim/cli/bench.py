@@ -101,8 +101,8 @@ def trainer(
 
     Dense and masked models take turns; the last column is what masking costs.
     """
-    from training.machine import n_usable_cpus
     from training.speed import measure_speed, workloads
+    from wse_sim.processes.limits import n_usable_cpus
 
     asked = parse_densities(densities, None)
     threads = n_threads or n_usable_cpus()

@@ -50,7 +50,7 @@ def command(
     from training.claims.page import require_no_loss
     from training.claims.record import stem_of
     from training.claims.reproduce import Reproduction
-    from training.machine import n_usable_cpus
+    from wse_sim.processes.limits import n_usable_cpus
 
     out = out or (_SMOKE_OUT if is_smoke else _OUT)
     pages = pages or out

@@ -20,8 +20,9 @@ def measure(
     """Speed and memory for each way to clip and each batch size, and processor seconds as a line over tokens."""
     import msgspec
 
-    from training.machine import machine_profile, n_usable_cpus
+    from training.machine import machine_profile
     from training.streaming.speed import measure_streaming, step_cost
+    from wse_sim.processes.limits import n_usable_cpus
 
     profile = machine_profile()
     threads = n_threads or n_usable_cpus()

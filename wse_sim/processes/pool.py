@@ -1,7 +1,7 @@
-"""Processes that train one point after another: importing the trainer costs more than many a point.
+"""Processes that do one task after another: importing what a task needs costs more than many a task.
 
 Tasks and replies travel as lines of JSON over the worker's standard input and output. A worker is a program of its own
-(`training.grid_worker`), not a fork and not a copy of the caller's script, so that any script may start a grid.
+(`wse_sim.processes.worker`), not a fork and not a copy of the caller's script, so that any script may start one.
 """
 
 import os
@@ -9,57 +9,83 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from queue import Queue
 from threading import Thread
 from types import TracebackType
-from typing import IO
+from typing import IO, Generic, Protocol, TypeVar
 
 import msgspec
 
-from training.config import TrainConfig
-from training.outcome import Key, Outcome
 from wse_sim.errors import SpecError
 
-_WORKER = "training.grid_worker"
-_ROOT = Path(__file__).parent.parent
+_WORKER = "wse_sim.processes.worker"
+_ROOT = Path(__file__).parent.parent.parent
 
 
-class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """A point to train, and the folder to do it in."""
+class Named(Protocol):
+    """A task, which is a record that JSON can hold."""
 
-    key: Key
-    digest: str
-    config: TrainConfig
-    folder: str
+    @property
+    def name(self) -> str:
+        """What an error calls it: `the run with seed 7`."""
 
 
-class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a task: an outcome, or an error, or neither where the run was interrupted.
+AnyTask = TypeVar("AnyTask", bound=Named)
+AnyOutcome = TypeVar("AnyOutcome")
+
+
+class Reply(msgspec.Struct, Generic[AnyOutcome], frozen=True, kw_only=True):
+    """What came of a task: an outcome, or an error.
 
     Parameters
     ----------
     is_input_error :
-        The configuration is at fault, not the program.
+        The task is at fault, not the program.
     """
 
-    outcome: Outcome | None = None
+    outcome: AnyOutcome | None = None
     error: str | None = None
     is_input_error: bool = False
 
 
-class Pool:
-    """Workers, and the outcomes of tasks as they come; leaving it early stops the workers, which save first."""
+def on_processes(
+    work: str, tasks: Sequence[AnyTask], outcome: type[AnyOutcome], *, n_workers: int
+) -> Generator[AnyOutcome, None, None]:
+    """One outcome for each task, in the order in which they end.
 
-    def __init__(self, tasks: Sequence[Task], n_workers: int) -> None:
+    Whoever stops early, or closes the iterator, interrupts the workers (SIGINT) and waits for their end.
+
+    Parameters
+    ----------
+    work :
+        What does a task, as `package.module:function`: of one annotated argument, and not None.
+    outcome :
+        The type that it returns.
+
+    Raises
+    ------
+    SpecError
+        When a task is wrong.
+    RuntimeError
+        When a worker failed otherwise.
+    """
+    with _Pool(work, tasks, outcome, n_workers) as pool:
+        yield from pool.outcomes()
+
+
+class _Pool(Generic[AnyTask, AnyOutcome]):
+    """Workers, and the outcomes of tasks as they come."""
+
+    def __init__(self, work: str, tasks: Sequence[AnyTask], outcome: type[AnyOutcome], n_workers: int) -> None:
         self._n_tasks = len(tasks)
         self._todo = deque(tasks)
-        self._replies: Queue[tuple[Task, Reply]] = Queue()
-        self._workers = [_Worker() for _ in range(n_workers)]
+        self._replies: Queue[tuple[AnyTask, Reply[AnyOutcome]]] = Queue()
+        self._workers = [_Worker(work, outcome) for _ in range(n_workers)]
         self._threads = [Thread(target=self._serve, args=(worker,), daemon=True) for worker in self._workers]
 
-    def __enter__(self) -> "Pool":
+    def __enter__(self) -> "_Pool[AnyTask, AnyOutcome]":
         for thread in self._threads:
             thread.start()
         return self
@@ -74,26 +100,16 @@ class Pool:
         for thread in self._threads:
             thread.join()
 
-    def outcomes(self) -> Iterator[Outcome]:
-        """One for each task, in the order in which they end.
-
-        Raises
-        ------
-        SpecError
-            When a configuration is wrong.
-        RuntimeError
-            When a worker failed otherwise.
-        """
+    def outcomes(self) -> Iterator[AnyOutcome]:
         for _ in range(self._n_tasks):
             task, reply = self._replies.get()
             if reply.outcome is not None:
                 yield reply.outcome
                 continue
-            where = "the run with " + ", ".join(f"{name} {value}" for name, value in task.key.items())
-            message = f"{where}: {reply.error or 'its process was interrupted'}"
+            message = f"{task.name}: {reply.error}"
             raise SpecError(message) if reply.is_input_error else RuntimeError(message)
 
-    def _serve(self, worker: "_Worker") -> None:
+    def _serve(self, worker: "_Worker[AnyOutcome]") -> None:
         while self._todo:
             try:
                 task = self._todo.popleft()
@@ -103,14 +119,14 @@ class Pool:
         worker.close()
 
 
-class _Worker:
+class _Worker(Generic[AnyOutcome]):
     """One process, and the pipes to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, work: str, outcome: type[AnyOutcome]) -> None:
         paths = (str(_ROOT), os.environ.get("PYTHONPATH", ""))
         self._process = subprocess.Popen(  # noqa: S603  our own program
             # -P: a folder called `training` where the user stands must not be taken for ours.
-            [sys.executable, "-P", "-m", _WORKER],
+            [sys.executable, "-P", "-m", _WORKER, work],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
@@ -118,8 +134,9 @@ class _Worker:
             process_group=0,
         )
         self._is_ready = False
+        self._replies = msgspec.json.Decoder(Reply[outcome])  # type: ignore[valid-type]
 
-    def run(self, task: Task) -> Reply:
+    def run(self, task: Named) -> Reply[AnyOutcome]:
         try:
             if not self._is_ready:
                 self._is_ready = bool(_open(self._process.stdout).readline())
@@ -131,10 +148,10 @@ class _Worker:
             line = b""
         if not line:
             return Reply(error=f"its process ended with code {self._process.wait()}")
-        return msgspec.json.decode(line, type=Reply)
+        return self._replies.decode(line)
 
     def interrupt(self) -> None:
-        """Have it save what it trains, and end."""
+        """Have it save what it is at, and end."""
         self._process.send_signal(signal.SIGINT if self._is_ready else signal.SIGTERM)
 
     def close(self) -> None:

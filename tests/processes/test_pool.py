@@ -1,0 +1,58 @@
+"""Tasks are done by processes of their own, and their errors come back under their names."""
+
+import os
+import signal
+import time
+from contextlib import closing
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from tests.processes.work import Number, Square
+from wse_sim.errors import SpecError
+from wse_sim.processes.pool import on_processes
+
+SQUARED, SLEPT = "tests.processes.work:squared", "tests.processes.work:slept"
+
+
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_each_task_has_one_outcome(n_workers: int) -> None:
+    tasks = [Number(value=value) for value in range(12)]
+    outcomes = list(on_processes(SQUARED, tasks, Square, n_workers=n_workers))
+    assert sorted(outcome.value for outcome in outcomes) == [value * value for value in range(12)]
+
+
+def test_wrong_task_is_the_users_and_a_bug_is_ours() -> None:
+    with pytest.raises(SpecError, match=r"^the square of -1: -1 is negative$"):
+        list(on_processes(SQUARED, [Number(value=-1)], Square, n_workers=1))
+    with pytest.raises(RuntimeError, match=r"the square of 13: Traceback(.|\n)*ZeroDivisionError"):
+        list(on_processes(SQUARED, [Number(value=13)], Square, n_workers=1))
+
+
+def test_worker_that_cannot_begin_is_told(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(RuntimeError, match="the square of 1: its process ended with code 1"):
+        list(on_processes("tests.processes.no_module:squared", [Number(value=1)], Square, n_workers=1))
+    assert "No module named 'tests.processes.no_module'" in capfd.readouterr().err
+
+
+def test_who_stops_early_interrupts_the_workers_and_waits_for_them(tmp_path: Path) -> None:
+    tasks = [Number(value=1), Number(value=2, folder=str(tmp_path))]
+    with closing(on_processes(SLEPT, tasks, Square, n_workers=2)) as outcomes:
+        assert next(outcomes) == Square(0)
+        _wait_for(tmp_path / "begun")
+    assert (tmp_path / "interrupted").exists()
+
+
+def test_ctrl_c_reaches_the_workers_once_and_through_the_caller(tmp_path: Path) -> None:
+    user = Thread(target=lambda: (_wait_for(tmp_path / "begun"), os.kill(os.getpid(), signal.SIGINT)))
+    user.start()
+    with pytest.raises(KeyboardInterrupt):
+        list(on_processes(SLEPT, [Number(value=1, folder=str(tmp_path))], Square, n_workers=1))
+    user.join()
+    assert (tmp_path / "interrupted").exists()
+
+
+def _wait_for(path: Path) -> None:
+    while not path.exists():
+        time.sleep(0.01)
