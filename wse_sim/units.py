@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 PS_PER_S = 1e12
+_END_PS = 2.0**63
 S_PER_DAY = 86_400.0
 S_PER_HOUR = 3_600.0
 H_PER_YEAR = 8_760.0
@@ -15,8 +16,16 @@ def to_ps(seconds: npt.ArrayLike) -> npt.NDArray[np.int64]:
 
     Rounding up and the floor of one tick make every service take time, so no event can follow itself at the same
     instant.
+
+    Raises
+    ------
+    OverflowError
+        When one is more than 2^63 ps, which is 106 days.
     """
-    ticks: npt.NDArray[np.int64] = np.maximum(1, np.ceil(np.asarray(seconds) * PS_PER_S)).astype(np.int64)
+    exact = np.maximum(1, np.ceil(np.asarray(seconds) * PS_PER_S))
+    if not (exact < _END_PS).all():
+        raise OverflowError(f"{np.max(seconds):.3g} s is more than 2^63 ps, where the simulated clock ends")
+    ticks: npt.NDArray[np.int64] = exact.astype(np.int64)
     return ticks
 
 

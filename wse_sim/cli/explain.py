@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wse_sim.cli.options import density_options, json_option, parse_density
+from wse_sim.cli.options import density_options, json_option
 from wse_sim.cli.output import print_json, print_tables
 from wse_sim.errors import SpecError
+from wse_sim.spec.written import parse_density
 
 if TYPE_CHECKING:
     from wse_sim.cli.options import Command

@@ -1,23 +1,17 @@
 """The options that commands share, and the run that they describe."""
 
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from wse_sim.errors import SpecError
+from wse_sim.spec.written import BOTH_GIVEN, parse_count, parse_density, parse_seconds
 
 if TYPE_CHECKING:
-    from wse_sim.spec.run import MaskUpdates, Run
+    from wse_sim.spec.run import Run
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-_COUNT = re.compile(r"(?P<number>[-+0-9.eE]+)\s*(?P<suffix>[kmbt]?)", re.IGNORECASE)
-_BOTH_GIVEN = "--density and --sparsity are both given: use one of them, density = 1 - sparsity"
-_SPAN = re.compile(r"(?P<number>[0-9]*[.]?[0-9]+)\s*(?P<unit>[smhd]?)", re.IGNORECASE)
-_SECONDS_PER = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-_SUFFIXES = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
 
 
 def parsed_count(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
@@ -30,59 +24,6 @@ def parsed_seconds(ctx: click.Context, param: click.Parameter, value: str | None
     return None if value is None else parse_seconds(value, param.name or "time")
 
 
-def parse_seconds(text: str, what: str) -> float:
-    """The seconds that `text` writes, such as 90, 90s, 3m or 2h.
-
-    Raises
-    ------
-    SpecError
-        When it is no positive span of time; the message calls it `what`.
-    """
-    match = _SPAN.fullmatch(text.strip())
-    seconds = float(match["number"]) * _SECONDS_PER[match["unit"].lower()] if match else 0.0
-    if not 0 < seconds < float("inf"):
-        raise SpecError(f"{what} is {text!r}: write a positive time such as 90s, 3m or 2h")
-    return seconds
-
-
-def parse_count(text: str, what: str) -> float:
-    """The number that `text` writes, such as 1e9, 26.3B or 800M.
-
-    Raises
-    ------
-    SpecError
-        When it is not one; the message calls it `what`.
-    """
-    match = _COUNT.fullmatch(text.strip())
-    try:
-        if match is None:
-            raise ValueError(text)
-        return float(match["number"]) * _SUFFIXES[match["suffix"].lower()]
-    except ValueError:
-        raise SpecError(f"{what} is {text!r}: write a number such as 1e9, 26.3B or 800M") from None
-
-
-def parse_density(density: float | None, sparsity: float | None) -> float:
-    """The density that the user gave, as density or as sparsity; 1 where neither is given.
-
-    Raises
-    ------
-    SpecError
-        When both are given, or the value is out of range.
-    """
-    if density is not None and sparsity is not None:
-        raise SpecError(_BOTH_GIVEN)
-    if sparsity is not None:
-        if not 0 <= sparsity < 1:
-            raise SpecError(f"sparsity is {sparsity}: it must be at least 0 and below 1 (0.75 masks 3 of 4 weights)")
-        return round(1.0 - sparsity, 12)  # 1 - 0.9 is to be 0.1
-    if density is None:
-        return 1.0
-    if not 0 < density <= 1:
-        raise SpecError(f"density is {density}: it must be above 0 and at most 1 (0.25 keeps 1 of 4 weights)")
-    return density
-
-
 def parse_densities(density: str | None, sparsity: str | None) -> list[float]:
     """The densities that the user gave, several with commas between them; each once, in order.
 
@@ -92,7 +33,7 @@ def parse_densities(density: str | None, sparsity: str | None) -> list[float]:
         As `parse_density`.
     """
     if density is not None and sparsity is not None:
-        raise SpecError(_BOTH_GIVEN)
+        raise SpecError(BOTH_GIVEN)
     if sparsity is not None:
         parsed = [parse_density(None, _number(text, "sparsity")) for text in sparsity.split(",")]
     else:
@@ -161,7 +102,7 @@ def imperfection_options(command: Command) -> Command:
 
 
 def mask_update_options(command: Command) -> Command:
-    """Adds how masks change, for `parse_mask_updates`."""
+    """Adds how masks change, for `wse_sim.spec.run.mask_updates_of`."""
     command = click.option(
         "--mask-update-steps", type=int, metavar="N", help="Steps between two changes of the masks.  [default: 100]"
     )(command)
@@ -174,52 +115,8 @@ def mask_update_options(command: Command) -> Command:
     )(command)
 
 
-def parse_mask_updates(algorithm: str, every_steps: int | None) -> "MaskUpdates | None":
-    """How masks change, None where they never do.
+def run_from(**options: Any) -> "Run":
+    """The run that the options describe: `wse_sim.simulate.run_from`."""
+    from wse_sim.simulate import run_from
 
-    Raises
-    ------
-    SpecError
-        When steps are given for masks that never change.
-    """
-    from wse_sim.spec.run import MaskUpdates
-
-    if algorithm != "static":
-        given = {} if every_steps is None else {"every_steps": every_steps}
-        return MaskUpdates(algorithm=algorithm, **given)  # type: ignore[arg-type]  # click has checked the name
-    if every_steps is not None:
-        raise SpecError(
-            "--mask-update-steps is given, but static masks never change: use --sparsity-algorithm set, rigl or gmp"
-        )
-    return None
-
-
-def run_from(
-    *,
-    model: str,
-    system: str,
-    density: float | None,
-    sparsity: float | None,
-    release: str,
-    sparsity_algorithm: str = "static",
-    mask_update_steps: int | None = None,
-    **given: Any,
-) -> "Run":
-    """The run that the options describe, with what they leave out taken from the model's recipe.
-
-    Raises
-    ------
-    SpecError
-        When the input is wrong, or the batch size is missing and the model has no recipe.
-    """
-    from wse_sim.simulate import resolve_run
-    from wse_sim.spec.load import load_model
-
-    return resolve_run(
-        load_model(model),
-        system=system.lower(),
-        density=parse_density(density, sparsity),
-        release=release.lower(),
-        mask_updates=parse_mask_updates(sparsity_algorithm, mask_update_steps),
-        **given,
-    )
+    return run_from(**options)

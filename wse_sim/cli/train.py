@@ -15,7 +15,6 @@ from wse_sim.cli.options import (
     json_option,
     mask_update_options,
     parse_densities,
-    parse_mask_updates,
     parsed_count,
     parsed_seconds,
     sparse_wide_option,
@@ -211,6 +210,7 @@ def _jobs(
     from training.host import Host
     from training.job import resolve_job
     from training.schedules import split_schedules
+    from wse_sim.spec.run import mask_updates_of
 
     host = Host(**{name: given.pop(name) for name in Host.__struct_fields__ if name in given})
     if host.is_itself:
@@ -218,7 +218,7 @@ def _jobs(
 
     if model is None:
         raise SpecError("--model is missing: name a preset (wse-sim list), a config.json or a shape TOML")
-    updates = parse_mask_updates(sparsity_algorithm, mask_update_steps)
+    updates = mask_updates_of(sparsity_algorithm, mask_update_steps)
     densities = parse_densities(density, sparsity)
     if updates is not None and min(densities) == 1:
         raise SpecError(

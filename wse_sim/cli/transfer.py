@@ -9,9 +9,10 @@ import click
 
 from wse_sim.cli.app import EXIT_INTERRUPTED
 from wse_sim.cli.axis import AXES, parse_log2_lrs, parse_parametrizations, parse_values
-from wse_sim.cli.options import density_options, json_option, parse_density
+from wse_sim.cli.options import density_options, json_option
 from wse_sim.cli.output import print_json, print_tables
 from wse_sim.errors import choose
+from wse_sim.spec.written import parse_density
 
 if TYPE_CHECKING:
     from models.parametrization import ParametrizationName

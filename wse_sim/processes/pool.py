@@ -9,12 +9,13 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from queue import Queue
 from threading import Thread
 from types import TracebackType
-from typing import IO, Generic, Protocol, TypeVar
+from typing import IO, Any, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -73,6 +74,30 @@ def on_processes(
     """
     with _Pool(work, tasks, outcome, n_workers) as pool:
         yield from pool.outcomes()
+
+
+class Spread(Protocol):
+    """A way to have tasks done; `work` and errors as for `on_processes`."""
+
+    def __call__(
+        self, work: str, tasks: Sequence[AnyTask], outcome: type[AnyOutcome], /
+    ) -> Generator[AnyOutcome, None, None]: ...
+
+
+def in_this_process(
+    work: str, tasks: Sequence[AnyTask], outcome: type[AnyOutcome]
+) -> Generator[AnyOutcome, None, None]:
+    """One outcome for each task, in their order: for work that is shorter than the start of a process."""
+    do = function_named(work)
+    for task in tasks:
+        yield do(task)
+
+
+def function_named(work: str) -> Callable[[Any], Any]:
+    """The function that `package.module:function` names."""
+    module, _, name = work.partition(":")
+    function: Callable[[Any], Any] = getattr(import_module(module), name)
+    return function
 
 
 class _Pool(Generic[AnyTask, AnyOutcome]):

@@ -8,20 +8,12 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
-from importlib import import_module
 from typing import IO, Any, get_type_hints
 
 import msgspec
 
 from wse_sim.errors import SpecError
-from wse_sim.processes.pool import Reply
-
-
-def function_named(work: str) -> Callable[[Any], Any]:
-    """The function that `package.module:function` names."""
-    module, _, name = work.partition(":")
-    function: Callable[[Any], Any] = getattr(import_module(module), name)
-    return function
+from wse_sim.processes.pool import Reply, function_named
 
 
 def main() -> None:

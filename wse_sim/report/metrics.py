@@ -1,13 +1,13 @@
 """What a simulated step means: rates, utilisation, where the time goes, days, energy and cost."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from wse_sim.report.sensitivity import Sensitivity, tokens_per_s_range
 from wse_sim.schedule.block import MatrixWork
 from wse_sim.schedule.weight_streaming import StepPlan
-from wse_sim.spec.bill import bill
+from wse_sim.spec.bill import Bill, bill
 from wse_sim.spec.cluster import Cluster
 from wse_sim.spec.economics import Economics, PriceBasis
 from wse_sim.spec.run import Run
@@ -61,6 +61,22 @@ class WallClock:
     checkpoint_interval_s: float
     checkpoint_loss: dict[str, float]
     assumed: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """What a step time means for its run: all that needs no further simulation. As in `SimulationResult`."""
+
+    n_steps: float
+    step_time_s: float
+    tokens_per_s: float
+    samples_per_s: float
+    mfu: float
+    dense_equivalent_mfu: float
+    run_time_s: float
+    energy_j: float
+    carbon_kg: float
+    cost_usd: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +146,31 @@ class SimulationResult:
         return {"kind": "simulated", **asdict(self)}
 
 
+def figures(run: Run, cluster: Cluster, step_time_s: float, economics: Economics) -> Figures:
+    """What `step_time_s` means for `run` on `cluster`."""
+    tokens_per_s = run.tokens_per_step / step_time_s
+    run_time_s = run.n_steps * step_time_s
+    flops_per_s = tokens_per_s / (run.num_csx * cluster.csx.peak_flops_per_s)
+    paid = _bill(cluster, economics, run_time_s)
+    return Figures(
+        n_steps=run.n_steps,
+        step_time_s=step_time_s,
+        tokens_per_s=tokens_per_s,
+        samples_per_s=run.batch_size / step_time_s,
+        mfu=training_flops_per_token(run.shape, run.seq_len, run.density) * flops_per_s,
+        dense_equivalent_mfu=training_flops_per_token(run.shape, run.seq_len, 1.0) * flops_per_s,
+        run_time_s=run_time_s,
+        energy_j=paid.it_energy_j,
+        carbon_kg=paid.carbon_kg,
+        cost_usd=paid.total_usd,
+    )
+
+
+def bottleneck(fractions: Mapping[str, float]) -> str:
+    """What a step with this breakdown is mostly spent on."""
+    return _BOTTLENECKS[max(fractions, key=lambda name: fractions[name])]
+
+
 def result(
     run: Run,
     cluster: Cluster,
@@ -160,10 +201,8 @@ def result(
     """
     dense_flops = training_flops_per_token(run.shape, run.seq_len, 1.0)
     sparse_flops = training_flops_per_token(run.shape, run.seq_len, run.density)
-    tokens_per_s = run.tokens_per_step / step_time_s
-    low, high = tokens_per_s_range(tokens_per_s, sensitivity)
-    flops_per_s = tokens_per_s / (run.num_csx * cluster.csx.peak_flops_per_s)
-    run_time_s = run.n_steps * step_time_s
+    of_step = figures(run, cluster, step_time_s, economics)
+    low, high = tokens_per_s_range(of_step.tokens_per_s, sensitivity)
     wall_clock_s = sum(wall_clock.parts_s.values())
     return SimulationResult(
         model=run.shape.name,
@@ -176,26 +215,26 @@ def result(
         release=run.release,
         masks=masks,
         tokens=run.tokens,
-        n_steps=run.n_steps,
-        step_time_s=step_time_s,
-        tokens_per_s=tokens_per_s,
+        n_steps=of_step.n_steps,
+        step_time_s=of_step.step_time_s,
+        tokens_per_s=of_step.tokens_per_s,
         tokens_per_s_low=low,
         tokens_per_s_high=high,
-        samples_per_s=run.batch_size / step_time_s,
-        mfu=sparse_flops * flops_per_s,
-        dense_equivalent_mfu=dense_flops * flops_per_s,
+        samples_per_s=of_step.samples_per_s,
+        mfu=of_step.mfu,
+        dense_equivalent_mfu=of_step.dense_equivalent_mfu,
         params=n_parameters(run.shape),
         nonzero_params=nonzero_parameters(run.shape, run.density),
         dense_flops_per_token=dense_flops,
         sparse_flops_per_token=sparse_flops,
         speedup_vs_dense=dense_step_time_s / step_time_s,
         ideal_speedup=dense_flops / sparse_flops,
-        bottleneck=_BOTTLENECKS[max(fractions, key=lambda name: fractions[name])],
+        bottleneck=bottleneck(fractions),
         breakdown=fractions,
         cross_iteration_s=cross_iteration_s,
         matrices=plan.matrices,
-        run_time_s=run_time_s,
-        **_costs(cluster, economics, run_time_s),
+        run_time_s=of_step.run_time_s,
+        **_costs(cluster, economics, of_step.run_time_s),
         wall_clock_s=wall_clock_s,
         wall_clock_p5_s=wall_clock.p5_s,
         wall_clock_p95_s=wall_clock.p95_s,
@@ -217,21 +256,13 @@ def result(
 
 def _costs(cluster: Cluster, economics: Economics, run_time_s: float) -> dict[str, Any]:
     """The fields of the result that are energy, carbon and money."""
-    csx, num_csx = cluster.csx, cluster.num_csx
-    paid = bill(
-        economics,
-        time_s=run_time_s,
-        n_units=num_csx,
-        power_w=csx.power_w,
-        rental_usd_per_h=csx.usd_per_hour,
-        purchase_usd=csx.purchase_usd,
-    )
+    paid = _bill(cluster, economics, run_time_s)
     low_w, high_w = cluster.constants["csx.power_w"].ends
     price = "csx.usd_per_hour" if economics.price_basis == "rental" else "csx.purchase_usd"
     return {
         "energy_j": paid.it_energy_j,
-        "energy_j_low": run_time_s * num_csx * low_w,
-        "energy_j_high": run_time_s * num_csx * high_w,
+        "energy_j_low": run_time_s * cluster.num_csx * low_w,
+        "energy_j_high": run_time_s * cluster.num_csx * high_w,
         "facility_energy_j": paid.facility_energy_j,
         "pue": economics.pue,
         "carbon_kg": paid.carbon_kg,
@@ -242,3 +273,15 @@ def _costs(cluster: Cluster, economics: Economics, run_time_s: float) -> dict[st
         "price_basis": paid.price_basis,
         "price_as_of": cluster.constants[price].as_of,
     }
+
+
+def _bill(cluster: Cluster, economics: Economics, run_time_s: float) -> Bill[float]:
+    csx = cluster.csx
+    return bill(
+        economics,
+        time_s=run_time_s,
+        n_units=cluster.num_csx,
+        power_w=csx.power_w,
+        rental_usd_per_h=csx.usd_per_hour,
+        purchase_usd=csx.purchase_usd,
+    )

@@ -24,7 +24,7 @@ from wse_sim.units import to_ps
 from wse_sim.wafer.masks import RunMasks
 from wse_sim.workload.transformer import nonzero_parameters
 
-TILES_PER_LAYER = 24  # a multiple of MemoryX's servers; with 96 the step time moves by less than 1 % (tests/schedule)
+TILES_PER_LAYER = 24  # or the next multiple of MemoryX's servers; with 96 the step time moves by less than 1 % (tests)
 WARM_STEPS = 3  # the first step fills the pipe; later ones repeat
 JITTERED_STEPS = 32  # where they do not
 INPUT, ACTIVATIONS = 0, 1  # the feeds of a system
@@ -48,7 +48,7 @@ def plan_step(
     *,
     masks: RunMasks | None = None,
     is_mask_update: bool = False,
-    n_tiles: int = TILES_PER_LAYER,
+    n_tiles: int | None = None,
 ) -> StepPlan:
     """The step of `run` on `cluster`, with the micro-batch that the run names or the fastest that fits.
 
@@ -59,7 +59,7 @@ def plan_step(
     is_mask_update :
         The step also changes the masks, as `run.mask_updates` says.
     n_tiles :
-        Per pass; a multiple of MemoryX's servers.
+        Per pass; a multiple of MemoryX's servers. None = the least such multiple from `TILES_PER_LAYER` on.
 
     Raises
     ------
@@ -71,6 +71,8 @@ def plan_step(
     placement = place(run.shape, cluster.csx, seq_len=run.seq_len, microbatch=microbatch)
     costs = StepCosts(run, cluster.csx, placement, microbatch, masks=masks, is_mask_update=is_mask_update)
     passes = costs.passes()
+    servers = int(cluster.memoryx.servers)
+    n_tiles = -(-TILES_PER_LAYER // servers) * servers if n_tiles is None else n_tiles
     program = _program(run, passes, cluster, run.batch_per_csx // microbatch, n_tiles)
     return StepPlan(
         microbatch=microbatch,

@@ -1,10 +1,12 @@
 """The cluster: systems with their wafers, MemoryX, SwarmX, and every constant's provenance."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from typing import Any, TypeVar
 
-from wse_sim.errors import SpecError
+from wse_sim.errors import SpecError, choose
 from wse_sim.spec.load import convert, load_named
 from wse_sim.spec.sourced import Sourced
 
@@ -178,27 +180,69 @@ Part = TypeVar("Part", Csx, MemoryX, SwarmX)
 SYSTEMS = ("cs1", "cs2", "cs3")
 
 
-@cache
-def load_cluster(system: str, num_csx: int) -> Cluster:
+# What else than positive a constant may be, or must be. A field of one of the parts, whatever the part.
+_MAY_BE_ZERO = {
+    "layer_latency_s",
+    "hop_latency_s",
+    "unfilled_channels",
+    "row_issue_cycles",
+    "power_w",
+    "usd_per_hour",
+    "purchase_usd",
+}
+_WHOLE = {"mesh_width", "mesh_height", "fp16_fmac_per_cycle", "skew_window_rows", "max_systems", "servers", "fan_out"}
+_AT_LEAST = {"fan_out": 2.0}
+# Of the last two: beyond, nothing changes any more but the memory that it takes to simulate.
+_AT_MOST = {"linear_efficiency": 1.0, "attention_efficiency": 1.0, "buffer_layers": 1000.0, "servers": 1000.0}
+
+
+def check_constant(name: str, value: float) -> None:
+    """Raises SpecError unless the constant called `name` ("csx.clock_hz") can have this value at all."""
+    field = name.rpartition(".")[2]
+    least, most = _AT_LEAST.get(field, 0.0), _AT_MOST.get(field, math.inf)
+    is_too_low = value < least if least or field in _MAY_BE_ZERO else value <= 0
+    if is_too_low or not value <= most or math.isinf(value) or (field in _WHOLE and value % 1):
+        kind = "a whole number" if field in _WHOLE else "a number"
+        low = f"at least {least:g}" if least or field in _MAY_BE_ZERO else "above 0"
+        high = f", at most {most:g}" if field in _AT_MOST else ""
+        raise SpecError(f"{name} is {value:g}: it must be {kind} {low}{high}")
+
+
+def load_cluster(system: str, num_csx: int, constants: Mapping[str, float] | None = None) -> Cluster:
     """The cluster of `num_csx` systems called `system`, with the constants of the data files.
+
+    Parameters
+    ----------
+    constants :
+        Other values for some of them, by part and name: what if?
 
     Raises
     ------
     SpecError
-        When the system is unknown, or the cluster larger than its maker connects.
+        When the system is unknown, the cluster larger than its maker connects, or a constant cannot have its value.
     """
+    cluster = _load_cluster(system.lower(), num_csx)
+    for name, value in (constants or {}).items():
+        check_constant(choose(name, cluster.constants, "constant"), value)
+        cluster = cluster.with_constant(name, value)
+    if not 1 <= num_csx <= cluster.csx.max_systems:
+        raise SpecError(
+            f"num_csx is {num_csx}: {cluster.csx.name} clusters have 1 to {cluster.csx.max_systems:.0f} systems"
+        )
+    return cluster
+
+
+@cache
+def _load_cluster(system: str, num_csx: int) -> Cluster:
     constants: dict[str, Sourced] = {}
-    csx = _load_part(Csx, "csx", system.lower(), constants, name=system.lower())
-    cluster = Cluster(
+    csx = _load_part(Csx, "csx", system, constants, name=system)
+    return Cluster(
         csx=csx,
         memoryx=_load_part(MemoryX, "memoryx", "memoryx", constants),
         swarmx=_load_part(SwarmX, "swarmx", "swarmx", constants),
         num_csx=num_csx,
         constants=constants,
     )
-    if not 1 <= num_csx <= csx.max_systems:
-        raise SpecError(f"num_csx is {num_csx}: {csx.name} clusters have 1 to {csx.max_systems:.0f} systems")
-    return cluster
 
 
 def _load_part(part: type[Part], prefix: str, file: str, constants: dict[str, Sourced], **given: str) -> Part:

@@ -1,6 +1,8 @@
 """The models and the data files of the project, by name."""
 
+from collections.abc import Iterator
 from functools import cache
+from hashlib import sha256
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -14,6 +16,7 @@ from wse_sim.spec.sourced import Sourced
 
 __all__ = [
     "convert",
+    "data_digest",
     "data_names",
     "data_path",
     "load_model",
@@ -39,6 +42,14 @@ def data_names(folder: str) -> tuple[str, ...]:
     """The names, sorted, of the data files in `folder`, without their suffix."""
     entries = (entry.name for entry in data_path(folder).iterdir())
     return tuple(sorted(name.removesuffix(".toml") for name in entries if name.endswith(".toml")))
+
+
+def data_digest() -> str:
+    """Of the content of all data files."""
+    digest = sha256()
+    for path in sorted(_files_below(data_path()), key=str):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def load_named(folder: str, name: str, what: str) -> dict[str, Any]:
@@ -112,6 +123,14 @@ def load_release(name: str) -> Sourced:
         if family in releases:
             return releases[family]
     return releases[choose(name.lower(), releases, "software release")]
+
+
+def _files_below(folder: Traversable) -> Iterator[Traversable]:
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            yield from _files_below(entry)
+        elif entry.name.endswith(".toml"):
+            yield entry
 
 
 def _model_from(tables: dict[str, Any], where: str) -> ModelPreset:

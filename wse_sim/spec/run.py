@@ -1,13 +1,15 @@
 """A run to be simulated: the model, how it is trained, and on what."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
-from wse_sim.errors import SpecError
+from wse_sim.errors import SpecError, choose
 from wse_sim.spec.model import ModelShape
 
 TOKENS_PER_PARAMETER = 20  # compute-optimal, Cerebras-GPT (arXiv 2304.03208) Section 2 after Chinchilla
+ChangingAlgorithm = Literal["set", "rigl", "gmp"]
+SPARSITY_ALGORITHMS = ("static", *get_args(ChangingAlgorithm))
 
 
 class MaskUpdates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -27,7 +29,7 @@ class MaskUpdates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     Source: SET, arXiv 1707.04780; RigL, arXiv 1911.11134; gradual magnitude pruning, arXiv 1710.01878.
     """
 
-    algorithm: Literal["set", "rigl", "gmp"]
+    algorithm: ChangingAlgorithm
     every_steps: int = 100
     until: float = 0.75
 
@@ -36,6 +38,32 @@ class MaskUpdates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise SpecError(f"masks change every {self.every_steps} steps: it must be at least 1")
         if not 0 < self.until <= 1:
             raise SpecError(f"masks change until {self.until} of the run: it must be above 0 and at most 1")
+
+
+def mask_updates_of(algorithm: str, every_steps: int | None = None) -> MaskUpdates | None:
+    """How masks change, None where they never do.
+
+    Parameters
+    ----------
+    algorithm :
+        One of `SPARSITY_ALGORITHMS`.
+    every_steps :
+        Steps between two changes; None = 100.
+
+    Raises
+    ------
+    SpecError
+        When there is no such algorithm, or steps are given for masks that never change.
+    """
+    if choose(algorithm, SPARSITY_ALGORITHMS, "sparsity algorithm") != "static":
+        given = {} if every_steps is None else {"every_steps": every_steps}
+        return MaskUpdates(algorithm=algorithm, **given)  # type: ignore[arg-type]  # it was chosen
+    if every_steps is not None:
+        raise SpecError(
+            f"mask_update_steps is {every_steps}, but static masks never change: "
+            "the sparsity algorithm set, rigl or gmp would be right"
+        )
+    return None
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

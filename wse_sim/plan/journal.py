@@ -1,0 +1,159 @@
+"""Rows of a sweep on the disk as they come, so that a sweep that was killed goes on.
+
+Beside the table `sweep.csv`, which is there once it is whole, stand
+
+- `sweep.csv.sweep.json`: which sweep it belongs to;
+- `sweep.csv.part`, as long as rows are missing: those that are there, a line of JSON each, in whatever order they came.
+"""
+
+import fcntl
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from wse_sim import __version__
+from wse_sim.errors import SpecError
+from wse_sim.files import write_atomically
+from wse_sim.plan.sweep import Row, Sweep
+from wse_sim.plan.table import read_table, require_table_name, write_table
+
+_ROW = msgspec.json.Decoder(Row)
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """Which sweep a table belongs to."""
+
+    kind: str
+    n_points: int
+    keys: tuple[str, ...]
+    version: str
+    digest: str
+
+
+class Journal:
+    """The rows of a sweep that are known, and the files that they are kept in.
+
+    Parameters
+    ----------
+    out :
+        The table; None keeps rows in memory alone.
+
+    Raises
+    ------
+    SpecError
+        When `out` holds something else or cannot be written, or another process works on it.
+    """
+
+    def __init__(self, sweep: Sweep, out: Path | None) -> None:
+        self._sweep, self._out = sweep, out
+        self._part: IO[bytes] | None = None
+        self.rows: dict[int, Row] = {}
+        if out is None:
+            return
+        require_table_name(out)
+        _claim(sweep, out)
+        if out.exists():
+            self.rows = {row.index: row for row in read_table(out, sweep)}
+            return
+        self._part = _locked(out)
+        try:
+            self.rows = self._read(self._part)
+        except BaseException:
+            self.close()
+            raise
+
+    def append(self, rows: Sequence[Row]) -> None:
+        """Keep rows."""
+        if self._part is not None:
+            self._part.write(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
+            self._part.flush()
+        self.rows.update((row.index, row) for row in rows)
+
+    def finish(self) -> list[Row]:
+        """All rows, in the order of the points, after the table was written."""
+        rows = [self.rows[index] for index in range(len(self._sweep.points))]
+        if self._part is not None and self._out is not None:
+            write_table(self._out, self._sweep, rows)
+            _part_of(self._out).unlink()
+        return rows
+
+    def close(self) -> None:
+        """Close the files."""
+        if self._part is not None:
+            self._part.close()
+
+    def _read(self, part: IO[bytes]) -> dict[int, Row]:
+        part.seek(0)
+        content = part.read()
+        # What a crash cut short would otherwise become the beginning of the next line.
+        part.truncate(content.rfind(b"\n") + 1)
+        return {row.index: row for row in self._decoded(content.split(b"\n")[:-1])}
+
+    def _decoded(self, lines: Iterable[bytes]) -> Iterable[Row]:
+        for number, line in enumerate(lines, start=1):
+            try:
+                row = _ROW.decode(line)
+                self._sweep.points[row.index]
+            except (msgspec.DecodeError, IndexError):
+                path = _part_of(self._out or Path())
+                raise SpecError(
+                    f"{path}: line {number} is no row of this sweep; remove the file to begin anew"
+                ) from None
+            yield row
+
+
+def _claim(sweep: Sweep, out: Path) -> None:
+    """Say that `out` is of this sweep, unless it is of another one."""
+    path = out.with_name(f"{out.name}.sweep.json")
+    ours = Identity(
+        kind=sweep.kind, n_points=len(sweep.points), keys=sweep.keys, version=__version__, digest=sweep.digest
+    )
+    if path.exists():
+        theirs = _identity(path)
+        if theirs.digest != ours.digest:
+            raise SpecError(
+                f"{out}: {_difference(theirs, ours)}: name another file with --out, or remove it and {path}"
+            )
+        return
+    if out.exists() or _part_of(out).exists():
+        raise SpecError(f"{out}: is there already, and no sweep has written it: name another file with --out")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SpecError(f"{out}: its folder cannot be made: {error.strerror}") from None
+    write_atomically(path, msgspec.json.format(msgspec.json.encode(ours), indent=2) + b"\n")
+
+
+def _identity(path: Path) -> Identity:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Identity)
+    except (OSError, msgspec.DecodeError) as error:
+        raise SpecError(f"{path}: does not say which sweep it belongs to: {error}") from None
+
+
+def _difference(theirs: Identity, ours: Identity) -> str:
+    if theirs.version != ours.version:
+        return f"was begun by version {theirs.version} of this program, this is {ours.version}"
+    if (theirs.n_points, theirs.keys) != (ours.n_points, ours.keys):
+        return f"belongs to another sweep, of {theirs.n_points:,} points over {', '.join(theirs.keys)}"
+    return "belongs to another sweep: its values, models or constants are not these"
+
+
+def _locked(out: Path) -> IO[bytes]:
+    path = _part_of(out)
+    try:
+        file = path.open("a+b")
+    except OSError as error:
+        raise SpecError(f"{path}: cannot be written: {error.strerror}") from None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise SpecError(f"{out}: another process works on this sweep: wait for it, or stop it") from None
+    return file
+
+
+def _part_of(out: Path) -> Path:
+    return out.with_name(f"{out.name}.part")

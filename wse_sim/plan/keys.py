@@ -1,0 +1,195 @@
+"""What a sweep may vary: the fields of a run by the names of the command line, and every constant of the cluster."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import lru_cache
+
+from wse_sim.errors import SpecError, choose
+from wse_sim.spec.cluster import SYSTEMS, check_constant, load_cluster
+from wse_sim.spec.load import data_names, load_model, load_release
+from wse_sim.spec.run import SPARSITY_ALGORITHMS
+from wse_sim.spec.written import BOTH_GIVEN, parse_count, parse_seconds
+
+Value = str | int | float | bool
+Point = dict[str, Value]
+Reader = Callable[[object, str], Value]
+"""Takes what a user wrote, as text or typed, and what to call it; raises SpecError where it cannot be meant."""
+
+GPU_KEYS = ("model", "gpu", "num_gpus", "batch_size", "seq_len", "density", "sparsity", "tokens")
+_CONSTANT = "."  # in the name of a constant, and in no other key
+_YES, _NO = ("true", "yes"), ("false", "no")
+
+
+def text(given: object, what: str) -> str:
+    """A word."""
+    if not isinstance(given, str) or not given.strip():
+        raise SpecError(f"{what} is {given!r}: write a name, in quotes where the file is TOML")
+    return given.strip()
+
+
+def whole(given: object, what: str) -> int:
+    """A whole number."""
+    number = number_of(given, what)
+    if number % 1:
+        raise SpecError(f"{what} is {given!r}: write a whole number such as 512")
+    return int(number)
+
+
+def number_of(given: object, what: str) -> float:
+    """A finite number."""
+    try:
+        number = float("nan" if isinstance(given, bool) else given)  # type: ignore[arg-type]  # that is tried here
+    except (TypeError, ValueError):
+        number = float("nan")
+    if not abs(number) < float("inf"):
+        raise SpecError(f"{what} is {given!r}: write a number such as 0.25")
+    return number
+
+
+def count(given: object, what: str) -> float:
+    """A large number, such as 26.3B."""
+    return parse_count(given, what) if isinstance(given, str) else number_of(given, what)
+
+
+def seconds(given: object, what: str) -> float:
+    """A span of time, such as 90s or 3m."""
+    return parse_seconds(given if isinstance(given, str) else str(number_of(given, what)), what)
+
+
+def yes_or_no(given: object, what: str) -> bool:
+    """A truth value."""
+    word = str(given).strip().lower()
+    if word not in (*_YES, *_NO):
+        raise SpecError(f"{what} is {given!r}: write true or false")
+    return word in _YES
+
+
+def one_of(*names: str) -> Reader:
+    """Reads one of these names, in any case."""
+    return lambda given, what: choose(text(given, what).lower(), names, what)
+
+
+def model(given: object, what: str) -> str:
+    """A model that there is."""
+    name = text(given, what)
+    _require_model(name)
+    return name
+
+
+def release(given: object, what: str) -> str:
+    """A software release whose rate is known."""
+    name = text(given, what).lower()
+    load_release(name)
+    return name
+
+
+@lru_cache(maxsize=1024)
+def _require_model(name: str) -> None:
+    load_model(name)
+
+
+RUN_READERS: Mapping[str, Reader] = {
+    "model": model,
+    "system": one_of(*SYSTEMS),
+    "num_csx": whole,
+    "batch_size": whole,
+    "microbatch": whole,
+    "seq_len": whole,
+    "density": number_of,
+    "sparsity": number_of,
+    "sparse_wide": yes_or_no,
+    "release": release,
+    "tokens": count,
+    "seed": whole,
+    "jitter": number_of,
+    "straggler": number_of,
+    "sparsity_algorithm": one_of(*SPARSITY_ALGORITHMS),
+    "mask_update_steps": whole,
+}
+GPU_READERS: Mapping[str, Reader] = {"gpu": one_of(*data_names("gpus")), "num_gpus": whole}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vocabulary:
+    """What may be a key.
+
+    Parameters
+    ----------
+    others :
+        Where further keys are listed, for messages; "" for nowhere.
+    check :
+        Raises SpecError where the keys of a point do not go together, whatever their values.
+    """
+
+    readers: Mapping[str, Reader]
+    others: str = ""
+    check: Callable[[Point], None]
+
+    def point(self, given: Mapping[str, object]) -> Point:
+        """What a user gave, read and checked.
+
+        Raises
+        ------
+        SpecError
+            When a key is unknown, a value cannot be meant, or keys do not go together.
+        """
+        point = {name: self.reader(name)(value, name) for name, value in given.items()}
+        self.check(point)
+        return point
+
+    def reader(self, name: str) -> Reader:
+        """Of the key called `name`.
+
+        Raises
+        ------
+        SpecError
+            When there is none; the message names the nearest one.
+        """
+        if name in self.readers:
+            return self.readers[name]
+        near = get_close_matches(name, self.readers, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        known = ", ".join(key for key in self.readers if _CONSTANT not in key)
+        raise SpecError(f"unknown key {name!r}: {hint}known are {known}{self.others}")
+
+
+def simulated_vocabulary() -> Vocabulary:
+    """The keys of points that are simulated: of a run, of GPUs, and constants of the cluster."""
+    constants = load_cluster(SYSTEMS[0], 1).constants
+    return Vocabulary(
+        readers={**RUN_READERS, **GPU_READERS, **dict.fromkeys(constants, _constant)},
+        others=" and the constants of `wse-sim explain constants`",
+        check=check_simulated,
+    )
+
+
+def constants_of(point: Point) -> dict[str, float]:
+    """The constants of the cluster that a point sets."""
+    return {name: float(value) for name, value in point.items() if _CONSTANT in name}
+
+
+def check_simulated(point: Point) -> None:
+    """Raises SpecError where the keys of a point that is to be simulated do not go together."""
+    check_model_and_density(point)
+    if "gpu" in point or "num_gpus" in point:
+        missing = [name for name in ("gpu", "num_gpus") if name not in point]
+        if missing:
+            raise SpecError(f"{missing[0]} is missing: a point on GPUs names gpu and num_gpus")
+        wafer = [name for name in point if name not in GPU_KEYS]
+        if wafer:
+            raise SpecError(f"{wafer[0]} means nothing on GPUs: a point with gpu takes {', '.join(GPU_KEYS)}")
+
+
+def check_model_and_density(point: Point) -> None:
+    """Raises SpecError where a point has no model, or both density and sparsity."""
+    if "model" not in point:
+        raise SpecError("model is missing: name a preset (wse-sim list), a config.json or a shape TOML")
+    if "density" in point and "sparsity" in point:
+        raise SpecError(BOTH_GIVEN)
+
+
+def _constant(given: object, what: str) -> float:
+    value = number_of(given, what)
+    check_constant(what, value)
+    return value

@@ -1,0 +1,63 @@
+"""Works a sweep out: what is missing of it, in whatever order, into a table in the order of its points."""
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from wse_sim.errors import choose
+from wse_sim.plan.journal import Journal
+from wse_sim.plan.sweep import STATUS, Evaluate, Row, Sweep
+
+_LESS_IS_BETTER = ("_s", "_j", "_usd", "loss", "bits_per_byte")
+_MORE_IS_BETTER = "_per_s"
+
+
+def run_sweep(
+    sweep: Sweep,
+    evaluate: Evaluate,
+    out: Path | None = None,
+    on_rows: Callable[[Sequence[Row]], object] = lambda rows: None,
+) -> list[Row]:
+    """A row for each point, in their order.
+
+    Parameters
+    ----------
+    evaluate :
+        What works points out: `wse_sim.plan.simulated`.
+    out :
+        The table to write, as `wse_sim.plan.table.write_table`, with a journal beside it while the sweep runs. Of what
+        an earlier call left there nothing is worked out again.
+    on_rows :
+        Called with rows after they were written, first with those that were there before, if there were any.
+
+    Raises
+    ------
+    SpecError
+        When `out` holds something else or cannot be written, or another process works on it.
+    """
+    with closing(Journal(sweep, out)) as journal:
+        if journal.rows:
+            on_rows(list(journal.rows.values()))
+        todo = {index: point for index, point in enumerate(sweep.points) if index not in journal.rows}
+        with closing(evaluate(todo)) as found:
+            for rows in found if todo else ():
+                journal.append(rows)
+                on_rows(rows)
+        return journal.finish()
+
+
+def best_first(sweep: Sweep, rows: Sequence[Row], column: str) -> list[Row]:
+    """The rows that have a number in this column, the best one first; equals stay in order.
+
+    Less is better of times, energies, costs and losses; more of everything else.
+
+    Raises
+    ------
+    SpecError
+        When there is no such column.
+    """
+    choose(column, set(sweep.columns) - set(STATUS), "field to sort by")
+    sign = 1 if column.endswith(_LESS_IS_BETTER) and not column.endswith(_MORE_IS_BETTER) else -1
+    numbers = {row.index: sweep.cells(row)[column] for row in rows}
+    ranked = [row for row in rows if isinstance(numbers[row.index], int | float)]
+    return sorted(ranked, key=lambda row: sign * float(numbers[row.index] or 0.0))

@@ -1,0 +1,123 @@
+"""The table of a sweep as a file: a header and a line for each row as CSV, or an object for each row as JSON lines."""
+
+import csv
+import gzip
+import io
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from wse_sim.errors import SpecError
+from wse_sim.files import write_atomically
+from wse_sim.plan.keys import Value
+from wse_sim.plan.sweep import Row, Sweep
+
+Cells = dict[str, Value | None]
+_WHOLE = re.compile(r"-?\d+")
+_LINES_AT_ONCE = 1000
+
+
+def require_table_name(path: Path) -> None:
+    """Raises SpecError unless the suffix says how the table is written."""
+    if _suffix(path) not in _FORMATS:
+        raise SpecError(f"{path}: a table ends in {', '.join(_FORMATS)}")
+
+
+def write_table(path: Path, sweep: Sweep, rows: Iterable[Row]) -> None:
+    """Write the rows: the same bytes for the same rows.
+
+    Numbers are written so that they read back as they were.
+
+    Raises
+    ------
+    SpecError
+        When the file cannot be written, or its suffix is none of `.csv`, `.csv.gz` and `.jsonl`.
+    """
+    require_table_name(path)
+    write, _ = _FORMATS[_suffix(path)]
+    write_atomically(path, write(sweep.columns, map(sweep.cells, rows)))
+
+
+def read_table(path: Path, sweep: Sweep) -> list[Row]:
+    """The rows of a table that `write_table` wrote for this sweep.
+
+    Raises
+    ------
+    SpecError
+        When it cannot be read, or does not hold as many rows as the sweep has points.
+    """
+    _, read = _FORMATS[_suffix(path)]
+    try:
+        table = list(read(path.read_bytes()))
+    except (OSError, ValueError, EOFError) as error:
+        raise SpecError(f"{path}: cannot be read: {error}") from None
+    if len(table) != len(sweep.points) or any(tuple(cells) != sweep.columns for cells in table):
+        raise SpecError(f"{path}: somebody has changed the table; remove it, and the sweep can be run anew")
+    return [
+        Row(
+            index=index,
+            status=msgspec.convert(cells["status"], Row.__annotations__["status"]),
+            reason=str(cells["reason"] or ""),
+            results={name: cells[name] for name in sweep.results},
+        )
+        for index, cells in enumerate(table)
+    ]
+
+
+def _suffix(path: Path) -> str:
+    return "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix
+
+
+def _written_csv(columns: tuple[str, ...], table: Iterable[Cells]) -> Iterator[bytes]:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for number, cells in enumerate(table, start=1):
+        writer.writerow(map(_cell, cells.values()))
+        if number % _LINES_AT_ONCE == 0:
+            yield text.getvalue().encode()
+            text.seek(0)
+            text.truncate()
+    yield text.getvalue().encode()
+
+
+def _cell(value: Value | None) -> object:
+    return str(value).lower() if isinstance(value, bool) else value  # csv writes None as nothing, floats as repr
+
+
+def _read_csv(content: bytes) -> Iterator[Cells]:
+    for cells in csv.DictReader(io.StringIO(content.decode(), newline="")):
+        yield {name: _value(cell) for name, cell in cells.items()}
+
+
+def _value(cell: str) -> Value | None:
+    """The number or word that `_cell` wrote."""
+    if not cell or _WHOLE.fullmatch(cell):
+        return int(cell) if cell else None
+    try:
+        return float(cell)
+    except ValueError:
+        return cell
+
+
+def _gzipped_csv(columns: tuple[str, ...], table: Iterable[Cells]) -> Iterator[bytes]:
+    yield gzip.compress(b"".join(_written_csv(columns, table)), mtime=0)  # or the same rows would not be the same bytes
+
+
+def _written_jsonl(columns: tuple[str, ...], table: Iterable[Cells]) -> Iterator[bytes]:
+    return (msgspec.json.encode(cells) + b"\n" for cells in table)
+
+
+def _read_jsonl(content: bytes) -> Iterator[Cells]:
+    return (msgspec.json.decode(line, type=Cells) for line in content.splitlines())
+
+
+Write = Callable[[tuple[str, ...], Iterable[Cells]], Iterator[bytes]]
+Read = Callable[[bytes], Iterable[Cells]]
+_FORMATS: dict[str, tuple[Write, Read]] = {
+    ".csv": (_written_csv, _read_csv),
+    ".csv.gz": (_gzipped_csv, lambda content: _read_csv(gzip.decompress(content))),
+    ".jsonl": (_written_jsonl, _read_jsonl),
+}

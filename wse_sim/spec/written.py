@@ -1,0 +1,64 @@
+"""Quantities as users write them: 26.3B tokens, 3m, a sparsity in place of a density."""
+
+import re
+
+from wse_sim.errors import SpecError
+
+_COUNT = re.compile(r"(?P<number>[-+0-9.eE]+)\s*(?P<suffix>[kmbt]?)", re.IGNORECASE)
+_SUFFIXES = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
+_SPAN = re.compile(r"(?P<number>[0-9]*[.]?[0-9]+)\s*(?P<unit>[smhd]?)", re.IGNORECASE)
+_SECONDS_PER = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+BOTH_GIVEN = "density and sparsity are both given: use one of them, density = 1 - sparsity"
+
+
+def parse_count(text: str, what: str) -> float:
+    """The number that `text` writes, such as 1e9, 26.3B or 800M.
+
+    Raises
+    ------
+    SpecError
+        When it is not one; the message calls it `what`.
+    """
+    match = _COUNT.fullmatch(text.strip())
+    try:
+        if match is None:
+            raise ValueError(text)
+        return float(match["number"]) * _SUFFIXES[match["suffix"].lower()]
+    except ValueError:
+        raise SpecError(f"{what} is {text!r}: write a number such as 1e9, 26.3B or 800M") from None
+
+
+def parse_seconds(text: str, what: str) -> float:
+    """The seconds that `text` writes, such as 90, 90s, 3m or 2h.
+
+    Raises
+    ------
+    SpecError
+        When it is no positive span of time; the message calls it `what`.
+    """
+    match = _SPAN.fullmatch(text.strip())
+    seconds = float(match["number"]) * _SECONDS_PER[match["unit"].lower()] if match else 0.0
+    if not 0 < seconds < float("inf"):
+        raise SpecError(f"{what} is {text!r}: write a positive time such as 90s, 3m or 2h")
+    return seconds
+
+
+def parse_density(density: float | None, sparsity: float | None) -> float:
+    """The density that the user gave, as density or as sparsity; 1 where neither is given.
+
+    Raises
+    ------
+    SpecError
+        When both are given, or the value is out of range.
+    """
+    if density is not None and sparsity is not None:
+        raise SpecError(BOTH_GIVEN)
+    if sparsity is not None:
+        if not 0 <= sparsity < 1:
+            raise SpecError(f"sparsity is {sparsity}: it must be at least 0 and below 1 (0.75 masks 3 of 4 weights)")
+        return round(1.0 - sparsity, 12)  # 1 - 0.9 is to be 0.1
+    if density is None:
+        return 1.0
+    if not 0 < density <= 1:
+        raise SpecError(f"density is {density}: it must be above 0 and at most 1 (0.25 keeps 1 of 4 weights)")
+    return density
