@@ -93,6 +93,7 @@ def test_heavy_libraries_stay_in_their_rooms() -> None:
         "numba": ("wse_sim.engine", "wse_sim.wafer", "training.streaming"),
         "matplotlib": ("wse_sim.report",),
         "scipy": ("wse_sim.laws",),
+        "ray": ("wse_sim.processes",),
     }
     for module, path in modules().items():
         for imported in imports(path):

@@ -17,7 +17,7 @@ from wse_sim.files import write_atomically
 from wse_sim.simulate import resolve_run
 from wse_sim.spec.load import convert, load_model, read_toml
 from wse_sim.spec.model import ModelPreset
-from wse_sim.spec.run import MaskUpdates, Run
+from wse_sim.spec.run import MaskUpdates, Run, mask_updates_of
 from wse_sim.workload.sparse_wide import sparse_wide
 from wse_sim.workload.transformer import n_parameters
 
@@ -26,7 +26,7 @@ GPUS_PER_CSX = 8  # the default comparison: one 8-GPU server for each wafer-scal
 
 _OF_THE_RUN = ("system", "density", "is_sparse_wide", "mask_updates", "release", "seed")
 # Those for whose proxies there is a base (`training.proxy`).
-_PARAMETRIZATIONS: tuple[ParametrizationName, ...] = ("sp", "mup", "smupar")
+PARAMETRIZATIONS: tuple[ParametrizationName, ...] = ("sp", "mup", "smupar")
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -145,7 +145,7 @@ def resolve_job(
         When something is unknown or missing; the message names it.
     """
     parse_schedule(given.get("schedule", "linear"))
-    choose(given.get("parametrization", "smupar"), _PARAMETRIZATIONS, "parametrization")
+    choose(given.get("parametrization", "smupar"), PARAMETRIZATIONS, "parametrization")
     target = {name: given[name] for name in _OF_THE_RUN if name in given}
     run = resolve_run(
         load_model(model), num_csx=num_csx, batch_size=batch_size, seq_len=seq_len, tokens=tokens, **target
@@ -157,6 +157,45 @@ def resolve_job(
         seq_len=run.seq_len,
         tokens=run.tokens,
         num_gpus=GPUS_PER_CSX * run.num_csx if num_gpus is None else num_gpus,
+        **given,
+    )
+
+
+def job_from(
+    *,
+    model: str,
+    sparsity_algorithm: str = "static",
+    mask_update_steps: int | None = None,
+    budget: float | None = None,
+    batch_size: int | None = None,
+    **given: Any,
+) -> Job:
+    """The job that a user describes by the options of `wse-sim train`, one value each.
+
+    Parameters
+    ----------
+    budget :
+        Seconds.
+    batch_size :
+        Of the target, and where the target itself trains, of the run here.
+    given :
+        Other fields of `Job` and of `training.host.Host`.
+
+    Raises
+    ------
+    SpecError
+        As `resolve_job`, and when options do not go together.
+    """
+    host = Host(**{name: given.pop(name) for name in Host.__struct_fields__ if name in given})
+    if host.is_itself:
+        host = msgspec.structs.replace(host, batch_size=batch_size)
+    if budget is not None:
+        given["budget_s"] = budget
+    return resolve_job(
+        model,
+        mask_updates=mask_updates_of(sparsity_algorithm, mask_update_steps),
+        batch_size=batch_size,
+        host=host,
         **given,
     )
 

@@ -39,8 +39,8 @@ def slept(task: Number) -> Square:
         return Square(0)
     try:
         (Path(task.folder) / "begun").touch()
-        time.sleep(60)
+        while True:
+            time.sleep(0.01)
     except KeyboardInterrupt:
         (Path(task.folder) / "interrupted").touch()
         raise
-    return Square(0)

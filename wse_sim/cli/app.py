@@ -12,6 +12,7 @@ from wse_sim.errors import SpecError
 COMMANDS = {
     "train": "Train here, simulate the full-size run, write a report.",
     "simulate": "Simulate a training run on a wafer-scale cluster.",
+    "sweep": "Simulate, or train, many configurations as one table.",
     "compare": "Lay the schedule of a streaming run beside the simulated one.",
     "project": "Project the loss of a model from runs, or from a published law.",
     "validate": "Hold the simulator against published throughput.",

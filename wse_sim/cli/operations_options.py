@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wse_sim.cli.options import Command, parse_seconds, parsed_seconds
+from wse_sim.cli.options import Command, parsed_seconds
 from wse_sim.errors import SpecError
+from wse_sim.spec.written import parse_seconds
 
 if TYPE_CHECKING:
     from wse_sim.spec.operations import Operations

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from msgspec.structs import replace
 
 from wse_sim.cli.app import EXIT_INTERRUPTED
 from wse_sim.cli.host_options import host_options
@@ -194,47 +193,18 @@ def _say(console: "Console", line: str) -> None:
     console.print(line, soft_wrap=not console.is_terminal)
 
 
-def _jobs(
-    *,
-    model: str | None,
-    density: str | None,
-    sparsity: str | None,
-    sparsity_algorithm: str,
-    mask_update_steps: int | None,
-    schedule: str,
-    budget: float,
-    batch_size: int | None,
-    **given: Any,
-) -> list["Job"]:
+def _jobs(*, model: str | None, density: str | None, sparsity: str | None, schedule: str, **given: Any) -> list["Job"]:
     """One job for each density and schedule."""
-    from training.host import Host
-    from training.job import resolve_job
+    from training.job import job_from
     from training.schedules import split_schedules
-    from wse_sim.spec.run import mask_updates_of
-
-    host = Host(**{name: given.pop(name) for name in Host.__struct_fields__ if name in given})
-    if host.is_itself:
-        host = replace(host, batch_size=batch_size)
 
     if model is None:
         raise SpecError("--model is missing: name a preset (wse-sim list), a config.json or a shape TOML")
-    updates = mask_updates_of(sparsity_algorithm, mask_update_steps)
-    densities = parse_densities(density, sparsity)
-    if updates is not None and min(densities) == 1:
-        raise SpecError(
-            f"--sparsity-algorithm {sparsity_algorithm} has nothing to mask at density 1: give --density too"
-        )
+    densities, algorithm = parse_densities(density, sparsity), given["sparsity_algorithm"]
+    if algorithm != "static" and min(densities) == 1:
+        raise SpecError(f"--sparsity-algorithm {algorithm} has nothing to mask at density 1: give --density too")
     return [
-        resolve_job(
-            model,
-            density=rho,
-            mask_updates=updates,
-            schedule=text,
-            budget_s=budget,
-            batch_size=batch_size,
-            host=host,
-            **given,
-        )
+        job_from(model=model, density=rho, schedule=text, **given)
         for rho in densities
         for text in dict.fromkeys(split_schedules(schedule))
     ]

@@ -1,8 +1,9 @@
 """Works a sweep out: what is missing of it, in whatever order, into a table in the order of its points."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Protocol
 
 from wse_sim.errors import choose
 from wse_sim.plan.journal import Journal
@@ -12,11 +13,21 @@ _LESS_IS_BETTER = ("_s", "_j", "_usd", "loss", "bits_per_byte")
 _MORE_IS_BETTER = "_per_s"
 
 
+class Watch(Protocol):
+    """Sees how far a sweep is."""
+
+    def begin(self, n_known: int) -> None:
+        """Called once, with the number of rows that are there already."""
+
+    def came(self, rows: Sequence[Row]) -> None:
+        """Called with new rows."""
+
+
 def run_sweep(
     sweep: Sweep,
     evaluate: Evaluate,
     out: Path | None = None,
-    on_rows: Callable[[Sequence[Row]], object] = lambda rows: None,
+    watch: Watch | None = None,
 ) -> list[Row]:
     """A row for each point, in their order.
 
@@ -27,8 +38,8 @@ def run_sweep(
     out :
         The table to write, as `wse_sim.plan.table.write_table`, with a journal beside it while the sweep runs. Of what
         an earlier call left there nothing is worked out again.
-    on_rows :
-        Called with rows after they were written, first with those that were there before, if there were any.
+    watch :
+        Hears of rows after they were written.
 
     Raises
     ------
@@ -36,13 +47,14 @@ def run_sweep(
         When `out` holds something else or cannot be written, or another process works on it.
     """
     with closing(Journal(sweep, out)) as journal:
-        if journal.rows:
-            on_rows(list(journal.rows.values()))
+        if watch is not None:
+            watch.begin(len(journal.rows))
         todo = {index: point for index, point in enumerate(sweep.points) if index not in journal.rows}
         with closing(evaluate(todo)) as found:
             for rows in found if todo else ():
                 journal.append(rows)
-                on_rows(rows)
+                if watch is not None:
+                    watch.came(rows)
         return journal.finish()
 
 

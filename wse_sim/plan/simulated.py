@@ -9,17 +9,23 @@ import msgspec
 
 from wse_sim.errors import SpecError
 from wse_sim.gpu.roofline import simulate_gpu
-from wse_sim.plan.keys import Point, Value, constants_of
+from wse_sim.plan.keys import RUN_READERS, Point, Value, constants_of
 from wse_sim.plan.sweep import Row, Sweep
 from wse_sim.processes.pool import Spread
 from wse_sim.simulate import run_from, simulate_quickly
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.economics import Economics, load_economics
+from wse_sim.spec.run import Run
 
 _WORK = "wse_sim.plan.simulated:simulate_chunk"
 _CHUNK = 16  # points, about a tenth of a second: long beside the way to a process, short beside a sweep
+_INPUTS = ("batch_size", "seq_len", "density", "tokens")  # with what was left out filled in
 RESULTS = (
     "kind",
+    "system",
+    "num_csx",
+    "release",
+    *_INPUTS,
     "microbatch",
     "n_steps",
     "step_time_s",
@@ -74,11 +80,22 @@ def simulate_point(index: int, point: Point) -> Row:
     return Row(index, results={"kind": "simulated", **results})
 
 
+def assumed_constants(sweep: Sweep, rows: Sequence[Row]) -> list[str]:
+    """Names of the constants behind these rows for which nothing better than an assumption is known."""
+    points = [sweep.points[row.index] for row in rows if row.status == "ok"]
+    wafers, gpus = [p for p in points if "gpu" not in p], [p for p in points if "gpu" in p]
+    systems = {_run(point).system for point in {p.get("system"): p for p in wafers}.values()}
+    assumed = {name for system in systems for name in load_cluster(system, 1).named("assumed")}
+    assumed -= {name for name in assumed if all(name in point for point in wafers)}
+    assumed |= set(_economics().assumed) if points else set()
+    return sorted(assumed.union(*(_gpu_result(point)[1].assumed for point in {p["gpu"]: p for p in gpus}.values())))
+
+
 def _on_wafers(point: Point) -> dict[str, Value | None]:
-    constants = constants_of(point)
-    run = run_from(**_options(point, constants))
-    simulation = simulate_quickly(run, load_cluster(run.system, run.num_csx, constants), _economics())
+    run = _run(point)
+    simulation = simulate_quickly(run, load_cluster(run.system, run.num_csx, constants_of(point)), _economics())
     return {
+        **{name: getattr(run, name) for name in ("system", "num_csx", "release", *_INPUTS)},
         "microbatch": simulation.microbatch,
         "bottleneck": simulation.bottleneck,
         **asdict(simulation.figures),
@@ -86,25 +103,35 @@ def _on_wafers(point: Point) -> dict[str, Value | None]:
 
 
 def _on_gpus(point: Point) -> dict[str, Value | None]:
-    gpu, num_gpus = str(point["gpu"]), int(point["num_gpus"])
-    run = run_from(num_csx=1, **_options(point, ("gpu", "num_gpus")))  # for what the model's recipe says
+    run, result = _gpu_result(point)
+    return {
+        **{name: getattr(run, name) for name in (*_INPUTS, "n_steps")},
+        "samples_per_s": run.batch_size / result.step_time_s,
+        **{name: getattr(result, name) for name in (*RESULTS, *_LAYOUT) if hasattr(result, name)},
+    }
+
+
+def _gpu_result(point: Point) -> tuple[Run, Any]:
+    """What a GPU cluster makes of a point, and the run that it is, with what the model's recipe says."""
+    run = _run(point, num_csx=1)
     result = simulate_gpu(
         run.shape,
-        gpu=gpu,
-        num_gpus=num_gpus,
+        gpu=str(point["gpu"]),
+        num_gpus=int(point["num_gpus"]),
         batch_size=run.batch_size,
         seq_len=run.seq_len,
         density=run.density,
         tokens=run.tokens,
     )
-    found = {name: getattr(result, name) for name in (*RESULTS, *_LAYOUT) if hasattr(result, name)}
-    return {"n_steps": run.n_steps, "samples_per_s": run.batch_size / result.step_time_s, **found}
+    return run, result
 
 
-def _options(point: Point, without: Mapping[str, float] | tuple[str, ...]) -> dict[str, Any]:
-    """The keys of a point as arguments of `run_from`."""
-    names = {"sparse_wide": "is_sparse_wide"}
-    return {names.get(name, name): value for name, value in point.items() if name not in without}
+def _run(point: Point, **others: int) -> Run:
+    """The run that a point describes: its keys but for those of GPUs and the constants."""
+    given = {name: value for name, value in point.items() if name in RUN_READERS}
+    if "sparse_wide" in given:
+        given["is_sparse_wide"] = given.pop("sparse_wide")
+    return run_from(**given, **others)  # type: ignore[arg-type]  # the readers have seen to it
 
 
 @cache

@@ -1,0 +1,212 @@
+"""`wse-sim sweep` as a user calls it: one table, whatever happens on the way to it."""
+
+import csv
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+from click.testing import CliRunner, Result
+
+from wse_sim.cli.app import main
+
+SMALL = ("--model", "111m", "--system", "cs3", "--batch-size", "240")
+# 192 points, half of which do not fit: about a second of work.
+LONG = (
+    *("--model", "1.3b,6.7b,13b", "--system", "cs3", "--num-csx", "1,2,7,14", "--density", "1,0.5,0.25,0.125"),
+    *("--batch-size", "256,512,1024,2048"),
+)
+
+
+def call(*words: str) -> Result:
+    return CliRunner().invoke(main, ["sweep", *words])
+
+
+def started(*words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "wse_sim", "sweep", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for_rows(part: Path, process: subprocess.Popen[str]) -> None:
+    while process.poll() is None and not (part.exists() and b"\n" in part.read_bytes()):
+        time.sleep(0.005)
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The table of `LONG` in one go, by one process."""
+    out = tmp_path_factory.mktemp("straight") / "sweep.csv"
+    assert call(*LONG, "--out", str(out), "--processes", "1").exit_code == 0
+    return out.read_bytes()
+
+
+def test_keys_multiply_in_the_order_in_which_they_are_typed(tmp_path: Path) -> None:
+    out = tmp_path / "sweep.csv"
+    words = ("--num-csx", "1,2", "--set", "csx.power_w=1e4, 2e4", *SMALL[2:], "--model", "111m,256m")
+    assert call(*words, "--out", str(out)).exit_code == 0
+    with out.open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0])[:5] == ["num_csx", "csx.power_w", "system", "batch_size", "model"]
+    assert [(row["num_csx"], float(row["csx.power_w"]), row["model"]) for row in rows] == [
+        (n, power, model) for n in "12" for power in (1e4, 2e4) for model in ("111m", "256m")
+    ]
+    assert list(rows[0])[-2:] == ["status", "reason"]
+    assert {row["kind"] for row in rows} == {"simulated"}
+
+
+@pytest.mark.parametrize("n_processes", ["1", "2"])
+def test_sweep_that_was_killed_goes_on_to_the_same_bytes(tmp_path: Path, straight: bytes, n_processes: str) -> None:
+    out, part = tmp_path / "sweep.csv", tmp_path / "sweep.csv.part"
+    words = (*LONG, "--out", str(out), "--processes", n_processes)
+    process = started(*words)
+    wait_for_rows(part, process)
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert not out.exists()
+    n_there = part.read_bytes().count(b"\n")
+    assert n_there > 0
+    again = call(*words)
+    assert again.exit_code == 0
+    assert f"{n_there} of 192 points are there already" in again.stderr
+    assert out.read_bytes() == straight
+    assert not part.exists()
+
+
+def test_ctrl_c_says_the_command_that_goes_on(tmp_path: Path, straight: bytes) -> None:
+    out = tmp_path / "sweep.csv"
+    words = (*LONG, "--out", str(out), "--processes", "2")
+    process = started(*words)
+    wait_for_rows(tmp_path / "sweep.csv.part", process)
+    process.send_signal(signal.SIGINT)
+    printed, said = process.communicate()
+    assert process.returncode == 130
+    assert printed == ""
+    command = f"wse-sim sweep {' '.join(words)}"
+    assert said.splitlines()[-1] == f"stopped and saved; to go on:  {command}"
+    assert call(*words).exit_code == 0
+    assert out.read_bytes() == straight
+
+
+def test_ctrl_c_without_a_table_says_that_nothing_is_kept() -> None:
+    with patch("wse_sim.plan.run.Journal.append", side_effect=KeyboardInterrupt):
+        result = call(*SMALL)
+    assert result.exit_code == 130
+    assert result.stderr == "stopped; without --out no row is kept\n"
+
+
+def test_the_same_command_again_prints_the_same_and_works_nothing_out(tmp_path: Path) -> None:
+    words = (*SMALL, "--num-csx", "1,2,7", "--json", "--out", str(tmp_path / "sweep.jsonl"))
+    first = call(*words)
+    with patch("wse_sim.plan.simulated.simulate_point", side_effect=AssertionError):
+        again = call(*words)
+    assert again.exit_code == 0
+    assert again.stdout == first.stdout
+    assert again.stderr.startswith("3 of 3 points are there already\n")
+
+
+def test_table_of_another_sweep_is_refused(tmp_path: Path) -> None:
+    out = str(tmp_path / "sweep.csv")
+    assert call(*SMALL, "--num-csx", "1,2", "--out", out).exit_code == 0
+    result = call(*SMALL, "--num-csx", "1,4", "--out", out)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"error: {out}: belongs to another sweep")
+
+
+def test_json_is_one_object_with_counts_and_a_row_for_each_point() -> None:
+    result = call(*SMALL, "--num-csx", "1,2,7", "--set", "csx.sram_bytes=44e9,1e6", "--json")
+    content = json.loads(result.stdout)
+    assert (content["kind"], content["n_points"], content["n_ok"], content["n_infeasible"]) == ("simulated", 6, 2, 4)
+    assert [row["status"] for row in content["rows"]] == ["ok", "infeasible"] * 2 + ["infeasible"] * 2
+    assert content["rows"][0]["csx.sram_bytes"] == 44e9
+    assert content["rows"][0]["tokens_per_s"] > 0
+    assert content["rows"][-1]["tokens_per_s"] is None
+    assert "batch_size 240 is not a multiple of num_csx 7" in content["rows"][-1]["reason"]
+    assert "csx.linear_efficiency" in content["assumed"]
+    assert "error" not in result.stderr
+
+
+def test_table_for_people_has_the_best_rows_and_says_why_others_fail() -> None:
+    result = call(*SMALL, "--num-csx", "1,2,4,7", "--density", "1,0.5,0.25,0.125")
+    lines = result.stdout.splitlines()
+    assert lines[0] == "model 111m, system cs3, batch_size 240"
+    assert lines[1] == "simulated: the best 10 of 12 by tokens_per_s"
+    assert lines[2].split()[:6] == ["num", "csx", "density", "tokens/s", "mfu", "run"]
+    assert len([line for line in lines if line.endswith("kWh")]) == 10
+    assert lines[13].startswith("infeasible: 4 of 16 points, the first because batch_size 240 is not a multiple of")
+    assert all(len(line) <= 100 for line in lines)
+    assert result.stderr.splitlines()[-1].startswith("16 of 16 points, ")
+    cheapest = call(*SMALL, "--num-csx", "1,2", "--set", "csx.usd_per_hour=1,2", "--sort-by", "cost_usd")
+    costs = [line.split()[2] for line in cheapest.stdout.splitlines()[3:7]]
+    assert costs == sorted(costs)
+
+
+def test_gzipped_table_is_the_same_table(tmp_path: Path) -> None:
+    for name in ("sweep.csv", "sweep.csv.gz"):
+        assert call(*SMALL, "--num-csx", "1,2", "--out", str(tmp_path / name)).exit_code == 0
+    assert gzip.decompress((tmp_path / "sweep.csv.gz").read_bytes()) == (tmp_path / "sweep.csv").read_bytes()
+
+
+def test_points_come_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "points.toml").write_text(
+        '[fixed]\nmodel = "111m"\nbatch_size = 240\n[grid]\nnum_csx = [1, 2]\n[[list]]\ngpu = "h100"\nnum_gpus = 8\n'
+    )
+    (tmp_path / "points.csv").write_text(
+        "model,batch_size,num_csx,gpu,num_gpus\n111m,240,1,,\n111m,240,2,,\n111m,240,,h100,8\n"
+    )
+    tables = [json.loads(call(str(tmp_path / name), "--json").stdout) for name in ("points.toml", "points.csv")]
+    assert tables[0] == tables[1]
+    assert tables[0]["n_ok"] == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "model is missing: name a preset"),
+        ((*SMALL, "--set", "csx.power=1"), "unknown key 'csx.power': did you mean 'csx.power_w'?"),
+        ((*SMALL, "--set", "csx.power_w"), "--set csx.power_w: write KEY=VALUE"),
+        ((*SMALL, "--set", "seed=1", "--set", "seed=2"), "seed is given twice"),
+        ((*SMALL, "--density", "1,,0.5"), "density is '': write a number"),
+        ((*SMALL, "--sort-by", "mfuu"), "unknown field to sort by 'mfuu': did you mean 'mfu'?"),
+        ((*SMALL, "--out", "sweep.xlsx"), "sweep.xlsx: a table ends in .csv, .csv.gz, .jsonl"),
+        ((*SMALL, "--out", "/proc/no/sweep.csv"), "/proc/no/sweep.csv: its folder cannot be made"),
+        ((*SMALL, "--peak-lr", "1e-3"), "peak_lr is for runs that are trained: give --train too"),
+        ((*SMALL, "--executor", "ray", "--processes", "2"), "--processes is for --executor local"),
+        (("points.toml", *SMALL), "keys come from points.toml or from options, not from both, and model is given too"),
+        (("points.toml",), "points.toml: cannot be read: No such file"),
+    ],
+)
+def test_wrong_input_exits_2_with_one_message(words: tuple[str, ...], message: str) -> None:
+    result = call(*words)
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: ")
+    assert message in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_ray_that_is_not_there_is_told_with_what_installs_it() -> None:
+    with patch.dict(sys.modules, {"ray": None}):
+        result = call(*SMALL, "--executor", "ray")
+    assert result.exit_code == 2
+    assert result.stderr == "error: Ray is not installed here: pip install 'wse-sim[ray]' would be right\n"
+
+
+def test_a_sweep_imports_neither_torch_nor_numba() -> None:
+    program = (
+        "import sys; from wse_sim.cli.app import main; main(sys.argv[1:], standalone_mode=False); "
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    words = [sys.executable, "-c", program, "sweep", *SMALL]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, env={**os.environ})
+    assert not {"torch", "matplotlib", "simpy", "numba", "ray"} & set(done.stderr.split())

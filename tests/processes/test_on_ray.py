@@ -1,0 +1,68 @@
+"""Over Ray, tasks have the outcomes that they have here. Needs the extra `ray`; without it, only what is said then."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+
+from tests.processes.work import Number, Square
+from wse_sim.errors import SpecError
+from wse_sim.plan.keys import simulated_vocabulary
+from wse_sim.plan.points import grid_points
+from wse_sim.plan.run import run_sweep
+from wse_sim.plan.simulated import simulate_points, simulated_sweep
+from wse_sim.processes.on_ray import on_ray
+from wse_sim.processes.pool import in_this_process
+
+SQUARED, SLEPT = "tests.processes.work:squared", "tests.processes.work:slept"
+
+
+def test_ray_that_is_not_installed_is_told() -> None:
+    with patch.dict(sys.modules, {"ray": None}), pytest.raises(SpecError, match=r"pip install 'wse-sim\[ray\]'"):
+        next(on_ray(SQUARED, [Number(value=1)], Square))
+
+
+@pytest.fixture(scope="module")
+def ray() -> Iterator[None]:
+    """Ray on two CPUs of this machine, for all tests: starting it takes seconds."""
+    ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
+    ray.init(num_cpus=2, log_to_driver=False, configure_logging=False)
+    yield
+    ray.shutdown()
+
+
+@pytest.mark.usefixtures("ray")
+def test_each_task_has_one_outcome() -> None:
+    outcomes = list(on_ray(SQUARED, [Number(value=value) for value in range(12)], Square))
+    assert sorted(outcome.value for outcome in outcomes) == [value * value for value in range(12)]
+
+
+@pytest.mark.usefixtures("ray")
+def test_wrong_task_is_the_users_and_a_bug_is_ours() -> None:
+    with pytest.raises(SpecError, match=r"^the square of -1: -1 is negative$"):
+        list(on_ray(SQUARED, [Number(value=-1)], Square))
+    with pytest.raises(RuntimeError, match=r"the square of 13: (.|\n)*ZeroDivisionError"):
+        list(on_ray(SQUARED, [Number(value=13)], Square))
+
+
+@pytest.mark.usefixtures("ray")
+def test_who_stops_early_cancels_what_runs(tmp_path: Path) -> None:
+    tasks = [Number(value=1), Number(value=2, folder=str(tmp_path))]
+    with closing(on_ray(SLEPT, tasks, Square)) as outcomes:
+        assert next(outcomes) == Square(0)
+        while not (tmp_path / "begun").exists():
+            pass
+    while not (tmp_path / "interrupted").exists():
+        pass
+
+
+@pytest.mark.usefixtures("ray")
+def test_table_is_the_same_bytes_over_ray_and_here(tmp_path: Path) -> None:
+    grid = {"model": ["111m"], "num_csx": [1, 2, 7], "batch_size": [240, 512], "density": [1, 0.5, 0.25]}
+    sweep = simulated_sweep(grid_points(grid, simulated_vocabulary()))
+    run_sweep(sweep, lambda todo: simulate_points(todo, in_this_process), tmp_path / "here.csv")
+    run_sweep(sweep, lambda todo: simulate_points(todo, on_ray), tmp_path / "over-ray.csv")
+    assert (tmp_path / "here.csv").read_bytes() == (tmp_path / "over-ray.csv").read_bytes()

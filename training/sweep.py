@@ -1,0 +1,206 @@
+"""Points of a sweep that are trained: each is a run directory, as `wse-sim train` makes it, and a row of the table."""
+
+import re
+import shlex
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+
+from training.choice import choose_run
+from training.cosim import make_plan, plan_of_run, run_plan
+from training.distributed import n_processes
+from training.execution import Device, Precision, Recompute
+from training.executor import DivergenceError
+from training.host import Mode
+from training.interrupt import Interrupted, stop_when_orphaned
+from training.job import PARAMETRIZATIONS, TARGET_FILE, Job, job_from
+from training.machine import machine_profile
+from training.schedules import parse_schedule
+from wse_sim.errors import SpecError
+from wse_sim.plan import keys
+from wse_sim.plan.keys import Point, Reader, Value, Vocabulary
+from wse_sim.plan.sweep import Row, Sweep
+from wse_sim.processes.limits import n_usable_cpus
+from wse_sim.processes.on_ray import on_ray
+from wse_sim.processes.pool import Spread, on_processes
+from wse_sim.report import run_files
+from wse_sim.spec.written import parse_density
+
+_WORK = "training.sweep:train_run"
+_NOT_TRAINED = ("jitter", "straggler")  # of the simulation alone
+_LONGEST_NAME = 120  # of a folder
+_FLAGS = ("sparse_wide", "compile")
+# Columns: where they stand in a run's summary.
+_RESULTS: dict[str, tuple[str, ...]] = {
+    "chosen_mode": ("choice", "mode"),
+    "measured_val_loss": ("measured", "val_loss"),
+    "measured_bits_per_byte": ("measured", "bits_per_byte"),
+    "measured_train_loss": ("measured", "train_loss"),
+    "measured_steps": ("measured", "steps"),
+    "measured_tokens": ("measured", "tokens"),
+    "measured_host_s": ("measured", "host_s"),
+    "simulated_tokens_per_s": ("simulated", "tokens_per_s"),
+    "simulated_run_time_s": ("simulated", "run_time_s"),
+    "simulated_energy_j": ("simulated", "energy_j"),
+    "simulated_cost_usd": ("simulated", "cost_usd"),
+    "simulated_gpu_run_time_s": ("simulated_gpu", "run_time_s"),
+    "projected_loss": ("projected", "value"),
+}
+
+
+class RunTask(msgspec.Struct, frozen=True, kw_only=True):
+    """A point to train, and the folder to do it in."""
+
+    index: int
+    point: Point
+    folder: str
+
+    @property
+    def name(self) -> str:
+        """For errors."""
+        return f"the run in {self.folder}"
+
+
+def trained_vocabulary() -> Vocabulary:
+    """The keys of points that are trained: options of `wse-sim train`."""
+    of_run = {name: reader for name, reader in keys.RUN_READERS.items() if name not in _NOT_TRAINED}
+    of_training: dict[str, Reader] = {
+        "schedule": _schedule,
+        "parametrization": keys.one_of(*PARAMETRIZATIONS),
+        "budget": keys.seconds,
+        "mode": keys.one_of(*get_args(Mode)),
+        "steps": keys.whole,
+        "precision": keys.one_of(*get_args(Precision)),
+        "device": keys.one_of(*get_args(Device)),
+        "peak_lr": keys.number_of,
+        "clip": _clip,
+        "recompute": keys.one_of(*get_args(Recompute)),
+        "moments": keys.one_of(*get_args(Precision)),
+        "compile": keys.yes_or_no,
+        "data": keys.text,
+    }
+    return Vocabulary(readers={**of_run, **keys.GPU_READERS, **of_training}, check=_check)
+
+
+def trained_sweep(points: Sequence[Point]) -> Sweep:
+    """The sweep that trains each of these points."""
+    return Sweep(kind="measured", points=tuple(points), results=("run", *_RESULTS))
+
+
+def train_points(
+    todo: Mapping[int, Point], sweep: Sweep, out: Path, *, n_workers: int | None = None, is_on_ray: bool = False
+) -> Generator[Sequence[Row], None, None]:
+    """The rows of points, each trained into a folder of its own under `out`, from its checkpoint if there is one.
+
+    Parameters
+    ----------
+    n_workers :
+        Processes; by default one for each usable CPU, over the threads that a run takes.
+    """
+    if n_processes() > 1:
+        raise SpecError("a sweep starts processes of its own: start it without torchrun")
+    threads, seconds = _needs(todo)
+    tasks = [
+        RunTask(index=index, point=todo[index], folder=str(out.resolve() / _folder_name(sweep, index)))
+        for index in sorted(todo, key=lambda index: -seconds[index])  # the longest first
+    ]
+    spread: Spread = partial(on_ray, cpus_per_task=threads)
+    if not is_on_ray:
+        n_workers = min(len(tasks), n_workers or max(1, n_usable_cpus() // threads))
+        spread = partial(on_processes, n_workers=n_workers)
+    with closing(spread(_WORK, tasks, Row)) as rows:
+        for row in rows:
+            yield [row]
+
+
+def train_run(task: RunTask) -> Row:
+    """Train a point, or read what was trained before; that it hits a wall, or diverges, is a row too.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        On Ctrl-C, or when the process that wants the row is gone; after a checkpoint was written.
+    """
+    folder = Path(task.folder)
+    try:
+        return _row(task, _summary(task, folder))
+    except Interrupted:
+        raise KeyboardInterrupt from None
+    except DivergenceError as error:
+        return Row(task.index, "diverged", str(error), {"run": folder.name})
+    except SpecError as error:
+        return Row(task.index, "infeasible", str(error))
+
+
+def _summary(task: RunTask, folder: Path) -> dict[str, Any]:
+    if (folder / run_files.SUMMARY).is_file():
+        return run_files.read_summary(folder)
+    profile = machine_profile()
+    is_begun = (folder / TARGET_FILE).is_file()
+    plan = plan_of_run(folder, profile) if is_begun else make_plan(_job(task.point), profile)
+    return run_plan(plan, folder, command=_command(task), on_step=stop_when_orphaned(), resume=is_begun)
+
+
+def _row(task: RunTask, summary: Mapping[str, Any]) -> Row:
+    results: dict[str, Value | None] = {"run": Path(task.folder).name}
+    for name, (part, field) in _RESULTS.items():
+        results[name] = summary[part][field]
+    return Row(task.index, results=results)
+
+
+def _needs(todo: Mapping[int, Point]) -> tuple[int, dict[int, float]]:
+    """The most threads that a run takes, and the seconds expected of each; of one that cannot be trained, none."""
+    profile, threads, seconds = machine_profile(), 1, dict.fromkeys(todo, 0.0)
+    for index, point in todo.items():
+        try:
+            choice = choose_run(_job(point), profile)
+        except SpecError:
+            continue  # its row will say so
+        threads, seconds[index] = max(threads, choice.config.n_threads), choice.predicted_s
+    return threads, seconds
+
+
+def _job(point: Point) -> Job:
+    given: dict[str, Any] = dict(point)
+    if "sparsity" in given:
+        given["density"] = parse_density(None, given.pop("sparsity"))
+    if "sparse_wide" in given:
+        given["is_sparse_wide"] = given.pop("sparse_wide")
+    return job_from(**given)
+
+
+def _folder_name(sweep: Sweep, index: int) -> str:
+    """The place of a point among all, and what tells it from the others."""
+    point = sweep.points[index]
+    words = [str(index).zfill(len(str(len(sweep.points) - 1)))]
+    words += [f"{name}-{point[name]}" for name in sweep.varied if name in point]
+    return "-".join(re.sub(r"[^\w.=-]+", "_", word).strip("_") for word in words)[:_LONGEST_NAME]
+
+
+def _command(task: RunTask) -> str:
+    """The command that trains this point alone."""
+    words = ["wse-sim", "train"]
+    for name, value in task.point.items():
+        option = f"--{name.replace('_', '-')}"
+        words += ([option] if value else []) if name in _FLAGS else [option, str(value)]
+    return shlex.join([*words, "--out", task.folder])
+
+
+def _check(point: Point) -> None:
+    keys.check_model_and_density(point)
+    if "sparsity_algorithm" in point and not {"density", "sparsity"} & set(point):
+        raise SpecError("sparsity_algorithm has nothing to mask at density 1: give density too")
+
+
+def _schedule(given: object, what: str) -> str:
+    text = keys.text(given, what)
+    parse_schedule(text)
+    return text
+
+
+def _clip(given: object, what: str) -> Value:
+    return "none" if given == "none" else keys.number_of(given, what)

@@ -1,0 +1,173 @@
+"""What a person sees of a sweep: how far it is, on stderr, and its best rows."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from wse_sim.plan.run import Watch
+from wse_sim.plan.sweep import Row, Sweep
+from wse_sim.report.quantities import count, duration, energy, money, percent, significant
+from wse_sim.report.tables import plain_table
+
+if TYPE_CHECKING:
+    from wse_sim.plan.keys import Value
+
+_N_BEST = 10
+_N_LINES, _LEAST_S = 10, 1.0  # of progress, where there is no terminal, and the time between two
+_MOST_COLUMNS, _LEAST_FIGURES = 9, 3  # a table is as wide as a terminal
+_FIGURES = {
+    "simulated": ("tokens_per_s", "mfu", "run_time_s", "cost_usd", "energy_j"),
+    "measured": ("measured_val_loss", "measured_host_s", "simulated_run_time_s", "simulated_cost_usd"),
+}
+# By the ending of a name, the first that fits.
+_READ_AS: dict[str, Callable[[float], str]] = {
+    "tokens_per_s": count,
+    "_per_s": significant,
+    "tokens": count,
+    "mfu": percent,
+    "_s": duration,
+    "_j": energy,
+    "_usd": money,
+}
+
+
+@contextmanager
+def sweep_progress(n_points: int, console: Console) -> Iterator[Watch]:
+    """A bar where `console` is a terminal, a line for every tenth where it is not."""
+    if not console.is_terminal:
+        yield _Lines(n_points, console)
+        return
+    with Progress(
+        TextColumn("{task.completed:,.0f} of {task.total:,.0f} points"),
+        BarColumn(bar_width=None),
+        TextColumn("{task.fields[pace]}"),
+        console=console,
+        transient=True,
+    ) as progress:
+        yield _Bar(n_points, progress)
+
+
+class _Pace:
+    """Points that came since the sweep went on, and the time that they took."""
+
+    def __init__(self, n_points: int) -> None:
+        self.n_points, self.n_known, self.n_new = n_points, 0, 0
+        self.started_s = time.monotonic()
+
+    @property
+    def n_done(self) -> int:
+        return self.n_known + self.n_new
+
+    @property
+    def elapsed_s(self) -> float:
+        return max(1e-9, time.monotonic() - self.started_s)
+
+    def __str__(self) -> str:
+        """Rate, and the time that is left."""
+        rate = self.n_new / self.elapsed_s
+        if not rate:
+            return ""
+        words = f"{significant(rate)} points/s" if rate >= 1 else f"{duration(1 / rate)} a point"
+        left = self.n_points - self.n_done
+        return f"{words}, about {duration(left / rate)} left" if left else f"{words}, {duration(self.elapsed_s)}"
+
+
+class _Lines:
+    def __init__(self, n_points: int, console: Console) -> None:
+        self.pace, self.console = _Pace(n_points), console
+        self.n_said, self.said_s = 0, 0.0
+
+    def begin(self, n_known: int) -> None:
+        self.pace.n_known = self.n_said = n_known
+        if n_known:
+            self.console.print(f"{n_known:,} of {self.pace.n_points:,} points are there already", soft_wrap=True)
+
+    def came(self, rows: Sequence[Row]) -> None:
+        self.pace.n_new += len(rows)
+        n_done, n_points = self.pace.n_done, self.pace.n_points
+        is_due = n_done * _N_LINES // n_points > self.n_said * _N_LINES // n_points
+        if is_due and (n_done == n_points or self.pace.elapsed_s - self.said_s > _LEAST_S):
+            self.n_said, self.said_s = n_done, self.pace.elapsed_s
+            self.console.print(f"{n_done:,} of {n_points:,} points, {self.pace}", soft_wrap=True)
+
+
+class _Bar:
+    def __init__(self, n_points: int, progress: Progress) -> None:
+        self.pace, self.progress = _Pace(n_points), progress
+        self.task = progress.add_task("", total=n_points, pace="")
+
+    def begin(self, n_known: int) -> None:
+        self.pace.n_known = n_known
+        self.progress.update(self.task, completed=n_known)
+
+    def came(self, rows: Sequence[Row]) -> None:
+        self.pace.n_new += len(rows)
+        self.progress.update(self.task, completed=self.pace.n_done, pace=str(self.pace))
+
+
+def best_table(sweep: Sweep, best: Sequence[Row], sort_by: str) -> Table:
+    """The first of the rows that are sorted by `sort_by`: what they differ in, and their main figures."""
+    n_figures = max(_LEAST_FIGURES, _MOST_COLUMNS - len(sweep.varied))
+    figures = tuple(dict.fromkeys((sort_by, *_FIGURES[sweep.kind])))[:n_figures]
+    header = (*(name for name in sweep.varied if name != sort_by), *figures)
+    shown = [sweep.cells(row) for row in best[:_N_BEST]]
+    cells = [tuple(_shown(sweep, name, row[name]) for name in header) for row in shown]
+    numbers = tuple(name for name in header if all(not isinstance(row[name], str) for row in shown))
+    words = {name: _words(name) for name in header}
+    title = f"{sweep.kind}: the best {len(shown)} of {len(best):,} by {sort_by}"
+    return plain_table(tuple(words.values()), cells, title=title, right=[words[name] for name in numbers])
+
+
+def common_keys(sweep: Sweep) -> Text:
+    """The keys that are the same for all points."""
+    common = ((name, sweep.points[0][name]) for name in sweep.keys if name not in sweep.varied)
+    return Text(", ".join(f"{name} {_shown(sweep, name, value)}" for name, value in common))
+
+
+def failures(sweep: Sweep, rows: Sequence[Row]) -> Iterator[Text]:
+    """A sentence for each status but ok: how many rows have it, and why the first one does."""
+    for status in dict.fromkeys(row.status for row in rows if row.status != "ok"):
+        such = [row for row in rows if row.status == status]
+        yield Text(f"{status}: {len(such):,} of {len(rows):,} points, the first because {such[0].reason}")
+
+
+def content_of(sweep: Sweep, rows: Sequence[Row], **others: Any) -> dict[str, Any]:
+    """The sweep as one JSON object."""
+    n_of = {status: sum(row.status == status for row in rows) for status in ("ok", "infeasible", "diverged")}
+    if sweep.kind == "simulated":
+        del n_of["diverged"]
+    return {
+        "kind": sweep.kind,
+        "n_points": len(rows),
+        **{f"n_{status}": n for status, n in n_of.items()},
+        **others,
+        "rows": [sweep.cells(row) for row in rows],
+    }
+
+
+def _words(name: str) -> str:
+    """A heading that may be broken between words; values say their unit."""
+    for ending in ("_s", "_j", "_usd"):
+        if name.endswith(ending) and not name.endswith("_per_s"):
+            name = name.removesuffix(ending)
+    return name.replace("_per_s", "/s").replace("_", " ")
+
+
+def _shown(sweep: Sweep, name: str, value: "Value | None") -> str:
+    """A value as people read it: as it was given, or by the unit that its name ends in."""
+    if value is None:
+        return "–"
+    if isinstance(value, str | bool):
+        return str(value)
+    if name in sweep.keys and name != "tokens":
+        return f"{value:g}"
+    for ending, read in _READ_AS.items():
+        if name.endswith(ending):
+            return read(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:.5g}"
