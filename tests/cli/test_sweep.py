@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 
 from wse_sim.cli.app import main
 
+EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "sweep.toml"
 SMALL = ("--model", "111m", "--system", "cs3", "--batch-size", "240")
 # 192 points, half of which do not fit: about a second of work.
 LONG = (
@@ -167,6 +168,12 @@ def test_points_come_from_a_file(tmp_path: Path) -> None:
     tables = [json.loads(call(str(tmp_path / name), "--json").stdout) for name in ("points.toml", "points.csv")]
     assert tables[0] == tables[1]
     assert tables[0]["n_ok"] == 3
+
+
+def test_example_has_points_of_both_sides_and_one_that_does_not_fit() -> None:
+    content = json.loads(call(str(EXAMPLE), "--json").stdout)
+    assert (content["n_points"], content["n_infeasible"]) == (14, 1)
+    assert [row["gpu"] for row in content["rows"]].count("h100") == 1
 
 
 @pytest.mark.parametrize(

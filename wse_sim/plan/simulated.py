@@ -83,12 +83,14 @@ def simulate_point(index: int, point: Point) -> Row:
 def assumed_constants(sweep: Sweep, rows: Sequence[Row]) -> list[str]:
     """Names of the constants behind these rows for which nothing better than an assumption is known."""
     points = [sweep.points[row.index] for row in rows if row.status == "ok"]
-    wafers, gpus = [p for p in points if "gpu" not in p], [p for p in points if "gpu" in p]
-    systems = {_run(point).system for point in {p.get("system"): p for p in wafers}.values()}
-    assumed = {name for system in systems for name in load_cluster(system, 1).named("assumed")}
+    wafers = [point for point in points if "gpu" not in point]
+    assumed = set(_economics().assumed) if wafers else set()
+    for point in {point.get("system"): point for point in wafers}.values():
+        assumed |= set(load_cluster(_run(point).system, 1).named("assumed"))
     assumed -= {name for name in assumed if all(name in point for point in wafers)}
-    assumed |= set(_economics().assumed) if points else set()
-    return sorted(assumed.union(*(_gpu_result(point)[1].assumed for point in {p["gpu"]: p for p in gpus}.values())))
+    for point in {point["gpu"]: point for point in points if "gpu" in point}.values():
+        assumed |= set(_gpu_result(point)[1].assumed)
+    return sorted(assumed)
 
 
 def _on_wafers(point: Point) -> dict[str, Value | None]:
