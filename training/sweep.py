@@ -17,7 +17,7 @@ from training.execution import Device, Precision, Recompute
 from training.executor import DivergenceError
 from training.host import Mode
 from training.interrupt import Interrupted, stop_when_orphaned
-from training.job import PARAMETRIZATIONS, TARGET_FILE, Job, job_from
+from training.job import PARAMETRIZATIONS, TARGET_FILE, Job, job_from, read_job
 from training.machine import machine_profile
 from training.schedules import parse_schedule
 from wse_sim.errors import SpecError
@@ -103,11 +103,12 @@ def train_points(
     """
     if n_processes() > 1:
         raise SpecError("a sweep starts processes of its own: start it without torchrun")
-    threads, seconds = _needs(todo)
     tasks = [
-        RunTask(index=index, point=todo[index], folder=str(out.resolve() / _folder_name(sweep, index)))
-        for index in sorted(todo, key=lambda index: -seconds[index])  # the longest first
+        RunTask(index=index, point=point, folder=str(out.resolve() / _folder_name(sweep, index)))
+        for index, point in todo.items()
     ]
+    threads, seconds = _needs(tasks)
+    tasks.sort(key=lambda task: -seconds[task.index])  # the longest first
     spread: Spread = partial(on_ray, cpus_per_task=threads)
     if not is_on_ray:
         n_workers = min(len(tasks), n_workers or max(1, n_usable_cpus() // threads))
@@ -152,15 +153,25 @@ def _row(task: RunTask, summary: Mapping[str, Any]) -> Row:
     return Row(task.index, results=results)
 
 
-def _needs(todo: Mapping[int, Point]) -> tuple[int, dict[int, float]]:
-    """The most threads that a run takes, and the seconds expected of each; of one that cannot be trained, none."""
-    profile, threads, seconds = machine_profile(), 1, dict.fromkeys(todo, 0.0)
-    for index, point in todo.items():
+def _needs(tasks: Sequence[RunTask]) -> tuple[int, dict[int, float]]:
+    """The most threads that a run takes, and the seconds expected of each; of one that cannot be trained, none.
+
+    Raises
+    ------
+    SpecError
+        When the folder of a run holds another one.
+    """
+    profile, threads, seconds = machine_profile(), 1, {task.index: 0.0 for task in tasks}
+    for task in tasks:
         try:
-            choice = choose_run(_job(point), profile)
+            job = _job(task.point)
+            choice = choose_run(job, profile)
         except SpecError:
             continue  # its row will say so
-        threads, seconds[index] = max(threads, choice.config.n_threads), choice.predicted_s
+        threads, seconds[task.index] = max(threads, choice.config.n_threads), choice.predicted_s
+        folder = Path(task.folder)
+        if (folder / TARGET_FILE).is_file() and read_job(folder) != job:
+            raise SpecError(f"{folder}: holds the run of another sweep; name another folder with --out")
     return threads, seconds
 
 

@@ -102,6 +102,15 @@ def test_run_that_has_ended_is_read_and_not_trained_again(
     assert trained(model, tmp_path / "run") == first
 
 
+def test_run_of_another_sweep_is_not_taken_for_one_of_this(model: str, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    trained(model, tmp_path / "out" / "0-seed-0", seed=0)
+    point: Point = {"model": model, **COMMON, "steps": 11}
+    result = call("sweep", "--train", *words_of(point), "--seed", "0,1", "--out", str(tmp_path / "out"))
+    assert result.exit_code == 2
+    assert "0-seed-0: holds the run of another sweep; name another folder with --out" in result.stderr
+
+
 @pytest.mark.slow
 def test_stopped_sweep_goes_on_from_its_checkpoints_to_the_same_loss(model: str, tmp_path: Path) -> None:
     point: Point = {"model": model, **COMMON, "steps": 300}

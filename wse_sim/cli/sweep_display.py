@@ -1,8 +1,8 @@
 """What a person sees of a sweep: how far it is, on stderr, and its best rows."""
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _N_BEST = 10
 _N_LINES, _LEAST_S = 10, 1.0  # of progress, where there is no terminal, and the time between two
-_MOST_COLUMNS, _LEAST_FIGURES = 9, 3  # a table is as wide as a terminal
+_MOST_COLUMNS, _LEAST_FIGURES = 8, 3  # a table is as wide as a terminal
 _FIGURES = {
     "simulated": ("tokens_per_s", "mfu", "run_time_s", "cost_usd", "energy_j"),
     "measured": ("measured_val_loss", "measured_host_s", "simulated_run_time_s", "simulated_cost_usd"),
@@ -50,7 +50,10 @@ def sweep_progress(n_points: int, console: Console) -> Iterator[Watch]:
         console=console,
         transient=True,
     ) as progress:
-        yield _Bar(n_points, progress)
+        bar = _Bar(n_points, progress)
+        yield bar
+    if bar.pace.n_new:
+        console.print(f"{n_points:,} points, {bar.pace}")
 
 
 class _Pace:
@@ -58,7 +61,7 @@ class _Pace:
 
     def __init__(self, n_points: int) -> None:
         self.n_points, self.n_known, self.n_new = n_points, 0, 0
-        self.started_s = time.monotonic()
+        self.started_s = monotonic()
 
     @property
     def n_done(self) -> int:
@@ -66,7 +69,7 @@ class _Pace:
 
     @property
     def elapsed_s(self) -> float:
-        return max(1e-9, time.monotonic() - self.started_s)
+        return max(1e-9, monotonic() - self.started_s)
 
     def __str__(self) -> str:
         """Rate, and the time that is left."""

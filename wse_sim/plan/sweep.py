@@ -64,7 +64,7 @@ class Sweep:
         """Of all points, each once."""
         return tuple(dict.fromkeys(name for point in self.points for name in point))
 
-    @property
+    @cached_property
     def columns(self) -> tuple[str, ...]:
         """Of the table: keys, results that are no keys, status and reason."""
         return (*dict.fromkeys((*self.keys, *self.results)), *STATUS)

@@ -200,10 +200,11 @@ def check_constant(name: str, value: float) -> None:
     """Raises SpecError unless the constant called `name` ("csx.clock_hz") can have this value at all."""
     field = name.rpartition(".")[2]
     least, most = _AT_LEAST.get(field, 0.0), _AT_MOST.get(field, math.inf)
-    is_too_low = value < least if least or field in _MAY_BE_ZERO else value <= 0
-    if is_too_low or not value <= most or math.isinf(value) or (field in _WHOLE and value % 1):
+    may_be_least = field in _AT_LEAST or field in _MAY_BE_ZERO
+    is_in_range = (value >= least if may_be_least else value > least) and value <= most
+    if not is_in_range or math.isinf(value) or (field in _WHOLE and value % 1):
         kind = "a whole number" if field in _WHOLE else "a number"
-        low = f"at least {least:g}" if least or field in _MAY_BE_ZERO else "above 0"
+        low = f"at least {least:g}" if may_be_least else f"above {least:g}"
         high = f", at most {most:g}" if field in _AT_MOST else ""
         raise SpecError(f"{name} is {value:g}: it must be {kind} {low}{high}")
 
