@@ -184,6 +184,8 @@ def test_example_has_points_of_both_sides_and_one_that_does_not_fit() -> None:
         ((*SMALL, "--set", "csx.power_w"), "--set csx.power_w: write KEY=VALUE"),
         ((*SMALL, "--set", "seed=1", "--set", "seed=2"), "seed is given twice"),
         ((*SMALL, "--density", "1,,0.5"), "density is '': write a number"),
+        ((*SMALL, "--density", ""), "density is '': write a number"),
+        ((*SMALL, "--set", "release=r2),(r1"), "release 'r2),(r1': parentheses and brackets must come in pairs"),
         ((*SMALL, "--sort-by", "mfuu"), "unknown field to sort by 'mfuu': did you mean 'mfu'?"),
         ((*SMALL, "--out", "sweep.xlsx"), "sweep.xlsx: a table ends in .csv, .csv.gz, .jsonl"),
         ((*SMALL, "--out", "/proc/no/sweep.csv"), "/proc/no/sweep.csv: its folder cannot be made"),

@@ -29,6 +29,7 @@ from training.schedules.kinds import (
     WsdS,
 )
 from wse_sim.errors import SpecError, choose
+from wse_sim.spec.written import split_at_commas
 
 
 class Sequential(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -117,7 +118,6 @@ SCHEDULES: Mapping[str, str] = {name: entry.line for name, entry in _NAMES.items
 
 _SAME_STEP = 1e-9
 _TEXT = re.compile(r"\s*(?P<name>[^()\[\],=\s]+)\s*(?:\((?P<arguments>.*)\))?\s*", re.DOTALL)
-_OPEN, _CLOSE = "([", ")]"
 
 
 @lru_cache(maxsize=1024)
@@ -148,18 +148,7 @@ def split_schedules(text: str) -> list[str]:
     SpecError
         When a parenthesis or bracket has no partner.
     """
-    parts, depth = [""], 0
-    for letter in text:
-        depth += (letter in _OPEN) - (letter in _CLOSE)
-        if depth < 0:
-            break
-        if letter == "," and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += letter
-    if depth:
-        raise SpecError(f"schedule {text!r}: parentheses and brackets must come in pairs")
-    return [part.strip() for part in parts]
+    return split_at_commas(text, "schedule")
 
 
 def canonical(text: str) -> str:

@@ -1,6 +1,5 @@
 """`wse-sim sweep`: many configurations at once, simulated or trained, as one table."""
 
-import re
 import shlex
 import sys
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from wse_sim.cli.app import EXIT_INTERRUPTED
 from wse_sim.cli.options import json_option
 from wse_sim.cli.output import print_json, print_tables
 from wse_sim.errors import SpecError
+from wse_sim.spec.written import split_at_commas
 
 if TYPE_CHECKING:
     from wse_sim.plan.keys import Point, Vocabulary
@@ -48,7 +48,6 @@ _TRAIN_KEYS = (
     ("budget", "TIME", "With --train: of each run: 90s, 2h.  [default: 3m]"),
 )
 _SET = "assignments"
-_COMMA = re.compile(r",(?![^(\[]*[)\]])")  # none inside parentheses: wsd(cooldown=0.1,shape=1-sqrt) is one value
 _TABLE, _RUNS = "sweep.csv", Path("runs/sweep")
 _TABLE_SUFFIXES = (".csv", ".gz", ".jsonl")
 _POINTS_PER_PROCESS = 32  # fewer take less time than the start of a process
@@ -111,7 +110,7 @@ def command(
         wse-sim sweep --train --model 111m --density 1,0.25 --schedule linear,cosine --budget 60s --out runs/sweep
     """
     given = click.get_current_context().params  # in the order in which they were typed, which is that of the keys
-    lists = _lists({name: value for name, value in given.items() if name in keys and value})
+    lists = _lists({name: value for name, value in given.items() if name in keys and value not in (None, ())})
     for_training = [name for name, *_ in _TRAIN_KEYS if name in lists]
     if for_training and not is_training:
         raise SpecError(f"{for_training[0]} is for runs that are trained: give --train too")
@@ -142,7 +141,7 @@ def _lists(given: dict[str, Any]) -> dict[str, list[str]]:
                 raise SpecError(f"--set {text}: write KEY=VALUE, or KEY=VALUE,VALUE")
             if key.strip() in lists:
                 raise SpecError(f"{key.strip()} is given twice: write its values with commas between them")
-            lists[key.strip()] = [part.strip() for part in _COMMA.split(values)]
+            lists[key.strip()] = split_at_commas(values, key.strip())
     return lists
 
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from wse_sim.plan.run import Watch
 from wse_sim.plan.sweep import Row, Sweep
-from wse_sim.report.quantities import count, duration, energy, money, percent, significant
+from wse_sim.report.quantities import carbon, count, duration, energy, money, percent, significant
 from wse_sim.report.tables import plain_table
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ _READ_AS: dict[str, Callable[[float], str]] = {
     "mfu": percent,
     "_s": duration,
     "_j": energy,
+    "_kg": carbon,
     "_usd": money,
 }
 
@@ -156,7 +157,7 @@ def content_of(sweep: Sweep, rows: Sequence[Row], **others: Any) -> dict[str, An
 
 def _words(name: str) -> str:
     """A heading that may be broken between words; values say their unit."""
-    for ending in ("_s", "_j", "_usd"):
+    for ending in ("_s", "_j", "_kg", "_usd"):
         if name.endswith(ending) and not name.endswith("_per_s"):
             name = name.removesuffix(ending)
     return name.replace("_per_s", "/s").replace("_", " ")

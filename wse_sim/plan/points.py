@@ -1,6 +1,7 @@
 """The points of a sweep: products of lists, and lists written out, from options, TOML or CSV."""
 
 import csv
+import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import product
@@ -101,10 +102,10 @@ def _joined(fixed: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
 
 def _csv_points(path: Path, vocabulary: Vocabulary) -> list[Point]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        content = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    rows = csv.reader(lines)
+    rows = csv.reader(io.StringIO(content))
     header = [name.strip() for name in next(rows, [])]
     if len(set(header)) < len(header):
         raise SpecError(f"{path}: a key stands in its header twice")

@@ -9,7 +9,7 @@ from wse_sim.errors import choose
 from wse_sim.plan.journal import Journal
 from wse_sim.plan.sweep import STATUS, Evaluate, Row, Sweep
 
-_LESS_IS_BETTER = ("_s", "_j", "_usd", "loss", "bits_per_byte")
+_LESS_IS_BETTER = ("_s", "_j", "_kg", "_usd", "loss", "bits_per_byte")
 _MORE_IS_BETTER = "_per_s"
 
 
@@ -70,6 +70,6 @@ def best_first(sweep: Sweep, rows: Sequence[Row], column: str) -> list[Row]:
     """
     choose(column, set(sweep.columns) - set(STATUS), "field to sort by")
     sign = 1 if column.endswith(_LESS_IS_BETTER) and not column.endswith(_MORE_IS_BETTER) else -1
-    numbers = {row.index: sweep.cells(row)[column] for row in rows}
-    ranked = [row for row in rows if isinstance(numbers[row.index], int | float)]
-    return sorted(ranked, key=lambda row: sign * float(numbers[row.index] or 0.0))
+    cells = ((sweep.cell(row, column), row) for row in rows)
+    numbered = [(sign * cell, row) for cell, row in cells if isinstance(cell, int | float)]
+    return [row for _, row in sorted(numbered, key=lambda pair: pair[0])]

@@ -83,5 +83,10 @@ class Sweep:
 
     def cells(self, row: Row) -> dict[str, Value | None]:
         """The row of the table, by column: None where it is empty."""
-        values = {**row.results, **self.points[row.index], "status": row.status, "reason": row.reason or None}
-        return {name: values.get(name) for name in self.columns}
+        return {name: self.cell(row, name) for name in self.columns}
+
+    def cell(self, row: Row, column: str) -> Value | None:
+        """One cell of the table."""
+        if column in STATUS:
+            return getattr(row, column) or None
+        return self.points[row.index].get(column, row.results.get(column))

@@ -1,4 +1,4 @@
-"""Quantities as users write them: 26.3B tokens, 3m, a sparsity in place of a density."""
+"""What users write: 26.3B tokens, 3m, a sparsity in place of a density, lists."""
 
 import re
 
@@ -8,6 +8,7 @@ _COUNT = re.compile(r"(?P<number>[-+0-9.eE]+)\s*(?P<suffix>[kmbt]?)", re.IGNOREC
 _SUFFIXES = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
 _SPAN = re.compile(r"(?P<number>[0-9]*[.]?[0-9]+)\s*(?P<unit>[smhd]?)", re.IGNORECASE)
 _SECONDS_PER = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_OPEN, _CLOSE = "([", ")]"
 BOTH_GIVEN = "density and sparsity are both given: use one of them, density = 1 - sparsity"
 
 
@@ -62,3 +63,25 @@ def parse_density(density: float | None, sparsity: float | None) -> float:
     if not 0 < density <= 1:
         raise SpecError(f"density is {density}: it must be above 0 and at most 1 (0.25 keeps 1 of 4 weights)")
     return density
+
+
+def split_at_commas(text: str, what: str) -> list[str]:
+    """The parts of `text` between commas, without white space round them; commas inside (...) or [...] do not count.
+
+    Raises
+    ------
+    SpecError
+        When a parenthesis or bracket has no partner; the message calls it `what`.
+    """
+    parts, depth = [""], 0
+    for letter in text:
+        depth += (letter in _OPEN) - (letter in _CLOSE)
+        if depth < 0:
+            break
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    if depth:
+        raise SpecError(f"{what} {text!r}: parentheses and brackets must come in pairs")
+    return [part.strip() for part in parts]
