@@ -147,13 +147,23 @@ def test_file_that_no_sweep_has_written_is_refused_and_kept(tmp_path: Path) -> N
     assert out.read_text() == "mine"
 
 
-def test_table_that_somebody_changed_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("cut", [0, 20, -30])
+def test_table_that_was_cut_is_refused(tmp_path: Path, suffix: str, cut: int) -> None:
+    out = tmp_path / f"sweep{suffix}"
+    run_sweep(SWEEP, backwards(), out)
+    out.write_bytes(out.read_bytes()[:cut])
+    with pytest.raises(SpecError, match="is not as the sweep left it; remove it"):
+        run_sweep(SWEEP, backwards(), out)
+
+
+@pytest.mark.parametrize(("old", "new"), [(b"num_csx", b"systems"), (b",ok,", b",fine,"), (b"ok,\n", b"ok,,\n")])
+def test_table_that_was_changed_is_refused(tmp_path: Path, old: bytes, new: bytes) -> None:
     out = tmp_path / "sweep.csv"
     run_sweep(SWEEP, backwards(), out)
-    for content in (out.read_bytes().replace(b"num_csx", b"systems"), out.read_bytes()[:60]):
-        out.write_bytes(content)
-        with pytest.raises(SpecError, match="somebody has changed the table"):
-            run_sweep(SWEEP, backwards(), out)
+    out.write_bytes(out.read_bytes().replace(old, new))
+    with pytest.raises(SpecError, match="is not as the sweep left it; remove it"):
+        run_sweep(SWEEP, backwards(), out)
 
 
 @pytest.mark.parametrize("line", [b"no row", msgspec.json.encode(Row(N))])

@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import re
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import msgspec
 from wse_sim.errors import SpecError
 from wse_sim.files import write_atomically
 from wse_sim.plan.keys import Value
-from wse_sim.plan.sweep import Row, Sweep
+from wse_sim.plan.sweep import Row, Status, Sweep
 
 Cells = dict[str, Value | None]
 _WHOLE = re.compile(r"-?\d+")
@@ -46,24 +47,28 @@ def read_table(path: Path, sweep: Sweep) -> list[Row]:
     Raises
     ------
     SpecError
-        When it cannot be read, or does not hold as many rows as the sweep has points.
+        When it cannot be read, or does not hold a row for each point.
     """
     _, read = _FORMATS[_suffix(path)]
     try:
         table = list(read(path.read_bytes()))
-    except (OSError, ValueError, EOFError) as error:
-        raise SpecError(f"{path}: cannot be read: {error}") from None
-    if len(table) != len(sweep.points) or any(tuple(cells) != sweep.columns for cells in table):
-        raise SpecError(f"{path}: somebody has changed the table; remove it, and the sweep can be run anew")
-    return [
-        Row(
-            index=index,
-            status=msgspec.convert(cells["status"], Row.__annotations__["status"]),
-            reason=str(cells["reason"] or ""),
-            results={name: cells[name] for name in sweep.results},
-        )
-        for index, cells in enumerate(table)
-    ]
+        rows = [_row(index, cells, sweep) for index, cells in enumerate(table)]
+    except (OSError, ValueError, EOFError, csv.Error, zlib.error, msgspec.MsgspecError):
+        rows = []
+    if len(rows) != len(sweep.points):
+        raise SpecError(f"{path}: is not as the sweep left it; remove it, and the sweep can be run anew")
+    return rows
+
+
+def _row(index: int, cells: Cells, sweep: Sweep) -> Row:
+    if tuple(cells) != sweep.columns:
+        raise ValueError("other columns")
+    return Row(
+        index=index,
+        status=msgspec.convert(cells["status"], Status),
+        reason=str(cells["reason"] or ""),
+        results={name: cells[name] for name in sweep.results},
+    )
 
 
 def _suffix(path: Path) -> str:
@@ -88,8 +93,9 @@ def _cell(value: Value | None) -> object:
 
 
 def _read_csv(content: bytes) -> Iterator[Cells]:
-    for cells in csv.DictReader(io.StringIO(content.decode(), newline="")):
-        yield {name: _value(cell) for name, cell in cells.items()}
+    rows = csv.reader(io.StringIO(content.decode(), newline=""), strict=True)
+    header = next(rows, [])
+    return (dict(zip(header, map(_value, cells), strict=True)) for cells in rows)
 
 
 def _value(cell: str) -> Value | None:
