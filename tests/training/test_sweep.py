@@ -15,8 +15,8 @@ from click.testing import CliRunner, Result
 from training.sweep import RunTask, train_run, trained_sweep, trained_vocabulary
 from wse_sim.cli.app import main
 from wse_sim.errors import SpecError
-from wse_sim.plan.keys import Point
-from wse_sim.plan.sweep import Row
+from wse_sim.sweep.keys import Point
+from wse_sim.sweep.sweep import Row
 
 SHAPE = """
 [shape]

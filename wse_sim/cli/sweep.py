@@ -17,8 +17,8 @@ from wse_sim.errors import SpecError
 from wse_sim.spec.written import split_at_commas
 
 if TYPE_CHECKING:
-    from wse_sim.plan.keys import Point, Vocabulary
-    from wse_sim.plan.sweep import Evaluate, Row, Sweep
+    from wse_sim.sweep.keys import Point, Vocabulary
+    from wse_sim.sweep.sweep import Evaluate, Row, Sweep
     from wse_sim.processes.pool import Spread
 
 _KEYS = (
@@ -146,7 +146,7 @@ def _lists(given: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def _points(file: Path | None, lists: dict[str, list[str]], vocabulary: "Vocabulary") -> "list[Point]":
-    from wse_sim.plan.points import grid_points, read_points
+    from wse_sim.sweep.points import grid_points, read_points
 
     if file is None:
         return grid_points(lists, vocabulary)
@@ -158,8 +158,8 @@ def _points(file: Path | None, lists: dict[str, list[str]], vocabulary: "Vocabul
 def _simulated(
     file: Path | None, lists: dict[str, list[str]], out: Path | None, *, n_processes: int | None, is_on_ray: bool
 ) -> _Job:
-    from wse_sim.plan.keys import simulated_vocabulary
-    from wse_sim.plan.simulated import simulate_points, simulated_sweep
+    from wse_sim.sweep.keys import simulated_vocabulary
+    from wse_sim.sweep.simulated import simulate_points, simulated_sweep
     from wse_sim.processes.limits import n_usable_cpus
     from wse_sim.processes.on_ray import on_ray
     from wse_sim.processes.pool import in_this_process, on_processes
@@ -196,7 +196,7 @@ def _run(job: _Job, sort_by: str | None, *, as_json: bool) -> None:
     from rich.console import Console
 
     from wse_sim.cli.sweep_display import sweep_progress
-    from wse_sim.plan.run import best_first, run_sweep
+    from wse_sim.sweep.run import best_first, run_sweep
 
     sort_by = sort_by or job.sort_by
     best_first(job.sweep, [], sort_by)  # raises before anything is worked out
@@ -212,7 +212,7 @@ def _run(job: _Job, sort_by: str | None, *, as_json: bool) -> None:
 
 def _print(job: _Job, rows: "list[Row]", sort_by: str, *, as_json: bool) -> None:
     from wse_sim.cli.sweep_display import best_table, common_keys, content_of, failures
-    from wse_sim.plan.run import best_first
+    from wse_sim.sweep.run import best_first
 
     sweep = job.sweep
     if as_json:
@@ -227,6 +227,6 @@ def _print(job: _Job, rows: "list[Row]", sort_by: str, *, as_json: bool) -> None
 def _assumed(sweep: "Sweep", rows: "list[Row]") -> dict[str, Any]:
     if sweep.kind != "simulated":
         return {}
-    from wse_sim.plan.simulated import assumed_constants
+    from wse_sim.sweep.simulated import assumed_constants
 
     return {"assumed": assumed_constants(sweep, rows)}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wse_sim.errors import SpecError, choose
-from wse_sim.plan.keys import Point, Vocabulary
+from wse_sim.sweep.keys import Point, Vocabulary
 from wse_sim.spec.reading import read_toml
 
 _TABLES = ("fixed", "grid", "list")

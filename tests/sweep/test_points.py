@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wse_sim.errors import SpecError
-from wse_sim.plan.keys import Point, Vocabulary, number_of, simulated_vocabulary
-from wse_sim.plan.points import grid_points, read_points
+from wse_sim.sweep.keys import Point, Vocabulary, number_of, simulated_vocabulary
+from wse_sim.sweep.points import grid_points, read_points
 from wse_sim.spec.cluster import SYSTEMS, load_cluster
 
 NAMES = ("a", "b", "c", "d")

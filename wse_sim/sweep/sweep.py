@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from wse_sim import __version__
-from wse_sim.plan.keys import Point, Value
+from wse_sim.sweep.keys import Point, Value
 from wse_sim.spec.load import data_digest, load_model
 
 Kind = Literal["simulated", "measured"]
