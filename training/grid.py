@@ -20,10 +20,10 @@ import msgspec
 
 from training.config import TrainConfig
 from training.execution import Execution
-from training.folder import make_folder
 from training.grid_worker import Task
 from training.outcome import Key, Outcome
 from wse_sim.errors import SpecError
+from wse_sim.files import make_folder
 from wse_sim.processes.limits import n_usable_cpus
 from wse_sim.processes.pool import on_processes
 from wse_sim.report.quantities import duration

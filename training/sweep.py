@@ -21,14 +21,14 @@ from training.job import PARAMETRIZATIONS, TARGET_FILE, Job, job_from, read_job
 from training.machine import machine_profile
 from training.schedules import parse_schedule
 from wse_sim.errors import SpecError
-from wse_sim.sweep import keys
-from wse_sim.sweep.keys import Point, Reader, Value, Vocabulary
-from wse_sim.sweep.sweep import Row, Sweep
 from wse_sim.processes.limits import n_usable_cpus
 from wse_sim.processes.on_ray import on_ray
 from wse_sim.processes.pool import Spread, on_processes
 from wse_sim.report import run_files
 from wse_sim.spec.written import parse_density
+from wse_sim.sweep import keys
+from wse_sim.sweep.keys import Point, Reader, Value, Vocabulary
+from wse_sim.sweep.sweep import Row, Sweep
 
 _WORK = "training.sweep:train_run"
 _NOT_TRAINED = ("jitter", "straggler")  # of the simulation alone

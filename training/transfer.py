@@ -19,12 +19,11 @@ import numpy as np
 from models.parametrization import BASES, BaseHyperparameters, Parametrization, ParametrizationName
 from training.axis import Axis, checked_values, scaled
 from training.config import TrainConfig
-from training.folder import make_folder
 from training.grid import Outcome, Point, Progress, run_points
 from training.toml_text import toml_text
 from training.transfer_result import Bowl, ParametrizationResult, judge, open_ends
 from wse_sim.errors import SpecError, choose
-from wse_sim.files import write_atomically
+from wse_sim.files import make_folder, write_atomically
 from wse_sim.spec.load import convert, read_toml
 from wse_sim.workload.transformer import n_parameters
 

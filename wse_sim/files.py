@@ -36,3 +36,17 @@ def write_atomically(path: Path, content: bytes | Iterable[bytes | memoryview]) 
         if not isinstance(error, NotADirectoryError):
             part.unlink(missing_ok=True)
         raise SpecError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, with those above it, unless it is there.
+
+    Raises
+    ------
+    SpecError
+        When it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SpecError(f"{path}: the folder cannot be made: {error.strerror}") from None

@@ -9,6 +9,7 @@ from tests.report.run_directory import simulation
 from wse_sim.errors import SpecError
 from wse_sim.gpu.roofline import GpuResult
 from wse_sim.laws.cerebras_gpt import LossProjection
+from wse_sim.plan.result import DaysSensitivity, Plan, PlanRow
 from wse_sim.report.fields import all_fields, explained
 from wse_sim.report.metrics import SimulationResult
 
@@ -26,9 +27,21 @@ def test_every_field_of_a_simulation_is_explained_and_no_entry_is_stale() -> Non
     assert set(result.as_dict()) <= names("simulation")
 
 
-@pytest.mark.parametrize(("where", "struct"), [("GPU cluster", GpuResult), ("loss projection", LossProjection)])
+@pytest.mark.parametrize(
+    ("where", "struct"),
+    [
+        ("GPU cluster", GpuResult),
+        ("loss projection", LossProjection),
+        ("configuration of a plan", PlanRow),
+    ],
+)
 def test_every_field_of_a_struct_is_explained_and_no_entry_is_stale(where: str, struct: type[msgspec.Struct]) -> None:
     assert names(where) == {field.name for field in msgspec.structs.fields(struct)}
+
+
+def test_every_field_of_a_plan_is_explained_and_no_entry_is_stale() -> None:
+    inner = {f"tornado.{field.name}" for field in msgspec.structs.fields(DaysSensitivity)}
+    assert names("plan") == {field.name for field in msgspec.structs.fields(Plan)} | inner
 
 
 def test_every_column_of_a_run_is_explained() -> None:

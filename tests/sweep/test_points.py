@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wse_sim.errors import SpecError
+from wse_sim.spec.cluster import SYSTEMS, load_cluster
 from wse_sim.sweep.keys import Point, Vocabulary, number_of, simulated_vocabulary
 from wse_sim.sweep.points import grid_points, read_points
-from wse_sim.spec.cluster import SYSTEMS, load_cluster
 
 NAMES = ("a", "b", "c", "d")
 NUMBERS = Vocabulary(readers=dict.fromkeys(NAMES, number_of), check=lambda point: None)

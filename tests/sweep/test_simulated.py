@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 
 from wse_sim.gpu.roofline import simulate_gpu
+from wse_sim.processes.pool import Spread, in_this_process, on_processes
+from wse_sim.simulate import run_from, simulate, step_time_s
+from wse_sim.spec.cluster import load_cluster
+from wse_sim.spec.load import load_model
 from wse_sim.sweep.keys import Point, simulated_vocabulary
 from wse_sim.sweep.points import grid_points
 from wse_sim.sweep.run import run_sweep
 from wse_sim.sweep.simulated import assumed_constants, simulate_point, simulate_points, simulated_sweep
 from wse_sim.sweep.sweep import Row
-from wse_sim.processes.pool import Spread, in_this_process, on_processes
-from wse_sim.simulate import run_from, simulate, step_time_s
-from wse_sim.spec.cluster import load_cluster
-from wse_sim.spec.load import load_model
 
 SMALL: Point = {"model": "111m", "system": "cs3", "batch_size": 240}
 GRID = {

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from training.claims.claim import Cell, Table
 from training.claims.record import Record, read_records, write_record
-from training.folder import make_folder
 from wse_sim.errors import SpecError
-from wse_sim.files import write_atomically
+from wse_sim.files import make_folder, write_atomically
 from wse_sim.report.curves import write_curves
 from wse_sim.report.quantities import duration
 from wse_sim.report.tables import Section, section_markdown

@@ -12,9 +12,9 @@ import torch
 from training.claims.claim import Claim, Setting
 from training.claims.page import write_pages
 from training.claims.record import Machine, Record, record_of, stem_of, write_record
-from training.folder import make_folder
 from training.grid import OUTCOMES_FILE, read_outcomes
 from training.machine import machine_profile
+from wse_sim.files import make_folder
 
 FINDING_FILE = "finding.json"
 

@@ -14,6 +14,7 @@ COMMANDS = {
     "simulate": "Simulate a training run on a wafer-scale cluster.",
     "sweep": "Simulate, or train, many configurations as one table.",
     "compare": "Lay the schedule of a streaming run beside the simulated one.",
+    "plan": "Say what to book for a deadline, a purse or a target loss.",
     "project": "Project the loss of a model from runs, or from a published law.",
     "validate": "Hold the simulator against published throughput.",
     "schedules": "Learning-rate schedules, and what AdamW averages with each.",

@@ -153,8 +153,7 @@ def _write(
     import msgspec
 
     from training.coord_figure import panels
-    from training.folder import make_folder
-    from wse_sim.files import write_atomically
+    from wse_sim.files import make_folder, write_atomically
     from wse_sim.report.curves import write_curves
 
     if out is not None:

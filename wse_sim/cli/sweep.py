@@ -17,9 +17,9 @@ from wse_sim.errors import SpecError
 from wse_sim.spec.written import split_at_commas
 
 if TYPE_CHECKING:
+    from wse_sim.processes.pool import Spread
     from wse_sim.sweep.keys import Point, Vocabulary
     from wse_sim.sweep.sweep import Evaluate, Row, Sweep
-    from wse_sim.processes.pool import Spread
 
 _KEYS = (
     ("model", "M", "Presets, config.json or shape TOML (wse-sim list)."),
@@ -158,11 +158,11 @@ def _points(file: Path | None, lists: dict[str, list[str]], vocabulary: "Vocabul
 def _simulated(
     file: Path | None, lists: dict[str, list[str]], out: Path | None, *, n_processes: int | None, is_on_ray: bool
 ) -> _Job:
-    from wse_sim.sweep.keys import simulated_vocabulary
-    from wse_sim.sweep.simulated import simulate_points, simulated_sweep
     from wse_sim.processes.limits import n_usable_cpus
     from wse_sim.processes.on_ray import on_ray
     from wse_sim.processes.pool import in_this_process, on_processes
+    from wse_sim.sweep.keys import simulated_vocabulary
+    from wse_sim.sweep.simulated import simulate_points, simulated_sweep
 
     sweep = simulated_sweep(_points(file, lists, simulated_vocabulary()))
     n_workers = n_processes or min(n_usable_cpus(), len(sweep.points) // _POINTS_PER_PROCESS)

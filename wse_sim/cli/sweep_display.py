@@ -10,10 +10,10 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from wse_sim.sweep.run import Watch
-from wse_sim.sweep.sweep import Row, Sweep
 from wse_sim.report.quantities import carbon, count, duration, energy, money, percent, significant
 from wse_sim.report.tables import plain_table
+from wse_sim.sweep.run import Watch
+from wse_sim.sweep.sweep import Row, Sweep
 
 if TYPE_CHECKING:
     from wse_sim.sweep.keys import Value

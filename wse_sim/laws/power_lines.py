@@ -3,7 +3,7 @@
 import msgspec
 
 from wse_sim.errors import SpecError
-from wse_sim.laws.published import published_laws
+from wse_sim.laws.published import Amount, published_laws
 
 
 class Recommendation(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,13 +62,13 @@ def optimal_weight_decay(*, batch_tokens: float, peak_lr: float, tokens: float, 
     return batch_tokens / (peak_lr * tokens * timescale)
 
 
-def optimal_batch_tokens(tokens: float) -> float:
+def optimal_batch_tokens(tokens: Amount) -> Amount:
     """Tokens per step of least loss for a run of `tokens` tokens, whatever the model's size."""
     lines = published_laws().power_lines
     return lines.optimal_batch.at(tokens) * lines.batch_seq_len.value
 
 
-def critical_batch_tokens(tokens: float) -> float:
+def critical_batch_tokens(tokens: Amount) -> Amount:
     """Tokens per step beyond which a larger batch saves ever fewer steps, for a run of `tokens` tokens."""
     lines = published_laws().power_lines
     return lines.critical_batch.at(tokens) * lines.batch_seq_len.value

@@ -1,6 +1,7 @@
 """The laws that papers printed, with their coefficients as printed."""
 
 from functools import cache
+from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -11,6 +12,8 @@ from wse_sim.laws.power_law import PowerLaw
 from wse_sim.laws.sparse import SparseLaw
 from wse_sim.spec.load import convert, data_path, read_toml, without_citation
 from wse_sim.spec.sourced import Sourced
+
+Amount = TypeVar("Amount", float, Floats)
 
 
 class Residual(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -33,8 +36,9 @@ class Power(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     factor: Sourced
     exponent: Sourced
 
-    def at(self, x: float) -> float:
-        return float(self.factor.value * x**self.exponent.value)
+    def at(self, x: Amount) -> Amount:
+        power: Amount = self.factor.value * x**self.exponent.value
+        return power
 
 
 class PowerLines(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

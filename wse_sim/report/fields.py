@@ -15,6 +15,9 @@ _PLACES = {
     "engine": ("simulation", "engine."),
     "gpu": ("GPU cluster", ""),
     "projection": ("loss projection", ""),
+    "plan": ("plan", ""),
+    "plan_row": ("configuration of a plan", ""),
+    "plan_tornado": ("plan", "tornado."),
     "run_row": ("row of run.jsonl", ""),
 }
 

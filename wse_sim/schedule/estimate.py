@@ -4,8 +4,8 @@ Where nothing contends it is what the engines come down to; where something does
 slowest stream. Blocks are alike, so that a micro-batch is a formula instead of a list of passes.
 """
 
-from dataclasses import dataclass
-from typing import cast
+from dataclasses import dataclass, fields
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -63,6 +63,11 @@ class MicrobatchCosts:
     gradient_bytes: float
     updated_weights: float
     embedding_weights: float
+
+    def __getitem__(self, index: IntArray) -> "MicrobatchCosts":
+        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        chosen: dict[str, Any] = {n: c[index] if isinstance(c, np.ndarray) else c for n, c in columns.items()}
+        return MicrobatchCosts(**chosen)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

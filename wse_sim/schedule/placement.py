@@ -73,13 +73,18 @@ def resident_layers(
 
 def largest_microbatch(shape: ModelShape, csx: Csx, *, seq_len: int) -> int:
     """The most sequences that fit; 0 when not even one does."""
+    return max(0, min(microbatch_limits(shape, csx, seq_len=seq_len)))
+
+
+def microbatch_limits(shape: ModelShape, csx: Csx, *, seq_len: int) -> tuple[int, int]:
+    """The most sequences for which the wafer's memory, and that of the activation servers, is enough."""
     per_sequence = seq_len * shape.d_model
     free = csx.sram_bytes - _weight_buffer_bytes(shape, csx)
     on_wafer = int(free // (csx.working_bytes_per_activation * per_sequence))
     # The servers take what SRAM beside the working set does not: blocks * saved - (free - working) <= server bytes.
     everywhere = shape.n_layers * csx.saved_bytes_per_activation + csx.working_bytes_per_activation
     in_all = int((csx.activation_server_bytes + free) // (everywhere * per_sequence))
-    return max(0, min(on_wafer, in_all))
+    return on_wafer, in_all
 
 
 def _what_fits(shape: ModelShape, csx: Csx, seq_len: int) -> str:

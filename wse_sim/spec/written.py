@@ -1,11 +1,13 @@
 """What users write: 26.3B tokens, 3m, a sparsity in place of a density, lists."""
 
 import re
+from collections.abc import Mapping
 
 from wse_sim.errors import SpecError
 
 _COUNT = re.compile(r"(?P<number>[-+0-9.eE]+)\s*(?P<suffix>[kmbt]?)", re.IGNORECASE)
 _SUFFIXES = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
+_AMOUNT = re.compile(r"(?P<number>[0-9]*[.]?[0-9]+)\s*(?P<unit>[a-z]+)", re.IGNORECASE)
 _SPAN = re.compile(r"(?P<number>[0-9]*[.]?[0-9]+)\s*(?P<unit>[smhd]?)", re.IGNORECASE)
 _SECONDS_PER = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _OPEN, _CLOSE = "([", ")]"
@@ -42,6 +44,39 @@ def parse_seconds(text: str, what: str) -> float:
     if not 0 < seconds < float("inf"):
         raise SpecError(f"{what} is {text!r}: write a positive time such as 90s, 3m or 2h")
     return seconds
+
+
+def parse_amount(text: str, what: str, units: Mapping[str, float]) -> float:
+    """The amount that `text` writes with a unit of `units`, in what their factors are of: 500kW, 1.2 MW.
+
+    Raises
+    ------
+    SpecError
+        When it is no positive amount with a unit; the message calls it `what`.
+    """
+    match = _AMOUNT.fullmatch(text.strip())
+    scale = units.get(match["unit"].lower(), 0.0) if match else 0.0
+    amount = float(match["number"]) * scale if match else 0.0
+    if not 0 < amount < float("inf"):
+        raise SpecError(f"{what} is {text!r}: write a positive number and one of {', '.join(units)}")
+    return amount
+
+
+def parse_numbers(text: str, what: str) -> list[float]:
+    """The positive numbers that `text` writes with commas between them, each once, in order.
+
+    Raises
+    ------
+    SpecError
+        When one is none; the message calls them `what`.
+    """
+    try:
+        numbers = [float(word) for word in text.split(",")]
+    except ValueError:
+        numbers = [0.0]
+    if not all(0 < number < float("inf") for number in numbers):
+        raise SpecError(f"{what} is {text!r}: write positive numbers with commas between them, such as 1,4")
+    return list(dict.fromkeys(numbers))
 
 
 def parse_density(density: float | None, sparsity: float | None) -> float:

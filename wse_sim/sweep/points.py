@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from wse_sim.errors import SpecError, choose
-from wse_sim.sweep.keys import Point, Vocabulary
 from wse_sim.spec.reading import read_toml
+from wse_sim.sweep.keys import Point, Vocabulary
 
 _TABLES = ("fixed", "grid", "list")
 

@@ -9,13 +9,13 @@ import msgspec
 
 from wse_sim.errors import SpecError
 from wse_sim.gpu.roofline import simulate_gpu
-from wse_sim.sweep.keys import RUN_READERS, Point, Value, constants_of
-from wse_sim.sweep.sweep import Row, Sweep
 from wse_sim.processes.pool import Spread
 from wse_sim.simulate import run_from, simulate_quickly
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.economics import Economics, load_economics
 from wse_sim.spec.run import Run
+from wse_sim.sweep.keys import RUN_READERS, Point, Value, constants_of
+from wse_sim.sweep.sweep import Row, Sweep
 
 _WORK = "wse_sim.sweep.simulated:simulate_chunk"
 _CHUNK = 16  # points, about a tenth of a second: long beside the way to a process, short beside a sweep

@@ -1,0 +1,100 @@
+"""`wse-sim plan` as its users meet it."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from wse_sim.cli.app import EXIT_INPUT, EXIT_UNMET, main
+
+AXES = ["--model", "1.3b", "--num-csx", "1,4,16", "--batch-size", "256,512", "--tpp", "10,20"]
+WITHIN = ["--deadline", "3d", "--max-cost", "60k"]
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(main, ["plan", *words])
+
+
+def test_what_to_book_comes_first_and_every_part_is_there() -> None:
+    result = run(*AXES, *WITHIN)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("Book ")
+    for part in ("Pareto front in wall clock, cost (simulated) and loss (projected)", "rejected by", "Before you book"):
+        assert part in result.stdout
+    assert "What the wall clock hangs on" in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 100
+
+
+def test_json_is_one_object_with_the_keys_that_scripts_rely_on() -> None:
+    content = json.loads(run(*AXES, *WITHIN, "--json").stdout)
+    assert content["is_satisfied"] is True
+    assert {"best", "front", "rejected", "tornado", "nearest_miss", "constraints", "axes"} <= set(content)
+    assert content["constraints"]["deadline_s"] == 3 * 86_400
+    assert content["constraints"]["max_cost_usd"] == 60_000
+    assert content["best"]["engine"] == "event"
+    assert content["best"]["wall_clock_s"] <= 3 * 86_400
+
+
+def test_when_nothing_keeps_to_the_limits_the_exit_code_is_3_and_the_nearest_miss_is_shown() -> None:
+    result = run(*AXES, "--deadline", "1h", "--target-loss", "1.2")
+    assert result.exit_code == EXIT_UNMET
+    assert result.stdout.startswith("Nothing keeps to the constraints within deadline 1.00 h, loss 1.2.")
+    assert "The nearest miss is" in result.stdout
+    content = run(*AXES, "--deadline", "1h", "--target-loss", "1.2", "--json")
+    assert content.exit_code == EXIT_UNMET
+    assert json.loads(content.stdout)["nearest_miss"]["missed"].keys() == {"deadline_s", "target_loss"}
+
+
+def test_units_of_limits_are_understood() -> None:
+    words = ["--max-power", "0.1MW", "--max-energy", "30 MWh", "--max-carbon", "20t", "--max-csx", "4"]
+    constraints = json.loads(run(*AXES, *words, "--json").stdout)["constraints"]
+    assert constraints["max_power_w"] == 1e5
+    assert constraints["max_energy_j"] == pytest.approx(30 * 3.6e9)
+    assert constraints["max_carbon_kg"] == 2e4
+    assert constraints["max_csx"] == 4
+
+
+def test_files_hold_every_candidate_and_a_page(tmp_path: Path) -> None:
+    result = run(*AXES, *WITHIN, "--out", str(tmp_path / "plan"), "--json")
+    content = json.loads(result.stdout)
+    assert json.loads((tmp_path / "plan" / "plan.json").read_text(encoding="utf-8")) == content
+    with (tmp_path / "plan" / "candidates.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == content["n_candidates"]
+    assert sum(row["rejected_by"] == "" for row in rows) == content["n_feasible"]
+    assert all(row["step_time_s"] == "" for row in rows if row["rejected_by"] == "wafer memory")
+    with (tmp_path / "plan" / "front.csv").open(encoding="utf-8") as file:
+        assert len(list(csv.DictReader(file))) == len(content["front"])
+    page = (tmp_path / "plan" / "report.html").read_text(encoding="utf-8")
+    for part in ("What to book for 1.3b", "Pareto front", "What the days hang on", "Assumed constants"):
+        assert part in page
+    assert page.count("<svg") == 4  # two figures, for wide and narrow pages
+
+
+def test_files_are_written_when_nothing_keeps_to_the_limits_too(tmp_path: Path) -> None:
+    result = run(*AXES, "--deadline", "1h", "--target-loss", "1.2", "--out", str(tmp_path))
+    assert result.exit_code == EXIT_UNMET
+    assert "The nearest miss is" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--deadline", "soon"], "deadline is 'soon': write a positive time"),
+        (["--max-power", "500"], "max-power is '500': write a positive number and one of w, kw, mw"),
+        (["--max-cost", "cheap"], "max-cost is 'cheap'"),
+        (["--tpp", "20,-1"], "tpp is '20,-1': write positive numbers"),
+        (["--num-csx", "1,x"], "num_csx is '1,x': write whole numbers"),
+        (["--schedule", "cosine"], "unknown schedule whose loss a law knows 'cosine'"),
+        (["--minimise", "fun"], "unknown objective 'fun'"),
+        (["--density", "0.5", "--sparsity", "0.5"], "density and sparsity are both given"),
+        (["--target-loss", "-1"], "target_loss is -1"),
+    ],
+)
+def test_wrong_input_is_one_message(words: list[str], message: str) -> None:
+    result = run("--model", "111m", *words)
+    assert result.exit_code == EXIT_INPUT
+    assert message in result.stderr
+    assert "Traceback" not in result.output

@@ -1,0 +1,279 @@
+"""Plans: laws over all candidates, the walls, and what the event engine says of the finalists."""
+
+from dataclasses import replace as with_changes
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from msgspec.structs import replace
+
+from tests.plan.questions import question
+from wse_sim.errors import SpecError
+from wse_sim.laws.cerebras_gpt import project_loss
+from wse_sim.laws.power_lines import critical_batch_tokens, optimal_batch_tokens
+from wse_sim.plan.constraints import Constraints
+from wse_sim.plan.outcomes import WALLS, outcomes, planned_run
+from wse_sim.plan.planner import plan_of, walls
+from wse_sim.plan.result import Plan
+from wse_sim.plan.search import Search, search
+from wse_sim.plan.space import Candidates, Space, candidates
+from wse_sim.plan.tornado import tornado
+from wse_sim.schedule.weight_streaming import plan_step
+from wse_sim.simulate import simulate
+from wse_sim.spec.bill import bill
+from wse_sim.spec.cluster import load_cluster
+from wse_sim.spec.operations import Operations
+
+SMALL = Space(num_csx=(1, 2, 4, 8), batch_sizes=(256, 512, 1024), tokens_per_parameter=(10.0, 20.0))
+LIMITS = Constraints(deadline_s=5 * 86_400.0, max_cost_usd=60_000.0)
+
+
+def found(constraints: Constraints = LIMITS, space: Space = SMALL, **given: Any) -> Search:
+    return search(question(), space, constraints, **given)
+
+
+def figures(of: Search) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return np.stack([of.found.wall_clock_s, of.found.cost_usd, of.found.loss], axis=1)
+
+
+def test_the_front_is_not_dominated_by_any_candidate_it_saw() -> None:
+    """In the closed form's figures, which all candidates have; finalists' differ by the closed form's error."""
+    of = found()
+    closed = outcomes(of.question, of.space, of.tried)
+    seen = np.stack([closed.wall_clock_s, closed.cost_usd, closed.loss], axis=1)[of.is_feasible]
+    assert len(of.front) > 5
+    for row in np.stack([closed.wall_clock_s, closed.cost_usd, closed.loss], axis=1)[of.front]:
+        assert not ((seen <= row).all(axis=1) & (seen < row).any(axis=1)).any()
+
+
+def test_no_row_of_the_front_dominates_another_in_simulated_figures() -> None:
+    of = found()
+    rows = figures(of)[of.front]
+    for row in rows:
+        assert not ((rows <= row).all(axis=1) & (rows < row).any(axis=1)).any()
+
+
+def test_everything_on_the_front_keeps_to_the_constraints() -> None:
+    of = found()
+    assert (of.found.wall_clock_s[of.front] <= LIMITS.deadline_s).all()
+    assert (of.found.cost_usd[of.front] <= LIMITS.max_cost_usd).all()
+
+
+def test_finalists_are_what_simulate_says() -> None:
+    plan = plan_of(found())
+    assert plan.best is not None
+    simulated = [row for row in plan.front if row.engine == "event"]
+    assert plan.best in simulated
+    for row in [plan.best, *simulated[::10]]:
+        run = planned_run(
+            question(),
+            row.system,
+            row.density,
+            num_csx=row.num_csx,
+            batch_size=row.batch_size,
+            microbatch=row.microbatch,
+            tokens=row.tokens,
+        )
+        result = simulate(run).result
+        assert result.step_time_s == row.step_time_s
+        assert result.run_time_s == pytest.approx(row.run_time_s, rel=1e-12)
+        assert result.energy_j == pytest.approx(row.energy_j, rel=1e-12)
+        assert result.cost_usd == pytest.approx(row.cost_usd, rel=1e-12)
+        assert result.carbon_kg == pytest.approx(row.carbon_kg, rel=1e-12)
+        # Segments of equal length, in which steps need not be whole (engine.run_level.expected_runs).
+        assert result.wall_clock_s == pytest.approx(row.wall_clock_s, rel=2e-3)
+
+
+def test_the_closed_form_of_finalists_is_within_its_tolerance() -> None:
+    assert 0 < found().largest_closed_form_error < 0.06
+
+
+@pytest.mark.parametrize("objective", ["cost", "time", "energy", "carbon", "loss", "systems"])
+def test_the_best_has_the_least_of_its_objective_among_the_simulated(objective: str) -> None:
+    of = found(objective=objective)
+    assert of.best is not None
+    values = {
+        "cost": of.found.cost_usd,
+        "time": of.found.wall_clock_s,
+        "energy": of.found.energy_j,
+        "carbon": of.found.carbon_kg,
+        "loss": of.found.loss,
+        "systems": of.tried.num_csx,
+    }[objective]
+    on_front = of.front[of.is_simulated[of.front]]
+    assert values[of.best] == values[on_front].min()
+
+
+def test_a_tighter_limit_never_gives_a_better_best() -> None:
+    best = [found(replace(LIMITS, max_cost_usd=usd)) for usd in (60_000.0, 30_000.0, 15_000.0)]
+    losses = [float(of.found.loss[of.best]) for of in best if of.best is not None]
+    assert len(losses) > 1
+    assert losses == sorted(losses)
+
+
+def test_the_nearest_miss_misses_least_and_says_what() -> None:
+    impossible = Constraints(deadline_s=3600.0, max_cost_usd=100.0, target_loss=1.0)
+    of = found(impossible)
+    plan = plan_of(of)
+    assert not plan.is_satisfied
+    assert plan.best is None
+    assert plan.front == []
+    assert plan.nearest_miss is not None
+    worst = max(plan.nearest_miss.missed.values())
+    assert worst == pytest.approx(np.nanmin(of.missed.worst), rel=0.02)
+    assert set(plan.nearest_miss.missed) == {"deadline_s", "max_cost_usd", "target_loss"}
+
+
+def test_walls_are_those_that_the_simulator_hits() -> None:
+    of = found(Constraints())
+    seen = set()
+    for place in np.flatnonzero(of.found.wall > 0)[::7].tolist():
+        wall = WALLS[of.found.wall[place]]
+        seen.add(wall)
+        if wall == "critical batch size":
+            tokens = of.tried.batch_size[place] * of.question.seq_len
+            assert tokens > critical_batch_tokens(float(of.found.tokens[place]))
+            continue
+        system = of.space.systems[of.tried.system[place]]
+        run = planned_run(
+            of.question,
+            system,
+            float(of.tried.density[place]),
+            num_csx=int(of.tried.num_csx[place]),
+            batch_size=int(of.tried.batch_size[place]),
+            microbatch=int(of.tried.microbatch[place]),
+        )
+        words = {"wafer memory": "on-wafer memory", "activation servers": "activation servers"}[wall]
+        with pytest.raises(SpecError, match=words):
+            plan_step(run, load_cluster(system, run.num_csx))
+    assert "wafer memory" in seen
+
+
+def test_a_model_too_large_for_memoryx_hits_that_wall() -> None:
+    asked = question("13b")
+    huge = with_changes(asked, shape=replace(asked.shape, n_layers=40 * 8000))
+    space = Space(systems=("cs2",), num_csx=(1,), batch_sizes=(128,), microbatches=(1,), densities=(1.0,))
+    assert {WALLS[wall] for wall in outcomes(huge, space, candidates(space)).wall.tolist()} == {"MemoryX capacity"}
+
+
+def test_rejections_and_the_kept_add_up() -> None:
+    of = found()
+    plan = plan_of(of)
+    assert sum(plan.rejected.values()) + plan.n_feasible == plan.n_candidates == len(of.tried)
+    assert [name == "" for name in walls(of)] == of.is_feasible.tolist()
+
+
+def test_cost_and_energy_add_up() -> None:
+    of = found()
+    economics = of.question.economics
+    for place in of.front[::9].tolist():
+        csx = load_cluster(of.space.systems[of.tried.system[place]], 1).csx
+        parts = bill(
+            economics,
+            time_s=float(of.found.run_s[place]),
+            n_units=float(of.tried.num_csx[place]),
+            power_w=csx.power_w,
+            rental_usd_per_h=csx.usd_per_hour,
+            purchase_usd=csx.purchase_usd,
+        )
+        assert of.found.cost_usd[place] == pytest.approx(sum(parts.parts_usd.values()), rel=1e-12)
+        assert of.found.energy_j[place] == pytest.approx(of.found.power_w[place] * of.found.run_s[place], rel=1e-12)
+
+
+def test_losses_are_the_published_law_at_the_best_batch_of_a_decay_to_a_tenth() -> None:
+    asked = question()
+    space = Space(systems=("cs2",), num_csx=(1,), batch_sizes=(128,), densities=(1.0, 0.25), schedules=("linear_10x",))
+    tried = candidates(space)
+    got = outcomes(asked, space, tried)
+    for place in np.flatnonzero(got.wall == 0).tolist():
+        tokens = float(got.tokens[place])
+        assert optimal_batch_tokens(tokens) > 128 * 2048  # so that nothing is taken off
+        law = project_loss(asked.shape, density=float(tried.density[place]), tokens=tokens)
+        assert got.loss[place] == pytest.approx(law.value, rel=1e-12)
+
+
+def test_loss_falls_with_tokens_and_rises_with_the_batch_beyond_the_best() -> None:
+    asked = question()
+    space = Space(systems=("cs3",), num_csx=(1,), batch_sizes=(256, 1024, 2048), densities=(0.5,), microbatches=(32,))
+    tried = candidates(space)
+    got = outcomes(asked, space, tried)
+    for schedule in (0, 1):
+        by_tokens = got.loss[(tried.schedule == schedule) & (tried.batch_size == 1024)]
+        assert (np.diff(by_tokens) < 0).all()
+        by_batch = got.loss[(tried.schedule == schedule) & (tried.tokens_per_parameter == 20.0)]
+        assert (np.diff(by_batch) > 0).all()
+
+
+def test_more_systems_never_take_longer() -> None:
+    """The same batch, micro-batch and density on 1, 2, 4, 8 systems, failures left out."""
+    asked = with_changes(question(), operations=_without_failures(question().operations))
+    space = Space(systems=("cs3",), num_csx=(1, 2, 4, 8), batch_sizes=(512,), microbatches=(64,), densities=(0.25,))
+    tried = candidates(space)
+    got = outcomes(asked, space, tried)
+    same = (tried.schedule == 0) & (tried.tokens_per_parameter == 20.0)
+    assert (np.diff(got.wall_clock_s[same]) < 0).all()
+
+
+def test_the_tornado_is_sorted_and_spans_the_best() -> None:
+    of = found(replace(LIMITS, target_loss=2.2))
+    assert of.best is not None
+    bars = tornado(of, of.best)
+    at = float(of.found.wall_clock_s[of.best])
+    assert [bar.span_s for bar in bars] == sorted((bar.span_s for bar in bars), reverse=True)
+    names = [bar.constant for bar in bars]
+    assert {"csx.clock_hz", "csx.linear_efficiency", "operations.system_mtbf_s"} <= set(names)
+    assert any("tokens to the target" in name for name in names)
+    clock = bars[names.index("csx.clock_hz")]
+    assert clock.wall_clock_s_at_high < at < clock.wall_clock_s_at_low
+
+
+def test_a_plan_is_the_same_twice_and_can_be_read_back() -> None:
+    first, second = (msgspec.json.encode(plan_of(found())) for _ in range(2))
+    assert first == second
+    assert msgspec.json.decode(first, type=Plan) == plan_of(found())
+
+
+def test_candidates_are_every_combination_whose_batch_is_shared_evenly() -> None:
+    space = Space(systems=("cs3",), num_csx=(1, 3), batch_sizes=(6, 8), densities=(1.0,), tokens_per_parameter=(20.0,))
+    tried = candidates(space)
+    rows = set(zip(tried.num_csx.tolist(), tried.batch_size.tolist(), tried.microbatch.tolist(), strict=True))
+    assert rows == {(1, 6, m) for m in (1, 2, 3, 6)} | {(1, 8, m) for m in (1, 2, 4, 8)} | {(3, 6, m) for m in (1, 2)}
+    assert len(tried) == 2 * len(rows)  # schedules
+    assert (tried.n_microbatches * tried.microbatch * tried.num_csx == tried.batch_size).all()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"systems": ("cs9",)}, "unknown system 'cs9'"),
+        ({"schedules": ("wsd",)}, "unknown schedule whose loss a law knows 'wsd'"),
+        ({"densities": (0.0,)}, "above 0 and at most 1"),
+        ({"batch_sizes": (0,)}, "batch_sizes has 0"),
+    ],
+)
+def test_a_wrong_axis_is_refused(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        Space(**given)
+
+
+def test_no_candidate_at_all_is_said_with_the_axes() -> None:
+    with pytest.raises(SpecError, match="no batch size of 100 is a multiple of a number of systems of 3"):
+        candidates(Space(num_csx=(3,), batch_sizes=(100,)))
+
+
+def test_a_limit_that_is_no_positive_number_is_refused() -> None:
+    with pytest.raises(SpecError, match="max_cost_usd is -1"):
+        Constraints(max_cost_usd=-1.0)
+
+
+def _without_failures(operations: Operations) -> Operations:
+    return with_changes(operations, system_mtbf_s=float("inf"), cluster_mtbf_s=float("inf"))
+
+
+def test_indexing_keeps_columns_together() -> None:
+    tried = candidates(SMALL)
+    kept = tried[np.array([3, 1])]
+    assert isinstance(kept, Candidates)
+    assert kept.microbatch.tolist() == tried.microbatch[[3, 1]].tolist()
+    assert kept.density.tolist() == tried.density[[3, 1]].tolist()

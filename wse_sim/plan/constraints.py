@@ -1,0 +1,81 @@
+"""What a plan must keep to, and how far a candidate is from it."""
+
+import math
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from wse_sim.errors import SpecError
+from wse_sim.plan.outcomes import Outcomes
+from wse_sim.plan.space import Candidates, FloatArray
+
+
+class Constraints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Upper limits; None = no limit.
+
+    Parameters
+    ----------
+    deadline_s :
+        On the expected wall clock, with start, checkpoints and failures.
+    max_power_w :
+        Of the systems while they run.
+    target_loss :
+        Projected.
+    """
+
+    deadline_s: float | None = None
+    max_cost_usd: float | None = None
+    max_power_w: float | None = None
+    max_energy_j: float | None = None
+    max_carbon_kg: float | None = None
+    target_loss: float | None = None
+    max_csx: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, limit in msgspec.structs.asdict(self).items():
+            if limit is not None and not 0 < limit < math.inf:
+                raise SpecError(f"{name} is {limit}: it must be a positive number")
+
+    @property
+    def said(self) -> dict[str, float]:
+        """The limits there are, by name."""
+        return {name: limit for name, limit in msgspec.structs.asdict(self).items() if limit is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violations:
+    """By how much candidates miss each limit.
+
+    Parameters
+    ----------
+    excess : each (n,)
+        Value over limit, less 1, by name of the constraint; above 0 it is missed.
+    """
+
+    excess: dict[str, FloatArray]
+
+    @property
+    def worst(self) -> FloatArray:
+        """(n,): the largest excess; -inf without limits."""
+        return np.asarray(np.max([*self.excess.values()], axis=0))
+
+    def names(self, i: int) -> list[str]:
+        """The constraints that candidate `i` misses, the worst first."""
+        missed = {name: float(excess[i]) for name, excess in self.excess.items() if excess[i] > 0}
+        return sorted(missed, key=lambda name: -missed[name])
+
+
+def violations(constraints: Constraints, tried: Candidates, found: Outcomes) -> Violations:
+    """How far each candidate is from each limit; nan where it has hit a wall."""
+    values = {
+        "deadline_s": found.wall_clock_s,
+        "max_cost_usd": found.cost_usd,
+        "max_power_w": found.power_w,
+        "max_energy_j": found.energy_j,
+        "max_carbon_kg": found.carbon_kg,
+        "target_loss": found.loss,
+        "max_csx": tried.num_csx.astype(np.float64),
+    }
+    excess = {name: values[name] / limit - 1.0 for name, limit in constraints.said.items()}
+    return Violations(excess=excess or {"none": np.where(found.wall == 0, -np.inf, np.nan)})

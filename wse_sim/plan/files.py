@@ -1,0 +1,71 @@
+"""A plan as files: what a program reads, what a spreadsheet reads, and what a person reads."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from wse_sim.files import make_folder, write_atomically
+from wse_sim.plan.planner import walls
+from wse_sim.plan.search import Search
+from wse_sim.report.plan_page import plan_page
+
+PLAN, FRONT, CANDIDATES, REPORT = "plan.json", "front.csv", "candidates.csv", "report.html"
+
+
+def write_plan(out: Path, plan: Mapping[str, Any], search: Search) -> list[Path]:
+    """Write all of it into the folder `out`, and return the paths.
+
+    Raises
+    ------
+    SpecError
+        When a file cannot be written.
+    """
+    rows = [{name: value for name, value in row.items() if name != "missed"} for row in plan["front"]]
+    header = list(rows[0]) if rows else []
+    contents = {
+        PLAN: json.dumps(plan, indent=2, allow_nan=False, ensure_ascii=False) + "\n",
+        FRONT: _csv(header, (list(row.values()) for row in rows)),
+        CANDIDATES: _csv(*_candidates(search)),
+        REPORT: plan_page(plan),
+    }
+    make_folder(out)
+    paths = []
+    for name, content in contents.items():
+        path = out / name
+        write_atomically(path, content.encode())
+        paths.append(path)
+    return paths
+
+
+def _candidates(search: Search) -> tuple[list[str], Iterable[Sequence[Any]]]:
+    """Every candidate with its figures and the wall or constraint that rejected it; no figure behind a wall."""
+    tried, found, space = search.tried, search.found, search.space
+    columns: dict[str, list[Any]] = {
+        "system": [space.systems[place] for place in tried.system.tolist()],
+        "num_csx": tried.num_csx.tolist(),
+        "batch_size": tried.batch_size.tolist(),
+        "microbatch": tried.microbatch.tolist(),
+        "density": tried.density.tolist(),
+        "schedule": [space.schedules[place] for place in tried.schedule.tolist()],
+        "tokens_per_parameter": tried.tokens_per_parameter.tolist(),
+        "step_time_s": found.step_s.tolist(),
+        "wall_clock_s": found.wall_clock_s.tolist(),
+        "cost_usd": found.cost_usd.tolist(),
+        "energy_j": found.energy_j.tolist(),
+        "loss": found.loss.tolist(),
+        "rejected_by": walls(search),
+    }
+    return list(columns), (
+        ["" if value != value else value for value in row] for row in zip(*columns.values(), strict=True)
+    )
+
+
+def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,34 @@
+"""The Pareto front of three figures of which less is better."""
+
+from bisect import bisect_left, bisect_right
+
+import numpy as np
+
+from wse_sim.plan.space import FloatArray, IntArray
+
+
+def pareto_front(figures: FloatArray) -> IntArray:
+    """Places of the rows of `figures`, (n, 3), that no other row dominates, in ascending order of the first figure.
+
+    A row dominates another when it is no worse in any figure and better in one. Of equal rows the first one stays.
+
+    Rows are taken in lexicographic order, so that a row can only be dominated by earlier ones; those are kept as a
+    staircase of the second figure against the third, in which a row is looked up in logarithmic time.
+
+    Source: Kung, Luccio, Preparata, Journal of the ACM 22(4), 1975, for three figures.
+    """
+    order = np.lexsort((figures[:, 2], figures[:, 1], figures[:, 0]))
+    seconds: list[float] = []  # ascending
+    thirds: list[float] = []  # descending: what a row of at most that second figure has reached
+    kept = []
+    for place, (_, second, third) in zip(order.tolist(), figures[order].tolist(), strict=True):
+        at = bisect_right(seconds, second)
+        if at and thirds[at - 1] <= third:
+            continue
+        kept.append(place)
+        start = bisect_left(seconds, second)
+        end = start
+        while end < len(seconds) and thirds[end] >= third:
+            end += 1
+        seconds[start:end], thirds[start:end] = [second], [third]
+    return np.array(kept, np.int64)

@@ -1,0 +1,204 @@
+"""What each candidate would do: time, energy, cost and loss in closed form, and the wall that it hits."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from wse_sim.engine.run_level import expected_runs
+from wse_sim.laws.cerebras_gpt import dense_equivalent_size, projected_losses
+from wse_sim.laws.power_lines import critical_batch_tokens, optimal_batch_tokens
+from wse_sim.laws.published import published_laws
+from wse_sim.plan.space import Candidates, FloatArray, IntArray, Space
+from wse_sim.schedule.estimate import estimate_steps, microbatch_costs
+from wse_sim.schedule.placement import microbatch_limits
+from wse_sim.spec.bill import bill
+from wse_sim.spec.cluster import load_cluster
+from wse_sim.spec.economics import Economics, priced
+from wse_sim.spec.model import ModelShape
+from wse_sim.spec.operations import Operations
+from wse_sim.spec.run import Run
+from wse_sim.workload.transformer import n_parameters, nonzero_parameters
+
+Wall = Literal["", "wafer memory", "activation servers", "MemoryX capacity", "critical batch size"]
+WALLS: tuple[Wall, ...] = get_args(Wall)
+_NONE, _WAFER, _SERVERS, _MEMORYX, _CRITICAL = range(len(WALLS))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is to be trained, by whose rules.
+
+    Parameters
+    ----------
+    release, seed :
+        Of the software, and of the drawn masks.
+    """
+
+    shape: ModelShape
+    seq_len: int
+    release: str
+    seed: int
+    economics: Economics
+    operations: Operations
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcomes:
+    """What candidates do; every field (n,). Where `wall` is not 0, the other fields are nan.
+
+    Parameters
+    ----------
+    wall :
+        Place in `WALLS` of what the candidate does not fit through.
+    step_s, run_s, wall_clock_s :
+        One step, all of them, and the run with its start, checkpoints and failures.
+    contention :
+        As in `schedule.estimate.Estimate`.
+    power_w, energy_j, carbon_kg, cost_usd :
+        Power of the systems while they run; of the steps of the run.
+    loss :
+        Projected, in nats per token of the Pile.
+    """
+
+    wall: IntArray
+    step_s: FloatArray
+    contention: FloatArray
+    tokens: FloatArray
+    n_steps: FloatArray
+    run_s: FloatArray
+    wall_clock_s: FloatArray
+    goodput: FloatArray
+    power_w: FloatArray
+    energy_j: FloatArray
+    carbon_kg: FloatArray
+    cost_usd: FloatArray
+    loss: FloatArray
+
+    def __getitem__(self, kept: npt.NDArray[np.bool_] | IntArray) -> "Outcomes":
+        return Outcomes(**{field.name: getattr(self, field.name)[kept] for field in fields(self)})
+
+
+def outcomes(question: Question, space: Space, tried: Candidates, step_s: FloatArray | None = None) -> Outcomes:
+    """What `tried` would do.
+
+    Parameters
+    ----------
+    step_s : (n,)
+        Times of their steps, where better ones than the closed form's are known.
+    """
+    size = n_parameters(question.shape)
+    tokens = tried.tokens_per_parameter * size
+    n_steps = tokens / (tried.batch_size * question.seq_len)
+    found_s, contention, wall = _steps(question, space, tried)
+    wall = np.where((wall == _NONE) & _is_beyond_critical(question, tried, tokens), _CRITICAL, wall)
+    step_s = np.where(wall == _NONE, found_s if step_s is None else step_s, np.nan)
+    run_s = n_steps * step_s
+    expected = expected_runs(
+        question.operations,
+        step_s=step_s,
+        n_steps=np.maximum(1.0, np.round(n_steps)),
+        n_parameters=_by_density(tried, lambda density: nonzero_parameters(question.shape, density)),
+        n_systems=tried.num_csx,
+    )
+    bills = [_bill(question, name, run_s, tried.num_csx) for name in space.systems]
+    chosen = np.arange(len(tried))
+    power, energy, carbon, cost = (np.array(column)[tried.system, chosen] for column in zip(*bills, strict=True))
+    return Outcomes(
+        wall=wall,
+        step_s=step_s,
+        contention=contention,
+        tokens=tokens,
+        n_steps=n_steps,
+        run_s=run_s,
+        wall_clock_s=expected.wall_clock_s,
+        goodput=expected.goodput,
+        power_w=power,
+        energy_j=energy,
+        carbon_kg=carbon,
+        cost_usd=cost,
+        loss=np.where(wall == _NONE, losses(question, space, tried, tokens), np.nan),
+    )
+
+
+def losses(question: Question, space: Space, tried: Candidates, tokens: FloatArray) -> FloatArray:
+    """Projected losses: size and tokens by the published laws, the batch by what it wastes, the schedule by its gain.
+
+    A batch B beyond the best one needs D = D_min (1 + B / B_crit) tokens for the same loss; what it has more than the
+    best one is taken off the tokens.
+
+    Source: `laws.cerebras_gpt.projected_losses`; Power Lines, arXiv 2505.13738, for the batch; Straight to Zero, arXiv
+    2502.15938, for the decay to zero.
+    """
+    sizes = _by_density(tried, lambda density: dense_equivalent_size(question.shape, density))
+    critical, best = critical_batch_tokens(tokens), optimal_batch_tokens(tokens)
+    batch = np.maximum(tried.batch_size * question.seq_len, best)
+    useful = tokens * (1.0 + best / critical) / (1.0 + batch / critical)
+    loss = projected_losses(question.shape, sizes, useful, seq_len=question.seq_len)
+    gain = published_laws().decay_to_zero.at(tokens / sizes)
+    is_to_zero = np.array([schedule == "linear" for schedule in space.schedules])[tried.schedule]
+    return loss * np.where(is_to_zero, 1.0 - gain, 1.0)
+
+
+def _is_beyond_critical(question: Question, tried: Candidates, tokens: FloatArray) -> npt.NDArray[np.bool_]:
+    return np.asarray(tried.batch_size * question.seq_len > critical_batch_tokens(tokens))
+
+
+def _steps(question: Question, space: Space, tried: Candidates) -> tuple[FloatArray, FloatArray, IntArray]:
+    """Step time, contention and wall of each; one closed form for each system and density."""
+    n = len(tried)
+    step_s, contention, wall = np.full(n, np.nan), np.full(n, np.nan), np.zeros(n, np.int64)
+    for system, name in enumerate(space.systems):
+        cluster = load_cluster(name, 1)
+        on_wafer, on_servers = microbatch_limits(question.shape, cluster.csx, seq_len=question.seq_len)
+        for density in space.densities:
+            here = np.flatnonzero((tried.system == system) & (tried.density == density))
+            microbatch = tried.microbatch[here]
+            wall[here] = np.select([microbatch > on_wafer, microbatch > on_servers], [_WAFER, _SERVERS], _NONE)
+            state = cluster.memoryx.state_bytes_per_weight * nonzero_parameters(question.shape, density)
+            if state > cluster.memoryx.capacity_bytes:
+                wall[here] = _MEMORYX
+            here = here[wall[here] == _NONE]
+            if not len(here):
+                continue
+            sizes, place = np.unique(tried.microbatch[here], return_inverse=True)
+            costs = microbatch_costs(planned_run(question, name, density), cluster.csx, sizes)[place]
+            estimate = estimate_steps(costs, cluster, tried.n_microbatches[here])
+            step_s[here], contention[here] = estimate.step_s, estimate.contention
+    return step_s, contention, wall
+
+
+def planned_run(question: Question, system: str, density: float, **given: Any) -> Run:
+    """A run of the question on `system`; what is not given plays no part."""
+    sizes = {"num_csx": 1, "batch_size": 1, "tokens": 1.0, **given}
+    return Run(
+        shape=question.shape,
+        system=system,
+        seq_len=question.seq_len,
+        density=density,
+        release=question.release,
+        seed=question.seed,
+        **sizes,
+    )
+
+
+def _bill(question: Question, system: str, run_s: FloatArray, num_csx: IntArray) -> tuple[FloatArray, ...]:
+    """Power, energy, carbon and cost, as if every candidate were on `system`."""
+    csx = priced(load_cluster(system, 1), question.economics).csx
+    found = bill(
+        question.economics,
+        time_s=run_s,
+        n_units=num_csx.astype(np.float64),
+        power_w=csx.power_w,
+        rental_usd_per_h=csx.usd_per_hour,
+        purchase_usd=csx.purchase_usd,
+    )
+    return np.asarray(num_csx * csx.power_w, np.float64), found.it_energy_j, found.carbon_kg, found.total_usd
+
+
+def _by_density(tried: Candidates, value: Callable[[float], float]) -> FloatArray:
+    """`value` of each candidate's density."""
+    densities, place = np.unique(tried.density, return_inverse=True)
+    return np.array([value(density) for density in densities.tolist()], np.float64)[place]

@@ -1,0 +1,139 @@
+"""A search as a plan: rows, the tornado, and what stands behind them."""
+
+import numpy as np
+
+from wse_sim.laws.cerebras_gpt import project_loss
+from wse_sim.laws.power_lines import recommend
+from wse_sim.plan.outcomes import WALLS
+from wse_sim.plan.result import Plan, PlanRow
+from wse_sim.plan.search import Search
+from wse_sim.plan.tornado import tornado
+from wse_sim.spec.cluster import load_cluster
+from wse_sim.workload.transformer import n_parameters
+
+LOSS_LAW = (
+    "Cerebras-GPT Eq. 1 at 20 tokens per parameter and the dense-equivalent size of Frantar et al., tokens after "
+    "Hoffmann et al., batches after Power Lines, the decay to zero after Straight to Zero"
+)
+
+
+def plan_of(search: Search) -> Plan:
+    """What the search found, in the words of its users."""
+    shown = search.best if search.best is not None else search.nearest_miss
+    question, space = search.question, search.space
+    systems = space.systems if shown is None else (space.systems[search.tried.system[shown]],)
+    size = n_parameters(question.shape)
+    economics = question.economics
+    return Plan(
+        kind="simulated and projected",
+        model=question.shape.name,
+        params=size,
+        seq_len=question.seq_len,
+        release=question.release,
+        objective=search.objective,
+        constraints=search.constraints,
+        axes={
+            "system": list(space.systems),
+            "num_csx": list(space.num_csx),
+            "batch_size": list(space.batch_sizes),
+            "density": list(space.densities),
+            "schedule": list(space.schedules),
+            "tokens_per_parameter": list(space.tokens_per_parameter),
+        },
+        is_satisfied=search.best is not None,
+        best=None if search.best is None else plan_row(search, search.best),
+        nearest_miss=None if search.nearest_miss is None else plan_row(search, search.nearest_miss),
+        front=[plan_row(search, int(place)) for place in search.front],
+        n_candidates=len(search.tried),
+        n_feasible=int(search.is_feasible.sum()),
+        rejected=rejections(search),
+        largest_closed_form_error=search.largest_closed_form_error,
+        tornado=[] if shown is None else tornado(search, shown),
+        price_basis=economics.price_basis,
+        grid=economics.grid_in_words,
+        loss_law=LOSS_LAW,
+        caveats=_caveats(search),
+        assumed=_assumed(search, systems),
+    )
+
+
+def walls(search: Search) -> list[str]:
+    """Why each candidate was rejected: the wall that it does not fit through, or the constraint that it misses most; ""
+    where it was not.
+    """
+    names = [*search.missed.excess]
+    excess = np.array([*search.missed.excess.values()])
+    worst = np.where(np.isnan(excess), -np.inf, excess).argmax(axis=0)
+    is_missed = (search.found.wall == 0) & (search.missed.worst > 0)
+    return [
+        WALLS[wall] if wall else names[by] if missed else ""
+        for wall, by, missed in zip(search.found.wall.tolist(), worst.tolist(), is_missed.tolist(), strict=True)
+    ]
+
+
+def rejections(search: Search) -> dict[str, int]:
+    """How many candidates each wall and each constraint rejected, most first."""
+    names, counts = np.unique(walls(search), return_counts=True)
+    found = {name: count for name, count in zip(names.tolist(), counts.tolist(), strict=True) if name}
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
+def plan_row(search: Search, place: int) -> PlanRow:
+    """Candidate `place`, in words."""
+    tried, found, space = search.tried, search.found, search.space
+    density, tokens = float(tried.density[place]), float(found.tokens[place])
+    # The range of the law about the value, which also knows the batch and the schedule.
+    law = project_loss(search.question.shape, density=density, tokens=tokens, seq_len=search.question.seq_len)
+    loss, step_s = float(found.loss[place]), float(found.step_s[place])
+    return PlanRow(
+        system=space.systems[tried.system[place]],
+        num_csx=int(tried.num_csx[place]),
+        batch_size=int(tried.batch_size[place]),
+        microbatch=int(tried.microbatch[place]),
+        density=density,
+        schedule=space.schedules[tried.schedule[place]],
+        tokens_per_parameter=float(tried.tokens_per_parameter[place]),
+        tokens=tokens,
+        n_steps=float(found.n_steps[place]),
+        step_time_s=step_s,
+        closed_form_step_time_s=float(search.closed_form_s[place]),
+        engine="event" if search.is_simulated[place] else "closed form",
+        tokens_per_s=float(tried.batch_size[place] * search.question.seq_len / step_s),
+        run_time_s=float(found.run_s[place]),
+        wall_clock_s=float(found.wall_clock_s[place]),
+        goodput=float(found.goodput[place]),
+        power_w=float(found.power_w[place]),
+        energy_j=float(found.energy_j[place]),
+        carbon_kg=float(found.carbon_kg[place]),
+        cost_usd=float(found.cost_usd[place]),
+        loss=loss,
+        loss_low=loss * law.low / law.value,
+        loss_high=loss * law.high / law.value,
+        missed={
+            name: float(excess[place])
+            for name, excess in search.missed.excess.items()
+            if name in search.constraints.said and excess[place] > 0
+        },
+    )
+
+
+def _caveats(search: Search) -> list[str]:
+    place = search.best if search.best is not None else search.nearest_miss
+    if place is None:
+        return []
+    question = search.question
+    tokens = float(search.found.tokens[place])
+    law = project_loss(question.shape, density=float(search.tried.density[place]), tokens=tokens)
+    return [
+        "masks are static and drawn at random: a loss that was really reached comes from wse-sim train",
+        *law.caveats,
+        "the gain of a decay to zero was published for 610M parameters and dense models",
+    ]
+
+
+def _assumed(search: Search, systems: tuple[str, ...]) -> list[str]:
+    names = {name for system in systems for name in load_cluster(system, 1).named("assumed")}
+    names |= {f"operations.{name}" for name in search.question.operations.named("assumed")}
+    names |= set(search.question.economics.assumed)
+    uncertain = recommend(tokens=1e9, parameters=5e7, seq_len=search.question.seq_len).uncertain
+    return sorted(names | {f"power_lines.{name}" for name in uncertain if not name.startswith("timescale")})

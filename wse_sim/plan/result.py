@@ -1,0 +1,75 @@
+"""A plan, as it is printed and written; `wse-sim explain FIELD` says what each field means."""
+
+import msgspec
+
+from wse_sim.plan.constraints import Constraints
+
+
+class PlanRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One configuration of a plan."""
+
+    system: str
+    num_csx: int
+    batch_size: int
+    microbatch: int
+    density: float
+    schedule: str
+    tokens_per_parameter: float
+    tokens: float
+    n_steps: float
+    step_time_s: float
+    closed_form_step_time_s: float
+    engine: str
+    tokens_per_s: float
+    run_time_s: float
+    wall_clock_s: float
+    goodput: float
+    power_w: float
+    energy_j: float
+    carbon_kg: float
+    cost_usd: float
+    loss: float
+    loss_low: float
+    loss_high: float
+    missed: dict[str, float]
+
+
+class DaysSensitivity(msgspec.Struct, frozen=True, kw_only=True):
+    """The wall clock of the best configuration with one constant at either end of its range."""
+
+    constant: str
+    low: float
+    high: float
+    wall_clock_s_at_low: float
+    wall_clock_s_at_high: float
+
+    @property
+    def span_s(self) -> float:
+        return abs(self.wall_clock_s_at_high - self.wall_clock_s_at_low)
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What to book for a model."""
+
+    kind: str
+    model: str
+    params: int
+    seq_len: int
+    release: str
+    objective: str
+    constraints: Constraints
+    axes: dict[str, list[float | str]]
+    is_satisfied: bool
+    best: PlanRow | None
+    nearest_miss: PlanRow | None
+    front: list[PlanRow]
+    n_candidates: int
+    n_feasible: int
+    rejected: dict[str, int]
+    largest_closed_form_error: float
+    tornado: list[DaysSensitivity]
+    price_basis: str
+    grid: str
+    loss_law: str
+    caveats: list[str]
+    assumed: list[str]

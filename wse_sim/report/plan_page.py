@@ -1,0 +1,57 @@
+"""A plan as one HTML page that needs nothing but itself, from the content of plan.json."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from wse_sim.report.html_sections import kinds_legend
+from wse_sim.report.markup import bullets, facts, figure, page, paragraph, section, table, text
+from wse_sim.report.plan_figures import days_tornado, pareto_plot
+from wse_sim.report.plan_tables import LIMITS, front_cells, front_section, rejected_section, verdict
+from wse_sim.report.quantities import count
+
+Content = Mapping[str, Any]
+
+_N_BARS = 14
+_PARETO_CAPTION = (
+    "Configurations that keep to all constraints and that none of the others beats in wall clock, cost and projected "
+    "loss. A larger mark is a lower loss."
+)
+_TORNADO_CAPTION = (
+    "The wall clock of the configuration above with one constant at either end of its range, all others as they are."
+)
+
+
+def plan_page(plan: Content) -> str:
+    """The page; the same plan gives the same bytes."""
+    title = f"What to book for {plan['model']}"
+    asked = {LIMITS[name][0]: LIMITS[name][1](limit) for name, limit in plan["constraints"].items() if limit}
+    lead = f"{count(plan['params'])} parameters, {plan['n_candidates']:,} candidates"
+    body = (
+        f"<header>\n{paragraph('wse-sim plan', 'eyebrow')}<h1>{text(title)}</h1>\n{paragraph(lead, 'lead')}"
+        f"{kinds_legend()}</header>\n"
+    )
+    body += section("Answer", paragraph(verdict(plan)), facts(asked.items()))
+    if plan["front"]:
+        shown = front_section(plan)
+        rows = [front_cells(row, is_best=row == plan["best"]) for row in plan["front"]]
+        body += section(
+            "Pareto front",
+            figure(pareto_plot(plan), _PARETO_CAPTION),
+            table(shown.header, shown.rows, label="configurations on the front", right=shown.right),
+            paragraph(f"{len(rows)} configurations are on the front: plan.json and front.csv hold all of them."),
+        )
+    rejected = rejected_section(plan)
+    body += section(
+        "What was rejected, and by what",
+        table(rejected.header, rejected.rows, label="candidates by wall or constraint", right=rejected.right),
+    )
+    if plan["tornado"]:
+        body += section("What the days hang on", figure(days_tornado(plan, _N_BARS), _TORNADO_CAPTION))
+    body += section(
+        "Before you book",
+        bullets(plan["caveats"]),
+        paragraph(f"Loss: {plan['loss_law']}."),
+        paragraph(f"Money: {plan['price_basis']}; carbon: {plan['grid']}. Both of the steps of the run alone."),
+    )
+    body += section("Assumed constants", bullets(plan["assumed"]))
+    return page(f"{title}: wse-sim plan", body)

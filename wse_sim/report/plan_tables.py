@@ -1,0 +1,151 @@
+"""A plan as tables for a terminal, from the content of plan.json."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.console import RenderableType
+
+from wse_sim.report.quantities import carbon, duration, energy, money, percent, signed_percent, significant
+from wse_sim.report.tables import Section, plain_number, section_table
+
+Content = Mapping[str, Any]
+
+SHOWN_ROWS = 12
+SHOWN_BARS = 10
+_WIDTH = 16
+LIMITS = {
+    "deadline_s": ("deadline", duration),
+    "max_cost_usd": ("cost", money),
+    "max_power_w": ("power", lambda watts: f"{significant(watts / 1e3)} kW"),
+    "max_energy_j": ("energy", energy),
+    "max_carbon_kg": ("carbon", carbon),
+    "target_loss": ("loss", lambda loss: f"{loss:.4g}"),
+    "max_csx": ("systems", lambda n: f"{n:g}"),
+}
+
+
+def plan_tables(plan: Content) -> Iterator[RenderableType]:
+    """The answer, the front, what was rejected and why, what the days hang on, and what to know before booking."""
+    yield verdict(plan)
+    yield ""
+    if plan["front"]:
+        yield section_table(front_section(plan))
+        yield ""
+    yield section_table(rejected_section(plan))
+    if plan["tornado"]:
+        yield ""
+        yield section_table(tornado_section(plan))
+    yield ""
+    yield "Before you book"
+    for caveat in plan["caveats"]:
+        yield f"- {caveat}"
+    yield f"- {len(plan['assumed'])} assumed constants: {', '.join(plan['assumed'])}"
+
+
+def verdict(plan: Content) -> str:
+    """What to book, or what is missed by how much, in a sentence."""
+    asked = limits(plan)
+    if plan["best"] is not None:
+        best = plan["best"]
+        aim = {"time": "the fastest", "systems": "the fewest systems", "cost": "the cheapest"}.get(
+            plan["objective"], f"the least {plan['objective']}"
+        )
+        return f"Book {named(best)}: {figures(best)}. It is {aim} of {plan['n_feasible']:,} candidates{asked}."
+    if plan["nearest_miss"] is None:
+        return f"Nothing fits: none of {plan['n_candidates']:,} candidates does, whatever the constraints."
+    near = plan["nearest_miss"]
+    missed = ", ".join(
+        f"{LIMITS[name][0]} by {signed_percent(excess).lstrip('+')}" for name, excess in near["missed"].items()
+    )
+    return (
+        f"Nothing keeps to the constraints{asked}. The nearest miss is {named(near)}: {figures(near)}. "
+        f"It misses {missed}."
+    )
+
+
+def named(row: Content) -> str:
+    """The configuration of a row."""
+    system = row["system"].upper().replace("CS", "CS-")
+    density = "dense" if row["density"] == 1 else f"density {row['density']:g}"
+    return (
+        f"{row['num_csx']} × {system}, batch {row['batch_size']} ({row['microbatch']} at a time), {density}, "
+        f"{row['tokens_per_parameter']:g} tokens per parameter, {row['schedule']}"
+    )
+
+
+def figures(row: Content) -> str:
+    """What a row costs and brings."""
+    return (
+        f"{duration(row['wall_clock_s'])}, {money(row['cost_usd'])}, {energy(row['energy_j'])}, projected loss "
+        f"{row['loss']:.3f} ({row['loss_low']:.3f} … {row['loss_high']:.3f})"
+    )
+
+
+def limits(plan: Content) -> str:
+    """The constraints that the user gave, in words."""
+    said = [f"{LIMITS[name][0]} {LIMITS[name][1](limit)}" for name, limit in plan["constraints"].items() if limit]
+    return f" within {', '.join(said)}" if said else ""
+
+
+def front_section(plan: Content) -> Section:
+    """Rows of the front, spread over it, the best one marked."""
+    front, best = plan["front"], plan["best"]
+    header = ("", "system", "batch", "at a time", "density", "schedule", "TPP", "wall clock", "cost", "energy", "loss")
+    chosen = [row for row in front if row["engine"] == "event"]
+    step = max(1, -(-len(chosen) // SHOWN_ROWS))
+    rows = [front_cells(row, is_best=row == best) for i, row in enumerate(chosen) if i % step == 0 or row == best]
+    title = (
+        f"Pareto front in wall clock, cost (simulated) and loss (projected): {len(rows)} of {len(front)}, by the event "
+        f"engine; closed form within {percent(plan['largest_closed_form_error'])}"
+    )
+    return Section(title=title, header=header, rows=rows, right=header[2:5] + header[6:])
+
+
+def front_cells(row: Content, *, is_best: bool) -> tuple[str, ...]:
+    return (
+        "→" if is_best else "",
+        f"{row['num_csx']} × {row['system'].upper().replace('CS', 'CS-')}",
+        f"{row['batch_size']}",
+        f"{row['microbatch']}",
+        f"{row['density']:g}",
+        row["schedule"],
+        f"{row['tokens_per_parameter']:g}",
+        duration(row["wall_clock_s"]),
+        money(row["cost_usd"]),
+        energy(row["energy_j"]),
+        f"{row['loss']:.3f}",
+    )
+
+
+def rejected_section(plan: Content) -> Section:
+    """How many candidates hit which wall, or missed which constraint most."""
+    n = plan["n_candidates"]
+    rows = [
+        (LIMITS[name][0] if name in LIMITS else name, f"{count:,}", percent(count / n))
+        for name, count in plan["rejected"].items()
+    ]
+    rows.append(("kept", f"{plan['n_feasible']:,}", percent(plan["n_feasible"] / n)))
+    header = ("rejected by", "candidates", "share")
+    return Section(title=f"{n:,} candidates", header=header, rows=rows, right=header[1:])
+
+
+def tornado_section(plan: Content) -> Section:
+    """How far each assumption's range moves the days, the widest first."""
+    shown: Sequence[Content] = plan["tornado"][:SHOWN_BARS]
+    widest = max(_span(bar) for bar in shown)
+    rows = [
+        (
+            bar["constant"],
+            f"{plain_number(bar['low'])} – {plain_number(bar['high'])}",
+            duration(bar["wall_clock_s_at_low"]),
+            duration(bar["wall_clock_s_at_high"]),
+            "█" * max(1, round(_WIDTH * _span(bar) / widest)),
+        )
+        for bar in shown
+    ]
+    header = ("assumption", "range", "at low", "at high", "")
+    return Section(title="What the wall clock hangs on, in closed form", header=header, rows=rows, right=header[2:4])
+
+
+def _span(bar: Content) -> float:
+    return abs(float(bar["wall_clock_s_at_high"]) - float(bar["wall_clock_s_at_low"]))
