@@ -139,6 +139,33 @@ def test_more_bandwidth_or_faster_cores_never_slow_a_step_down() -> None:
         assert step_time_s(run, cluster.with_constant(name, 2 * getattr(getattr(cluster, part), field))) <= base
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(["111m", "590m", "1.3b"]),
+    st.sampled_from(["cs2", "cs3"]),
+    st.sampled_from([1.0, 0.25, 0.05]),
+    st.sampled_from([1, 4, 16]),
+)
+def test_more_systems_never_raise_the_time_of_a_static_order_run(
+    model: str, system: str, density: float, microbatch: int
+) -> None:
+    """One batch on 1 to 16 systems, a micro-batch that stays, order fixed by the program: the max-plus engine."""
+    times = []
+    for num_csx in (1, 2, 4, 8, 16):
+        run = Run(
+            shape=load_model(model).shape,
+            system=system,
+            num_csx=num_csx,
+            batch_size=16 * microbatch,
+            microbatch=microbatch,
+            seq_len=1024,
+            tokens=1e9,
+            density=density,
+        )
+        times.append(step_time_s(run, load_cluster(system, num_csx)))
+    assert times == sorted(times, reverse=True)
+
+
 def test_starved_weight_stream_becomes_the_bottleneck() -> None:
     run, cluster = small_run(), load_cluster("cs2", 4)
     plan = plan_step(run, cluster.with_constant("memoryx.egress_bytes_per_s", 1e8))

@@ -47,10 +47,9 @@ def verdict(plan: Content) -> str:
     asked = limits(plan)
     if plan["best"] is not None:
         best = plan["best"]
-        aim = {"time": "the fastest", "systems": "the fewest systems", "cost": "the cheapest"}.get(
-            plan["objective"], f"the least {plan['objective']}"
-        )
-        return f"Book {named(best)}: {figures(best)}. It is {aim} of {plan['n_feasible']:,} candidates{asked}."
+        aims = {"time": "is the fastest", "systems": "has the fewest systems", "cost": "is the cheapest"}
+        aim = aims.get(plan["objective"], f"has the least {plan['objective']}")
+        return f"Book {named(best)}: {figures(best)}. It {aim} of {plan['n_feasible']:,} candidates{asked}."
     if plan["nearest_miss"] is None:
         return f"Nothing fits: none of {plan['n_candidates']:,} candidates does, whatever the constraints."
     near = plan["nearest_miss"]
