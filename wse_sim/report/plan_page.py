@@ -6,12 +6,13 @@ from typing import Any
 from wse_sim.report.html_sections import kinds_legend
 from wse_sim.report.markup import bullets, facts, figure, page, paragraph, section, table, text
 from wse_sim.report.plan_figures import days_tornado, pareto_plot
-from wse_sim.report.plan_tables import LIMITS, front_cells, front_section, rejected_section, verdict
+from wse_sim.report.plan_tables import LIMITS, front_section, rejected_section, verdict
 from wse_sim.report.quantities import count
 
 Content = Mapping[str, Any]
 
 _N_BARS = 14
+_KINDS = (*[""] * 7, *["simulated"] * 3, "projected")  # of the columns of the front
 _PARETO_CAPTION = (
     "Configurations that keep to all constraints and that none of the others beats in wall clock, cost and projected "
     "loss. A larger mark is a lower loss."
@@ -33,12 +34,13 @@ def plan_page(plan: Content) -> str:
     body += section("Answer", paragraph(verdict(plan)), facts(asked.items()))
     if plan["front"]:
         shown = front_section(plan)
-        rows = [front_cells(row, is_best=row == plan["best"]) for row in plan["front"]]
         body += section(
             "Pareto front",
             figure(pareto_plot(plan), _PARETO_CAPTION),
-            table(shown.header, shown.rows, label="configurations on the front", right=shown.right),
-            paragraph(f"{len(rows)} configurations are on the front: plan.json and front.csv hold all of them."),
+            table(shown.header, shown.rows, label="configurations on the front", right=shown.right, kinds=_KINDS),
+            paragraph(
+                f"{len(plan['front'])} configurations are on the front: plan.json and front.csv hold all of them."
+            ),
         )
     rejected = rejected_section(plan)
     body += section(
