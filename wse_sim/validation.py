@@ -1,24 +1,18 @@
 """The simulator against published throughput: every row, its signed error, and whether a constant was fitted on it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
 from wse_sim.gpu.reference import GpuRow, GpuSeries, reference_series, simulate_row
-from wse_sim.schedule.weight_streaming import plan_step
 from wse_sim.simulate import step_time_s
-from wse_sim.spec.cluster import Cluster, load_cluster
+from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.load import convert, data_path, load_model, read_toml
 from wse_sim.spec.run import Run
 
 Side = Literal["wafer", "gpu"]
-Change = Callable[[Cluster], Cluster]
-
-
-def _as_shipped(cluster: Cluster) -> Cluster:
-    return cluster
 
 
 class WaferRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -43,22 +37,14 @@ class WaferRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """Rows of one model on one kind of system from one source: what their ids begin with."""
         return self.id.split("-")[0]
 
-    def microbatch(self, change: Change = _as_shipped) -> int:
-        """Sequences at a time on each system: the simulator's choice, on the shipped cluster or a `change` of it."""
-        return plan_step(self._run(), change(load_cluster(self.system, self.num_csx))).microbatch
-
-    def predicted_samples_per_s(self, change: Change = _as_shipped, *, microbatch: int | None = None) -> float:
-        """What the simulator says, with a given micro-batch or its own choice."""
-        run = self._run(microbatch)
-        return self.batch_size / step_time_s(run, change(load_cluster(self.system, self.num_csx)))
-
-    def _run(self, microbatch: int | None = None) -> Run:
+    @property
+    def run(self) -> Run:
+        """What was run, with the micro-batch that the simulator chooses."""
         return Run(
             shape=load_model(self.model).shape,
             system=self.system,
             num_csx=self.num_csx,
             batch_size=self.batch_size,
-            microbatch=microbatch,
             seq_len=self.seq_len,
             tokens=self.batch_size * self.seq_len,
             density=self.density,
@@ -79,7 +65,8 @@ class ValidationRow:
     used_to_fit :
         Whether a calibrated constant was fitted on the row. The error of such a row is no evidence; those below are.
     error_without_row, error_without_group :
-        The same by a fit that has not seen the row, or no row of its group; None where the fit does not have it anyway.
+        The same by a fit that has not seen the row, or no row of its group; None where the fit does not see it anyway,
+        or nothing is fitted to its kind of row.
     """
 
     id: str
@@ -100,12 +87,17 @@ class ValidationRow:
     error_without_row: float | None = None
     error_without_group: float | None = None
 
+    @property
+    def left_out_errors(self) -> tuple[float | None, float | None]:
+        return self.error_without_row, self.error_without_group
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accuracy:
-    """Errors of some rows, as fractions."""
+    """Errors of some rows, as fractions; `mean_error` has its sign."""
 
     n_rows: int
+    mean_error: float
     mean_abs_error: float
     max_abs_error: float
 
@@ -116,38 +108,61 @@ def wafer_rows() -> list[WaferRow]:
     return convert(read_toml(data_path("validation", "wafer.toml"))["row"], list[WaferRow], where)
 
 
+def gpu_rows() -> list[tuple[str, GpuRow, GpuSeries]]:
+    """The published runs on GPUs: an id that no other has, the row, and the series that it is of."""
+    found: dict[str, tuple[str, GpuRow, GpuSeries]] = {}
+    for series in reference_series():
+        for row in series.rows:
+            recompute = "" if row.recompute == "none" else f" {row.recompute}"
+            name = f"{series.id} {row.model} {row.num_gpus} {row.gpu} {row.batch_size}x{row.seq_len}{recompute}"
+            if name in found:
+                name += " again"
+            found[name] = name, row, series
+    return list(found.values())
+
+
 def validate() -> list[ValidationRow]:
     """Every published row, predicted."""
-    return [_wafer(row) for row in wafer_rows()] + [
-        _gpu(row, series) for series in reference_series() for row in series.rows
-    ]
+    return [*map(_wafer, wafer_rows()), *(_gpu(*row) for row in gpu_rows())]
 
 
 def accuracy(errors: Iterable[float]) -> Accuracy:
-    """Mean and largest of `errors`, without sign."""
-    sizes = [abs(float(error)) for error in errors]
+    """Mean of `errors`, and mean and largest without sign."""
+    found = [float(error) for error in errors]
+    n_rows = max(1, len(found))
     return Accuracy(
-        n_rows=len(sizes), mean_abs_error=sum(sizes) / max(1, len(sizes)), max_abs_error=max(sizes, default=0.0)
+        n_rows=len(found),
+        mean_error=sum(found) / n_rows,
+        mean_abs_error=sum(map(abs, found)) / n_rows,
+        max_abs_error=max(map(abs, found), default=0.0),
     )
 
 
 def accuracies(rows: Iterable[ValidationRow]) -> dict[str, Accuracy]:
     """Of fitted rows, of predicted ones, and of fits without the row and without its group, by side."""
+    kinds = ("fit", "predicted", "without the row", "without its group")
+    errors: dict[str, list[float]] = {f"{side} {kind}": [] for side in get_args(Side) for kind in kinds}
+    for row in rows:
+        named = (
+            ("fit" if row.used_to_fit else "predicted", row.error),
+            *zip(kinds[2:], row.left_out_errors, strict=True),
+        )
+        for kind, error in named:
+            if error is not None:
+                errors[f"{row.side} {kind}"].append(error)
+    return {name: accuracy(found) for name, found in errors.items() if found}
+
+
+def accuracies_by_group(rows: Iterable[ValidationRow]) -> dict[str, Accuracy]:
+    """Of all rows of a group, as shipped."""
     errors: dict[str, list[float]] = {}
     for row in rows:
-        named = {
-            "fit" if row.used_to_fit else "predicted": row.error,
-            "without the row": row.error_without_row,
-            "without its group": row.error_without_group,
-        }
-        for name, error in named.items():
-            if error is not None:
-                errors.setdefault(f"{row.side} {name}", []).append(error)
+        errors.setdefault(row.group, []).append(row.error)
     return {name: accuracy(found) for name, found in errors.items()}
 
 
 def _wafer(row: WaferRow) -> ValidationRow:
-    predicted = row.predicted_samples_per_s()
+    predicted = row.batch_size / step_time_s(row.run, load_cluster(row.system, row.num_csx))
     return ValidationRow(
         id=row.id,
         group=row.group,
@@ -167,11 +182,11 @@ def _wafer(row: WaferRow) -> ValidationRow:
     )
 
 
-def _gpu(row: GpuRow, series: GpuSeries) -> ValidationRow:
+def _gpu(name: str, row: GpuRow, series: GpuSeries) -> ValidationRow:
     predicted = simulate_row(row, series).tokens_per_s_per_gpu
     return ValidationRow(
-        id=f"{row.model} {row.gpu} x{row.num_gpus} {row.batch_size}x{row.seq_len} {series.software} {series.precision}",
-        group=row.gpu,
+        id=name,
+        group=series.group,
         side="gpu",
         model=row.model,
         system=row.gpu,

@@ -39,7 +39,10 @@ ROWS = [
     row("A", -0.02, error_without_row=-0.03, error_without_group=-0.12),
     row("B", 0.25, used_to_fit=False),
     row("C", -0.05, used_to_fit=False),
-    row("D", 0.01, side="gpu", system="h100"),
+    row(
+        "source D", -0.01, side="gpu", system="h100", group="source", error_without_row=-0.015, error_without_group=0.04
+    ),
+    row("source E", 0.125, side="gpu", system="h100", group="source", used_to_fit=False, error_without_group=0.14),
 ]
 CONSTANT = FittedConstant(
     side="wafer",
@@ -66,8 +69,13 @@ def printed(*words: str) -> str:
 
 def test_fitted_predicted_and_left_out_rows_are_summed_up_apart() -> None:
     content = json.loads(printed("--json"))
-    assert [entry["id"] for entry in content["rows"]] == ["A", "B", "C", "D"]
-    assert content["errors"]["wafer fit"] == {"n_rows": 1, "mean_abs_error": 0.02, "max_abs_error": 0.02}
+    assert [entry["id"] for entry in content["rows"]] == ["A", "B", "C", "source D", "source E"]
+    assert content["errors"]["wafer fit"] == {
+        "n_rows": 1,
+        "mean_error": -0.02,
+        "mean_abs_error": 0.02,
+        "max_abs_error": 0.02,
+    }
     assert content["errors"]["wafer predicted"]["max_abs_error"] == 0.25
     assert content["errors"]["wafer predicted"]["mean_abs_error"] == pytest.approx(0.15, rel=1e-12)
     assert content["errors"]["wafer without the row"]["mean_abs_error"] == 0.03
@@ -89,15 +97,18 @@ def test_the_tables_show_signed_errors_constants_and_the_summary() -> None:
         assert words in text
     assert "D" not in text.split()
     assert "D" in printed("--gpu-rows").split()
+    assert "gpu without its group: 2 rows, mean |error| 9.0 %, largest 14.0 %" in text
 
 
 def test_markdown_has_a_line_per_row_and_names_what_is_missed() -> None:
     text = printed("--markdown")
-    n_tables = 4
-    assert sum(line.startswith("| ") for line in text.splitlines()) == 2 * n_tables + len(ROWS) + 1
+    n_tables, n_sources = 5, 1
+    assert sum(line.startswith("| ") for line in text.splitlines()) == 2 * n_tables + len(ROWS) + n_sources + 1
     assert "- as shipped: B +25.0 %\n" in text
     assert "- fitted without the row: none\n" in text
     assert "- fitted without its group: A -12.0 %\n" in text
+    assert "| source | 2 | 1 | +5.8 % | 6.8 % | 12.5 % | 9.0 % |\n" in text
+    assert "- source, 1 of 2: E +12.5 %\n" in text
 
 
 def test_figure_is_written_and_linked(tmp_path: Path) -> None:

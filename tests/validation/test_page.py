@@ -73,12 +73,14 @@ def test_committed_figure_says_what_is_true_today(content: dict[str, Any]) -> No
     assert same_but_for_the_last_digit(*titles), REDO
 
 
-def test_the_figure_marks_every_row_twice_and_is_the_same_each_time(content: dict[str, Any]) -> None:
+def test_the_figure_marks_every_wafer_row_twice_every_gpu_row_once_and_is_the_same_each_time(
+    content: dict[str, Any],
+) -> None:
     svg = figure(content)
-    n_legend = len({(row["model"], row["system"]) for row in content["rows"] if row["side"] == "wafer"})
-    n_rows = sum(row["side"] == "wafer" for row in content["rows"])
-    markers = re.findall(r'<use [^>]*style="fill: var\(--series-\d\)', svg)
-    assert len(markers) == 2 * n_rows + n_legend
+    n_legend = len({(row["model"], row["system"]) for row in content["rows"] if row["side"] == "wafer"}) + 2
+    n_wafer, n_gpu = (sum(row["side"] == side for row in content["rows"]) for side in ("wafer", "gpu"))
+    markers = re.findall(r'<use [^>]*style="(?:fill: var\(--series-\d\)|fill-opacity: 0)', svg)
+    assert len(markers) == 2 * n_wafer + n_gpu + n_legend
     assert svg == figure(content)
     assert "prefers-color-scheme: dark" in svg
     assert "#0101" not in svg

@@ -17,7 +17,8 @@ def command(*, as_json: bool, markdown: bool, figure: Path | None, gpu_rows: boo
     """Hold the simulator against published throughput: every row with its signed error.
 
     Wafer rows also show the error of a fit that has not seen the row, or no row of its group (model, kind of system,
-    source): these are the evidence, since every row is in the fit. GPU rows marked `predicted` are evidence.
+    source): these are the evidence, since every row is in the fit. Of GPU rows, those marked `predicted` fixed nothing,
+    and fits without their source have not seen their neighbours either.
     """
     from wse_sim.calibration import evidence
 
@@ -31,12 +32,19 @@ def command(*, as_json: bool, markdown: bool, figure: Path | None, gpu_rows: boo
         print_json(content)
         return
     from wse_sim.report.tables import section_table
-    from wse_sim.report.validation_page import constants_section, gpu_section, page, summary_lines, wafer_section
+    from wse_sim.report.validation_page import (
+        constants_section,
+        gpu_section,
+        page,
+        sources_section,
+        summary_lines,
+        wafer_section,
+    )
 
     if markdown:
         click.echo(page(content, figure.name if figure else "validation.svg"), nl=False)
         return
-    sections = [wafer_section(content), constants_section(content, "wafer")]
+    sections = [wafer_section(content), constants_section(content, "wafer"), sources_section(content)]
     if gpu_rows:
         sections.append(gpu_section(content))
     sections.append(constants_section(content, "gpu"))

@@ -3,7 +3,7 @@
 Layouts are columns: one numpy array per field, one entry per layout, so that thousands are priced at once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from itertools import product
 from math import ceil
@@ -11,10 +11,21 @@ from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
+from msgspec.structs import replace as replace_fields
 
 from wse_sim.errors import SpecError
-from wse_sim.gpu.spec import GpuSpec, Precision, Sharding, Software, TrainingConstants
+from wse_sim.gpu.spec import (
+    TRAINING,
+    GpuSpec,
+    Precision,
+    Sharding,
+    Software,
+    TrainingConstants,
+    sourced,
+    with_number,
+)
 from wse_sim.spec.model import ModelShape
+from wse_sim.spec.sourced import Sourced
 
 IntArray = npt.NDArray[np.int64]
 
@@ -50,6 +61,24 @@ class Job:
     @property
     def gpus_per_node(self) -> int:
         return int(self.gpu.gpus_per_node.value)
+
+    @property
+    def numbers(self) -> dict[str, Sourced]:
+        """Every constant behind it, by owner and name: `h100.tdp_w`, `gpu_training.link_fraction`."""
+        of_gpu = sourced(replace_fields(self.gpu, training={}), self.gpu.name)
+        return of_gpu | sourced(self.software, self.software.name) | sourced(self.constants, TRAINING)
+
+    def with_numbers(self, numbers: Mapping[str, float]) -> "Job":
+        """The same job with other values of those of `numbers`, named as above, that belong to it."""
+        gpu, software, constants = self.gpu, self.software, self.constants
+        for name, value in numbers.items():
+            if name.startswith(f"{gpu.name}."):
+                gpu = with_number(gpu, name.removeprefix(f"{gpu.name}."), value)
+            elif name.startswith(f"{software.name}."):
+                software = with_number(software, name.removeprefix(f"{software.name}."), value)
+            elif name.startswith(f"{TRAINING}."):
+                constants = with_number(constants, name.removeprefix(f"{TRAINING}."), value)
+        return replace(self, gpu=gpu, software=software, constants=constants)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

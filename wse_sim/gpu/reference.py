@@ -1,25 +1,18 @@
 """Published throughput of GPU clusters, and what the baseline says about the same runs."""
 
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import msgspec
 
-from wse_sim.gpu.layout import Job, Layout, Recompute, layouts
+from wse_sim.gpu.layout import Job, Layout, Recompute
 from wse_sim.gpu.roofline import GpuResult, gpu_job, gpu_result
-from wse_sim.gpu.search import Found, priced
+from wse_sim.gpu.search import known_to_run
 from wse_sim.gpu.spec import Precision, Sharding
 from wse_sim.spec.load import convert, data_path, read_toml, without_citation
 from wse_sim.spec.model import ModelShape
 
 _WHERE = "data/validation/gpu.toml"
-
-Change = Callable[[Job], Job]
-
-
-def _as_shipped(job: Job) -> Job:
-    return job
 
 
 class GpuRow(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -58,14 +51,26 @@ class GpuRow(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
 
 
 class GpuSeries(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Published runs from one source, with one kind of software and precision."""
+    """Published runs from one source, with one kind of software and precision.
 
+    Parameters
+    ----------
+    id :
+        Short name; up to a stroke, that of the source.
+    """
+
+    id: str
     source: str
     kind: str
     note: str
     software: str
     precision: Precision
     rows: tuple[GpuRow, ...]
+
+    @property
+    def group(self) -> str:
+        """Short name of the source."""
+        return self.id.split("/")[0]
 
 
 class _Reference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -85,34 +90,23 @@ def reference_shape(row: GpuRow) -> ModelShape:
     return msgspec.structs.replace(shape, seq_len=row.seq_len)
 
 
-def reference_job(row: GpuRow, series: GpuSeries, change: Change = _as_shipped) -> Job:
-    """What `row` ran on what, with the shipped constants or a `change` of them."""
-    return change(
-        gpu_job(
-            reference_shape(row),
-            gpu=row.gpu,
-            num_gpus=row.num_gpus,
-            batch_size=row.batch_size,
-            seq_len=row.seq_len,
-            software=series.software,
-            precision=series.precision,
-        )
+def reference_job(row: GpuRow, series: GpuSeries) -> Job:
+    """What `row` ran on what."""
+    return gpu_job(
+        reference_shape(row),
+        gpu=row.gpu,
+        num_gpus=row.num_gpus,
+        batch_size=row.batch_size,
+        seq_len=row.seq_len,
+        software=series.software,
+        precision=series.precision,
     )
 
 
-def published_layout(row: GpuRow, job: Job) -> Found:
-    """The layout of `row`, alone; of what is not published, the fastest that fits, or the leanest where none does.
-
-    A published run did fit: where the memory model says otherwise, it is the memory model that is wrong.
-    """
-    found = priced(job, layouts(job, row.layout))
-    return found.only(0 if found.fits[0] else found.leanest)
-
-
-def simulate_row(row: GpuRow, series: GpuSeries, change: Change = _as_shipped) -> GpuResult:
+def simulate_row(row: GpuRow, series: GpuSeries) -> GpuResult:
     """What the baseline says about the run in `row`, in its published layout."""
-    job = reference_job(row, series, change)
-    return gpu_result(job, published_layout(row, job), 0, density=1.0, tokens=None)
+    job = reference_job(row, series)
+    return gpu_result(job, known_to_run(job, row.layout), 0, density=1.0, tokens=None)
 
 
 @cache

@@ -5,7 +5,7 @@ import msgspec
 from wse_sim.errors import SpecError
 from wse_sim.gpu.layout import FULL, SELECTIVE, Job, Layout
 from wse_sim.gpu.search import Found, best
-from wse_sim.gpu.spec import GpuSpec, Precision, Software, load_gpu, load_software, sourced, training_constants
+from wse_sim.gpu.spec import GpuSpec, Precision, Software, constants_on, load_gpu, load_software
 from wse_sim.spec.model import ModelShape
 from wse_sim.units import S_PER_HOUR
 from wse_sim.workload.flops import attention_flops, linear_flops, training_flops_per_token
@@ -65,7 +65,7 @@ def gpu_job(
     Parameters
     ----------
     gpu, software :
-        Names in the data, or specifications.
+        Names in the data, files of the same form (`*.toml`), or specifications.
     batch_size :
         Sequences per optimizer step, over all GPUs.
     seq_len :
@@ -78,11 +78,12 @@ def gpu_job(
     SpecError
         When a number is below 1, a name is unknown, or GPU or software do not have the precision.
     """
+    spec = load_gpu(gpu) if isinstance(gpu, str) else gpu
     job = Job(
         shape=shape,
-        gpu=load_gpu(gpu) if isinstance(gpu, str) else gpu,
+        gpu=spec,
         software=load_software(software) if isinstance(software, str) else software,
-        constants=training_constants(),
+        constants=constants_on(spec),
         num_gpus=num_gpus,
         batch_size=batch_size,
         seq_len=shape.seq_len if seq_len is None else seq_len,
@@ -160,8 +161,6 @@ def gpu_result(job: Job, found: Found, i: int, *, density: float, tokens: float 
     peak = job.gpu.peak_flops_per_s.value * job.num_gpus
     needed, dense = (training_flops_per_token(job.shape, job.seq_len, rho) for rho in (density, 1.0))
     breakdown = {name: s / step_time_s for name, s in parts.items()}
-    constants = sourced(job.gpu, job.gpu.name) | sourced(job.software, job.software.name)
-    constants |= sourced(job.constants, "gpu_training")
     return GpuResult(
         gpu=job.gpu.name,
         num_gpus=job.num_gpus,
@@ -185,7 +184,7 @@ def gpu_result(job: Job, found: Found, i: int, *, density: float, tokens: float 
         memory_bytes=memory,
         bottleneck=max(breakdown, key=lambda name: breakdown[name]),
         breakdown=breakdown,
-        assumed=tuple(name for name, constant in constants.items() if constant.kind == "assumed"),
+        assumed=tuple(name for name, constant in job.numbers.items() if constant.kind == "assumed"),
     )
 
 

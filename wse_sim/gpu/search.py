@@ -89,6 +89,20 @@ def best(job: Job, fixed: Layout) -> Found:
     return found.only(0)
 
 
+def known_to_run(job: Job, fixed: Layout) -> Found:
+    """The layout of a job that did run: of what is not `fixed`, the fastest that fits, or the leanest where none does.
+
+    It did fit: where the memory model says otherwise, it is the memory model that is wrong.
+
+    Raises
+    ------
+    SpecError
+        When there is no layout like `fixed`.
+    """
+    found = search(job, fixed)
+    return found.only(0 if found.fits[0] else found.leanest)
+
+
 def priced(job: Job, tried: Layouts) -> Found:
     """`tried`, ranked: those that fit first, each group from the fastest to the slowest."""
     parts_s, memory_bytes = step_parts_s(job, tried), memory_parts_bytes(job, tried)

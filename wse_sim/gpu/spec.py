@@ -1,13 +1,18 @@
 """GPUs, and the software that trains on them, as cited data."""
 
 from functools import cache
-from typing import Literal
+from pathlib import Path
+from typing import Literal, TypeVar
 
 import msgspec
 
 from wse_sim.errors import SpecError
-from wse_sim.spec.load import convert, data_names, data_path, load_named, read_toml
+from wse_sim.spec.load import convert, data_names, data_path, is_file, load_named, read_toml
 from wse_sim.spec.sourced import Sourced
+
+Owner = TypeVar("Owner", "GpuSpec", "Software", "TrainingConstants")
+T = TypeVar("T", "GpuSpec", "Software")
+TRAINING = "gpu_training"  # what the constants of training on any GPU are called in front of their names
 
 Precision = Literal["bf16", "fp8"]
 Sharding = Literal["zero1", "zero3"]
@@ -36,6 +41,8 @@ class GpuSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         Power of the whole server over its GPUs; `low` is the GPU alone.
     price_usd_per_h, purchase_usd :
         Of one GPU: rent, and its share of a server that is bought.
+    training :
+        Constants of `TrainingConstants`, by name, that are others on this cluster than in the data.
     """
 
     name: str
@@ -56,6 +63,12 @@ class GpuSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     fp8_peak_flops_per_s: Sourced | None = None
     fp8_matmul_flops_per_s: Sourced | None = None
     fp8_sustained_fraction: Sourced | None = None
+    training: dict[str, Sourced] = {}
+
+    def __post_init__(self) -> None:
+        unknown = set(self.training) - set(TrainingConstants.__struct_fields__)
+        if unknown:
+            raise ValueError(f"training has {', '.join(sorted(unknown))}, which gpu_training.toml has not")
 
     def sustained_flops_per_s(self, precision: Precision) -> float:
         """Of the products of a training step, were their matrices large.
@@ -176,31 +189,36 @@ def software_names() -> tuple[str, ...]:
 
 
 def load_gpu(name: str) -> GpuSpec:
-    """The GPU called `name`, in any case.
+    """The GPU called `name`, in any case, or that of a file `*.toml` of the same form.
 
     Raises
     ------
     SpecError
-        When it is unknown.
+        When it is unknown, or the file is wrong.
     """
-    return convert(load_named("gpus", name, "GPU"), GpuSpec, f"data/gpus/{name.lower()}.toml")
+    return _loaded("gpus", name, GpuSpec, "GPU")
 
 
 def load_software(name: str) -> Software:
-    """The training program called `name`, in any case.
+    """The training program called `name`, in any case, or that of a file `*.toml` of the same form.
 
     Raises
     ------
     SpecError
-        When it is unknown.
+        When it is unknown, or the file is wrong.
     """
-    return convert(load_named("gpu_software", name, "GPU software"), Software, f"data/gpu_software/{name.lower()}.toml")
+    return _loaded("gpu_software", name, Software, "GPU software")
 
 
 @cache
 def training_constants() -> TrainingConstants:
     """The constants of training on GPUs."""
     return convert(read_toml(data_path("gpu_training.toml")), TrainingConstants, "data/gpu_training.toml")
+
+
+def constants_on(gpu: GpuSpec) -> TrainingConstants:
+    """The constants of training on this GPU's cluster: the data's, but for those that it brings along."""
+    return msgspec.structs.replace(training_constants(), **gpu.training)
 
 
 def sourced(owner: GpuSpec | Software | TrainingConstants, prefix: str) -> dict[str, Sourced]:
@@ -210,6 +228,25 @@ def sourced(owner: GpuSpec | Software | TrainingConstants, prefix: str) -> dict[
         named = {f"{name}.{key}": part for key, part in value.items()} if isinstance(value, dict) else {name: value}
         found |= {f"{prefix}.{key}": part for key, part in named.items() if isinstance(part, Sourced)}
     return found
+
+
+def with_number(owner: Owner, name: str, value: float) -> Owner:
+    """`owner` with the number called `name`, as in `sourced`, at `value`, whose range is not known any more."""
+    field, _, key = name.partition(".")
+    old = getattr(owner, field)
+    new = msgspec.structs.replace(old[key] if key else old, value=value, low=None, high=None)
+    return msgspec.structs.replace(owner, **{field: {**old, key: new} if key else new})
+
+
+def _loaded(folder: str, name: str, kind: type[T], what: str) -> T:
+    where = name if is_file(name) else f"data/{folder}/{name.lower()}.toml"
+    content = load_named(folder, name, what)
+    if not is_file(name):
+        return convert(content, kind, where)
+    content.setdefault("name", Path(name).stem)
+    if content["name"] in data_names(folder):
+        raise SpecError(f"{where}: name {content['name']!r} is that of a {what} in the data: give yours another")
+    return convert(content, kind, where)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Published throughput of wafer-scale systems against the simulator's, as an SVG that stands alone."""
+"""Published throughput against the simulator's, as an SVG that stands alone."""
 
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -12,35 +12,44 @@ from wse_sim.report.svg import FAINT, GRID, INK, SERIES, WIDE, plot
 from wse_sim.report.validation_page import LARGE_ERROR
 
 _MARKERS = {"cs2": "o", "cs3": "D"}
-_HEIGHT = 560
+_HEIGHT = 960
 
 Row = Mapping[str, Any]
 
 
 def figure(content: Mapping[str, Any]) -> str:
-    """Predicted against published rates above, the signed errors below: a colour per model, a marker per system.
+    """Predicted against published rates of wafers, their signed errors, and those of GPUs by source.
+
+    Wafers: a colour per model, a marker per system. GPUs: filled where the row was predicted, hollow where a constant
+    was fitted on it.
 
     Parameters
     ----------
     content :
         What `wse-sim validate --json` prints.
     """
-    rows = [row for row in content["rows"] if row["side"] == "wafer"]
+    wafer, gpu = ([row for row in content["rows"] if row["side"] == side] for side in ("wafer", "gpu"))
 
     def draw(axes: Axes) -> None:
         whole = axes.get_figure(root=True)
         assert whole is not None
         axes.remove()
-        rates, errors = whole.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-        _draw_rates(rates, rows)
-        _draw_errors(errors, rows)
+        rates, errors, gpus = whole.subplots(3, 1, height_ratios=(3, 2, 4))
+        errors.sharex(rates)
+        _draw_rates(rates, wafer)
+        _draw_errors(errors, wafer)
+        _draw_sources(gpus, gpu)
 
-    sizes = [abs(row["error"]) for row in rows]
     alt = (
-        f"Predicted against published throughput of {len(rows)} runs on wafer-scale systems: "
-        f"mean error {percent(sum(sizes) / len(sizes))}, largest {percent(max(sizes))}."
+        f"Predicted against published throughput of {len(wafer)} runs on wafer-scale systems: {_in_words(wafer)}; "
+        f"and of {len(gpu)} runs on GPUs: {_in_words(gpu)}."
     )
     return _alone(plot(draw, alt, (), (), salt="validation", height=_HEIGHT).wide, alt)
+
+
+def _in_words(rows: Sequence[Row]) -> str:
+    sizes = [abs(row["error"]) for row in rows]
+    return f"mean error {percent(sum(sizes) / len(sizes))}, largest {percent(max(sizes))}"
 
 
 def _draw_rates(axes: Axes, rows: Sequence[Row]) -> None:
@@ -70,6 +79,29 @@ def _draw_errors(axes: Axes, rows: Sequence[Row]) -> None:
     axes.set_ylim(-100 * max(0.2, largest * 1.1), 100 * max(0.2, largest * 1.1))
     axes.set_title(f"error (%), the band is ±{100 * LARGE_ERROR:.0f} %", loc="left", fontsize=11, color=FAINT)
     axes.set_xlabel("published sequences/s, logarithmic")
+
+
+def _draw_sources(axes: Axes, rows: Sequence[Row]) -> None:
+    groups = list(dict.fromkeys(row["group"] for row in rows))[::-1]
+    axes.axvspan(-100 * LARGE_ERROR, 100 * LARGE_ERROR, color=GRID)
+    axes.axvline(0.0, color=FAINT, linewidth=0.8)
+    for is_fitted, colour, size, label in ((False, SERIES[0], 4, "predicted"), (True, "none", 5.5, "fit")):
+        chosen = [row for row in rows if row["used_to_fit"] is is_fitted]
+        axes.plot(
+            [100 * row["error"] for row in chosen],
+            [groups.index(row["group"]) for row in chosen],
+            linewidth=0,
+            marker="o",
+            markersize=size,
+            color=colour,
+            markeredgecolor=INK if is_fitted else SERIES[0],
+            markeredgewidth=0.7,
+            label=label,
+        )
+    axes.set_yticks(range(len(groups)), groups)
+    axes.set_ylim(-0.6, len(groups) - 0.4)
+    axes.set_title("GPUs: error (%) of each run, by source", loc="left", fontsize=11, color=FAINT)
+    axes.legend(loc="lower right", handlelength=0.8, labelspacing=0.3)
 
 
 def _scatter(axes: Axes, rows: Sequence[Row], y: str) -> None:

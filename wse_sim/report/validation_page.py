@@ -14,6 +14,19 @@ _ERRORS = {
     "error_without_row": "fitted without the row",
     "error_without_group": "fitted without its group",
 }
+_MEANING = (
+    "Errors are predicted / published - 1. Every wafer row fixed a constant, so its error as shipped is a quality "
+    "of fit; *without row* and *without group* are errors of fits that have not seen the row, or no row of the "
+    "same model, kind of system and source. GPU rows marked *predicted* fixed nothing, but others of their source "
+    "may have: *without source* is the error of a fit that has seen none of them. A constant that the remaining "
+    "rows do not fix keeps its value there. How the constants were chosen, and what that leaves open: "
+    "[calibration](../explanation/calibration.md)."
+)
+_INTERVALS = (
+    "Intervals of constants of the least-squares fit are two standard errors to either side, by the jackknife "
+    "over groups or over rows, whichever is wider; the others' are ranges in the data. A percentage under *fixed "
+    "by* is a row's share of the leverage; the rows shown hold half of it."
+)
 
 
 def wafer_section(content: Mapping[str, Any]) -> Section:
@@ -37,13 +50,29 @@ def wafer_section(content: Mapping[str, Any]) -> Section:
 def gpu_section(content: Mapping[str, Any]) -> Section:
     """Every published row of a GPU cluster."""
     rows = [
-        (r["id"], *_rates(r), _error(r["error"]), "fit" if r["used_to_fit"] else "predicted")
+        (r["id"], r["release"], *_rates(r)[1:], *(_error(r[name]) for name in _ERRORS), _use(r))
         for r in content["rows"]
         if r["side"] == "gpu"
     ]
-    numbers = ("batch", "published", "predicted", "error")
+    numbers = ("published", "predicted", "error", "without row", "without source")
     title = "GPU: published and simulated tokens/s per GPU"
-    return Section(title=title, header=("id", *numbers, "used"), rows=rows, right=numbers)
+    return Section(title=title, header=("id", "program", *numbers, "used"), rows=rows, right=numbers)
+
+
+def sources_section(content: Mapping[str, Any]) -> Section:
+    """Errors of the GPU rows, as shipped, source by source."""
+    rows = []
+    for group in dict.fromkeys(r["group"] for r in content["rows"] if r["side"] == "gpu"):
+        found, n_fitted = content["errors_by_group"][group], sum(r["used_to_fit"] for r in _of_group(content, group))
+        without = [
+            abs(r["error_without_group"]) for r in _of_group(content, group) if r["error_without_group"] is not None
+        ]
+        errors = signed_percent(found["mean_error"]), percent(found["mean_abs_error"]), percent(found["max_abs_error"])
+        blind = percent(sum(without) / len(without)) if without else _NONE
+        rows.append((group, str(found["n_rows"]), str(n_fitted), *errors, blind))
+    numbers = ("rows", "of the fit", "mean", "mean |error|", "largest", "without source")
+    title = "GPU: errors by source"
+    return Section(title=title, header=("source", *numbers), rows=rows, right=numbers)
 
 
 def constants_section(content: Mapping[str, Any], side: str) -> Section:
@@ -77,6 +106,17 @@ def large_errors(content: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def large_gpu_errors(content: Mapping[str, Any]) -> list[str]:
+    """The GPU rows that are missed by more than `LARGE_ERROR` as shipped, by source."""
+    lines: dict[str, list[str]] = {}
+    for r in content["rows"]:
+        if r["side"] == "gpu" and abs(r["error"]) > LARGE_ERROR:
+            lines.setdefault(r["group"], []).append(f"{r['id'].split(' ', 1)[1]} {_error(r['error'])}")
+    return [
+        f"{group}, {len(rows)} of {len(_of_group(content, group))}: {', '.join(rows)}" for group, rows in lines.items()
+    ]
+
+
 def page(content: Mapping[str, Any], figure: str) -> str:
     """The page in Markdown.
 
@@ -85,28 +125,27 @@ def page(content: Mapping[str, Any], figure: str) -> str:
     figure :
         Path of the figure from the page.
     """
-    wafer, gpu = wafer_section(content), gpu_section(content)
     parts = [
         "# Validation: the simulator against published throughput",
         f"Made by `{_COMMAND}`; not edited by hand.",
-        "Errors are predicted / published - 1. Every wafer row fixed a constant, so its error as shipped is a quality "
-        "of fit; *without row* and *without group* are errors of fits that have not seen the row, or no row of the "
-        "same model, kind of system and source. A constant that the remaining rows do not fix keeps its value there. "
-        "How the constants were chosen, and what that leaves open: [calibration](../explanation/calibration.md).",
+        _MEANING,
         _bullets(summary_lines(content)),
         f"![Predicted against published throughput, and the error of each row]({figure})",
-        section_markdown(wafer),
+        section_markdown(wafer_section(content)),
         f"{_NONE}: not in the least-squares fit, because the row fixed the factor of its release.",
         section_markdown(constants_section(content, "wafer")),
-        "Intervals of constants of the least-squares fit are two standard errors to either side, by the jackknife over "
-        "groups or over rows, whichever is wider; the others' are ranges in the data. A percentage under *fixed by* is "
-        "a row's share of the leverage; the rows shown hold half of it.",
-        "## Negative results",
+        _INTERVALS,
+        section_markdown(sources_section(content)),
+        "*of the fit*: rows that the fit sees. *mean* has its sign. *without source*: mean |error| of a fit that has "
+        "seen no row of the source. The ids begin with the source.",
+        section_markdown(constants_section(content, "gpu")),
+        "Constants that are tied move with the one that they are tied to. Under *fixed by*: shares of the sources.",
+        "## Open problems",
         f"Wafer rows that are missed by more than {100 * LARGE_ERROR:.0f} %:",
         _bullets(large_errors(content)),
-        section_markdown(gpu),
-        "Only rows marked *predicted* are evidence.",
-        section_markdown(constants_section(content, "gpu")),
+        f"GPU rows that are missed by more than {100 * LARGE_ERROR:.0f} % as shipped:",
+        _bullets(large_gpu_errors(content)),
+        section_markdown(gpu_section(content)),
         "## Sources",
         _bullets(_sources(content["rows"])),
     ]
@@ -115,6 +154,14 @@ def page(content: Mapping[str, Any], figure: str) -> str:
 
 def _rates(row: Mapping[str, Any]) -> tuple[str, str, str]:
     return str(row["batch_size"]), significant(row["published"], 4), significant(row["predicted"], 4)
+
+
+def _use(row: Mapping[str, Any]) -> str:
+    return "fit" if row["used_to_fit"] else "predicted"
+
+
+def _of_group(content: Mapping[str, Any], group: str) -> list[Mapping[str, Any]]:
+    return [row for row in content["rows"] if row["group"] == group]
 
 
 def _error(error: float | None) -> str:
@@ -133,10 +180,10 @@ def _fixed_by(constant: Mapping[str, Any]) -> str:
 
 
 def _sources(rows: Sequence[Mapping[str, Any]]) -> Iterable[str]:
-    """Each source with what it says; GPU rows by their kind of GPU."""
+    """Each source with what it says; of GPU rows, what their ids begin with."""
     ids: dict[str, dict[str, None]] = {}
     for row in rows:
-        ids.setdefault(row["source"], {})[row["id"] if row["side"] == "wafer" else row["system"]] = None
+        ids.setdefault(row["source"], {})[row["id"].split()[0]] = None
     return (f"{', '.join(found)}: {source}" for source, found in ids.items())
 
 

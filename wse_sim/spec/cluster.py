@@ -4,10 +4,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 from wse_sim.errors import SpecError, choose
-from wse_sim.spec.load import convert, load_named
+from wse_sim.spec.load import convert, is_file, load_named, read_toml
 from wse_sim.spec.sourced import Sourced
 
 
@@ -176,6 +177,7 @@ class Cluster:
 
 
 Part = TypeVar("Part", Csx, MemoryX, SwarmX)
+Table = dict[str, Any]
 
 SYSTEMS = ("cs1", "cs2", "cs3")
 
@@ -210,50 +212,69 @@ def check_constant(name: str, value: float) -> None:
 
 
 def load_cluster(system: str, num_csx: int, constants: Mapping[str, float] | None = None) -> Cluster:
-    """The cluster of `num_csx` systems called `system`, with the constants of the data files.
+    """The cluster of `num_csx` systems called `system`.
 
     Parameters
     ----------
+    system :
+        A name in the data, or a file `*.toml` of the same form; tables [memoryx.NAME] and [swarmx.NAME] in it hold what
+        is not as in the data.
     constants :
         Other values for some of them, by part and name: what if?
 
     Raises
     ------
     SpecError
-        When the system is unknown, the cluster larger than its maker connects, or a constant cannot have its value.
+        When the system is unknown, its file wrong, the cluster larger than its maker connects, or a constant cannot
+        have its value.
     """
-    cluster = _load_cluster(system.lower(), num_csx)
+    cluster = _cluster_of_file(system) if is_file(system) else _cluster_of_data(system.lower())
     for name, value in (constants or {}).items():
         check_constant(choose(name, cluster.constants, "constant"), value)
         cluster = cluster.with_constant(name, value)
-    if not 1 <= num_csx <= cluster.csx.max_systems:
-        raise SpecError(
-            f"num_csx is {num_csx}: {cluster.csx.name} clusters have 1 to {cluster.csx.max_systems:.0f} systems"
-        )
-    return cluster
+    largest = int(cluster.csx.max_systems)
+    if not 1 <= num_csx <= largest:
+        raise SpecError(f"num_csx is {num_csx}: {cluster.csx.name} clusters have 1 to {largest} systems")
+    return replace(cluster, num_csx=num_csx)
 
 
 @cache
-def _load_cluster(system: str, num_csx: int) -> Cluster:
+def _cluster_of_data(system: str) -> Cluster:
+    if system not in SYSTEMS:
+        raise SpecError(f"unknown system {system!r}: known are {', '.join(SYSTEMS)}")
+    return _cluster(load_named("hardware", system, "system"), {}, {}, name=system, where=f"data/hardware/{system}.toml")
+
+
+def _cluster_of_file(file: str) -> Cluster:
+    content = read_toml(file)
+    name = content.pop("name", Path(file).stem)
+    if not isinstance(name, str) or not name:
+        raise SpecError(f"{file}: name must be a text")
+    if name in SYSTEMS:
+        raise SpecError(f"{file}: name {name!r} is that of a system in the data: give yours another")
+    memoryx, swarmx = (convert(content.pop(part, {}), Table, f"{file} [{part}]") for part in ("memoryx", "swarmx"))
+    return _cluster(content, memoryx, swarmx, name=name, where=file)
+
+
+def _cluster(csx: Table, memoryx: Table, swarmx: Table, *, name: str, where: str) -> Cluster:
+    """One system of it; `memoryx` and `swarmx` hold what is not as in the data."""
     constants: dict[str, Sourced] = {}
-    csx = _load_part(Csx, "csx", system, constants, name=system)
     return Cluster(
-        csx=csx,
-        memoryx=_load_part(MemoryX, "memoryx", "memoryx", constants),
-        swarmx=_load_part(SwarmX, "swarmx", "swarmx", constants),
-        num_csx=num_csx,
+        csx=_part(Csx, "csx", csx, constants, where, name=name),
+        memoryx=_part(MemoryX, "memoryx", load_named("hardware", "memoryx", "part") | memoryx, constants, where),
+        swarmx=_part(SwarmX, "swarmx", load_named("hardware", "swarmx", "part") | swarmx, constants, where),
+        num_csx=1,
         constants=constants,
     )
 
 
-def _load_part(part: type[Part], prefix: str, file: str, constants: dict[str, Sourced], **given: str) -> Part:
-    if part is Csx and file not in SYSTEMS:
-        raise SpecError(f"unknown system {file!r}: known are {', '.join(SYSTEMS)}")
-    where = f"data/hardware/{file}.toml"
-    table = convert(load_named("hardware", file, "system"), dict[str, Sourced], where)
+def _part(part: type[Part], prefix: str, table: Table, constants: dict[str, Sourced], where: str, **given: str) -> Part:
+    said = convert(table, dict[str, Sourced], where)
     expected = {field.name for field in fields(part)} - set(given)
-    if set(table) != expected:
-        raise SpecError(f"{where}: missing {sorted(expected - set(table))}, unknown {sorted(set(table) - expected)}")
-    constants.update({f"{prefix}.{name}": constant for name, constant in table.items()})
-    values: dict[str, Any] = {**given, **{name: constant.value for name, constant in table.items()}}
+    for name in said:
+        choose(name, expected, f"constant of {prefix} in {where}")
+    if missing := sorted(expected - set(said)):
+        raise SpecError(f"{where}: constants of {prefix} are missing: {', '.join(missing)}")
+    constants.update({f"{prefix}.{name}": constant for name, constant in said.items()})
+    values: dict[str, Any] = {**given, **{name: constant.value for name, constant in said.items()}}
     return part(**values)

@@ -19,6 +19,7 @@ __all__ = [
     "data_digest",
     "data_names",
     "data_path",
+    "is_file",
     "load_model",
     "load_named",
     "load_release",
@@ -52,14 +53,21 @@ def data_digest() -> str:
     return digest.hexdigest()
 
 
+def is_file(name: str) -> bool:
+    """Whether what the user named is a file of his own rather than one of the data."""
+    return name.endswith(".toml")
+
+
 def load_named(folder: str, name: str, what: str) -> dict[str, Any]:
-    """The content of the data file called `name` in `folder`; upper and lower case are the same.
+    """The content of the data file called `name` in `folder`, in any case, or of the user's own, `*.toml`.
 
     Raises
     ------
     SpecError
         When there is none; the message calls it `what` and lists those there are.
     """
+    if is_file(name):
+        return read_toml(name)
     return read_toml(data_path(folder, choose(name.lower(), data_names(folder), what) + ".toml"))
 
 
