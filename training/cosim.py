@@ -87,6 +87,7 @@ def make_plan(job: Job, profile: MachineProfile, *, n_runs: int = 1) -> Plan:
         gpu=simulate_gpu(
             shape,
             gpu=job.gpu,
+            software=job.gpu_software,
             num_gpus=job.num_gpus,
             batch_size=job.batch_size,
             seq_len=job.seq_len,

@@ -67,6 +67,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     tokens: float
     release: str = "r2"
     gpu: str = "h100"
+    gpu_software: str = "megatron"
     num_gpus: int
     budget_s: float = 180.0
     data: str = "stdlib"

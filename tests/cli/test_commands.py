@@ -246,11 +246,31 @@ def test_explain_says_unit_definition_and_formula() -> None:
     assert printed_json("explain", "constants")["constants"]["csx.clock_hz"]["source"]
 
 
+def test_explain_prints_constants_of_gpus_with_range_kind_source_and_date() -> None:
+    assert set(printed_json("explain", "h100.price_usd_per_h")["constants"]) == {"h100.price_usd_per_h"}
+    price = printed_json("explain", "h100.price_usd_per_h")["constants"]["h100.price_usd_per_h"]
+    assert price["low"] < price["value"] < price["high"]
+    assert price["as_of"]
+    of_h100 = printed_json("explain", "h100")["constants"]
+    assert {"h100.tdp_w", "h100.sustained_fraction"} <= set(of_h100)
+    assert not any(name.startswith("h100-500w") for name in of_h100)
+    assert "gpu_training.link_fraction" in printed_json("explain", "gpu_training")["constants"]
+    assert set(printed_json("explain", "torch-eager.rate_factor")["constants"]) == {"torch-eager.rate_factor.hopper"}
+    assert len(printed_json("explain", "gpus")["constants"]) > 150
+    assert "calibrated" in call("explain", "h100.sustained_fraction").stdout
+
+
 def test_list_shows_what_the_data_hold() -> None:
     content = printed_json("list")
-    assert set(content) == {"models", "systems", "gpus", "releases"}
+    assert set(content) == {"models", "systems", "gpus", "gpu-software", "releases"}
     assert {"111m", "13b"} <= {row["name"] for row in content["models"]}
     assert set(printed_json("list", "gpus")) == {"gpus"}
+    gpus = {row["name"]: row for row in content["gpus"]}
+    assert gpus["h100"]["fp8_peak_flops_per_s"] == 2 * gpus["h100"]["peak_flops_per_s"] + 1e12  # rounded data sheet
+    assert gpus["a100-80"]["fp8_peak_flops_per_s"] is None
+    assert all(row["tdp_w"] > 0 and row["price_usd_per_h"] > 0 and row["as_of"] for row in gpus.values())
+    programs = {row["name"]: row for row in content["gpu-software"]}
+    assert (programs["megatron"]["fp8"], programs["megatron-2022"]["fp8"]) == (True, False)
     table = call("list").stdout
     assert all(len(line) <= 100 for line in table.splitlines())
 

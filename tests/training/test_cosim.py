@@ -126,6 +126,7 @@ def test_interrupted_run_resumes_to_the_same_loss(tmp_path: Path, finished: tupl
         (["--model", "2.7b", "--data", "/nowhere/at/all"], "/nowhere/at/all"),
         (["--model", "2.7b", "--system", "cs9"], "cs1, cs2, cs3"),
         (["--model", "2.7b", "--gpu", "h1000"], "h100"),
+        (["--model", "2.7b", "--gpu-software", "torch"], "torch-compile, torch-eager"),
         ([], "--model"),
     ],
 )
@@ -173,6 +174,13 @@ def test_a_model_that_fits_trains_itself(tmp_path: Path) -> None:
     assert plan.choice.mode == "dense"
     assert plan.choice.config.shape.name == "tiny"
     assert make_plan(job, profile(memory_bytes=10**5)).choice.mode == "proxy"
+
+
+def test_the_target_is_compared_with_the_gpu_and_program_that_were_asked_for() -> None:
+    job = resolve_job("111m", gpu="a100-40", gpu_software="torch-eager")
+    gpu = make_plan(job, profile()).gpu
+    assert (gpu.gpu, gpu.software) == ("a100-40", "torch-eager")
+    assert make_plan(resolve_job("111m"), profile()).gpu.software == "megatron"
 
 
 def test_the_same_machine_makes_the_same_choice() -> None:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from wse_sim.calibration import Evidence, evidence, fit_gpu, gpu_linear_fit, shipped_gpu
-from wse_sim.calibration.gpu import gpu_constants, published_gpu_rows, ties
+from wse_sim.calibration.gpu import published_gpu_rows, ties
 from wse_sim.calibration.linear import LinearFit
+from wse_sim.gpu.spec import gpu_constants
 from wse_sim.validation import Accuracy, accuracies, gpu_rows
 
 # Constants are shipped with two to four digits; the rows leave each uncertain by 5 % at least.

@@ -9,17 +9,8 @@ import msgspec
 from wse_sim.calibration.linear import LinearFit, LogError, Row, linear_fit, solve
 from wse_sim.calibration.rows import GpuRate
 from wse_sim.gpu.reference import reference_job
-from wse_sim.gpu.spec import (
-    TRAINING,
-    gpu_names,
-    load_gpu,
-    load_software,
-    software_names,
-    sourced,
-    training_constants,
-)
+from wse_sim.gpu.spec import gpu_constants
 from wse_sim.spec.load import convert, data_path, read_toml
-from wse_sim.spec.sourced import Sourced
 from wse_sim.validation import gpu_rows
 
 _WHERE = "data/gpu_ties.toml"
@@ -32,16 +23,6 @@ class Tie(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     factor: float = 1.0
     kind: str
     source: str
-
-
-def gpu_constants() -> dict[str, Sourced]:
-    """Every number of the data about GPUs, by owner and name: `h100.tdp_w`, `gpu_training.link_fraction`."""
-    found = sourced(training_constants(), TRAINING)
-    for name in gpu_names():
-        found |= sourced(load_gpu(name), name)
-    for name in software_names():
-        found |= sourced(load_software(name), name)
-    return found
 
 
 @cache

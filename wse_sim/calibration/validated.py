@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from wse_sim.calibration.gpu import gpu_constants, gpu_linear_fit, ties
+from wse_sim.calibration.gpu import gpu_linear_fit, ties
 from wse_sim.calibration.linear import LinearFit
 from wse_sim.calibration.wafer import fitted_rows, linearised, shipped
+from wse_sim.gpu.spec import gpu_constants
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.load import convert, data_path, load_release, read_toml, release_names
 from wse_sim.spec.sourced import Sourced

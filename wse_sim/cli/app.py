@@ -17,6 +17,7 @@ COMMANDS = {
     "plan": "Say what to book for a deadline, a purse or a target loss.",
     "project": "Project the loss of a model from runs, or from a published law.",
     "validate": "Hold the simulator against published throughput.",
+    "calibrate": "Fit a few constants to your own runs, and write your system.",
     "schedules": "Learning-rate schedules, and what AdamW averages with each.",
     "transfer": "Train a grid: does the best learning rate stay where it is?",
     "coord-check": "Do activations keep their size over width, density or depth?",

@@ -43,6 +43,7 @@ def _content(comparison: "ExecutedComparison") -> dict[str, Any]:
 
 
 def _print(comparison: "ExecutedComparison") -> None:
+    from wse_sim.report.headline import system_in_words
     from wse_sim.report.tables import plain_table
 
     header = ("layer and pass", "in MB", "wire", "out MB", "wire", "GFLOP", "of dense", "here ms", "%", "wafer µs", "%")
@@ -62,13 +63,12 @@ def _print(comparison: "ExecutedComparison") -> None:
         )
         for layer in comparison.layers
     ]
-    run = comparison.simulation.run
     order = "the simulator's order" if comparison.is_same_order else "another order than the simulator's"
     print_tables(
         plain_table(header, rows, right=header[1:]),
         f"step {comparison.step} of the run, {comparison.tokens:,} tokens at density {comparison.density:.4g}. "
         "Measured: non-zeros and gradients that were streamed (in, out), FLOPs, time here. Simulated, for one "
-        f"{run.system.upper().replace('CS', 'CS-')}: bytes on the wire, time on the wafer.",
+        f"{system_in_words(comparison.simulation.result.system)}: bytes on the wire, time on the wafer.",
         f"Layers came in {order}. The output layer's delta is counted with its forward pass, "
         "its gradient with the embeddings'.",
     )

@@ -12,7 +12,6 @@ from wse_sim.spec.written import parse_density
 if TYPE_CHECKING:
     from wse_sim.cli.options import Command
     from wse_sim.report.fields import Field
-    from wse_sim.spec.sourced import Sourced
 
 
 def _parametrization_options(command: "Command") -> "Command":
@@ -33,16 +32,16 @@ def _parametrization_options(command: "Command") -> "Command":
 
 
 @click.command("explain")
-@click.argument(
-    "name", required=False, metavar="[FIELD | constants | CONSTANT | [gpu-]operations | economics | parametrization]"
-)
-@click.option("--system", default="cs2", show_default=True, metavar="cs1|cs2|cs3", help="Whose constants.")
+@click.argument("name", required=False, metavar="[NAME]")
+@click.option("--system", default="cs2", show_default=True, metavar="cs1|cs2|cs3|FILE", help="Whose constants.")
 @_parametrization_options
 @json_option
 def command(*, name: str | None, system: str, as_json: bool, **of_parametrization: Any) -> None:
-    """Say what FIELD of a result means: unit, definition, formula; without a name, list all.
+    """Say what the field NAME of a result means: unit, definition, formula; without a name, list all.
 
     `constants` prints every constant of a system with its range and source; the name of one (csx.clock_hz) prints that.
+    `gpus` prints those of all GPUs and of what trains on them; h100, torch-eager or gpu_training those of one, and
+    h100.sustained_fraction one alone. So does a file of your own, FILE.toml.
     `operations` prints those of a whole run: start, checkpoints, slow systems, failures. `gpu-operations`: on GPUs.
     `economics` prints those of carbon and money: electricity, grids, purchase.
     `parametrization` prints the rules by which tensors are initialized and trained and, with --model, the numbers that
@@ -52,14 +51,7 @@ def command(*, name: str | None, system: str, as_json: bool, **of_parametrizatio
         _explain_parametrization(as_json=as_json, **of_parametrization)
         return
     _refuse(of_parametrization)
-    if name in ("operations", "gpu-operations"):
-        _print_constants(_operations(name), {"operations": "default"}, "constants of a whole run", as_json=as_json)
-        return
-    if name is not None and (name == "economics" or name.startswith("economics.")):
-        _explain_economics(name, as_json=as_json)
-        return
-    if name is not None and (name == "constants" or name.startswith(("csx.", "memoryx.", "swarmx."))):
-        _explain_constants(None if name == "constants" else name, system, as_json=as_json)
+    if name is not None and _explain_constants(name, system, as_json=as_json):
         return
     from msgspec import to_builtins
 
@@ -94,43 +86,22 @@ def _refuse(of_parametrization: dict[str, Any]) -> None:
             raise SpecError(f"{flag} is given, but it belongs to: wse-sim explain parametrization")
 
 
-def _explain_constants(name: str | None, system: str, *, as_json: bool) -> None:
-    from wse_sim.errors import choose
-    from wse_sim.spec.cluster import load_cluster
+def _explain_constants(name: str, system: str, *, as_json: bool) -> bool:
+    """Prints the constants called `name`, if that is what it is."""
+    from wse_sim.cli.explain_constants import constants_called
 
-    constants: dict[str, Sourced] = load_cluster(system, 1).constants
-    if name is not None:
-        constants = {name: constants[choose(name, constants, "constant")]}
-    _print_constants(constants, {"system": system}, f"constants of {system.lower()}", as_json=as_json)
-
-
-def _explain_economics(name: str, *, as_json: bool) -> None:
-    from wse_sim.errors import choose
-    from wse_sim.spec.economics import load_economics
-
-    constants = dict(load_economics().constants)
-    if name != "economics":
-        one = choose(name.removeprefix("economics."), constants, "constant of carbon and money")
-        constants = {one: constants[one]}
-    title = "constants of carbon and money; grids in kg CO2e per kWh"
-    _print_constants(constants, {"economics": "default"}, title, as_json=as_json)
-
-
-def _operations(name: str) -> "dict[str, Sourced]":
-    from wse_sim.spec.operations import load_gpu_operations, load_operations
-
-    return (load_operations() if name == "operations" else load_gpu_operations()).constants
-
-
-def _print_constants(constants: "dict[str, Sourced]", whose: dict[str, Any], title: str, *, as_json: bool) -> None:
+    found = constants_called(name, system)
+    if found is None:
+        return False
     import msgspec
 
     from wse_sim.report.tables import constants_table
 
     if as_json:
-        print_json({**whose, "constants": {key: msgspec.to_builtins(value) for key, value in constants.items()}})
+        print_json({**found.whose, "constants": {key: msgspec.to_builtins(c) for key, c in found.constants.items()}})
     else:
-        print_tables(constants_table(constants, title=title))
+        print_tables(constants_table(found.constants, title=found.title))
+    return True
 
 
 def _in_full(field: "Field") -> str:

@@ -1,4 +1,4 @@
-"""`wse-sim list`: the models, systems, GPUs and software releases that the data hold."""
+"""`wse-sim list`: the models, systems, GPUs, their programs and software releases that the data hold."""
 
 from typing import Any
 
@@ -6,20 +6,40 @@ import click
 
 from wse_sim.cli.options import json_option
 from wse_sim.cli.output import print_json, print_tables
+from wse_sim.errors import SpecError
 
-WHAT = ("models", "systems", "gpus", "releases")
+WHAT = ("models", "systems", "gpus", "gpu-software", "releases")
 
-_ONLY_IN_JSON = ("vocab_size",)  # the table of models is as wide as a terminal without it
+_OWN = ("systems", "gpus", "gpu-software")  # of which a user may have files
+
+# The tables are as wide as a terminal without them.
+_ONLY_IN_JSON = {
+    "models": ("vocab_size",),
+    "gpus": ("memory_bytes_per_s", "server_w_per_gpu"),
+    "gpu-software": ("source",),
+}
 
 Row = dict[str, Any]
 
 
 @click.command("list")
 @click.argument("what", required=False, type=click.Choice(WHAT))
+@click.argument("files", nargs=-1, metavar="[FILE.toml]...")
 @json_option
-def command(*, what: str | None, as_json: bool) -> None:
-    """List models, systems, GPUs and software releases; all of them without an argument."""
-    rows_of = {"models": _models, "systems": _systems, "gpus": _gpus, "releases": _releases}
+def command(*, what: str | None, files: tuple[str, ...], as_json: bool) -> None:
+    """List models, systems, GPUs, their programs and software releases; all of them without an argument.
+
+    FILEs are your own systems, GPUs or programs (wse-sim calibrate writes such), which follow those of the data.
+    """
+    if files and what not in _OWN:
+        raise SpecError(f"files follow one of {', '.join(_OWN)}: say which of these {files[0]} is")
+    rows_of = {
+        "models": _models,
+        "systems": lambda: _systems(files),
+        "gpus": lambda: _gpus(files),
+        "gpu-software": lambda: _software(files),
+        "releases": _releases,
+    }
     content = {name: rows_of[name]() for name in ([what] if what else WHAT)}
     if as_json:
         print_json(content)
@@ -29,9 +49,9 @@ def command(*, what: str | None, as_json: bool) -> None:
     for index, (name, rows) in enumerate(content.items()):
         if index:
             print_tables("")
-        keys = tuple(key for key in rows[0] if key not in _ONLY_IN_JSON)
+        keys = tuple(key for key in rows[0] if key not in _ONLY_IN_JSON.get(name, ()))
         cells = [tuple(_shown(key, row[key]) for key in keys) for row in rows]
-        right = tuple(key for key in keys if not isinstance(rows[0][key], str))
+        right = tuple(key for key in keys if not isinstance(rows[0][key], str | bool))
         print_tables(plain_table(keys, cells, title=name, right=right))
 
 
@@ -60,15 +80,15 @@ def _models() -> list[Row]:
     return rows
 
 
-def _systems() -> list[Row]:
+def _systems(files: tuple[str, ...]) -> list[Row]:
     from wse_sim.spec.cluster import SYSTEMS, load_cluster
 
     rows = []
-    for name in SYSTEMS:
+    for name in (*SYSTEMS, *files):
         csx = load_cluster(name, 1).csx
         rows.append(
             {
-                "name": name,
+                "name": csx.name,
                 "cores": int(csx.cores),
                 "peak_flops_per_s": csx.peak_flops_per_s,
                 "sram_bytes": csx.sram_bytes,
@@ -80,22 +100,42 @@ def _systems() -> list[Row]:
     return rows
 
 
-def _gpus() -> list[Row]:
+def _gpus(files: tuple[str, ...]) -> list[Row]:
     from wse_sim.gpu.spec import gpu_names, load_gpu
 
     rows = []
-    for gpu in map(load_gpu, gpu_names()):
+    for gpu in map(load_gpu, (*gpu_names(), *files)):
+        fp8, price = gpu.fp8_peak_flops_per_s, gpu.price_usd_per_h
         rows.append(
             {
                 "name": gpu.name,
                 "peak_flops_per_s": gpu.peak_flops_per_s.value,
+                "fp8_peak_flops_per_s": fp8.value if fp8 else None,
                 "memory_bytes": gpu.memory_bytes.value,
                 "memory_bytes_per_s": gpu.memory_bytes_per_s.value,
+                "tdp_w": int(gpu.tdp_w.value),
                 "server_w_per_gpu": gpu.server_w_per_gpu.value,
-                "price_usd_per_h": gpu.price_usd_per_h.value,
+                "price_usd_per_h": price.value,
+                "as_of": price.as_of,
             }
         )
     return rows
+
+
+def _software(files: tuple[str, ...]) -> list[Row]:
+    from wse_sim.gpu.spec import load_software, software_names
+
+    return [
+        {
+            "name": program.name,
+            "description": program.description,
+            "fp8": program.has_fp8,
+            "parallel": "tp, cp, pp" if program.has_parallel_layers else "",
+            "sharding": ", ".join(program.shardings),
+            "source": program.source,
+        }
+        for program in map(load_software, (*software_names(), *files))
+    ]
 
 
 def _releases() -> list[Row]:
@@ -112,6 +152,8 @@ def _shown(key: str, value: Any) -> str:
         return "–"
     if key == "params":
         return count(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.3g}"
     return f"{value:,}" if isinstance(value, int) else str(value)

@@ -71,7 +71,7 @@ def run_options(command: Command) -> Command:
     """Adds the options that describe a run; `run_from` takes them as keyword arguments."""
     options = (
         click.option("--model", required=True, metavar="M", help="Preset, config.json or shape TOML (wse-sim list)."),
-        click.option("--system", default="cs2", show_default=True, metavar="cs1|cs2|cs3", help="Kind of system."),
+        click.option("--system", default="cs2", show_default=True, metavar="cs1|cs2|cs3|FILE", help="Kind of system."),
         click.option("--num-csx", type=int, metavar="N", help="Systems.  [default: recipe's with its batch, or 1]"),
         click.option("--batch-size", type=int, metavar="B", help="Sequences per step in all.  [default: recipe's]"),
         click.option("--microbatch", type=int, metavar="m", help="Sequences per system at a time.  [default: fastest]"),

@@ -47,7 +47,7 @@ _RUNS = Path("runs")
 )
 @click.option("--parametrization", default="smupar", show_default=True, metavar="sp|mup|smupar", help="Transfer rules.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of weights, masks and the order of the data.")
-@click.option("--system", default="cs2", show_default=True, metavar="cs1|cs2|cs3", help="Kind of system.")
+@click.option("--system", default="cs2", show_default=True, metavar="cs1|cs2|cs3|FILE", help="Kind of system.")
 @click.option("--num-csx", type=int, metavar="N", help="Systems.  [default: the recipe's]")
 @click.option("--batch-size", type=int, metavar="B", help="Sequences per step of the target.  [default: the recipe's]")
 @click.option("--seq-len", type=int, metavar="S", help="Tokens per sequence of the target.  [default: the model's]")
@@ -56,6 +56,9 @@ _RUNS = Path("runs")
 )
 @click.option("--release", default="r2", show_default=True, metavar="R", help="Software release: wse-sim list.")
 @click.option("--gpu", default="h100", show_default=True, metavar="G", help="GPU to compare with: wse-sim list.")
+@click.option(
+    "--gpu-software", default="megatron", show_default=True, metavar="P", help="Program on the GPUs: wse-sim list."
+)
 @click.option("--num-gpus", type=int, metavar="K", help="GPUs to compare with.  [default: 8 per system]")
 @click.option(
     "--budget",

@@ -2,7 +2,7 @@
 
 from functools import cache
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args
 
 import msgspec
 
@@ -16,6 +16,7 @@ TRAINING = "gpu_training"  # what the constants of training on any GPU are calle
 
 Precision = Literal["bf16", "fp8"]
 Sharding = Literal["zero1", "zero3"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
 class GpuSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -228,6 +229,16 @@ def sourced(owner: GpuSpec | Software | TrainingConstants, prefix: str) -> dict[
         named = {f"{name}.{key}": part for key, part in value.items()} if isinstance(value, dict) else {name: value}
         found |= {f"{prefix}.{key}": part for key, part in named.items() if isinstance(part, Sourced)}
     return found
+
+
+def gpu_constants() -> dict[str, Sourced]:
+    """Every number of the data about GPUs and what trains on them: `h100.tdp_w`, `gpu_training.link_fraction`."""
+    found: dict[str, Sourced] = {}
+    for name in gpu_names():
+        found |= sourced(load_gpu(name), name)
+    for name in software_names():
+        found |= sourced(load_software(name), name)
+    return found | sourced(training_constants(), TRAINING)
 
 
 def with_number(owner: Owner, name: str, value: float) -> Owner:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from wse_sim.report.quantities import carbon, count, duration, energy, factor, money, percent, significant
+from wse_sim.spec.cluster import SYSTEMS
+from wse_sim.spec.load import data_names
 from wse_sim.units import S_PER_HOUR
 
 Kind = Literal["measured", "simulated", "projected"]
@@ -61,7 +63,12 @@ def title(summary: Table) -> str:
 
 def cluster(simulated: Table) -> str:
     """The systems of a simulation: 4 × CS-2."""
-    return f"{simulated['num_csx']} × {simulated['system'].upper().replace('CS', 'CS-')}"
+    return f"{simulated['num_csx']} × {system_in_words(simulated['system'])}"
+
+
+def system_in_words(name: str) -> str:
+    """CS-2 for the data's cs2; a user's own system is called what he calls it."""
+    return name.upper().replace("CS", "CS-") if name in SYSTEMS else name
 
 
 def simulation_lines(simulated: Table) -> Iterator[Line]:
@@ -156,7 +163,8 @@ def _on_wafer(simulated: Table) -> Iterator[Line]:
 
 
 def _on_gpus(gpu: Table, wafer: Table | None) -> Iterator[Line]:
-    group = f"The same run on {gpu['num_gpus']} × {gpu['gpu'].upper()}"
+    name = gpu["gpu"].upper() if gpu["gpu"] in data_names("gpus") else gpu["gpu"]
+    group = f"The same run on {gpu['num_gpus']} × {name}"
 
     def line(name: str, value: str, note: str = "") -> Line:
         return Line(group=group, kind="simulated", name=name, value=value, note=note)

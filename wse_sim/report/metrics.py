@@ -206,7 +206,7 @@ def result(
     wall_clock_s = sum(wall_clock.parts_s.values())
     return SimulationResult(
         model=run.shape.name,
-        system=run.system,
+        system=cluster.csx.name,
         num_csx=run.num_csx,
         batch_size=run.batch_size,
         microbatch=plan.microbatch,

@@ -14,7 +14,7 @@ def wafer_constants(system: str, names: Iterable[str]) -> dict[str, Sourced | No
 
 
 def gpu_constants(names: Iterable[str]) -> dict[str, Sourced | None]:
-    """The same for GPUs: names are "h100.price_usd_per_h" and "gpu_training.link_fraction"."""
+    """The same for GPUs: "h100.price_usd_per_h", "megatron.exposed_tensor_parallel", "gpu_training.link_fraction"."""
     return {name: _gpu_constant(*name.partition(".")[::2]) for name in names}
 
 
@@ -23,6 +23,8 @@ def _gpu_constant(owner: str, name: str) -> Sourced | None:
         table = read_toml(data_path("gpu_training.toml"))
     elif owner in data_names("gpus"):
         table = load_named("gpus", owner, "GPU")
+    elif owner in data_names("gpu_software"):
+        table = load_named("gpu_software", owner, "GPU software")
     else:
         return None
     return convert(table[name], Sourced, f"data of {owner}") if isinstance(table.get(name), dict) else None

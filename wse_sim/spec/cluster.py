@@ -269,10 +269,10 @@ def _cluster(csx: Table, memoryx: Table, swarmx: Table, *, name: str, where: str
 
 
 def _part(part: type[Part], prefix: str, table: Table, constants: dict[str, Sourced], where: str, **given: str) -> Part:
-    said = convert(table, dict[str, Sourced], where)
     expected = {field.name for field in fields(part)} - set(given)
-    for name in said:
-        choose(name, expected, f"constant of {prefix} in {where}")
+    for name in table:
+        choose(name, expected, f"constant of {prefix} in {where}:")
+    said = {name: convert(constant, Sourced, f"{where} [{name}]") for name, constant in table.items()}
     if missing := sorted(expected - set(said)):
         raise SpecError(f"{where}: constants of {prefix} are missing: {', '.join(missing)}")
     constants.update({f"{prefix}.{name}": constant for name, constant in said.items()})
