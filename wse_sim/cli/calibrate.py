@@ -80,8 +80,8 @@ def _print(calibration: "Calibration") -> None:
         (
             constant.name,
             plain_number(constant.before),
-            plain_number(float(f"{constant.after:.4g}")),
-            "–" if constant.low is None else f"{significant(constant.low)} – {significant(constant.high or 0.0)}",
+            _rounded(constant.after, 4),
+            "–" if constant.low is None else f"{_rounded(constant.low)} – {_rounded(constant.high or 0.0)}",
             f"held: {constant.held}" if constant.held else "",
         )
         for constant in calibration.constants
@@ -98,3 +98,9 @@ def _print(calibration: "Calibration") -> None:
         ),
         *(f"note: {note}" for note in calibration.notes),
     )
+
+
+def _rounded(value: float, digits: int = 3) -> str:
+    from wse_sim.report.tables import plain_number
+
+    return plain_number(float(f"{value:.{digits}g}"))
