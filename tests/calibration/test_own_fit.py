@@ -197,6 +197,13 @@ def test_without_an_interval_the_range_is_the_old_one_and_the_value(tmp_path: Pa
     assert constant.ends == (low, max(high, constant.value))
 
 
+def test_a_system_that_cannot_be_is_not_written(tmp_path: Path) -> None:
+    found = calibrated(wafer_file(tmp_path / "fast.csv", WAFER_RUNS[1:2], {"csx.linear_efficiency": 1.2}))
+    assert found.notes[-1].startswith("csx.linear_efficiency is above 1")
+    with pytest.raises(SpecError, match=r"csx\.linear_efficiency is 1\.\d+: it must be a number above 0, at most 1"):
+        own_files(found, tmp_path / "mine.toml", DATE)
+
+
 def test_a_base_that_has_seen_the_rows_is_named(wafer: Calibration, tmp_path: Path) -> None:
     out = tmp_path / "my-cs3.toml"
     out.write_text(own_files(wafer, out, DATE)[out], encoding="utf-8")

@@ -60,6 +60,7 @@ def test_parts_of_memoryx_and_swarmx_may_be_others(tmp_path: Path) -> None:
         ([("[cores]", "name = 3\n[cores]")], "name must be a text"),
         ([("[cores]", "memoryx = 3\n[cores]")], r"mine.toml \[memoryx\]"),
         ([("value = 900000", 'value = "many"')], r"mine.toml \[cores\]: key 'value': Expected `float`"),
+        ([("value = 900000", "value = -1")], r"mine.toml: csx\.cores is -1: it must be a number above 0"),
         ([("kind = ", "sort = ")], r"mine.toml \[cores\]: unknown key 'sort'"),
     ],
 )

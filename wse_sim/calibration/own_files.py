@@ -12,7 +12,7 @@ from wse_sim.calibration.own_fit import Calibration
 from wse_sim.errors import SpecError
 from wse_sim.gpu.layout import Job
 from wse_sim.gpu.spec import TRAINING, gpu_names, software_names
-from wse_sim.spec.cluster import SYSTEMS, Cluster
+from wse_sim.spec.cluster import SYSTEMS, Cluster, check_constant
 from wse_sim.spec.sourced import Sourced
 
 Table = dict[str, Any]
@@ -33,7 +33,7 @@ def own_files(calibration: Calibration, out: Path, date: str) -> dict[Path, str]
     Raises
     ------
     SpecError
-        When the path is no such file, or its name one of the data's.
+        When the path is no such file, its name one of the data's, or a constant of a system beyond what it can be.
     """
     if out.suffix != ".toml":
         raise SpecError(f"{out}: must end in .toml, so that --system and --gpu know it for a file")
@@ -42,6 +42,8 @@ def own_files(calibration: Calibration, out: Path, date: str) -> dict[Path, str]
     constants = _constants(calibration, date)
     base = calibration.runs.base
     if isinstance(base, Cluster):
+        for name, constant in constants.items():
+            check_constant(name, constant.value)
         tables = {out: _system(base, constants, out.stem)}
     else:
         tables = _gpu_and_software(base, constants, out)

@@ -253,7 +253,10 @@ def _cluster_of_file(file: str) -> Cluster:
     if name in SYSTEMS:
         raise SpecError(f"{file}: name {name!r} is that of a system in the data: give yours another")
     memoryx, swarmx = (convert(content.pop(part, {}), Table, f"{file} [{part}]") for part in ("memoryx", "swarmx"))
-    return _cluster(content, memoryx, swarmx, name=name, where=file)
+    cluster = _cluster(content, memoryx, swarmx, name=name, where=file)
+    for constant, sourced in cluster.constants.items():
+        check_constant(f"{file}: {constant}", sourced.value)
+    return cluster
 
 
 def _cluster(csx: Table, memoryx: Table, swarmx: Table, *, name: str, where: str) -> Cluster:
