@@ -14,6 +14,7 @@ from training.sparsity import Algorithm, make_algorithm
 from training.toml_text import toml_text
 from wse_sim.errors import SpecError, choose
 from wse_sim.files import write_atomically
+from wse_sim.gpu.roofline import DEFAULT_SOFTWARE
 from wse_sim.simulate import resolve_run
 from wse_sim.spec.load import convert, load_model, read_toml
 from wse_sim.spec.model import ModelPreset
@@ -67,7 +68,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     tokens: float
     release: str = "r2"
     gpu: str = "h100"
-    gpu_software: str = "megatron"
+    gpu_software: str = DEFAULT_SOFTWARE
     num_gpus: int
     budget_s: float = 180.0
     data: str = "stdlib"

@@ -1,4 +1,4 @@
-"""Fitting constants to rows: those that are shipped to published rows, a user's to his own."""
+"""Fitting constants to rows: those that are shipped to published rows, a user's to their own."""
 
 from wse_sim.calibration.gpu import fit_gpu, gpu_linear_fit, shipped_gpu
 from wse_sim.calibration.linear import LinearFit

@@ -67,7 +67,7 @@ def cluster(simulated: Table) -> str:
 
 
 def system_in_words(name: str) -> str:
-    """CS-2 for the data's cs2; a user's own system is called what he calls it."""
+    """CS-2 for the data's cs2; a user's own system keeps its name."""
     return name.upper().replace("CS", "CS-") if name in SYSTEMS else name
 
 

@@ -54,7 +54,7 @@ def data_digest() -> str:
 
 
 def is_file(name: str) -> bool:
-    """Whether what the user named is a file of his own rather than one of the data."""
+    """Whether what the user named is a file of their own rather than one of the data."""
     return name.endswith(".toml")
 
 
