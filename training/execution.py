@@ -73,3 +73,16 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
                 f"execution.{key} is {getattr(self, key)!r}: the {self.executor} executor has no such thing; "
                 "leave it out, or name the other executor"
             )
+
+
+def device_at_hand(asked: Device | None) -> Device:
+    """The device that was asked for, or the best there is.
+
+    Raises
+    ------
+    SpecError
+        When a GPU is asked for and there is none.
+    """
+    if asked == "cuda" and not torch.cuda.is_available():
+        raise SpecError("device is 'cuda', but PyTorch finds no GPU here: --device cpu would be right")
+    return asked or ("cuda" if torch.cuda.is_available() else "cpu")

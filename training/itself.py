@@ -3,20 +3,18 @@
 from typing import Any
 
 import msgspec
-import torch
 
 from training.config import TrainConfig
 from training.distributed import n_local_processes
-from training.execution import Execution, Precision
+from training.execution import Execution, device_at_hand
 from training.host import Host
 from training.job import Job, target_base
-from training.machine import MachineProfile
+from training.machine import MachineProfile, suited_precision
 from training.proxy import intervals, n_threads_for
 from wse_sim.errors import SpecError
 from wse_sim.workload.flops import attention_flops, linear_flops, logits_flops, training_flops_per_token
 from wse_sim.workload.transformer import linear_weights
 
-_WORTH_BF16 = 1.3  # times the rate of float32, below which 8 bits of a product are not given up
 _SUSTAINED_OVER_BEST = 1.25  # norms, attention and reading batches, beside matrix products of the best size
 # Two expansions, a gather and an update: 4.3 processor seconds for the 2.5e9 block weights of Cerebras-GPT 2.7B at
 # density 0.25, measured (docs/results/streaming.md).
@@ -50,7 +48,7 @@ def config_of_itself(job: Job, profile: MachineProfile) -> TrainConfig:
         clip=host.clip,
         n_eval_sequences=min(_MOST_EVALUATED, _EVALUATED_PER_TRAINED * batch_size),
         **({"eval_interval": n_steps, "checkpoint_interval": n_steps} if n_steps < _FEW_STEPS else {}),
-        n_threads=max(1, n_threads_for(shape, profile) // n_local_processes()),
+        n_threads=max(1, n_threads_for(shape, profile.n_cpus) // n_local_processes()),
         initial_draw="philox",
         execution=execution,
     )
@@ -71,7 +69,7 @@ def config_of_target(job: Job, profile: MachineProfile, n_steps: int, **others: 
         "seq_len": job.seq_len,
         "data": job.data,
         **intervals(n_steps),
-        "n_threads": n_threads_for(job.preset.shape, profile),
+        "n_threads": n_threads_for(job.preset.shape, profile.n_cpus),
     }
     return TrainConfig(**(fields | others))
 
@@ -84,13 +82,15 @@ def execution_of(host: Host, profile: MachineProfile) -> Execution:
     SpecError
         When a GPU is asked for and there is none.
     """
-    if host.device == "cuda" and not torch.cuda.is_available():
-        raise SpecError("device is 'cuda', but PyTorch finds no GPU here: --device cpu would be right")
+    device = device_at_hand(host.device)
     is_streaming = host.mode == "full"
     return Execution(
         executor="streaming" if is_streaming else "dense",
-        device=host.device or ("cuda" if torch.cuda.is_available() else "cpu"),
-        precision=host.precision or _precision(profile),
+        device=device,
+        precision=host.precision
+        or suited_precision(
+            fp32_flops_per_s=profile.matmul_flops_per_s, bf16_flops_per_s=profile.matmul_bf16_flops_per_s
+        ),
         microbatch=host.microbatch,
         recompute=host.recompute or ("fitting" if is_streaming else "never"),
         compile=host.compile,
@@ -112,11 +112,6 @@ def predicted_step_s(job: Job, profile: MachineProfile, batch_size: int, executi
     rate = profile.matmul_bf16_flops_per_s if execution.precision == "bf16" else profile.matmul_flops_per_s
     store_s = _STORE_S_PER_WEIGHT * linear_weights(shape) / profile.n_cpus if is_streaming else 0.0
     return _SUSTAINED_OVER_BEST * batch_size * job.seq_len * flops / rate + store_s
-
-
-def _precision(profile: MachineProfile) -> Precision:
-    is_worth_it = profile.matmul_bf16_flops_per_s >= _WORTH_BF16 * profile.matmul_flops_per_s
-    return "bf16" if is_worth_it or torch.cuda.is_available() else "fp32"
 
 
 def _steps_in_budget(job: Job, profile: MachineProfile, batch_size: int, execution: Execution) -> int:

@@ -2,16 +2,18 @@
 
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from itertools import repeat
+from itertools import islice, repeat
 from pathlib import Path
 
 import msgspec
 import psutil
 import torch
 
+from training.execution import DTYPES, Device, Precision
 from training.speed import training_step
+from training.turns import Clock, Work, turns_s
 from wse_sim.errors import SpecError
 from wse_sim.files import user_cache, write_atomically
 from wse_sim.processes.limits import cgroup_words, n_usable_cpus
@@ -26,7 +28,8 @@ _VOCAB_SIZE = 256
 _DENSITY = 0.5  # not dense: masks are part of a step's cost
 _N_TIMES = 16
 _LONGEST_S = 1.0
-_MATMUL_SIZE = 1024
+_MATMUL_SIZE: Mapping[Device, int] = {"cpu": 1024, "cuda": 8192}
+_WORTH_BF16 = 1.3  # times the rate of float32, below which 8 bits of a product are not given up
 
 
 class StepRate(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,33 +104,56 @@ def usable_memory_bytes() -> int:
     return min(total, int(limit[0])) if limit and limit[0] != "max" else total
 
 
+def cpu_name() -> str:
+    """What the processor calls itself."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def matrix_product(precision: Precision, device: Device = "cpu") -> tuple[Work, float]:
+    """A product of matrices large enough that a device is at its best, and its FLOPs."""
+    size = _MATMUL_SIZE[device]
+    a = torch.rand(size, size, generator=torch.Generator().manual_seed(0)).to(device, DTYPES[precision])
+    return lambda: a @ a, 2.0 * size**3
+
+
+def matmul_flops_per_s(precision: Precision, device: Device = "cpu") -> float:
+    """The best rate of a few such products."""
+    work, flops = matrix_product(precision, device)
+    return flops / _best_s(work, time.perf_counter)
+
+
+def suited_precision(*, fp32_flops_per_s: float, bf16_flops_per_s: float) -> Precision:
+    """What the products of a large model are made in on a machine of these rates."""
+    is_worth_it = bf16_flops_per_s >= _WORTH_BF16 * fp32_flops_per_s
+    return "bf16" if is_worth_it or torch.cuda.is_available() else "fp32"
+
+
 def _measured() -> MachineProfile:
     n_cpus = n_usable_cpus()
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(n_cpus)
-        matmul_flops_per_s = _matmul_flops_per_s(torch.float32)
-        matmul_bf16_flops_per_s = _matmul_flops_per_s(torch.bfloat16)
+        fp32_flops_per_s, bf16_flops_per_s = matmul_flops_per_s("fp32"), matmul_flops_per_s("bf16")
         torch.set_num_threads(1)
         rates = tuple(StepRate(d_model=width, s_per_token=_s_per_token(width)) for width in MEASURED_WIDTHS)
     finally:
         torch.set_num_threads(before)
     return MachineProfile(
-        cpu=_cpu_name(),
+        cpu=cpu_name(),
         n_cpus=n_cpus,
         memory_bytes=usable_memory_bytes(),
         gpu=torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
-        matmul_flops_per_s=matmul_flops_per_s,
-        matmul_bf16_flops_per_s=matmul_bf16_flops_per_s,
+        matmul_flops_per_s=fp32_flops_per_s,
+        matmul_bf16_flops_per_s=bf16_flops_per_s,
         step_rates=rates,
         torch_version=str(torch.__version__),
         measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-
-
-def _matmul_flops_per_s(dtype: torch.dtype) -> float:
-    a = torch.rand(_MATMUL_SIZE, _MATMUL_SIZE).to(dtype)
-    return 2 * _MATMUL_SIZE**3 / _best_s(lambda: a @ a, time.perf_counter)
 
 
 def _s_per_token(d_model: int) -> float:
@@ -146,15 +172,16 @@ def _s_per_token(d_model: int) -> float:
     return _best_s(step, time.process_time) / bytes_BT.numel()
 
 
-def _best_s(work: Callable[[], object], clock: Callable[[], float]) -> float:
+def _best_s(work: Work, clock: Clock) -> float:
     """The shortest of several runs, in seconds of `clock`."""
-    work()
+    turns = turns_s([work], clock)
+    next(turns)
     times_s: list[float] = []
     end_s = time.perf_counter() + _LONGEST_S
-    while len(times_s) < _N_TIMES and (not times_s or time.perf_counter() < end_s):
-        start_s = clock()
-        work()
-        times_s.append(clock() - start_s)
+    for (seconds,) in islice(turns, _N_TIMES):
+        times_s.append(seconds)
+        if time.perf_counter() >= end_s:
+            break
     return min(times_s)
 
 
@@ -166,14 +193,7 @@ def _cached(path: Path) -> MachineProfile | None:
 
 
 def _is_of_this_machine(profile: MachineProfile) -> bool:
-    here = (_cpu_name(), n_usable_cpus(), torch.__version__)
+    here = (cpu_name(), n_usable_cpus(), torch.__version__)
     return here == (profile.cpu, profile.n_cpus, profile.torch_version)
 
 
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()

@@ -120,8 +120,11 @@ def memory_line(need: MemoryNeed, available_bytes: float) -> str:
 
 def available_on_device(config: TrainConfig) -> int:
     """Memory that is free where matrix products run."""
-    if config.execution.device == "cpu":
-        return available_memory_bytes()
+    return available_memory_bytes() if config.execution.device == "cpu" else free_device_bytes()
+
+
+def free_device_bytes() -> int:
+    """Memory of the GPU that nobody has."""
     return int(torch.cuda.mem_get_info()[0])
 
 

@@ -121,7 +121,7 @@ def choose_proxy(
         batch_size=BATCH_SIZE,
         seq_len=SEQ_LEN,
         **intervals(chosen.n_steps),
-        n_threads=n_threads_for(chosen.shape, profile),
+        n_threads=n_threads_for(chosen.shape, profile.n_cpus),
     )
     return ProxyChoice(
         config=config,
@@ -185,9 +185,9 @@ def _n_kv_heads(n_heads: int, n_queries_per_key: int) -> int | None:
     return None if shared == 1 else n_heads // shared
 
 
-def n_threads_for(shape: ModelShape, profile: MachineProfile) -> int:
+def n_threads_for(shape: ModelShape, n_cpus: int) -> int:
     """CPU threads that a model of this shape trains on."""
-    return 1 if shape.d_model < _NARROWEST_FOR_THREADS else min(profile.n_cpus, _MOST_THREADS)
+    return 1 if shape.d_model < _NARROWEST_FOR_THREADS else min(n_cpus, _MOST_THREADS)
 
 
 def predicted_s_per_token(shape: ModelShape, profile: MachineProfile) -> float:
@@ -208,7 +208,7 @@ def predicted_s_per_token(shape: ModelShape, profile: MachineProfile) -> float:
         a, b = known[upper - 1], known[upper]
         share = math.log(d / a.d_model) / math.log(b.d_model / a.d_model)
         per_token = a.s_per_token ** (1 - share) * b.s_per_token**share
-    speed_up = float(n_threads_for(shape, profile) ** _THREAD_EXPONENT)
+    speed_up = float(n_threads_for(shape, profile.n_cpus) ** _THREAD_EXPONENT)
     return _SUSTAINED_OVER_BEST * per_token / speed_up * shape.n_layers / MEASURED_LAYERS
 
 

@@ -5,9 +5,8 @@ take turns, step by step, so that whatever else the machine does strikes them al
 """
 
 import statistics
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import count
+from itertools import count, islice
 
 import msgspec
 from torch import Tensor
@@ -17,6 +16,7 @@ from models.parametrization import BASES, Parametrization
 from training.data import STDLIB, TrainOrder, load_corpus
 from training.deterministic import deterministic
 from training.optimizer import build_optimizer, compute_gradient, set_lr
+from training.turns import turns_s
 from wse_sim.errors import SpecError, choose
 from wse_sim.spec.load import load_model
 from wse_sim.spec.model import ModelShape
@@ -109,7 +109,7 @@ def measure_speed(
             training_step(workload.shape, density, (order.batch(k * n_sequences, n_sequences) for k in count()))
             for density in densities
         ]
-        times_s = _times_s(steps, n_steps)
+        turns = list(islice(turns_s(steps), _N_WARMUP, _N_WARMUP + n_steps))
     per_token = training_flops_per_token(workload.shape, n_places, convention=_CONVENTION)
     return [
         StepSpeed(
@@ -124,7 +124,7 @@ def measure_speed(
             best_tokens_per_s=n_tokens / min(of_density),
             dense_flops_per_s=per_token * n_tokens / statistics.median(of_density),
         )
-        for density, of_density in zip(densities, times_s, strict=True)
+        for density, of_density in zip(densities, zip(*turns, strict=True), strict=True)
     ]
 
 
@@ -140,14 +140,3 @@ def training_step(shape: ModelShape, density: float, batches: Iterator[Batch]) -
         optimizer.step()
 
     return step
-
-
-def _times_s(steps: Sequence[Callable[[], None]], n_steps: int) -> list[list[float]]:
-    """Seconds of each call, for each of `steps`; they take turns."""
-    times_s: list[list[float]] = [[] for _ in steps]
-    for _ in range(_N_WARMUP + n_steps):
-        for step, of_step in zip(steps, times_s, strict=True):
-            started_s = time.perf_counter()
-            step()
-            of_step.append(time.perf_counter() - started_s)
-    return [of_step[_N_WARMUP:] for of_step in times_s]

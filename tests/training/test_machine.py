@@ -44,7 +44,7 @@ def test_damaged_or_unwritable_cache_only_costs_a_measurement(tmp_path: Path, mo
 
 def _profile() -> MachineProfile:
     return MachineProfile(
-        cpu=machine._cpu_name(),
+        cpu=machine.cpu_name(),
         n_cpus=n_usable_cpus(),
         memory_bytes=1,
         gpu=None,

@@ -2,17 +2,8 @@
 
 import pytest
 
-from training import speed
 from training.speed import measure_speed
 from wse_sim.errors import SpecError
-
-
-def test_densities_take_turns_and_each_has_its_own_times(monkeypatch: pytest.MonkeyPatch) -> None:
-    turns: list[str] = []
-    monkeypatch.setattr(speed, "_N_WARMUP", 1)
-    times_s = speed._times_s([lambda: turns.append("dense"), lambda: turns.append("masked")], 2)
-    assert turns == ["dense", "masked"] * 3
-    assert [len(of_step) for of_step in times_s] == [2, 2]
 
 
 def test_speed_is_tokens_over_time() -> None:

@@ -7,7 +7,7 @@ more.
 Shapes of tensors: B sequences, T places, N tokens, D d_model, V vocabulary, R rows of it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from models.cross_entropy import linear_cross_entropy, loss_and_hidden_gradient, output_gradient
 from models.gpt import GPT
-from training.streaming.store import Store
 
 _LOGIT_NUMBERS = 2**25  # made at a time for the gradient of the output layer
 
@@ -34,14 +33,22 @@ class Ends:
 
     Parameters
     ----------
+    resident, pieces :
+        Embeddings and output layer by name, whole and in pieces of rows that share their memory.
     dtype :
         Of matrix products.
     """
 
-    def __init__(self, model: GPT, store: Store, dtype: torch.dtype) -> None:
-        self._model, self._store, self._dtype = model, store, dtype
+    def __init__(
+        self,
+        model: GPT,
+        resident: Mapping[str, Tensor],
+        pieces: Mapping[str, list[nn.Parameter]],
+        dtype: torch.dtype,
+    ) -> None:
+        self._model, self._resident, self._pieces, self._dtype = model, resident, pieces, dtype
         self._output_name = "token.weight" if model.shape.is_tied else "output.weight"
-        self._output_VD = store.resident[self._output_name].to(dtype, copy=dtype != torch.float32)
+        self._output_VD = resident[self._output_name].to(dtype, copy=dtype != torch.float32)
         self._heads: list[_AtHead] = []
 
     @torch.no_grad()
@@ -91,7 +98,7 @@ class Ends:
         slopes_ND = torch.cat([slope_BTD.flatten(0, 1) for slope_BTD in scaled])
         for name in dict.fromkeys(("token.weight", self._output_name)):
             first = 0
-            for piece in self._store.pieces[name]:
+            for piece in self._pieces[name]:
                 gradient_RD = self._by_logits(first, piece) if name == self._output_name else torch.zeros_like(piece)
                 if name == "token.weight":
                     here_N = ((ids_N >= first) & (ids_N < first + len(piece))).nonzero()[:, 0]
@@ -107,7 +114,7 @@ class Ends:
     def refresh(self) -> None:
         """Take notice that the output layer's weights have changed."""
         if self._dtype != torch.float32:
-            self._output_VD.copy_(self._store.resident[self._output_name])
+            self._output_VD.copy_(self._resident[self._output_name])
 
     def _by_logits(self, first: int, piece: Tensor) -> Tensor:
         """(R, D): derivative of the mean loss by the rows of the output layer from `first` on."""
@@ -125,10 +132,10 @@ class Ends:
         return gradient_RD
 
     def _positions(self, slopes: Sequence[Tensor]) -> list[nn.Parameter]:
-        gradient_TD = torch.zeros_like(self._store.resident["position.weight"])
+        gradient_TD = torch.zeros_like(self._resident["position.weight"])
         for slope_BTD in slopes:
             gradient_TD[: slope_BTD.shape[1]] += slope_BTD.sum(0)
-        pieces = self._store.pieces["position.weight"]
+        pieces = self._pieces["position.weight"]
         for piece, gradient in zip(pieces, torch.split(gradient_TD, len(pieces[0])), strict=True):
             piece.grad = gradient
         return pieces

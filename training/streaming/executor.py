@@ -75,7 +75,7 @@ class StreamingExecutor:
         self._blocks = Blocks(self.store, dtype, self._device, self._workers, is_waiting=config.clip != "none")
         model = streamed_model(config, self.store, self._blocks)
         self._layers = list(model.blocks)
-        self._ends = Ends(model, self.store, dtype)
+        self._ends = Ends(model, self.store.resident, self.store.pieces, dtype)
         self._growth = Growth(self.mask_updater, self.store, self._blocks)
         self._is_immediate = config.clip == "none"
         self.n_kept_blocks = kept_blocks(config, available_bytes)

@@ -88,7 +88,7 @@ class Store:
         self.resident = {
             row.name: self._resident(row, checkpoint) for row in self.table if row.name not in self.matrices
         }
-        self.pieces = {name: _pieces(tensor) for name, tensor in self.resident.items()}
+        self.pieces = {name: in_pieces(tensor) for name, tensor in self.resident.items()}
         self.optimizer = optimizer_of(self._parameters_of, self.table, betas=config.betas)
         for row in self.table:
             self._start_moments(row.name, checkpoint)
@@ -270,6 +270,12 @@ class Store:
         return SavedParameter(shape=row.shape, numbers=numbers, mask=mask)
 
 
+def in_pieces(tensor: Tensor) -> list[nn.Parameter]:
+    """A tensor as parameters that share its memory, cut between rows, so that none needs a gradient of the whole."""
+    n_rows = max(1, PIECE_NUMBERS // (tensor.numel() // len(tensor)))
+    return [nn.Parameter(rows) for rows in torch.split(tensor, n_rows)]
+
+
 def _split(name: str) -> tuple[str, str]:
     """Number of the block of a hidden matrix, and its name within that."""
     number, _, own_name = name.removeprefix("blocks.").partition(".")
@@ -278,12 +284,6 @@ def _split(name: str) -> tuple[str, str]:
 
 def _source(shape: tuple[int, ...], tensors: list[Tensor]) -> TensorSource:
     return TensorSource(tensors[0].dtype, shape, lambda: tensors)
-
-
-def _pieces(tensor: Tensor) -> list[nn.Parameter]:
-    """A tensor as parameters that share its memory, cut between rows."""
-    n_rows = max(1, PIECE_NUMBERS // (tensor.numel() // len(tensor)))
-    return [nn.Parameter(rows) for rows in torch.split(tensor, n_rows)]
 
 
 def _require_hidden(plan: SparsityPlan, hidden: Iterable[str]) -> None:
