@@ -10,18 +10,11 @@ from msgspec.structs import replace
 from wse_sim.engine.quotient import quotient
 from wse_sim.engine.result import Finish, step_ends_ps
 from wse_sim.engine.run import choose_engine, ends_of_steps_ps, finish_times, steady_step_ps
-from wse_sim.engine.run_level import (
-    best_checkpoint_interval,
-    chosen_checkpoint_steps,
-    expected_failures,
-    expected_parts_s,
-    plan_run,
-    simulate_runs,
-)
 from wse_sim.errors import SpecError
 from wse_sim.report.breakdown import breakdown, cross_iteration_s
-from wse_sim.report.metrics import Figures, SimulationResult, WallClock, bottleneck, figures, result
+from wse_sim.report.metrics import Figures, SimulationResult, bottleneck, figures, result
 from wse_sim.report.sensitivity import sensitivities
+from wse_sim.report.wall_clock import wall_clock
 from wse_sim.schedule.phases import phases
 from wse_sim.schedule.weight_streaming import StepPlan, plan_step
 from wse_sim.spec.cluster import Cluster, load_cluster
@@ -158,17 +151,21 @@ def simulate(
     cluster = priced(load_cluster(run.system, run.num_csx), economics)
     plan = plan_step(run, cluster, masks=masks)
     chosen = choose_engine(plan.program, engine)
-    dense_s = step_time_s(_as_dense(run), cluster)
+    dense_s = step_time_s(as_dense(run), cluster)
     step_s = to_s(steady_step_ps(ends_of_steps_ps(plan.program, chosen)))  # also loads the compiled engine,
     started = time.perf_counter()  # so that this times the engine alone
     finish = finish_times(plan.program, chosen)
     wall_s = time.perf_counter() - started
     fixed = replace(run, microbatch=plan.microbatch)
     mean_s = _mean_step_s(run, cluster, masks, step_s)
+    tokens_per_s = run.tokens_per_step / mean_s
     found = sensitivities(
-        cluster,
-        run.tokens_per_step / mean_s,
-        lambda other: run.tokens_per_step / (_step_time_near(fixed, run, other, masks) * mean_s / step_s),
+        cluster.constants,
+        tokens_per_s,
+        lambda name, value: (
+            run.tokens_per_step
+            / (_step_time_near(fixed, run, cluster.with_constant(name, value), masks) * mean_s / step_s)
+        ),
     )
     return Simulation(
         run=run,
@@ -184,7 +181,14 @@ def simulate(
             dense_step_time_s=dense_s,
             fractions=breakdown(plan, finish),
             cross_iteration_s=cross_iteration_s(plan.program, finish),
-            wall_clock=_wall_clock(run, mean_s, operations or load_operations()),
+            wall_clock=wall_clock(
+                operations or load_operations(),
+                step_s=mean_s,
+                n_steps=run.n_steps,
+                n_parameters=nonzero_parameters(run.shape, run.density),
+                n_systems=run.num_csx,
+                seed=run.seed,
+            ),
             economics=economics,
             sensitivity=found,
             engine={
@@ -227,6 +231,11 @@ def simulate_quickly(run: Run, cluster: Cluster, economics: Economics) -> QuickS
     )
 
 
+def as_dense(run: Run) -> Run:
+    """The same run with all weights, in the micro-batches that are fastest for it."""
+    return replace(run, density=1.0, microbatch=None, mask_updates=None)
+
+
 def density_of_masks(run: Run, masks: RunMasks) -> Run:
     """`run` at the density that `masks` have.
 
@@ -257,10 +266,6 @@ def _source_of_masks(run: Run, masks: RunMasks | None) -> str:
     return "random" if updates is None else f"{updates.algorithm}, every {updates.every_steps} steps"
 
 
-def _as_dense(run: Run) -> Run:
-    return replace(run, density=1.0, microbatch=None, mask_updates=None)
-
-
 def _mean_step_s(run: Run, cluster: Cluster, masks: RunMasks | None, step_s: float) -> float:
     """Step time over the whole run: with masks that change, steps of other densities and those that change them."""
     total_s = 0.0
@@ -279,26 +284,3 @@ def _step_time_near(fixed: Run, free: Run, cluster: Cluster, masks: RunMasks | N
         return step_time_s(fixed, cluster, masks=masks)
     except SpecError:
         return step_time_s(free, cluster, masks=masks)
-
-
-def _wall_clock(run: Run, step_s: float, operations: Operations) -> WallClock:
-    known: dict[str, Any] = {
-        "step_s": step_s,
-        "n_steps": max(1, round(run.n_steps)),
-        "n_parameters": nonzero_parameters(run.shape, run.density),
-        "n_systems": run.num_csx,
-    }
-    best, steps = best_checkpoint_interval(operations, **known), chosen_checkpoint_steps(operations, **known)
-    plan = plan_run(operations, **known, checkpoint_steps=steps)
-    parts_s, drawn = expected_parts_s(plan), simulate_runs(plan, seed=run.seed)
-    chosen_loss = sum(parts_s.values()) / best.run_s - 1 if steps != best.steps else 0.0
-    return WallClock(
-        parts_s=parts_s,
-        p5_s=drawn.percentile_s(5),
-        p95_s=drawn.percentile_s(95),
-        n_failures=expected_failures(plan),
-        checkpoint_steps=steps,
-        checkpoint_interval_s=steps * step_s,
-        checkpoint_loss={"half": best.loss_at_half, "double": best.loss_at_double, "chosen": chosen_loss},
-        assumed=operations.assumed,
-    )

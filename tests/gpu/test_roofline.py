@@ -176,3 +176,13 @@ def test_llama_70b_on_128_h100_is_laid_out_as_published() -> None:
     assert result.pp in (4, 8)
     assert result.sharding == "zero1"
     assert 0.5 < result.mfu < 0.62
+
+
+def test_a_job_with_its_own_numbers_is_itself_and_another_number_is_found_again() -> None:
+    asked = job("6.7b", software="megatron-2024")
+    numbers = asked.numbers
+    assert {"h100.tdp_w", "megatron-2024.rate_factor.hopper", "gpu_training.link_fraction"} <= set(numbers)
+    for name, constant in numbers.items():
+        changed = asked.with_numbers({name: 2.0 * constant.value})
+        assert changed.numbers[name].value == 2.0 * constant.value
+        assert {other for other in numbers if changed.numbers[other].value != numbers[other].value} == {name}

@@ -73,4 +73,4 @@ def command(
 
     print_tables(simulation_table(simulation.result))
     if tornado:
-        print_tables("", tornado_table(simulation.result))
+        print_tables("", tornado_table(simulation.result.sensitivity))

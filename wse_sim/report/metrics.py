@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from wse_sim.report.sensitivity import Sensitivity, tokens_per_s_range
+from wse_sim.report.wall_clock import WallClock
 from wse_sim.schedule.block import MatrixWork
 from wse_sim.schedule.weight_streaming import StepPlan
 from wse_sim.spec.bill import Bill, bill
@@ -30,37 +31,6 @@ _BOTTLENECKS = {
     "activation_wait": "activation servers",
     "gradient_wait": "gradient stream",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WallClock:
-    """Time of a whole run with its start, stragglers, checkpoints, failures and restarts.
-
-    Parameters
-    ----------
-    parts_s :
-        Expected, by what it is spent on (`engine.run_level.PARTS`).
-    p5_s, p95_s :
-        Percentiles of the whole, over drawn failures.
-    n_failures :
-        Expected.
-    checkpoint_steps, checkpoint_interval_s :
-        From one checkpoint to the next.
-    checkpoint_loss :
-        Fraction by which the run takes longer than with the best interval: with `half` and `double` that interval, and
-        with the `chosen` one.
-    assumed :
-        Constants of the operation for which nothing better than an assumption is known.
-    """
-
-    parts_s: dict[str, float]
-    p5_s: float
-    p95_s: float
-    n_failures: float
-    checkpoint_steps: int
-    checkpoint_interval_s: float
-    checkpoint_loss: dict[str, float]
-    assumed: list[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,13 +1,15 @@
 """Which constant matters: the throughput with each one at the ends of its range, and the range that they leave."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from wse_sim.spec.cluster import Cluster
+from wse_sim.spec.sourced import Sourced
 
-_WITHOUT_EFFECT_ON_TIME = {"power_w", "usd_per_hour", "purchase_usd", "capacity_bytes", "max_systems"}
+_OF_WAFERS = {"power_w", "usd_per_hour", "purchase_usd", "capacity_bytes", "max_systems"}
+_OF_GPUS = {"tdp_w", "server_w_per_gpu", "price_usd_per_h", "purchase_usd", "memory_bytes", "reserved_bytes"}
+_WITHOUT_EFFECT_ON_TIME = _OF_WAFERS | _OF_GPUS  # of a layout that stays, memory has none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,18 +37,23 @@ class Sensitivity:
 
 
 def sensitivities(
-    cluster: Cluster, tokens_per_s: float, tokens_per_s_with: Callable[[Cluster], float]
+    constants: Mapping[str, Sourced], tokens_per_s: float, tokens_per_s_with: Callable[[str, float], float]
 ) -> list[Sensitivity]:
-    """Every constant that has a range and may change the throughput, the one that matters most first."""
+    """Every constant that has a range and may change the throughput, the one that matters most first.
+
+    Parameters
+    ----------
+    constants :
+        By part and name: `csx.clock_hz`, `gpu_training.link_fraction`.
+    tokens_per_s_with :
+        Throughput with the constant of this name at this value.
+    """
     found = []
-    for name, constant in cluster.constants.items():
+    for name, constant in constants.items():
         if name.split(".")[1] in _WITHOUT_EFFECT_ON_TIME or constant.low == constant.high:
             continue
         ends = constant.ends
-        at_low, at_high = (
-            tokens_per_s if end == constant.value else tokens_per_s_with(cluster.with_constant(name, end))
-            for end in ends
-        )
+        at_low, at_high = (tokens_per_s if end == constant.value else tokens_per_s_with(name, end) for end in ends)
         found.append(
             Sensitivity(
                 constant=name, low=ends[0], high=ends[1], tokens_per_s_at_low=at_low, tokens_per_s_at_high=at_high

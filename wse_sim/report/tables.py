@@ -11,6 +11,7 @@ from rich.text import Text
 from wse_sim.report.headline import Line, cluster, headline, simulation_lines, title
 from wse_sim.report.metrics import SimulationResult
 from wse_sim.report.quantities import count, data_size, duration, energy, factor, money, percent, significant
+from wse_sim.report.sensitivity import Sensitivity
 from wse_sim.spec.sourced import Sourced
 
 COMPARISON_COLUMNS = {
@@ -26,6 +27,7 @@ COMPARISON_COLUMNS = {
     "full loss": "projected",
 }  # and the word for where each figure comes from
 KIND_STYLES = {"measured": "green", "simulated": "cyan", "projected": "magenta"}
+LEAST_SPAN = 5e-4  # of a logarithm, below which a constant moves nothing
 _BAR_WIDTH = 30
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
@@ -114,9 +116,9 @@ def simulation_table(result: SimulationResult) -> Table:
     return table
 
 
-def tornado_table(result: SimulationResult) -> Table:
+def tornado_table(sensitivity: Sequence[Sensitivity], *, title: str = "What the throughput hangs on") -> Table:
     """How far each constant's range moves the throughput, the widest first, without those that do not move it."""
-    largest = max((s.span for s in result.sensitivity), default=0.0)
+    largest = max((s.span for s in sensitivity), default=0.0)
     rows = [
         (
             s.constant,
@@ -125,11 +127,11 @@ def tornado_table(result: SimulationResult) -> Table:
             significant(s.tokens_per_s_at_high),
             _bar(s.span / largest),
         )
-        for s in result.sensitivity
-        if s.span >= _LEAST_SPAN
+        for s in sensitivity
+        if s.span >= LEAST_SPAN
     ]
     header = ("constant", "range", "tokens/s at low", "at high", "")
-    return plain_table(header, rows, right=("tokens/s at low", "at high"), title="What the throughput hangs on")
+    return plain_table(header, rows, right=("tokens/s at low", "at high"), title=title)
 
 
 def constants_table(constants: Mapping[str, Sourced], *, title: str) -> Table:
@@ -199,9 +201,6 @@ def _heading(table: Table, text: str, *, is_first: bool = False) -> None:
 def _add(table: Table, lines: Iterable[Line]) -> None:
     for line in lines:
         table.add_row(line.name, Text(line.value), Text(line.note, "dim"))
-
-
-_LEAST_SPAN = 5e-4
 
 
 def _add_breakdown(table: Table, breakdown: Mapping[str, float]) -> None:
