@@ -10,6 +10,20 @@ from wse_sim.errors import SpecError
 from wse_sim.gpu.roofline import GpuResult
 from wse_sim.laws.cerebras_gpt import LossProjection
 from wse_sim.plan.result import DaysSensitivity, Plan, PlanRow
+from wse_sim.report.comparison import (
+    Comparison,
+    GpuLayout,
+    GpusPerCsx,
+    GpuWay,
+    HereWay,
+    IsoLoss,
+    IsoTime,
+    LossCurve,
+    Memory,
+    Ratio,
+    Ratios,
+    WaferWay,
+)
 from wse_sim.report.fields import all_fields, explained
 from wse_sim.report.metrics import SimulationResult
 
@@ -42,6 +56,26 @@ def test_every_field_of_a_struct_is_explained_and_no_entry_is_stale(where: str, 
 def test_every_field_of_a_plan_is_explained_and_no_entry_is_stale() -> None:
     inner = {f"tornado.{field.name}" for field in msgspec.structs.fields(DaysSensitivity)}
     assert names("plan") == {field.name for field in msgspec.structs.fields(Plan)} | inner
+
+
+def fields_of(*structs: type[msgspec.Struct]) -> set[str]:
+    return {field.name for struct in structs for field in msgspec.structs.fields(struct)}
+
+
+def test_every_field_of_a_comparison_is_explained_and_no_entry_is_stale() -> None:
+    inner = {"ratios": Ratios, "ratio": Ratio, "gpus_per_csx": GpusPerCsx, "iso_time": IsoTime, "iso_loss": IsoLoss}
+    inner["loss_curves"] = LossCurve
+    expected = {f"{name}.{field}" for name, struct in inner.items() for field in fields_of(struct)}
+    assert names("comparison") == fields_of(Comparison) | expected | {"layouts.wall"}
+    assert fields_of(GpuLayout) <= names("GPU cluster") | {"wall"}
+
+
+def test_fields_of_a_way_are_explained_as_its_own_or_as_those_of_its_side_alone() -> None:
+    own = names("way of a comparison") - {f"memory.{field}" for field in fields_of(Memory)}
+    assert own <= fields_of(WaferWay, GpuWay, HereWay)
+    assert fields_of(WaferWay) <= own | names("simulation")
+    assert fields_of(GpuWay) <= own | names("simulation") | names("GPU cluster")
+    assert fields_of(HereWay) <= own | names("simulation") | names("GPU cluster")
 
 
 def test_every_column_of_a_run_is_explained() -> None:

@@ -160,6 +160,11 @@ def layouts(job: Job, fixed: Layout) -> Layouts:
     return Layouts(**{field.name: column for field, column in zip(fields(Layouts), columns, strict=True)})
 
 
+def most_gpus(job: Job) -> int:
+    """GPUs, above which every layout leaves some copy of the model without a sequence."""
+    return job.batch_size * max(tensor_parallel_ways(job)) * max(_context_ways(job)) * max(_stages(job))
+
+
 def tensor_parallel_ways(job: Job) -> list[int]:
     """Powers of two among linked GPUs that divide the heads."""
     if not job.software.has_parallel_layers:

@@ -14,6 +14,16 @@ _PLACES = {
     "breakdown": ("simulation", "breakdown."),
     "engine": ("simulation", "engine."),
     "gpu": ("GPU cluster", ""),
+    "comparison": ("comparison", ""),
+    "ratios": ("comparison", "ratios."),
+    "ratio": ("comparison", "ratio."),
+    "gpus_per_csx": ("comparison", "gpus_per_csx."),
+    "iso_time": ("comparison", "iso_time."),
+    "iso_loss": ("comparison", "iso_loss."),
+    "loss_curves": ("comparison", "loss_curves."),
+    "layouts": ("comparison", "layouts."),
+    "way": ("way of a comparison", ""),
+    "memory": ("way of a comparison", "memory."),
     "projection": ("loss projection", ""),
     "plan": ("plan", ""),
     "plan_row": ("configuration of a plan", ""),
@@ -56,7 +66,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
 
 @cache
 def all_fields() -> tuple[Field, ...]:
-    """Every field that a result, a projection or a row of run.jsonl has."""
+    """Every field that a result, a comparison, a projection or a row of run.jsonl has."""
     tables = read_toml(files("wse_sim.report") / "fields.toml")
     meanings = convert(tables, dict[str, dict[str, _Meaning]], "report/fields.toml")
     return tuple(

@@ -125,6 +125,17 @@ def timeline(lanes: Sequence[Lane]) -> Plot:
     return plot(draw, alt, header, table, salt="timeline", height=90 + 30 * len(lanes))
 
 
+def time_ticks(axes: Axes) -> None:
+    """Make the horizontal axis, of seconds, logarithmic, with ticks where clocks have them."""
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    ticks = {seconds: name for seconds, name in _TICKS.items() if low <= seconds <= high}
+    axes.xaxis.set_major_locator(FixedLocator(list(ticks)) if len(ticks) > 1 else LogLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: ticks.get(x) or duration(x)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlim(low, high)
+
+
 def _draw_lane(axes: Axes, lane: Lane, end_us: float, unit_us: float, floor: float) -> None:
     """The share of each short interval in which the lane works, as a height above `floor`; backward upon forward."""
     edges = [end_us / unit_us * index / TIMELINE_BINS for index in range(TIMELINE_BINS + 1)]
@@ -152,15 +163,8 @@ def _draw_validation(axes: Axes, rows: Sequence[Row], key: str, colour: str, nam
 
 
 def _time_axis(axes: Axes, rows: Sequence[Row]) -> None:
-    """A logarithmic axis of time with ticks where clocks have them."""
     _label(axes, "simulated time, logarithmic", rows)
-    axes.set_xscale("log")
-    low, high = axes.get_xlim()
-    ticks = {seconds: name for seconds, name in _TICKS.items() if low <= seconds <= high}
-    axes.xaxis.set_major_locator(FixedLocator(list(ticks)) if len(ticks) > 1 else LogLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: ticks.get(x) or duration(x)))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xlim(low, high)
+    time_ticks(axes)
 
 
 def _label(axes: Axes, x: str, rows: Sequence[Row]) -> None:

@@ -71,6 +71,11 @@ def system_in_words(name: str) -> str:
     return name.upper().replace("CS", "CS-") if name in SYSTEMS else name
 
 
+def gpu_in_words(name: str) -> str:
+    """H100 for the data's h100; a user's own GPU keeps its name."""
+    return name.upper() if name in data_names("gpus") else name
+
+
 def simulation_lines(simulated: Table) -> Iterator[Line]:
     """What the step and the run of a simulation are, without a group."""
     low, high = simulated["tokens_per_s_low"], simulated["tokens_per_s_high"]
@@ -163,8 +168,7 @@ def _on_wafer(simulated: Table) -> Iterator[Line]:
 
 
 def _on_gpus(gpu: Table, wafer: Table | None) -> Iterator[Line]:
-    name = gpu["gpu"].upper() if gpu["gpu"] in data_names("gpus") else gpu["gpu"]
-    group = f"The same run on {gpu['num_gpus']} × {name}"
+    group = f"The same run on {gpu['num_gpus']} × {gpu_in_words(gpu['gpu'])}"
 
     def line(name: str, value: str, note: str = "") -> Line:
         return Line(group=group, kind="simulated", name=name, value=value, note=note)

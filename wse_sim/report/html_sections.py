@@ -32,6 +32,11 @@ _PART_COLOURS = {
     "latency": "var(--series-6)",
     "weight_wait": "var(--series-2)",
     "imbalance": "var(--faint)",
+    "memory": "var(--series-2)",
+    "communication": "var(--series-5)",
+    "optimizer": "var(--series-6)",
+    "pipeline": "var(--series-4)",
+    "recompute": "var(--faint)",
 }
 _OTHER_COLOUR = "var(--ink)"
 
@@ -96,7 +101,7 @@ def step_section(summary: Summary, trace: Mapping[str, Any]) -> str:
     simulated = summary.get("simulated", {})
     if "breakdown" in simulated:
         lead = f"{duration(simulated['step_time_s'])} on {cluster(simulated)}; bottleneck: {simulated['bottleneck']}."
-        parts += [paragraph(lead), _breakdown(simulated["breakdown"])]
+        parts += [paragraph(lead), breakdown_bar(simulated["breakdown"])]
     shown = lanes(trace)
     if shown:
         caption = (
@@ -138,14 +143,19 @@ def assumed_section(summary: Summary) -> str:
         found |= gpu_constants(summary["simulated_gpu"].get("assumed", []))
     if not found:
         return ""
+    lead = "Nothing better than an assumption is known for these. The wafers' range of tokens/s covers theirs."
+    return section("Assumed constants", paragraph(lead), constants_list(found))
+
+
+def constants_list(constants: Mapping[str, Sourced | None]) -> str:
+    """Constants with value, range and source, as far as they are known."""
     rows = [
         (name, plain_number(c.value), sourced_range(c), c.source) if c else (name, "", "", "")
-        for name, c in found.items()
+        for name, c in constants.items()
     ]
     header = ("constant", "value", "range", "source")
     listed = table(header, rows, label="assumed constants", right=("value", "range"))
-    lead = "Nothing better than an assumption is known for these. The wafers' range of tokens/s covers theirs."
-    return section("Assumed constants", paragraph(lead), f'<div class="constants">{listed}</div>\n')
+    return f'<div class="constants">{listed}</div>\n'
 
 
 def origin_section(summary: Summary) -> str:
@@ -169,8 +179,8 @@ def origin_section(summary: Summary) -> str:
     return section("To do it again", *parts)
 
 
-def _breakdown(breakdown: Mapping[str, float]) -> str:
-    """Parts of a step as one bar and its legend, which is its table."""
+def breakdown_bar(breakdown: Mapping[str, float]) -> str:
+    """Parts of a step as one bar and its legend, which is its table; those that are next to nothing are left out."""
     shown = {name: fraction for name, fraction in breakdown.items() if fraction >= 0.0005}
     words = ", ".join(f"{name.replace('_', ' ')} {percent(fraction)}" for name, fraction in shown.items())
     bars, items = "", ""

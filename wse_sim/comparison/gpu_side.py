@@ -1,0 +1,114 @@
+"""The GPUs of a comparison: how many they are where nobody says, and what they cost."""
+
+from dataclasses import dataclass
+from itertools import chain
+
+from wse_sim.errors import SpecError
+from wse_sim.gpu.layout import Job, Layout
+from wse_sim.gpu.roofline import DEFAULT_SOFTWARE, SEARCH_ALL, gpu_job
+from wse_sim.gpu.search import Found, best
+from wse_sim.gpu.spec import GpuSpec, Precision, Software
+from wse_sim.spec.bill import bill
+from wse_sim.spec.cluster import Cluster
+from wse_sim.spec.economics import Economics
+from wse_sim.spec.run import Run
+from wse_sim.spec.sourced import Sourced
+from wse_sim.units import S_PER_HOUR
+
+GPUS_PER_SERVER = 8  # of data/gpu_operations.toml: what fails on its own is a server with so many
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuSide:
+    """What the wafers are compared with.
+
+    Parameters
+    ----------
+    gpu, software :
+        Names in the data, or specifications.
+    num_gpus :
+        None = as many, in servers of eight, as come nearest to the price of the wafers (`equal_price`).
+    fixed :
+        Parts of the layout that are not searched.
+    with_two_four :
+        2:4 sparsity is a way too.
+    """
+
+    gpu: str | GpuSpec = "h100"
+    num_gpus: int | None = None
+    software: str | Software = DEFAULT_SOFTWARE
+    precision: Precision = "bf16"
+    fixed: Layout = SEARCH_ALL
+    with_two_four: bool = False
+
+    def job(self, run: Run, num_gpus: int) -> Job:
+        """The work of `run` on this many of the GPUs.
+
+        Raises
+        ------
+        SpecError
+            As `gpu_job`.
+        """
+        return gpu_job(
+            run.shape,
+            gpu=self.gpu,
+            num_gpus=num_gpus,
+            batch_size=run.batch_size,
+            seq_len=run.seq_len,
+            software=self.software,
+            precision=self.precision,
+        )
+
+
+def unit_constants(job: Job, economics: Economics) -> dict[str, Sourced]:
+    """Power and prices of one of the job's GPUs, by argument of `bill`; those of the user's file first."""
+    gpu = job.gpu
+    of_data = {
+        "power_w": gpu.server_w_per_gpu,
+        "rental_usd_per_h": gpu.price_usd_per_h,
+        "purchase_usd": gpu.purchase_usd,
+    }
+    return of_data | economics.known(gpu.name)
+
+
+def wafer_constants(cluster: Cluster) -> dict[str, Sourced]:
+    """Power and prices of one system, by argument of `bill`."""
+    names = {"power_w": "power_w", "rental_usd_per_h": "usd_per_hour", "purchase_usd": "purchase_usd"}
+    return {argument: cluster.constants[f"csx.{name}"] for argument, name in names.items()}
+
+
+def usd_per_unit_h(economics: Economics, constants: dict[str, Sourced]) -> float:
+    """What one system, or GPU, costs in an hour, on the price basis."""
+    values = {name: constant.value for name, constant in constants.items()}
+    return float(bill(economics, time_s=S_PER_HOUR, n_units=1, **values).total_usd)
+
+
+def equal_price(run: Run, cluster: Cluster, side: GpuSide, economics: Economics) -> int:
+    """GPUs in servers of eight that cost per hour what the wafers do, on the price basis, as nearly as servers allow.
+
+    Where the batch has too few sequences for so many, or memory is too small on so few, the nearest number that works,
+    which may be less than a server; the price's own where none does, so that its wall is named.
+
+    Raises
+    ------
+    SpecError
+        When GPUs cost nothing.
+    """
+    one = side.job(run, 1)
+    per_node = min(GPUS_PER_SERVER, one.gpus_per_node)  # what is linked as a rack is rented in parts
+    usd = usd_per_unit_h(economics, unit_constants(one, economics))
+    if not usd > 0:
+        raise SpecError("GPUs cost nothing here, so that no number of them costs what the wafers do: use --num-gpus")
+    wafers_usd = usd_per_unit_h(economics, wafer_constants(cluster)) * run.num_csx
+    asked = max(1, round(wafers_usd / (usd * per_node))) * per_node
+    fewer = chain(range(asked, 0, -per_node), range(per_node - 1, 0, -1))
+    more = range(asked + per_node, 2 * asked + 1, per_node)
+    return next((n for n in chain(fewer, more) if fastest(side.job(run, n), side.fixed) is not None), asked)
+
+
+def fastest(job: Job, fixed: Layout) -> Found | None:
+    """The fastest layout of `job` that fits, alone; None where none does."""
+    try:
+        return best(job, fixed)
+    except SpecError:
+        return None

@@ -1,0 +1,128 @@
+"""What a comparison comes to in sentences, and what a reader must know before using it."""
+
+import math
+from collections.abc import Iterator
+
+from wse_sim.laws.published import published_laws
+from wse_sim.report.comparison import Comparison
+from wse_sim.report.headline import gpu_in_words, system_in_words
+from wse_sim.report.quantities import energy, money, percent, significant
+from wse_sim.spec.run import Run
+
+_SAME_TPP = 0.01
+_MUCH_FASTER = 1.1
+_LARGEST_SERVER = 16  # GPUs; more that are linked directly are a rack
+
+
+def headline(comparison: Comparison) -> str:
+    """How many GPUs equal one system for this run, and which cluster equals all systems, in two sentences."""
+    return f"{_one_system(comparison)} {_all_systems(comparison)}"
+
+
+def notes(comparison: Comparison, run: Run, *, is_equal_price: bool) -> tuple[str, ...]:
+    """What was assumed, and what the figures leave out.
+
+    Parameters
+    ----------
+    is_equal_price :
+        The number of GPUs was chosen by their price.
+    """
+    return (
+        *_about_the_gpus(comparison, is_equal_price=is_equal_price),
+        *_about_the_masks(comparison, run),
+        *_about_the_bill(comparison),
+        *_about_the_loss(comparison),
+    )
+
+
+def _one_system(comparison: Comparison) -> str:
+    equal, gpu = comparison.gpus_per_csx, gpu_in_words(comparison.gpu.gpu)
+    system = system_in_words(comparison.wafer.system)
+    text = f"One {system} does the work of {significant(equal.value)} {gpu} "
+    text += f"({significant(equal.low)} … {significant(equal.high)}) in this run"
+    if comparison.density < 1:
+        text += f" at density {comparison.density:g}, and of {significant(equal.dense)} when it is dense"
+    if equal.by_price is not None:
+        verb = "rents" if comparison.price_basis == "rental" else "costs"
+        text += f"; it {verb} for what {significant(equal.by_price)} do"
+    text += "."
+    return f"{text} Here one {gpu} is faster than one {system}." if equal.value < 1 else text
+
+
+def _all_systems(comparison: Comparison) -> str:
+    equal, wafer, gpu = comparison.gpus_per_csx, comparison.wafer, gpu_in_words(comparison.gpu.gpu)
+    systems = f"all {wafer.num_csx}" if wafer.num_csx > 1 else "it"
+    if equal.num_gpus is None:
+        return f"No number of {gpu} is as fast as {systems}: {equal.reason}."
+    faster = equal.fastest_tokens_per_s / wafer.tokens_per_s
+    by = f", {significant(faster)} times as fast" if faster >= _MUCH_FASTER else ""
+    n_servers, rest = divmod(equal.num_gpus, equal.gpus_per_server)
+    of = "rack" if equal.gpus_per_server > _LARGEST_SERVER else "server"
+    servers = f"of one {of}" if rest else f"in {n_servers:,} {of}" + ("s" if n_servers > 1 else "")
+    return f"As fast as {systems}: {equal.num_gpus:,} {gpu} {servers}{by}."
+
+
+def _about_the_gpus(comparison: Comparison, *, is_equal_price: bool) -> Iterator[str]:
+    wafer, gpu = comparison.wafer, comparison.gpu
+    if is_equal_price:
+        per_h = money(gpu.usd_per_unit_h * gpu.num_gpus), money(wafer.usd_per_unit_h * wafer.num_csx)
+        yield (
+            f"{gpu.num_gpus:,} {gpu_in_words(gpu.gpu)} because, of the numbers that work, so many come nearest to the "
+            f"price of the wafers: {per_h[0]} an hour against {per_h[1]}"
+        )
+
+
+def _about_the_masks(comparison: Comparison, run: Run) -> Iterator[str]:
+    gpu = comparison.gpu
+    if comparison.density < 1:
+        yield (
+            f"the same masks bring a GPU nothing: masked to density {comparison.density:g} it takes as long as dense, "
+            f"at {percent(gpu.mfu)} MFU by needed FLOPs, to the loss of that density"
+        )
+    if run.mask_updates is not None:
+        yield "changing the masks is counted on the wafers only"
+    if comparison.gpu_two_four is not None:
+        yield (
+            "2:4 is a pattern that the GPU's products skip: two of every four weights are zero, whatever density was "
+            "asked for; the loss is that of density 0.5 and knows nothing of the pattern"
+        )
+    if run.jitter > 0 or run.straggler > 1:
+        yield "jitter and straggler slow the wafers only"
+
+
+def _about_the_bill(comparison: Comparison) -> Iterator[str]:
+    wafer, gpu = comparison.wafer, comparison.gpu
+    yield (
+        "time, energy, carbon and cost are those of the steps; wall clock adds start, checkpoints and failures, whose "
+        "rates are assumed for the wafers"
+    )
+    if wafer.energy_j_high > wafer.energy_j:
+        yield (
+            "energy: the wafers' is that of the systems alone, with their servers up to "
+            f"{energy(wafer.energy_j_high)}; the GPUs' is that of whole servers, of the GPUs alone "
+            f"{energy(gpu.energy_j_low)}"
+        )
+    per_h = [
+        f"{money(way.usd_per_unit_h)} a {name}" + (f" ({way.price_as_of})" if way.price_as_of else "")
+        for way, name in ((wafer, system_in_words(comparison.wafer.system)), (gpu, gpu_in_words(gpu.gpu)))
+    ]
+    yield f"{comparison.price_basis} per hour: {', '.join(per_h)}; grid: {comparison.grid}"
+    yield "ranges of tokens/s and of ratios: each constant at the ends of its range, changes added in quadrature"
+
+
+def _about_the_loss(comparison: Comparison) -> Iterator[str]:
+    loss = comparison.wafer.loss
+    if loss is None:
+        yield "loss: no law is known of an encoder"
+        return
+    yield f"loss by {loss.law}: {'; '.join(loss.caveats)}"
+    valid = published_laws().cerebras_gpt_validity.tokens_per_parameter
+    tpps = [found.tokens_per_parameter for found in comparison.iso_time.values()]
+    if any(not math.isclose(tpp, valid, rel_tol=_SAME_TPP) for tpp in tpps):
+        yield (
+            f"at equal time ways see {significant(min(tpps))} to {significant(max(tpps))} tokens per parameter: away "
+            f"from {valid:g} the law is less sure (iso_time in --json has the caveats of each way)"
+        )
+    for name, way in comparison.ways.items():
+        if comparison.iso_loss[name].reason:
+            yield f"{way.name}: {comparison.iso_loss[name].reason}"

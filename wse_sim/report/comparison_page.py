@@ -1,0 +1,154 @@
+"""A comparison as one HTML page that needs nothing but itself: the verdict first."""
+
+import json
+from itertools import groupby
+from pathlib import Path
+
+import msgspec
+
+from wse_sim import __version__
+from wse_sim.errors import SpecError
+from wse_sim.files import write_atomically
+from wse_sim.report import run_files
+from wse_sim.report.comparison import Comparison, Way
+from wse_sim.report.comparison_figures import loss_by_time, tornado
+from wse_sim.report.comparison_lines import (
+    LAYOUT_NUMBERS,
+    Line,
+    all_notes,
+    equal_loss_words,
+    layout_cells,
+    layout_words,
+    lines,
+    ratio_cells,
+    shown_ways,
+    title,
+)
+from wse_sim.report.headline import gpu_in_words
+from wse_sim.report.html_sections import breakdown_bar, constants_list, kinds_legend
+from wse_sim.report.markup import bullets, figure, page, paragraph, scrolling, section, table, tag, text
+from wse_sim.report.provenance import gpu_constants, wafer_constants
+from wse_sim.report.quantities import count, duration
+
+CONTENT = "compare.json"
+_LOSS_CAPTION = (
+    "Projected: what loss the law gives each way after a time. A dot ends each run; the grey lines cross where the "
+    "wafers' run ends: on the upright one all have had its time, on the level one all have reached its loss. A machine "
+    "that takes far longer is left out."
+)
+
+
+def write_comparison(comparison: Comparison, folder: Path, *, command: str) -> tuple[Path, Path]:
+    """Write compare.json and report.html into `folder`, which is made where there is none, and return their paths.
+
+    Raises
+    ------
+    SpecError
+        When they cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SpecError(f"{folder}: cannot be made: {error.strerror}; name another folder with --out") from None
+    content = json.dumps(msgspec.to_builtins(comparison), indent=2, allow_nan=False, ensure_ascii=False)
+    paths = folder / CONTENT, folder / run_files.REPORT
+    for path, whole in zip(paths, (content + "\n", render_comparison(comparison, command=command)), strict=True):
+        write_atomically(path, whole.encode())
+    return paths
+
+
+def render_comparison(comparison: Comparison, *, command: str) -> str:
+    """The page; the same comparison gives the same bytes.
+
+    Parameters
+    ----------
+    command :
+        That made it.
+    """
+    heading, ways = title(comparison), shown_ways(comparison)
+    body = f"<header>\n{paragraph(f'wse-sim {__version__}', 'eyebrow')}<h1>{text(heading)}</h1>\n"
+    body += f"{paragraph(_asked(comparison), 'lead')}{kinds_legend()}</header>\n"
+    body += section("Verdict", *_verdict(comparison))
+    body += section("Side by side", _ways_table(comparison))
+    body += section("One step", *(_step(way) for way in ways.values()))
+    if comparison.iso_time:
+        body += section("Loss against time", figure(loss_by_time(comparison), _LOSS_CAPTION))
+    body += section("What the throughput hangs on", *_sensitivity(comparison))
+    body += section("Layouts of the GPUs", *_layouts(comparison))
+    body += section("What to know before using this", bullets(all_notes(comparison)))
+    body += section("Assumed constants", *_assumed(comparison))
+    body += section("To do it again", paragraph(command, "code"))
+    return page(f"{heading}: wse-sim compare", body)
+
+
+def _asked(comparison: Comparison) -> str:
+    steps = f"{comparison.n_steps:,.0f} steps of {comparison.batch_size} × {comparison.seq_len}"
+    return f"{count(comparison.params)} parameters · {count(comparison.tokens)} tokens · {steps}"
+
+
+def _verdict(comparison: Comparison) -> list[str]:
+    """Does it fit, how many GPUs equal one system, and how the sides compare."""
+    ways = shown_ways(comparison).values()
+    ratios = table(
+        ("wafers over GPUs", "ratio", "between"),
+        ratio_cells(comparison),
+        label="ratios of the wafers to the GPUs",
+        right=("ratio", "between"),
+        kinds=("", "simulated", "simulated"),
+    )
+    equal_loss = equal_loss_words(comparison)
+    said = [paragraph(words) for words in (comparison.headline, equal_loss) if words]
+    return [bullets(f"{way.name} {way.memory.verdict}" for way in ways), *said, ratios]
+
+
+def _ways_table(comparison: Comparison) -> str:
+    """A column for every way, and behind them a tag; this machine has its own."""
+    head, n_columns = "<th></th>", 2
+    for name, way in shown_ways(comparison).items():
+        head += "<th></th>" if name == "here" else ""
+        head += f'<th scope="col" class="number">{text(way.name)}</th>'
+        n_columns += 2 if name == "here" else 1
+    bodies = ""
+    for group, of_group in groupby(lines(comparison), key=lambda line: line.group):
+        rows = f'<tr class="group"><th scope="rowgroup" colspan="{n_columns}">{text(group)}</th></tr>\n'
+        bodies += f"<tbody>\n{rows}{''.join(map(_row, of_group))}</tbody>\n"
+    whole = f'<table class="ways">\n<thead><tr>{head}<th></th></tr></thead>\n{bodies}</table>\n'
+    return scrolling(whole, "both sides, figure by figure")
+
+
+def _row(line: Line) -> str:
+    cells = "".join(f'<td class="number">{text(cell)}</td>' for cell in line.of_clusters)
+    cells += f'<td class="kind">{tag(line.kind)}</td>'
+    if line.here is not None:
+        cell, kind = line.here
+        cells += f'<td class="number">{text(cell)}</td><td class="kind">{tag(kind)}</td>'
+    return f'<tr><th scope="row">{text(line.name)}</th>{cells}</tr>\n'
+
+
+def _step(way: Way) -> str:
+    return paragraph(f"{way.name}: {duration(way.step_time_s)}, {way.kind}.") + breakdown_bar(way.breakdown)
+
+
+def _sensitivity(comparison: Comparison) -> list[str]:
+    caption = (
+        "Simulated: one constant at an end of its range, all others as they are. The ends of the range of tokens/s add "
+        "these changes in quadrature."
+    )
+    ways = (("wafer", comparison.wafer), ("gpu", comparison.gpu_dense))
+    return [figure(tornado(way, salt=f"tornado-{name}"), caption) for name, way in ways]
+
+
+def _layouts(comparison: Comparison) -> list[str]:
+    gpu = comparison.gpu
+    lead = f"{gpu_in_words(gpu.gpu)} with {gpu.software} in {gpu.precision}. Taken: {layout_words(gpu)}."
+    header, rows = layout_cells(comparison.layouts)
+    listed = table(header, rows, label="layouts that were tried", right=LAYOUT_NUMBERS)
+    return [paragraph(lead), listed]
+
+
+def _assumed(comparison: Comparison) -> list[str]:
+    wafer, gpu = comparison.wafer, comparison.gpu
+    operations = dict.fromkeys((*wafer.assumed_operations, *gpu.assumed_operations))
+    lead = "Nothing better than an assumption is known for these"
+    lead += f"; nor, for the wall clock, for {', '.join(operations)}." if operations else "."
+    return [paragraph(lead), constants_list(wafer_constants(wafer.system, wafer.assumed) | gpu_constants(gpu.assumed))]
