@@ -13,7 +13,7 @@ COMMANDS = {
     "train": "Train here, simulate the full-size run, write a report.",
     "simulate": "Simulate a training run on a wafer-scale cluster.",
     "sweep": "Simulate, or train, many configurations as one table.",
-    "compare": "Lay the schedule of a streaming run beside the simulated one.",
+    "compare": "Compare a run on wafers with GPUs, or with what ran here.",
     "plan": "Say what to book for a deadline, a purse or a target loss.",
     "project": "Project the loss of a model from runs, or from a published law.",
     "validate": "Hold the simulator against published throughput.",

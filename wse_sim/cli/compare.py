@@ -1,32 +1,174 @@
-"""`wse-sim compare`: a run that was executed here beside the same step simulated, layer by layer."""
+"""`wse-sim compare`: a run on wafers beside GPUs, or a run that was executed here beside the same step simulated."""
 
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
-from wse_sim.cli.options import json_option
+from wse_sim.cli.economics_options import economics_from, economics_options
+from wse_sim.cli.gpu_options import gpu_options, gpu_side_from
+from wse_sim.cli.operations_options import operations_from, operations_options
+from wse_sim.cli.options import imperfection_options, json_option, optional_run_options, parsed_seconds, run_from
 from wse_sim.cli.output import print_json, print_tables
+from wse_sim.errors import SpecError
 
 if TYPE_CHECKING:
+    from wse_sim.comparison import Comparison
     from wse_sim.executed import ExecutedComparison
+    from wse_sim.spec.run import Run
+
+_OF_A_FOLDER = ("run_dir", "as_json")
+_N_LISTED = 5  # layouts in the JSON and on the page, where nobody says how many
 
 
 @click.command("compare")
-@click.argument("run_dir", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("run_dir", metavar="[RUN]", required=False, type=click.Path(path_type=Path))
+@optional_run_options
+@imperfection_options
+@gpu_options
+@economics_options
+@operations_options
+@click.option(
+    "--layouts", type=int, default=0, metavar="N", help="Print the N best layouts of the GPUs, and N that fail."
+)
+@click.option(
+    "--here",
+    is_flag=False,
+    flag_value="20s",
+    callback=parsed_seconds,
+    metavar="[TIME]",
+    help="Measure this machine too, for 20s or TIME.",
+)
+@click.option("--tornado", is_flag=True, help="Show which constants the throughput of both sides hangs on.")
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Write compare.json, report.html."
+)
 @json_option
-def command(*, run_dir: Path, as_json: bool) -> None:
-    """Lay the schedule that RUN executed beside the simulated one of the same step, layer by layer.
+@click.pass_context
+def command(
+    context: click.Context,
+    /,
+    *,
+    run_dir: Path | None,
+    layouts: int,
+    tornado: bool,
+    here: float | None,
+    out: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Compare a run on a wafer-scale cluster with the same run on GPUs.
 
-    RUN is the folder of a run of the streaming executor (wse-sim train --mode full).
+    Both sides of the same work: memory, time, energy, carbon, cost, and the loss they buy at equal time; how many GPUs
+    equal one system.  --system-mtbf and the like hold for a system and for a server with eight GPUs.
+
+    With RUN, the folder of a run of the streaming executor (wse-sim train --mode full), instead: lay the schedule that
+    it executed beside the simulated one of the same step, layer by layer.
     """
+    if run_dir is not None:
+        _refuse_others(context)
+        _compare_executed(run_dir, as_json=as_json)
+        return
+    if options["model"] is None:
+        raise SpecError("nothing to compare: give --model M, or the folder of a run (wse-sim compare --help)")
+    comparison, run = _compared(options, n_layouts=layouts)
+    if here is not None:
+        comparison = _with_this_machine(comparison, run, budget_s=here)
+    if out is not None:
+        _write(comparison, out)
+    if as_json:
+        from msgspec import to_builtins
+
+        print_json(to_builtins(comparison))
+        return
+    _print_comparison(comparison, with_layouts=layouts > 0, with_tornado=tornado)
+
+
+def _compared(options: dict[str, Any], *, n_layouts: int) -> "tuple[Comparison, Run]":
+    from wse_sim.comparison import compare
+    from wse_sim.spec.operations import load_gpu_operations
+
+    if n_layouts < 0:
+        raise SpecError(f"--layouts is {n_layouts}: it must be at least 0")
+    economics, side = economics_from(options), gpu_side_from(options)
+    gpu_operations = operations_from(dict(options), base=load_gpu_operations())
+    operations = operations_from(options)
+    run = run_from(**options)
+    comparison = compare(
+        run,
+        side,
+        n_layouts=n_layouts or _N_LISTED,
+        economics=economics,
+        operations=operations,
+        gpu_operations=gpu_operations,
+    )
+    return comparison, run
+
+
+def _with_this_machine(comparison: "Comparison", run: "Run", *, budget_s: float) -> "Comparison":
+    from msgspec import to_builtins
+
+    from wse_sim.comparison import here_way, with_here
+
+    return with_here(comparison, run, here_way(run, to_builtins(_measured(run, budget_s))))
+
+
+def _measured(run: "Run", budget_s: float) -> object:
+    """What the run takes on this machine, in about `budget_s`."""
+    from training.this_machine import measure_here
+
+    return measure_here(
+        run.shape,
+        batch_size=run.batch_size,
+        seq_len=run.seq_len,
+        tokens=run.tokens,
+        density=run.density,
+        budget_s=budget_s,
+        say=lambda line: click.echo(line, err=True),
+    )
+
+
+def _write(comparison: "Comparison", folder: Path) -> None:
+    from wse_sim.report.comparison_page import write_comparison
+
+    for path in write_comparison(comparison, folder, command=shlex.join(["wse-sim", *sys.argv[1:]])):
+        click.echo(f"written: {path}", err=True)
+
+
+def _print_comparison(comparison: "Comparison", *, with_layouts: bool, with_tornado: bool) -> None:
+    from wse_sim.report.comparison_table import comparison_screen, layouts_table, tornado_tables
+
+    print_tables(*comparison_screen(comparison))
+    if with_layouts:
+        print_tables("", layouts_table(comparison.layouts))
+    if with_tornado:
+        for table in tornado_tables(comparison):
+            print_tables("", table)
+
+
+def _refuse_others(context: click.Context) -> None:
+    """Raise SpecError where an option was given that a folder makes no use of."""
+    for name in context.params:
+        if name in _OF_A_FOLDER or context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
+            continue
+        flag = next(max(p.opts, key=len) for p in context.command.params if p.name == name)
+        raise SpecError(
+            f"RUN and {flag} are both given: leave RUN out to compare with GPUs, or {flag} to lay the run beside its "
+            "simulation"
+        )
+
+
+def _compare_executed(run_dir: Path, *, as_json: bool) -> None:
     from wse_sim.executed import compare_executed
 
     comparison = compare_executed(run_dir)
     if as_json:
         print_json(_content(comparison))
-        return
-    _print(comparison)
+    else:
+        _print_executed(comparison)
 
 
 def _content(comparison: "ExecutedComparison") -> dict[str, Any]:
@@ -42,7 +184,7 @@ def _content(comparison: "ExecutedComparison") -> dict[str, Any]:
     }
 
 
-def _print(comparison: "ExecutedComparison") -> None:
+def _print_executed(comparison: "ExecutedComparison") -> None:
     from wse_sim.report.headline import system_in_words
     from wse_sim.report.tables import plain_table
 

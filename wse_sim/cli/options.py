@@ -69,8 +69,19 @@ def density_options(command: Command) -> Command:
 
 def run_options(command: Command) -> Command:
     """Adds the options that describe a run; `run_from` takes them as keyword arguments."""
+    return _run_options(command, needs_model=True)
+
+
+def optional_run_options(command: Command) -> Command:
+    """The same for a command that does without a run: `model` is None then."""
+    return _run_options(command, needs_model=False)
+
+
+def _run_options(command: Command, *, needs_model: bool) -> Command:
     options = (
-        click.option("--model", required=True, metavar="M", help="Preset, config.json or shape TOML (wse-sim list)."),
+        click.option(
+            "--model", required=needs_model, metavar="M", help="Preset, config.json or shape TOML (wse-sim list)."
+        ),
         click.option("--system", default="cs2", show_default=True, metavar="cs1|cs2|cs3|FILE", help="Kind of system."),
         click.option("--num-csx", type=int, metavar="N", help="Systems.  [default: recipe's with its batch, or 1]"),
         click.option("--batch-size", type=int, metavar="B", help="Sequences per step in all.  [default: recipe's]"),
