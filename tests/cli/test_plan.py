@@ -71,6 +71,9 @@ def test_files_hold_every_candidate_and_a_page(tmp_path: Path) -> None:
     for part in ("What to book for 1.3b", "Pareto front", "What the days hang on", "Assumed constants"):
         assert part in page
     assert page.count("<svg") == 4  # two figures, for wide and narrow pages
+    (tmp_path / "plan" / "report.html").unlink()
+    assert CliRunner().invoke(main, ["report", str(tmp_path / "plan")]).exit_code == 0
+    assert (tmp_path / "plan" / "report.html").read_text(encoding="utf-8") == page
 
 
 def test_files_are_written_when_nothing_keeps_to_the_limits_too(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from wse_sim.comparison.equivalent import gpus_per_csx
-from wse_sim.comparison.gpu_side import GpuSide, equal_price
+from wse_sim.comparison.gpu_side import GpuSide, equal_price, rates_of_programs
 from wse_sim.comparison.iso import iso_loss, iso_time, loss_curves
 from wse_sim.comparison.layouts import gpu_layouts
 from wse_sim.comparison.ratios import ratios
@@ -68,7 +68,8 @@ def compare(
         **_of_economics(economics),
         notes=(),
     )
-    said = notes(comparison, run, is_equal_price=side.num_gpus is None)
+    programs = rates_of_programs(run, side, job.num_gpus)
+    said = notes(comparison, run, programs, is_equal_price=side.num_gpus is None)
     return replace(comparison, headline=headline(comparison), notes=said)
 
 

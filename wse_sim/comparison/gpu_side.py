@@ -1,13 +1,13 @@
 """The GPUs of a comparison: how many they are where nobody says, and what they cost."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from wse_sim.errors import SpecError
 from wse_sim.gpu.layout import Job, Layout
 from wse_sim.gpu.roofline import DEFAULT_SOFTWARE, SEARCH_ALL, gpu_job
 from wse_sim.gpu.search import Found, best
-from wse_sim.gpu.spec import GpuSpec, Precision, Software
+from wse_sim.gpu.spec import GpuSpec, Precision, Software, software_names
 from wse_sim.spec.bill import bill
 from wse_sim.spec.cluster import Cluster
 from wse_sim.spec.economics import Economics
@@ -104,6 +104,20 @@ def equal_price(run: Run, cluster: Cluster, side: GpuSide, economics: Economics)
     fewer = chain(range(asked, 0, -per_node), range(per_node - 1, 0, -1))
     more = range(asked + per_node, 2 * asked + 1, per_node)
     return next((n for n in chain(fewer, more) if fastest(side.job(run, n), side.fixed) is not None), asked)
+
+
+def rates_of_programs(run: Run, side: GpuSide, num_gpus: int) -> dict[str, float]:
+    """Tokens/s per GPU with each program that can do it, the fastest first: how much of the answer is software."""
+    rates = {}
+    for name in software_names():
+        try:
+            job = replace(side, software=name).job(run, num_gpus)
+        except SpecError:  # it does not have the precision
+            continue
+        found = fastest(job, side.fixed)
+        if found is not None:
+            rates[name] = run.tokens_per_step / float(found.step_s[0]) / num_gpus
+    return dict(sorted(rates.items(), key=lambda item: -item[1]))
 
 
 def fastest(job: Job, fixed: Layout) -> Found | None:

@@ -1,7 +1,7 @@
 """What a comparison comes to in sentences, and what a reader must know before using it."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from wse_sim.laws.published import published_laws
 from wse_sim.report.comparison import Comparison
@@ -19,16 +19,19 @@ def headline(comparison: Comparison) -> str:
     return f"{_one_system(comparison)} {_all_systems(comparison)}"
 
 
-def notes(comparison: Comparison, run: Run, *, is_equal_price: bool) -> tuple[str, ...]:
+def notes(comparison: Comparison, run: Run, programs: Mapping[str, float], *, is_equal_price: bool) -> tuple[str, ...]:
     """What was assumed, and what the figures leave out.
 
     Parameters
     ----------
+    programs :
+        Tokens/s per GPU with each program, the fastest first.
     is_equal_price :
         The number of GPUs was chosen by their price.
     """
     return (
         *_about_the_gpus(comparison, is_equal_price=is_equal_price),
+        *_about_the_program(comparison, programs),
         *_about_the_masks(comparison, run),
         *_about_the_bill(comparison),
         *_about_the_loss(comparison),
@@ -69,6 +72,16 @@ def _about_the_gpus(comparison: Comparison, *, is_equal_price: bool) -> Iterator
         yield (
             f"{gpu.num_gpus:,} {gpu_in_words(gpu.gpu)} because, of the numbers that work, so many come nearest to the "
             f"price of the wafers: {per_h[0]} an hour against {per_h[1]}"
+        )
+
+
+def _about_the_program(comparison: Comparison, programs: Mapping[str, float]) -> Iterator[str]:
+    others = [f"{name} {significant(rate)}" for name, rate in programs.items() if name != comparison.gpu.software]
+    if others:
+        own = significant(comparison.gpu.tokens_per_s_per_gpu)
+        yield (
+            f"the program matters: {comparison.gpu.software} reaches {own} tokens/s on each GPU (simulated), "
+            f"{', '.join(others)} in the fastest layout that each can have"
         )
 
 

@@ -11,8 +11,9 @@ from wse_sim.files import make_folder, write_atomically
 from wse_sim.plan.planner import walls
 from wse_sim.plan.search import Search
 from wse_sim.report.plan_page import plan_page
+from wse_sim.report.run_files import PLAN, REPORT
 
-PLAN, FRONT, CANDIDATES, REPORT = "plan.json", "front.csv", "candidates.csv", "report.html"
+FRONT, CANDIDATES = "front.csv", "candidates.csv"
 
 
 def write_plan(out: Path, plan: Mapping[str, Any], search: Search) -> list[Path]:

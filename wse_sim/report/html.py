@@ -19,6 +19,7 @@ from wse_sim.report.html_sections import (
     what_was_asked,
 )
 from wse_sim.report.markup import figure, page, paragraph, section, table, text
+from wse_sim.report.plan_page import plan_page
 from wse_sim.report.tables import COMPARISON_COLUMNS, comparison_cells
 from wse_sim.spec.reading import read_json
 
@@ -75,15 +76,19 @@ def render_comparison_report(out_dir: Path) -> str:
 
 
 def write_report(run_dir: Path) -> Path:
-    """Write report.html of a run, or of a comparison of runs, and return its path.
+    """Write report.html of a run, of a comparison of runs, or of a plan, and return its path.
 
     Raises
     ------
     SpecError
-        When `run_dir` holds neither, or the page cannot be written.
+        When `run_dir` holds none of them, or the page cannot be written.
     """
-    is_comparison = (run_dir / run_files.COMPARISON).is_file()
-    content = render_comparison_report(run_dir) if is_comparison else render_run_report(run_dir)
+    if (run_dir / run_files.PLAN).is_file():
+        content = plan_page(read_json(run_dir / run_files.PLAN))
+    elif (run_dir / run_files.COMPARISON).is_file():
+        content = render_comparison_report(run_dir)
+    else:
+        content = render_run_report(run_dir)
     path = run_dir / run_files.REPORT
     write_atomically(path, content.encode())
     return path

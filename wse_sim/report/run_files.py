@@ -8,7 +8,8 @@ from typing import Any
 from wse_sim.errors import SpecError
 from wse_sim.spec.reading import read_json
 
-SUMMARY, ROWS, TRACE, COMPARISON, REPORT = "summary.json", "run.jsonl", "trace.json", "comparison.json", "report.html"
+SUMMARY, ROWS, TRACE, REPORT = "summary.json", "run.jsonl", "trace.json", "report.html"
+COMPARISON, PLAN = "comparison.json", "plan.json"
 
 
 def read_summary(run_dir: Path) -> dict[str, Any]:
