@@ -9,15 +9,18 @@ import msgspec
 
 from models.gpt import meta_model
 from models.parametrization import (
+    BaseHyperparameters,
     EffectiveTensor,
     Parametrization,
+    ParametrizationName,
+    WeightDecayScaling,
     caveats,
     effective_table,
     factors_of,
     forward_multipliers,
 )
 from models.roles import HIDDEN_ROLES, Role, parameter_roles
-from models.rules import Rule, Start
+from models.rules import Factors, Rule, Start
 from wse_sim.spec.model import ModelShape
 
 _BLOCK = re.compile(r"(?<=\.)\d+(?=\.)")
@@ -68,6 +71,24 @@ class TensorRow:
     weight_decay: float
     lr_wd: float
     eps: float
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything about a parameterization, and what it makes of a model where one is named."""
+
+    parametrization: ParametrizationName
+    depth_alpha: float
+    weight_decay_scaling: WeightDecayScaling
+    base: BaseHyperparameters
+    weight_decay: float
+    eps: float
+    model: str | None
+    density: float
+    factors: Factors | None
+    rules: list[RuleText]
+    multipliers: list[Multiplier]
+    tensors: list[TensorRow]
+    caveats: tuple[str, ...]
 
 
 def rule_texts(parametrization: Parametrization) -> list[RuleText]:
@@ -124,31 +145,31 @@ def explanation(
     algorithm: str,
     weight_decay: float,
     eps: float,
-) -> dict[str, Any]:
-    """Everything about a parameterization, and what it makes of a model where one is named, for JSON.
+) -> Explanation:
+    """Everything about a parameterization, and what it makes of a model where one is named.
 
     Raises
     ------
     SpecError
         As `tensor_rows`.
     """
-    factors = factors_of(shape, parametrization.base, density) if shape else None
-    rows = tensor_rows(shape, parametrization, density=density, weight_decay=weight_decay, eps=eps) if shape else []
-    return {
-        "parametrization": parametrization.name,
-        "depth_alpha": parametrization.depth_alpha,
-        "weight_decay_scaling": parametrization.weight_decay_scaling,
-        "base": msgspec.to_builtins(parametrization.base),
-        "weight_decay": weight_decay,
-        "eps": eps,
-        "model": shape.name if shape else None,
-        "density": density,
-        "factors": asdict(factors) if factors else None,
-        "rules": [asdict(rule) for rule in rule_texts(parametrization)],
-        "multipliers": [asdict(multiplier) for multiplier in multiplier_texts(parametrization, shape)],
-        "tensors": [asdict(row) for row in rows],
-        "caveats": list(caveats(parametrization.name, "dense" if density == 1 else algorithm)),
-    }
+    return Explanation(
+        parametrization=parametrization.name,
+        depth_alpha=parametrization.depth_alpha,
+        weight_decay_scaling=parametrization.weight_decay_scaling,
+        base=parametrization.base,
+        weight_decay=weight_decay,
+        eps=eps,
+        model=shape.name if shape else None,
+        density=density,
+        factors=factors_of(shape, parametrization.base, density) if shape else None,
+        rules=rule_texts(parametrization),
+        multipliers=multiplier_texts(parametrization, shape),
+        tensors=tensor_rows(shape, parametrization, density=density, weight_decay=weight_decay, eps=eps)
+        if shape
+        else [],
+        caveats=caveats(parametrization.name, "dense" if density == 1 else algorithm),
+    )
 
 
 def _rule_text(role: Role, rule: Rule, parametrization: Parametrization) -> RuleText:

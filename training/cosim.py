@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from training.distributed import World, alone
 from training.job import Job, read_job, target_hyperparameters, write_job
 from training.machine import MachineProfile
 from training.run_record import LinearClock, Row, RunRecord
+from training.summary import HostMachine, Measured, Projected, RunChoice, Summary, Target, TargetHyperparameters
 from training.trainer import train
 from wse_sim import __version__
 from wse_sim.files import write_atomically
@@ -145,7 +146,7 @@ def run_plan(
     if not resume:
         world.first_does(lambda: write_job(plan.job, run_dir))
     record = train(config, run_dir, on_step=on_step, resume=resume, clock=plan.clock, corpus=corpus)
-    summary = summarize(plan, record, command)
+    summary: dict[str, Any] = msgspec.to_builtins(summarize(plan, record, command))
 
     def write() -> None:
         write_trace(plan.wafer, run_dir / run_files.TRACE)
@@ -180,91 +181,90 @@ def compare_runs(
     return comparison
 
 
-def summarize(plan: Plan, record: RunRecord, command: str) -> dict[str, Any]:
+def summarize(plan: Plan, record: RunRecord, command: str) -> Summary:
     """The run in one table: what was measured here, simulated, and projected, each under its own word."""
-    summary: dict[str, Any] = {
-        "version": __version__,
-        "command": command,
-        "target": _target(plan.job),
-        "choice": _choice(plan),
-        "measured": _measured(record),
-        "simulated": plan.wafer.result.as_dict(),
-        "simulated_gpu": msgspec.to_builtins(plan.gpu),
-        "projected": {
-            **msgspec.to_builtins(plan.projected),
-            "dense_value": plan.projected_dense.value,
-            "dense_low": plan.projected_dense.low,
-            "dense_high": plan.projected_dense.high,
-            "dense_law": plan.projected_dense.law,
-        },
-    }
-    if plan.dense is not plan.wafer:
-        summary["simulated_dense"] = plan.dense.result.as_dict()
-    return summary
+    dense = plan.projected_dense
+    return Summary(
+        version=__version__,
+        command=command,
+        target=_target(plan.job),
+        choice=_choice(plan),
+        measured=_measured(record),
+        simulated=plan.wafer.result,
+        simulated_gpu=plan.gpu,
+        projected=Projected(
+            **msgspec.structs.asdict(plan.projected),
+            dense_value=dense.value,
+            dense_low=dense.low,
+            dense_high=dense.high,
+            dense_law=dense.law,
+        ),
+        simulated_dense=msgspec.UNSET if plan.dense is plan.wafer else plan.dense.result,
+    )
 
 
 def write_json(content: dict[str, Any], path: Path) -> None:
     """Write `content` as JSON, whole or not at all."""
-    write_atomically(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+    write_atomically(path, (json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode())
 
 
-def _target(job: Job) -> dict[str, Any]:
+def _target(job: Job) -> Target:
     shape = job.preset.shape
-    return {
-        "model": shape.name,
-        "n_layers": shape.n_layers,
-        "d_model": shape.d_model,
-        "n_heads": shape.n_heads,
-        "params": n_parameters(shape),
-        "density": job.density,
-        "sparsity_algorithm": job.algorithm_name,
-        "schedule": job.schedule,
-        "parametrization": job.parametrization,
-        "batch_size": job.batch_size,
-        "seq_len": job.seq_len,
-        "tokens": job.tokens,
-        "n_steps": job.tokens / (job.batch_size * job.seq_len),
-        "tokens_per_parameter": job.tokens_per_parameter,
-        "seed": job.seed,
-        "hyper_parameters": target_hyperparameters(job),
-    }
+    return Target(
+        model=shape.name,
+        n_layers=shape.n_layers,
+        d_model=shape.d_model,
+        n_heads=shape.n_heads,
+        params=n_parameters(shape),
+        density=job.density,
+        sparsity_algorithm=job.algorithm_name,
+        schedule=job.schedule,
+        parametrization=job.parametrization,
+        batch_size=job.batch_size,
+        seq_len=job.seq_len,
+        tokens=job.tokens,
+        n_steps=job.tokens / (job.batch_size * job.seq_len),
+        tokens_per_parameter=job.tokens_per_parameter,
+        seed=job.seed,
+        hyper_parameters=msgspec.convert(target_hyperparameters(job), TargetHyperparameters),
+    )
 
 
-def _choice(plan: Plan) -> dict[str, Any]:
+def _choice(plan: Plan) -> RunChoice:
     profile, choice = plan.profile, plan.choice
-    return {
-        "mode": choice.mode,
-        "reasons": list(choice.reasons),
-        "not_covered": list(choice.not_covered),
-        "machine": {
-            "cpu": profile.cpu,
-            "cores": profile.n_cpus,
-            "memory_bytes": profile.memory_bytes,
-            "matmul_flops_per_s": profile.matmul_flops_per_s,
-            "gpu": profile.gpu,
-            "torch_version": profile.torch_version,
-            "measured_at": profile.measured_at,
-        },
-        "full_run_here_s": choice.full_run_s,
-        "full_run_here_bytes": choice.full_run_bytes,
-        "predicted_s": choice.predicted_s,
-    }
+    return RunChoice(
+        mode=choice.mode,
+        reasons=choice.reasons,
+        not_covered=choice.not_covered,
+        machine=HostMachine(
+            cpu=profile.cpu,
+            cores=profile.n_cpus,
+            memory_bytes=profile.memory_bytes,
+            matmul_flops_per_s=profile.matmul_flops_per_s,
+            gpu=profile.gpu,
+            torch_version=profile.torch_version,
+            measured_at=profile.measured_at,
+        ),
+        full_run_here_s=choice.full_run_s,
+        full_run_here_bytes=choice.full_run_bytes,
+        predicted_s=choice.predicted_s,
+    )
 
 
-def _measured(record: RunRecord) -> dict[str, Any]:
+def _measured(record: RunRecord) -> Measured:
     config = record.config
-    return {
-        "params": record.n_params,
-        "nonzero_params": record.n_nonzero_params,
-        "d_model": config.shape.d_model,
-        "n_layers": config.shape.n_layers,
-        "steps": config.n_steps,
-        "tokens": record.tokens,
-        "train_loss": record.rows[-1].loss,
-        "val_loss": record.val_loss,
-        "bits_per_byte": record.val_bits_per_byte,
-        "host_s": record.host_s,
-        "tokens_per_s": record.tokens / record.host_s,
-        "corpus": asdict(record.data),
-        "warnings": list(record.warnings),
-    }
+    return Measured(
+        params=record.n_params,
+        nonzero_params=record.n_nonzero_params,
+        d_model=config.shape.d_model,
+        n_layers=config.shape.n_layers,
+        steps=config.n_steps,
+        tokens=record.tokens,
+        train_loss=record.rows[-1].loss,
+        val_loss=record.val_loss,
+        bits_per_byte=record.val_bits_per_byte,
+        host_s=record.host_s,
+        tokens_per_s=record.tokens / record.host_s,
+        corpus=record.data,
+        warnings=record.warnings,
+    )

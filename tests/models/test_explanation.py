@@ -47,12 +47,12 @@ def test_constant_lr_wd_shows_as_the_inverse_of_the_learning_rate() -> None:
 
 def test_without_a_model_there_are_rules_and_no_numbers() -> None:
     content = explanation(RULES, None, density=1.0, algorithm="static", weight_decay=0.1, eps=1e-8)
-    assert content["tensors"] == []
-    assert content["factors"] is None
-    assert all(multiplier["value"] is None for multiplier in content["multipliers"])
+    assert content.tensors == []
+    assert content.factors is None
+    assert all(multiplier.value is None for multiplier in content.multipliers)
 
 
 def test_a_dense_model_has_no_caveat() -> None:
     for density, expected in ((1.0, 0), (0.5, 1)):
         content = explanation(RULES, SHAPE, density=density, algorithm="rigl", weight_decay=0.1, eps=1e-8)
-        assert len(content["caveats"]) == expected
+        assert len(content.caveats) == expected

@@ -91,6 +91,20 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return [_panel(axes) for axes in self.figure]
 
 
+class ListedClaim(msgspec.Struct, frozen=True, kw_only=True):
+    """A claim, and what its page says; verdict and why are None where it is not tested yet."""
+
+    number: int
+    name: str
+    title: str
+    statement: str
+    source: str
+    accepted_if: str
+    needs_training: bool
+    verdict: Verdict | None
+    why: str | None
+
+
 def stem_of(number: int, name: str) -> str:
     """`09-d2z`."""
     return f"{number:02d}-{name}"
@@ -128,6 +142,21 @@ def record_of(
         training_s=round(training_s, 1),
         seconds=round(seconds, 3),
         is_smoke=is_smoke,
+    )
+
+
+def listed_claim(claim: Claim, record: Record | None) -> ListedClaim:
+    """The claim, with the verdict of its record."""
+    return ListedClaim(
+        number=claim.number,
+        name=claim.name,
+        title=claim.title,
+        statement=claim.statement,
+        source=claim.source,
+        accepted_if=claim.accepted_if,
+        needs_training=claim.needs_training,
+        verdict=record.verdict if record else None,
+        why=record.why if record else None,
     )
 
 

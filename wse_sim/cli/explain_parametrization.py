@@ -29,6 +29,8 @@ def print_parametrization(
     as_json: bool,
 ) -> None:
     """Print the rules of a parameterization and, of a model where one is named, the numbers of every tensor."""
+    from msgspec import to_builtins
+
     from models.explanation import explanation
     from models.parametrization import Parametrization
     from training.sparsity import ALGORITHMS
@@ -44,7 +46,7 @@ def print_parametrization(
     algorithm = choose(sparsity_algorithm or "static", (*ALGORITHMS, "topk", "dense"), "sparsity algorithm")
     recipe = preset.recipe_for(parametrization) if preset else None
     decay = recipe.weight_decay if recipe else None
-    content = explanation(
+    said = explanation(
         chosen,
         preset.shape if preset else None,
         density=density,
@@ -52,6 +54,7 @@ def print_parametrization(
         weight_decay=_WEIGHT_DECAY if decay is None else decay,
         eps=recipe.adam_eps if recipe else _EPS,
     )
+    content: dict[str, Any] = to_builtins(said)
     if as_json:
         print_json(content)
     else:

@@ -1,6 +1,7 @@
 """`wse-sim list`: the models, systems, GPUs, their programs and software releases that the data hold."""
 
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypedDict
 
 import click
 
@@ -19,7 +20,67 @@ _ONLY_IN_JSON = {
     "gpu-software": ("source",),
 }
 
-Row = dict[str, Any]
+
+class ModelRow(TypedDict):
+    """A preset: its shape, and the batch, steps and systems of its published recipe."""
+
+    name: str
+    params: int
+    n_layers: int
+    d_model: int
+    n_heads: int
+    d_ff: int
+    seq_len: int
+    vocab_size: int
+    batch_size: int | None
+    n_steps: int | None
+    num_csx: int | None
+
+
+class SystemRow(TypedDict):
+    """A kind of wafer-scale system."""
+
+    name: str
+    cores: int
+    peak_flops_per_s: float
+    sram_bytes: float
+    io_bytes_per_s: float
+    power_w: float
+    max_systems: int
+
+
+class GpuRow(TypedDict):
+    """A kind of GPU."""
+
+    name: str
+    peak_flops_per_s: float
+    fp8_peak_flops_per_s: float | None
+    memory_bytes: float
+    memory_bytes_per_s: float
+    tdp_w: int
+    server_w_per_gpu: float
+    price_usd_per_h: float
+    as_of: str | None
+
+
+class SoftwareRow(TypedDict):
+    """A program that trains on GPUs."""
+
+    name: str
+    description: str
+    fp8: bool
+    parallel: str
+    sharding: str
+    source: str
+
+
+class ReleaseRow(TypedDict):
+    """A software release, and its factor on the rate of computation."""
+
+    name: str
+    factor: float
+    kind: str
+    source: str
 
 
 @click.command("list")
@@ -33,7 +94,7 @@ def command(*, what: str | None, files: tuple[str, ...], as_json: bool) -> None:
     """
     if files and what not in _OWN:
         raise SpecError(f"files follow one of {', '.join(_OWN)}: say which of these {files[0]} is")
-    rows_of = {
+    rows_of: dict[str, Callable[[], Sequence[Mapping[str, Any]]]] = {
         "models": _models,
         "systems": lambda: _systems(files),
         "gpus": lambda: _gpus(files),
@@ -55,11 +116,11 @@ def command(*, what: str | None, files: tuple[str, ...], as_json: bool) -> None:
         print_tables(plain_table(keys, cells, title=name, right=right))
 
 
-def _models() -> list[Row]:
+def _models() -> list[ModelRow]:
     from wse_sim.spec.load import load_model, model_names
     from wse_sim.workload.transformer import n_parameters
 
-    rows = []
+    rows: list[ModelRow] = []
     for preset in sorted(map(load_model, model_names()), key=lambda preset: n_parameters(preset.shape)):
         shape, recipe = preset.shape, preset.recipe
         rows.append(
@@ -80,10 +141,10 @@ def _models() -> list[Row]:
     return rows
 
 
-def _systems(files: tuple[str, ...]) -> list[Row]:
+def _systems(files: tuple[str, ...]) -> list[SystemRow]:
     from wse_sim.spec.cluster import SYSTEMS, load_cluster
 
-    rows = []
+    rows: list[SystemRow] = []
     for name in (*SYSTEMS, *files):
         csx = load_cluster(name, 1).csx
         rows.append(
@@ -100,10 +161,10 @@ def _systems(files: tuple[str, ...]) -> list[Row]:
     return rows
 
 
-def _gpus(files: tuple[str, ...]) -> list[Row]:
+def _gpus(files: tuple[str, ...]) -> list[GpuRow]:
     from wse_sim.gpu.spec import gpu_names, load_gpu
 
-    rows = []
+    rows: list[GpuRow] = []
     for gpu in map(load_gpu, (*gpu_names(), *files)):
         fp8, price = gpu.fp8_peak_flops_per_s, gpu.price_usd_per_h
         rows.append(
@@ -122,7 +183,7 @@ def _gpus(files: tuple[str, ...]) -> list[Row]:
     return rows
 
 
-def _software(files: tuple[str, ...]) -> list[Row]:
+def _software(files: tuple[str, ...]) -> list[SoftwareRow]:
     from wse_sim.gpu.spec import load_software, software_names
 
     return [
@@ -138,7 +199,7 @@ def _software(files: tuple[str, ...]) -> list[Row]:
     ]
 
 
-def _releases() -> list[Row]:
+def _releases() -> list[ReleaseRow]:
     from wse_sim.spec.load import load_release, release_names
 
     releases = ((name, load_release(name)) for name in release_names())

@@ -70,7 +70,9 @@ def command(
     )
     records = _run(reproduction.run, claims)
     if as_json:
-        print_json({"claims": [_content(record) for record in records]})
+        from msgspec import to_builtins
+
+        print_json({"claims": to_builtins(records)})
         return
     for record in records:
         _print(record)
@@ -99,13 +101,6 @@ def _run(run: Any, claims: "list[Claim]") -> "list[Record]":
     return records
 
 
-def _content(record: "Record") -> dict[str, Any]:
-    import msgspec
-
-    content: dict[str, Any] = msgspec.to_builtins(record)
-    return content
-
-
 def _print(record: "Record") -> None:
     from rich.text import Text
 
@@ -120,12 +115,14 @@ def _print(record: "Record") -> None:
 
 def _list(pages: Path, *, as_json: bool) -> None:
     """Every claim, and the verdict that the folder of pages holds."""
-    from training.claims.record import read_records
+    from training.claims.record import listed_claim, read_records
     from training.claims.registry import CLAIMS
 
     found = {record.name: record for record in read_records(pages)}
     if as_json:
-        print_json({"claims": [_line(claim, found.get(claim.name)) for claim in CLAIMS]})
+        from msgspec import to_builtins
+
+        print_json({"claims": to_builtins([listed_claim(claim, found.get(claim.name)) for claim in CLAIMS])})
         return
     from wse_sim.report.tables import plain_table
 
@@ -134,20 +131,6 @@ def _list(pages: Path, *, as_json: bool) -> None:
         for claim in CLAIMS
     ]
     print_tables(plain_table(("", "claim", "trains", "verdict"), rows, right=("",)))
-
-
-def _line(claim: "Claim", record: "Record | None") -> dict[str, Any]:
-    return {
-        "number": claim.number,
-        "name": claim.name,
-        "title": claim.title,
-        "statement": claim.statement,
-        "source": claim.source,
-        "accepted_if": claim.accepted_if,
-        "needs_training": claim.needs_training,
-        "verdict": record and record.verdict,
-        "why": record and record.why,
-    }
 
 
 def _verdict(record: "Record | None") -> str:

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal, TypedDict
 
+from wse_sim.engine.run import Engine
 from wse_sim.report.sensitivity import Sensitivity, tokens_per_s_range
 from wse_sim.report.wall_clock import WallClock
 from wse_sim.schedule.block import MatrixWork
@@ -33,6 +34,15 @@ _BOTTLENECKS = {
 }
 
 
+class EngineRun(TypedDict):
+    """What simulating one step took on this machine, measured."""
+
+    name: Engine
+    events: int
+    wall_s: float
+    events_per_s: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
     """What a step time means for its run: all that needs no further simulation. As in `SimulationResult`."""
@@ -53,6 +63,7 @@ class Figures:
 class SimulationResult:
     """A run on a wafer-scale cluster, simulated. `wse-sim explain FIELD` gives unit, definition and formula of each."""
 
+    kind: Literal["simulated"] = "simulated"
     model: str
     system: str
     num_csx: int
@@ -109,11 +120,11 @@ class SimulationResult:
     offloaded_bytes: float
     assumed: list[str]
     sensitivity: list[Sensitivity]
-    engine: dict[str, Any]
+    engine: EngineRun
 
     def as_dict(self) -> dict[str, Any]:
         """The result as plain values, in the order of the fields."""
-        return {"kind": "simulated", **asdict(self)}
+        return asdict(self)
 
 
 def figures(run: Run, cluster: Cluster, step_time_s: float, economics: Economics) -> Figures:
@@ -154,7 +165,7 @@ def result(
     wall_clock: WallClock,
     economics: Economics,
     sensitivity: Sequence[Sensitivity],
-    engine: dict[str, Any],
+    engine: EngineRun,
 ) -> SimulationResult:
     """The meaning of a simulated step of `run`.
 

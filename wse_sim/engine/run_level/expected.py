@@ -30,7 +30,7 @@ def expected_parts_s(plan: RunPlan) -> dict[str, float]:
         first_s = _attempts_s(-rate, plan.bring_up_s)  # one attempt: what comes after its failure is a restart
         segments_s = _attempts_s(rate, stretched_s)
         restart_s = rate * (first_s + segments_s) * _attempts_s(rate, plan.restart_s)
-    delays_s = work_s * stragglers.kept_s(rate)
+    delays_s = float(work_s * stragglers.kept_s(rate))
     parts_s = {
         "start_up": plan.compile_s + first_s,
         "useful": work_s,
