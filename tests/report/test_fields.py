@@ -26,6 +26,8 @@ from wse_sim.report.comparison import (
 )
 from wse_sim.report.fields import all_fields, explained
 from wse_sim.report.metrics import SimulationResult
+from wse_sim.report.sensitivity import Sensitivity
+from wse_sim.schedule.block import MatrixWork
 
 RUN_ROW = {"step", "tokens", "loss", "bits_per_byte", "lr", "grad_norm", "density", "host_s", "wafer_s", "gpu_s"}
 
@@ -36,8 +38,11 @@ def names(where: str) -> set[str]:
 
 def test_every_field_of_a_simulation_is_explained_and_no_entry_is_stale() -> None:
     result = simulation().result
-    inner = {f"breakdown.{key}" for key in result.breakdown} | {f"engine.{key}" for key in result.engine}
-    assert names("simulation") == {field.name for field in dataclasses.fields(SimulationResult)} | inner | {"kind"}
+    maps = ("breakdown", "wall_clock_parts_s", "checkpoint_loss", "engine")
+    inner = {f"{name}.{key}" for name in maps for key in getattr(result, name)}
+    inner |= {f"matrices.{field.name}" for field in dataclasses.fields(MatrixWork)}
+    inner |= {f"sensitivity.{field.name}" for field in dataclasses.fields(Sensitivity)}
+    assert names("simulation") == {field.name for field in dataclasses.fields(SimulationResult)} | inner
     assert set(result.as_dict()) <= names("simulation")
 
 

@@ -24,6 +24,7 @@ COMMANDS = {
     "reproduce": "Test claims of the papers here: a verdict and a page for each.",
     "explain": "Say what a field or a constant means, and where it comes from.",
     "list": "List models, systems, GPUs and software releases.",
+    "schema": "Print the JSON Schema of what commands print and users write.",
     "report": "Write report.html of a run directory again.",
     "bench": "Measure the command line, the engines and the trainer here.",
 }

@@ -1,5 +1,6 @@
-"""What a field of a result means, by name; the words are in fields.toml."""
+"""What a field of a result means, by name; the words are in the files fields*.toml beside this one."""
 
+import re
 from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
@@ -9,9 +10,14 @@ import msgspec
 from wse_sim.errors import SpecError
 from wse_sim.spec.reading import convert, read_toml
 
+# Of each table: what its fields are part of, and what stands before their names there.
 _PLACES = {
     "simulation": ("simulation", ""),
     "breakdown": ("simulation", "breakdown."),
+    "matrices": ("simulation", "matrices."),
+    "wall_clock_parts_s": ("simulation", "wall_clock_parts_s."),
+    "checkpoint_loss": ("simulation", "checkpoint_loss."),
+    "sensitivity": ("simulation", "sensitivity."),
     "engine": ("simulation", "engine."),
     "gpu": ("GPU cluster", ""),
     "comparison": ("comparison", ""),
@@ -29,7 +35,81 @@ _PLACES = {
     "plan_row": ("configuration of a plan", ""),
     "plan_tornado": ("plan", "tornado."),
     "run_row": ("row of run.jsonl", ""),
+    "summary": ("summary of a run", ""),
+    "target": ("summary of a run", "target."),
+    "target_hyperparameters": ("summary of a run", "target.hyper_parameters."),
+    "role_hyperparameters": ("summary of a run", "target.hyper_parameters.roles."),
+    "run_choice": ("summary of a run", "choice."),
+    "host_machine": ("summary of a run", "choice.machine."),
+    "measured": ("summary of a run", "measured."),
+    "fingerprint": ("summary of a run", "measured.corpus."),
+    "projected": ("summary of a run", "projected."),
+    "run_comparison": ("comparison of runs", ""),
+    "compared_run": ("comparison of runs", "rows."),
+    "resume_proofs": ("proof of resuming", ""),
+    "resume_proof": ("proof of resuming", "runs."),
+    "executed_step": ("executed step", ""),
+    "layer_comparison": ("executed step", "layers."),
+    "validation_row": ("validation", "rows."),
+    "accuracy": ("validation", "errors."),
+    "fitted_constant": ("validation", "fitted_constants."),
+    "projected_loss": ("projection from runs", ""),
+    "projection_law": ("projection from runs", "law."),
+    "projection_row": ("projection from runs", "rows."),
+    "advice": ("projection from runs", "recommended."),
+    "schedules": ("schedules", ""),
+    "averaged_tensors": ("schedules", "tensors."),
+    "schedule_figures": ("schedules", "schedules."),
+    "listed_schedule": ("list of schedules", "schedules."),
+    "estimate": ("figure over seeds", ""),
+    "transfer": ("transfer study", ""),
+    "parametrization_result": ("transfer study", "results."),
+    "value_result": ("transfer study", "results.values."),
+    "rate_result": ("transfer study", "results.values.rates."),
+    "coordinate_check": ("coordinate check", ""),
+    "judged_slope": ("coordinate check", "slopes."),
+    "record": ("tested claims", "claims."),
+    "table": ("tested claims", "claims.tables."),
+    "axes": ("tested claims", "claims.figure."),
+    "line": ("tested claims", "claims.figure.curves."),
+    "machine": ("tested claims", "claims.machine."),
+    "listed_claim": ("list of claims", "claims."),
+    "field": ("explained fields", "fields."),
+    "explained_constants": ("explained constants", ""),
+    "explained_constant": ("explained constants", "constants."),
+    "explanation": ("explained parameterization", ""),
+    "factors": ("explained parameterization", "factors."),
+    "rule_text": ("explained parameterization", "rules."),
+    "multiplier": ("explained parameterization", "multipliers."),
+    "tensor_row": ("explained parameterization", "tensors."),
+    "model_row": ("lists", "models."),
+    "system_row": ("lists", "systems."),
+    "gpu_row": ("lists", "gpus."),
+    "release_row": ("lists", "releases."),
+    "command_line_speed": ("speed of the command line", ""),
+    "process_time": ("speed of the command line", "processes."),
+    "engine_speeds": ("speed of the engines", ""),
+    "bench_machine": ("speed of the engines", "machine."),
+    "timed_step": ("speed of the engines", "step."),
+    "engine_speed": ("speed of the engines", "engines."),
+    "engine_memory": ("speed of the engines", "memory."),
+    "engine_goal": ("speed of the engines", "goals."),
+    "trainer_speed": ("speed of the trainer", ""),
+    "step_speed": ("speed of the trainer", "steps."),
+    "streaming_speeds": ("speed of streaming", ""),
+    "streaming_speed": ("speed of streaming", "speeds."),
+    "cost_of_clip": ("speed of streaming", "costs."),
 }
+# Types whose table is not called as they are.
+_TABLES = {
+    "SimulationResult": "simulation",
+    "EngineRun": "engine",
+    "MatrixWork": "matrices",
+    "GpuResult": "gpu",
+    "LossProjection": "projection",
+    "Row": "run_row",
+}
+_INNER_CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 
 
 class _Meaning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -65,15 +145,45 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @cache
-def all_fields() -> tuple[Field, ...]:
-    """Every field that a result, a comparison, a projection or a row of run.jsonl has."""
-    tables = read_toml(files("wse_sim.report") / "fields.toml")
-    meanings = convert(tables, dict[str, dict[str, _Meaning]], "report/fields.toml")
-    return tuple(
-        Field(where=where, name=prefix + name, **msgspec.structs.asdict(meaning))
+def field_tables() -> dict[str, dict[str, Field]]:
+    """Every field that is reported, by table and key."""
+    meanings: dict[str, dict[str, _Meaning]] = {}
+    for file in sorted(files("wse_sim.report").iterdir(), key=lambda file: file.name):
+        if file.name.startswith("fields") and file.name.endswith(".toml"):
+            tables = convert(read_toml(file), dict[str, dict[str, _Meaning]], f"report/{file.name}")
+            assert not tables.keys() & meanings.keys(), f"{file.name}: a table stands in one file"
+            meanings |= tables
+    assert meanings.keys() == _PLACES.keys(), f"without table or place: {sorted(meanings.keys() ^ _PLACES.keys())}"
+    return {
+        table: {
+            name: Field(where=where, name=prefix + name, **msgspec.structs.asdict(meaning))
+            for name, meaning in meanings[table].items()
+        }
         for table, (where, prefix) in _PLACES.items()
-        for name, meaning in meanings[table].items()
-    )
+    }
+
+
+@cache
+def all_fields() -> tuple[Field, ...]:
+    """Every field that is reported."""
+    return tuple(field for fields in field_tables().values() for field in fields.values())
+
+
+def fields_of(cls: type) -> dict[str, Field]:
+    """The fields of a struct, a dataclass or a typed dictionary that have an entry, by key."""
+    tables = field_tables()
+    found: dict[str, Field] = {}
+    for of_class in reversed(cls.__mro__):
+        name = of_class.__name__
+        found |= tables.get(_TABLES.get(name, _INNER_CAPITAL.sub("_", name).lower()), {})
+    return found
+
+
+def inner_fields(field: Field) -> dict[str, Field]:
+    """The fields of the object that `field` is, by key; nothing where its keys are not fixed."""
+    prefix = f"{field.name}."
+    inner = (other for other in all_fields() if other.where == field.where and other.name.startswith(prefix))
+    return {other.name.removeprefix(prefix): other for other in inner}
 
 
 def explained(name: str) -> tuple[Field, ...]:

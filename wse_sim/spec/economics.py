@@ -50,7 +50,27 @@ class UnitPrices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         return {name: constant for name, constant in values.items() if constant is not None}
 
 
-class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class EconomicsFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How energy, carbon and money are counted: what a file may say.
+
+    Parameters
+    ----------
+    default_grid :
+        Name of the grid that is meant where none is named, or kg of CO2 equivalent per kWh.
+    pue :
+        Power usage effectiveness: energy of the facility over that of its computers.
+    amortisation_years :
+        Over which the price of a purchase is spread evenly.
+    utilisation :
+        Fraction of all hours in which what was bought works on a run that bears its price.
+    upkeep_per_year :
+        Fraction of the purchase price.
+    grid :
+        Emissions by name of the grid.
+    units :
+        Power and prices by name of the system or GPU, in place of those in the data.
+    """
+
     default_grid: str
     usd_per_kwh: Sourced
     pue: Sourced
@@ -176,7 +196,7 @@ def load_economics(file: str | None = None) -> Economics:
     merged = {**content, **said}
     if isinstance(said.get("grid"), dict):
         merged["grid"] = {**content["grid"], **said["grid"]}
-    return _economics(convert(merged, _File, file or _WHERE), file or _WHERE)
+    return _economics(convert(merged, EconomicsFile, file or _WHERE), file or _WHERE)
 
 
 def priced(cluster: Cluster, economics: Economics) -> Cluster:
@@ -188,7 +208,7 @@ def priced(cluster: Cluster, economics: Economics) -> Cluster:
     return cluster
 
 
-def _economics(said: _File, where: str) -> Economics:
+def _economics(said: EconomicsFile, where: str) -> Economics:
     constants: dict[str, Sourced] = {name: getattr(said, name) for name in _OF_PURCHASE}
     grids = {f"grid.{name.lower()}": grid for name, grid in said.grid.items()}
     values: dict[str, Any] = {name: constant.value for name, constant in constants.items()}

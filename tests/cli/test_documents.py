@@ -1,0 +1,139 @@
+"""What every command prints under --json, writes and reads keeps to its schema; so do the project's own files."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.documents import printed, read_json, validator
+from tests.cli.test_project import loss
+from tests.laws.run_directories import write_grid
+from wse_sim.cli import engine_speed
+from wse_sim.spec.load import data_path
+
+TINY = """
+[shape]
+name = "tiny"
+n_layers = 2
+d_model = 64
+n_heads = 2
+d_ff = 256
+vocab_size = 300
+seq_len = 64
+"""
+
+TRANSFER = ("transfer", "--over", "density", "--values", "1,1/4", "--parametrization", "mup", "--width", "32")
+SMALL = ("--seq-len", "16", "--batch-size", "2", "--steps", "3", "--seeds", "1", "--data", "markov", "--extend", "0")
+COORD = ("coord-check", "--over", "width", "--values", "32,64", "--seeds", "1", "--steps", "2", "--data", "markov")
+TRAINER = ("bench", "trainer", "--workload", "10m", "--steps", "1", "--batch-size", "1", "--seq-len", "16")
+STREAMING = ("--batch-sizes", "1,2", "--seq-len", "16", "--steps", "1", "--clip", "none", "--threads", "1")
+CASES: list[tuple[str, tuple[str, ...]]] = [
+    ("simulate", ("simulate", "--model", "111m")),
+    ("simulate", ("simulate", "--model", "111m", "--density", "0.25", "--sparsity-algorithm", "rigl")),
+    ("simulate", ("simulate", "--model", "111m", "--no-failures", "--price-basis", "purchase")),
+    ("project", ("project", "--model", "1.3b", "--density", "0.25")),
+    ("validate", ("validate",)),
+    ("schedules", ("schedules", "linear", "cosine_10x", "--model", "111m")),
+    ("schedules-list", ("schedules",)),
+    ("coord-check", COORD),
+    ("reproduce-list", ("reproduce",)),
+    ("explain", ("explain",)),
+    ("explain", ("explain", "mfu")),
+    *(("explain-constants", ("explain", name)) for name in ("constants", "operations", "gpu-operations", "economics")),
+    ("explain-constants", ("explain", "csx.clock_hz")),
+    ("explain-parametrization", ("explain", "parametrization")),
+    ("explain-parametrization", ("explain", "parametrization", "--model", "111m", "--density", "0.25")),
+    ("list", ("list",)),
+    ("list", ("list", "gpus")),
+    ("bench-cli", ("bench", "cli", "--runs", "1")),
+    ("bench-engine", ("bench", "engine", "--quick", "--runs", "1")),
+    ("bench-engine", ("bench", "engine", "--quick", "--full", "--runs", "1")),
+    ("bench-trainer", (*TRAINER, "--threads", "1")),
+]
+
+
+@pytest.fixture(autouse=True)
+def quick_engines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_speed, "_LEAST_S", 1e-9)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("model") / "tiny.toml"
+    path.write_text(TINY, encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def runs(tiny: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """A dense run and a sparse one of the streaming executor, and what they printed."""
+    out = tmp_path_factory.mktemp("runs") / "out"
+    words = ("--batch-size", "4", "--tokens", "1e6", "--data", "markov", "--mode", "full", "--steps", "2")
+    return out, printed("train", "--model", tiny, "--density", "1,0.25", *words, "--out", str(out))
+
+
+@pytest.mark.parametrize(
+    ("document", "words"), CASES, ids=lambda case: case if isinstance(case, str) else " ".join(case)
+)
+def test_what_a_command_prints_keeps_to_its_schema(
+    document: str, words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    validator(document).validate(printed(*words))
+
+
+def test_studies_and_claims_keep_to_their_schemas(tmp_path: Path) -> None:
+    study = printed(*TRANSFER, *SMALL, "--lr-grid", "2^-8..2^-7", "--out", str(tmp_path / "study"))
+    validator("transfer").validate(study)
+    validator("transfer").validate(read_json((tmp_path / "study" / "transfer.json").read_text()))
+    validator("reproduce").validate(printed("reproduce", "scaling-law", "--out", str(tmp_path / "claims")))
+
+
+def test_runs_keep_to_their_schemas_in_print_and_on_disk(runs: tuple[Path, Any]) -> None:
+    out, comparison = runs
+    validator("train-several").validate(comparison)
+    validator("train-several").validate(read_json((out / "comparison.json").read_text()))
+    for row in comparison["rows"]:
+        folder = out / row["run"]
+        validator("train").validate(read_json((folder / "summary.json").read_text()))
+        validator("gpu").validate(row["summary"]["simulated_gpu"])
+        validator("config-file").validate(tomllib.loads((folder / "config.toml").read_text()))
+        for line in (folder / "run.jsonl").read_text().splitlines():
+            validator("run-row").validate(read_json(line))
+        validator("compare-run").validate(printed("compare", str(folder)))
+    assert ["simulated_dense" in row["summary"] for row in comparison["rows"]] == [False, True]
+
+
+def test_resuming_a_run_prints_its_summary_and_a_proof_keeps_to_its_schema(tiny: str, runs: tuple[Path, Any]) -> None:
+    out, comparison = runs
+    validator("train").validate(printed("train", "--resume", str(out / comparison["rows"][1]["run"])))
+    words = ("--batch-size", "4", "--tokens", "1e6", "--data", "markov", "--mode", "dense", "--steps", "3")
+    validator("train-verify-resume").validate(printed("train", "--model", tiny, *words, "--verify-resume"))
+
+
+def test_projections_from_runs_keep_to_the_schema(tmp_path: Path) -> None:
+    runs = write_grid(tmp_path / "runs", loss, seeds=(0, 1))
+    validator("project").validate(printed("project", *map(str, runs), "--model", "111m"))
+
+
+def test_the_streaming_benchmark_keeps_to_its_schema(tiny: str) -> None:
+    validator("bench-streaming").validate(printed("bench", "streaming", "--model", tiny, *STREAMING))
+
+
+@pytest.mark.parametrize(
+    ("document", "files"),
+    [
+        ("model-file", list(data_path("models").iterdir())),
+        ("system-file", [data_path("hardware", f"cs{i}.toml") for i in (1, 2, 3)]),
+        ("gpu-file", list(data_path("gpus").iterdir())),
+        ("gpu-software-file", list(data_path("gpu_software").iterdir())),
+        ("economics-file", [data_path("economics.toml")]),
+        ("operations-file", [data_path("operations.toml"), data_path("gpu_operations.toml")]),
+    ],
+)
+def test_the_projects_own_files_keep_to_the_schemas_of_users_files(document: str, files: list[Any]) -> None:
+    for file in files:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+        validator(document).validate(content)
+        assert not validator(document).is_valid({**content, "unheard_of": 1})

@@ -1,0 +1,169 @@
+"""`wse-sim schema`: every document has one, every property of it an entry, and none changes by accident."""
+
+import json
+import tomllib
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from tests.cli.documents import read_json
+from tests.cli.test_commands import CONTRACT, loaded_modules
+from wse_sim.cli import documents
+from wse_sim.cli.app import COMMANDS, main
+from wse_sim.cli.documents import DOCUMENTS, schema_of
+from wse_sim.cli.documents_page import page
+from wse_sim.cli.output import print_json
+from wse_sim.report.fields import all_fields
+
+ROOT = Path(__file__).parent.parent.parent
+DIGESTS = tomllib.loads((Path(__file__).parent / "schema_digests.toml").read_text(encoding="utf-8"))
+# Types that users write: their docstrings explain them, and most of their keys are the field's own words.
+WRITTEN = {
+    *("BaseHyperparameters", "Branch", "CoordCheck", "Execution", "ModelShape", "Study", "TrainConfig", "Update"),
+    *("GMP", "RigL", "SET", "SPDF", "Static"),
+    *("Constant", "Cosine", "Cubic", "Cycling", "Exp", "Linear", "Power"),
+}
+# Keys that hold parts with entries of their own, and say nothing more.
+STRUCTURAL = {
+    *("target", "choice", "measured", "simulated", "simulated_gpu", "simulated_dense", "projected", "summary"),
+    *("machine", "corpus", "hyper_parameters", "roles", "base", "factors", "setup", "study", "law", "recommended"),
+    *("rows", "runs", "layers", "errors", "fitted_constants", "tensors", "schedules", "results", "values", "rates"),
+    *("slopes", "claims", "tables", "figure", "curves", "fields", "constants", "rules", "multipliers"),
+    *("models", "systems", "gpus", "releases", "processes"),
+    *("step", "simpy_step", "steps", "engines", "growth", "memory", "goals", "speeds", "costs"),
+}
+
+
+def parts(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every object of a schema, and the name of its type."""
+    yield "", schema
+    yield from schema.get("$defs", {}).items()
+    for shape in schema["properties"].values():
+        if "properties" in shape:
+            yield "", shape
+
+
+def test_every_command_with_json_has_a_document() -> None:
+    def with_json(command: click.Command, path: str) -> Iterator[str]:
+        if isinstance(command, click.Group):
+            for name, inner in command.commands.items():
+                yield from with_json(inner, f"{path} {name}")
+        if any(parameter.name == "as_json" for parameter in command.params):
+            yield path
+
+    context = click.Context(main)
+    titles = " ".join(document.title for document in DOCUMENTS.values())
+    for name in COMMANDS:
+        command = main.get_command(context, name)
+        assert command is not None
+        for path in with_json(command, f"wse-sim {name}"):
+            assert path in titles, f"`{path} --json` has no document: add it to wse_sim/cli/documents.py"
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_property_has_an_entry_or_holds_parts_that_have(name: str) -> None:
+    for of_type, schema in parts(schema_of(name)):
+        assert schema["additionalProperties"] is False
+        if DOCUMENTS[name].is_input or of_type in WRITTEN:
+            continue
+        for key, shape in schema["properties"].items():
+            assert shape.keys() & {"type", "enum", "anyOf", "$ref"}, f"{of_type}.{key} may be anything"
+            if "kind" not in shape:
+                assert key in STRUCTURAL, f"{of_type}.{key} has no entry in wse_sim/report/fields*.toml"
+                assert "$ref" in json.dumps(shape), f"{of_type}.{key} holds no parts"
+
+
+def test_schemas_and_explain_say_the_same_and_no_entry_is_stale() -> None:
+    explained = {(f.definition, f.unit, f.kind, f.formula) for f in all_fields()}
+    said = set()
+    for name, document in DOCUMENTS.items():
+        for of_type, schema in parts(schema_of(name)):
+            if document.is_input or of_type in WRITTEN:
+                continue
+            for shape in schema["properties"].values():
+                if "kind" in shape:
+                    said.add(tuple(shape.get(key, "") for key in ("description", "unit", "kind", "formula")))
+    assert said == explained
+
+
+def test_the_contract_of_simulate_is_required() -> None:
+    schema = schema_of("simulate")
+    assert set(schema["required"]) >= CONTRACT
+    assert schema["$defs"]["EngineRun"]["required"] == ["name", "events", "wall_s", "events_per_s"]
+    assert schema["properties"]["breakdown"]["additionalProperties"] is False
+
+
+def bare(schema: Any) -> Any:
+    """A schema without what may be said better without a change of the document."""
+    if isinstance(schema, list):
+        return [bare(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    names = ("properties", "$defs")
+    return {
+        key: {name: bare(inner) for name, inner in value.items()} if key in names else bare(value)
+        for key, value in schema.items()
+        if key not in ("$id", "title", "version", "description", "formula")
+    }
+
+
+def test_documents_change_on_purpose_alone() -> None:
+    found = {
+        name: sha256(json.dumps(bare(schema_of(name)), sort_keys=True).encode()).hexdigest()[:12] for name in DOCUMENTS
+    }
+    assert DIGESTS["version"] == documents.VERSION
+    changed = "\n".join(f'{name} = "{digest}"' for name, digest in found.items() if DIGESTS.get(name) != digest)
+    assert not changed, (
+        "What wse-sim prints, writes or reads has changed. If that is meant: say it in CHANGELOG.md; raise VERSION in "
+        "wse_sim/cli/documents.py and in tests/cli/schema_digests.toml, unless that was done since the last release; "
+        f"and put into that file:\n{changed}"
+    )
+    assert DIGESTS.keys() == found.keys() | {"version"}
+
+
+def test_the_page_is_that_of_the_documents() -> None:
+    command = "wse-sim schema --markdown > docs/reference/json.md"
+    assert (ROOT / "docs" / "reference" / "json.md").read_text(encoding="utf-8") == page(), command
+
+
+def test_what_is_not_finite_is_never_printed() -> None:
+    for value in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            print_json({"value": value})
+
+
+def test_schemas_are_printed_listed_and_written(tmp_path: Path) -> None:
+    assert read_json(CliRunner().invoke(main, ["schema", "run-row"]).stdout) == schema_of("run-row")
+    listed = CliRunner().invoke(main, ["schema"]).stdout.splitlines()[1:]
+    assert [line.split()[0] for line in listed] == list(DOCUMENTS)
+    assert CliRunner().invoke(main, ["schema", "--all", "--out", str(tmp_path / "all")]).exit_code == 0
+    written = {path.name.removesuffix(".schema.json"): path for path in (tmp_path / "all").iterdir()}
+    assert written.keys() == DOCUMENTS.keys()
+    schemas = {name: read_json(path.read_text(encoding="utf-8")) for name, path in written.items()}
+    assert schemas == {name: schema_of(name) for name in DOCUMENTS}
+    assert len({schema["$id"] for schema in schemas.values()}) == len(DOCUMENTS)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("simulat",), "did you mean 'simulate'"),
+        (("--all",), "say where with --out DIR"),
+        (("--out", "here"), "no document"),
+        (("simulate", "--all", "--out", "here"), "exclude each other"),
+        (("simulate", "--markdown"), "exclude each other"),
+    ],
+)
+def test_wrong_input_says_what_would_be_right(words: tuple[str, ...], message: str) -> None:
+    result = CliRunner().invoke(main, ["schema", *words])
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_a_schema_of_the_simulator_loads_no_torch() -> None:
+    assert "torch" not in loaded_modules("schema", "simulate")
