@@ -15,7 +15,7 @@ from training.dense import DenseExecutor
 from training.deterministic import deterministic
 from training.disk import require_room
 from training.distributed import World, alone, joined, save_together
-from training.executor import Executor, Stepped
+from training.executor import Executor, Stepped, require_finite
 from training.interrupt import Interrupted, StopRequest, stop_on_interrupt
 from training.jsonl import AnyLine, LineWriter, read_lines
 from training.memory import available_memory_bytes, require_memory
@@ -178,7 +178,7 @@ class _Run:
         if stepped.mask_update is not None and self.mask_updates is not None:
             self.mask_updates.append(stepped.mask_update)
         is_evaluated = self._is_due(config.eval_interval)
-        row = self._row(stepped, self.executor.evaluate(self.held_out) if is_evaluated else None)
+        row = self._row(stepped, self._val_loss(stepped) if is_evaluated else None)
         if is_evaluated or self.n_done == 1 or self._is_due(config.log_interval):
             self.rows.append(row)
         if self.streamed is not None and (is_evaluated or self.n_done <= _FIRST_STEPS_STREAMED):
@@ -194,6 +194,12 @@ class _Run:
             stop.is_pending = True  # for the other processes to hear of it
         if self.world.any(stop.is_pending) and self.n_done < config.n_steps:
             raise KeyboardInterrupt
+
+    def _val_loss(self, stepped: Stepped) -> float:
+        """The held-out loss; weights that left the numbers in a last update show here alone."""
+        val_loss = self.executor.evaluate(self.held_out)
+        require_finite(self.config, self.n_done - 1, val_loss, stepped.grad_norm)
+        return val_loss
 
     def _row(self, stepped: Stepped, val_loss: float | None) -> Row:
         wafer_s, gpu_s = self.clock(self.n_done / self.config.n_steps)

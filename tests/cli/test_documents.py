@@ -10,6 +10,7 @@ from tests.cli.documents import printed, read_json, validator
 from tests.cli.test_project import loss
 from tests.laws.run_directories import write_grid
 from wse_sim.cli import engine_speed
+from wse_sim.cli.documents import DOCUMENTS
 from wse_sim.spec.load import data_path
 
 TINY = """
@@ -32,6 +33,8 @@ CASES: list[tuple[str, tuple[str, ...]]] = [
     ("simulate", ("simulate", "--model", "111m")),
     ("simulate", ("simulate", "--model", "111m", "--density", "0.25", "--sparsity-algorithm", "rigl")),
     ("simulate", ("simulate", "--model", "111m", "--no-failures", "--price-basis", "purchase")),
+    ("plan", ("plan", "--model", "111m", "--deadline", "2d", "--num-csx", "1,2", "--batch-size", "128,256")),
+    ("sweep", ("sweep", "--model", "111m", "--density", "1,0.25")),
     ("project", ("project", "--model", "1.3b", "--density", "0.25")),
     ("validate", ("validate",)),
     ("schedules", ("schedules", "linear", "cosine_10x", "--model", "111m")),
@@ -137,3 +140,10 @@ def test_the_projects_own_files_keep_to_the_schemas_of_users_files(document: str
         content = tomllib.loads(file.read_text(encoding="utf-8"))
         validator(document).validate(content)
         assert not validator(document).is_valid({**content, "unheard_of": 1})
+
+
+def test_every_document_is_held_against_something() -> None:
+    of_files = {"model-file", "system-file", "gpu-file", "gpu-software-file", "economics-file", "operations-file"}
+    of_runs = {"train", "train-several", "train-verify-resume", "run-row", "config-file", "gpu", "compare-run"}
+    of_studies = {"transfer", "reproduce", "bench-streaming"}
+    assert {name for name, _ in CASES} | of_files | of_runs | of_studies == set(DOCUMENTS)

@@ -24,8 +24,18 @@ ROOT = Path(__file__).parent.parent.parent
 DIGESTS = tomllib.loads((Path(__file__).parent / "schema_digests.toml").read_text(encoding="utf-8"))
 # Types that users write: their docstrings explain them, and most of their keys are the field's own words.
 WRITTEN = {
-    *("BaseHyperparameters", "Branch", "CoordCheck", "Execution", "ModelShape", "Study", "TrainConfig", "Update"),
-    *("GMP", "RigL", "SET", "SPDF", "Static"),
+    *(
+        "BaseHyperparameters",
+        "Branch",
+        "Constraints",
+        "CoordCheck",
+        "Execution",
+        "ModelShape",
+        "Study",
+        "TrainConfig",
+        "Update",
+    ),
+    *("GMP", "RigL", "SET", "SPDF", "Static", "Update"),
     *("Constant", "Cosine", "Cubic", "Cycling", "Exp", "Linear", "Power"),
 }
 # Keys that hold parts with entries of their own, and say nothing more.

@@ -185,6 +185,14 @@ def test_divergence_names_the_step(corpus: Corpus, tmp_path: Path) -> None:
         train(config, tmp_path, corpus=corpus)
 
 
+def test_a_last_update_that_leaves_the_numbers_is_divergence_too(corpus: Corpus, tmp_path: Path) -> None:
+    config = msgspec.structs.replace(
+        CONFIG, base=msgspec.structs.replace(BASES["bytes-64"], peak_lr=1e38), parametrization="sp", n_steps=1
+    )
+    with pytest.raises(SpecError, match=r"step 1: the loss is nan .*diverged"):
+        train(config, tmp_path, corpus=corpus)
+
+
 def test_folder_that_cannot_be_written_is_refused(corpus: Corpus, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(SpecError, match="cannot be written"):

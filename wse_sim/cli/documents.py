@@ -39,6 +39,8 @@ DOCUMENTS = {
     "run-row": Document("a line of run.jsonl", "training.run_record:Row"),
     "gpu": Document("a GPU cluster, in other documents", "wse_sim.gpu.roofline:GpuResult"),
     "compare-run": Document("wse-sim compare RUN", "wse_sim.cli.printed:compare_run"),
+    "sweep": Document("wse-sim sweep", "wse_sim.cli.printed:sweep"),
+    "plan": Document("wse-sim plan; plan.json", "wse_sim.plan.result:Plan"),
     "project": Document("wse-sim project", "wse_sim.cli.printed:project"),
     "validate": Document("wse-sim validate", "wse_sim.cli.printed:validate"),
     "schedules": Document("wse-sim schedules NAME", "wse_sim.cli.printed_studies:schedules"),

@@ -35,7 +35,7 @@ jsonschema.validate(result, schema)
 print(result["step_time_s"], schema["properties"]["step_time_s"]["unit"])
 ```
 
-Editors that know TOML check a file while it is written: `wse-sim schema model-file --out .`, and
+Editors with Taplo (Even Better TOML) check a file while it is written: `wse-sim schema model-file --out .`, and
 `#:schema ./model-file.schema.json` as its first line."""
 _HEADER = ("document", "what it is", "fields at its top; those in parentheses may be missing")
 

@@ -58,6 +58,24 @@ def compare_run() -> type:
     return ExecutedStep
 
 
+def sweep() -> type:
+    from wse_sim.sweep.keys import Value
+    from wse_sim.sweep.sweep import Kind
+
+    class SweepTable(TypedDict):
+        """Many configurations, simulated or trained: a row for each."""
+
+        kind: Kind
+        n_points: int
+        n_ok: int
+        n_infeasible: int
+        n_diverged: NotRequired[int]
+        assumed: NotRequired[list[str]]
+        rows: list[dict[str, Value | None]]
+
+    return SweepTable
+
+
 def validate() -> type:
     from wse_sim.calibration import FittedConstant
     from wse_sim.validation import Accuracy, ValidationRow

@@ -47,9 +47,8 @@ def command(*, name: str | None, is_all: bool, out: Path | None, markdown: bool)
 
 def _write(name: str | None, out: Path) -> None:
     """The schema of one document, or of all."""
-    from training.folder import make_folder
     from wse_sim.cli.documents import DOCUMENTS, schema_of
-    from wse_sim.files import write_atomically
+    from wse_sim.files import make_folder, write_atomically
 
     schemas = {each: schema_of(each) for each in (DOCUMENTS if name is None else [name])}
     make_folder(out)

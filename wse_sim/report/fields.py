@@ -34,6 +34,7 @@ _PLACES = {
     "plan": ("plan", ""),
     "plan_row": ("configuration of a plan", ""),
     "plan_tornado": ("plan", "tornado."),
+    "sweep_table": ("sweep", ""),
     "run_row": ("row of run.jsonl", ""),
     "summary": ("summary of a run", ""),
     "target": ("summary of a run", "target."),
@@ -107,6 +108,7 @@ _TABLES = {
     "MatrixWork": "matrices",
     "GpuResult": "gpu",
     "LossProjection": "projection",
+    "DaysSensitivity": "plan_tornado",
     "Row": "run_row",
 }
 _INNER_CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
