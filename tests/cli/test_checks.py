@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.cli.documents import validator
 from wse_sim.cli.app import main
 from wse_sim.cli.axis import parse_log2_lrs, parse_values
 from wse_sim.errors import SpecError
@@ -46,7 +47,7 @@ def test_transfer_goes_on_with_a_finished_study_and_prints_one_json_object(folde
     result = _run(*TRANSFER, "--out", str(folder), "--json", "--plot", str(tmp_path / "plot.png"))
     content = json.loads(result.stdout)
     assert content == json.loads((folder / "transfer.json").read_bytes())
-    assert content["kind"] == "measured"
+    validator("transfer").validate(content)
     assert [entry["parametrization"] for entry in content["results"]] == ["mup", "smupar"]
     assert [rate["log2_lr"] for rate in content["results"][0]["values"][0]["rates"]] == [-8.0, -7.0]
     assert "8 of 8 runs are there already" in result.stderr

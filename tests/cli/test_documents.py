@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.calibration.made_up import gpu_file, wafer_file
 from tests.cli.documents import printed, read_json, validator
 from tests.cli.test_project import loss
 from tests.laws.run_directories import write_grid
@@ -24,8 +25,6 @@ vocab_size = 300
 seq_len = 64
 """
 
-TRANSFER = ("transfer", "--over", "density", "--values", "1,1/4", "--parametrization", "mup", "--width", "32")
-SMALL = ("--seq-len", "16", "--batch-size", "2", "--steps", "3", "--seeds", "1", "--data", "markov", "--extend", "0")
 COORD = ("coord-check", "--over", "width", "--values", "32,64", "--seeds", "1", "--steps", "2", "--data", "markov")
 TRAINER = ("bench", "trainer", "--workload", "10m", "--steps", "1", "--batch-size", "1", "--seq-len", "16")
 STREAMING = ("--batch-sizes", "1,2", "--seq-len", "16", "--steps", "1", "--clip", "none", "--threads", "1")
@@ -43,7 +42,10 @@ CASES: list[tuple[str, tuple[str, ...]]] = [
     ("reproduce-list", ("reproduce",)),
     ("explain", ("explain",)),
     ("explain", ("explain", "mfu")),
-    *(("explain-constants", ("explain", name)) for name in ("constants", "operations", "gpu-operations", "economics")),
+    *(
+        ("explain-constants", ("explain", name))
+        for name in ("constants", "operations", "gpu-operations", "economics", "gpus", "h100")
+    ),
     ("explain-constants", ("explain", "csx.clock_hz")),
     ("explain-parametrization", ("explain", "parametrization")),
     ("explain-parametrization", ("explain", "parametrization", "--model", "111m", "--density", "0.25")),
@@ -86,10 +88,7 @@ def test_what_a_command_prints_keeps_to_its_schema(
     validator(document).validate(printed(*words))
 
 
-def test_studies_and_claims_keep_to_their_schemas(tmp_path: Path) -> None:
-    study = printed(*TRANSFER, *SMALL, "--lr-grid", "2^-8..2^-7", "--out", str(tmp_path / "study"))
-    validator("transfer").validate(study)
-    validator("transfer").validate(read_json((tmp_path / "study" / "transfer.json").read_text()))
+def test_claims_keep_to_their_schema(tmp_path: Path) -> None:
     validator("reproduce").validate(printed("reproduce", "scaling-law", "--out", str(tmp_path / "claims")))
 
 
@@ -108,11 +107,22 @@ def test_runs_keep_to_their_schemas_in_print_and_on_disk(runs: tuple[Path, Any])
     assert ["simulated_dense" in row["summary"] for row in comparison["rows"]] == [False, True]
 
 
-def test_resuming_a_run_prints_its_summary_and_a_proof_keeps_to_its_schema(tiny: str, runs: tuple[Path, Any]) -> None:
+def test_resuming_a_run_prints_its_summary(runs: tuple[Path, Any]) -> None:
     out, comparison = runs
     validator("train").validate(printed("train", "--resume", str(out / comparison["rows"][1]["run"])))
-    words = ("--batch-size", "4", "--tokens", "1e6", "--data", "markov", "--mode", "dense", "--steps", "3")
-    validator("train-verify-resume").validate(printed("train", "--model", tiny, *words, "--verify-resume"))
+
+
+def test_calibrations_keep_to_the_schema_and_their_files_to_those_of_users_files(tmp_path: Path) -> None:
+    runs, gpu_runs = wafer_file(tmp_path / "runs.csv"), gpu_file(tmp_path / "gpu-runs.csv")
+    system, gpu = tmp_path / "my-cs3.toml", tmp_path / "my-h100.toml"
+    validator("calibrate").validate(printed("calibrate", str(runs), "--out", str(system)))
+    validator("system-file").validate(tomllib.loads(system.read_text()))
+    of_gpu = printed("calibrate", str(gpu_runs), "--out", str(gpu))
+    validator("calibrate").validate(of_gpu)
+    for document, path in zip(("gpu-file", "gpu-software-file"), of_gpu["files"], strict=True):
+        validator(document).validate(tomllib.loads(Path(path).read_text()))
+    for file in (system, gpu):
+        validator("explain-constants").validate(printed("explain", str(file)))
 
 
 def test_projections_from_runs_keep_to_the_schema(tmp_path: Path) -> None:
@@ -144,6 +154,7 @@ def test_the_projects_own_files_keep_to_the_schemas_of_users_files(document: str
 
 def test_every_document_is_held_against_something() -> None:
     of_files = {"model-file", "system-file", "gpu-file", "gpu-software-file", "economics-file", "operations-file"}
-    of_runs = {"train", "train-several", "train-verify-resume", "run-row", "config-file", "gpu", "compare-run"}
-    of_studies = {"transfer", "reproduce", "bench-streaming"}
-    assert {name for name, _ in CASES} | of_files | of_runs | of_studies == set(DOCUMENTS)
+    of_runs = {"train", "train-several", "run-row", "config-file", "gpu", "compare-run"}
+    others = {"reproduce", "calibrate", "bench-streaming"}
+    elsewhere = {"train-verify-resume", "transfer"}  # where such a thing is made anyway
+    assert {name for name, _ in CASES} | of_files | of_runs | others | elsewhere == set(DOCUMENTS)

@@ -42,10 +42,10 @@ WRITTEN = {
 STRUCTURAL = {
     *("target", "choice", "measured", "simulated", "simulated_gpu", "simulated_dense", "projected", "summary"),
     *("machine", "corpus", "hyper_parameters", "roles", "base", "factors", "setup", "study", "law", "recommended"),
-    *("rows", "runs", "layers", "errors", "fitted_constants", "tensors", "schedules", "results", "values", "rates"),
-    *("slopes", "claims", "tables", "figure", "curves", "fields", "constants", "rules", "multipliers"),
-    *("models", "systems", "gpus", "releases", "processes"),
-    *("step", "simpy_step", "steps", "engines", "growth", "memory", "goals", "speeds", "costs"),
+    *("rows", "runs", "layers", "errors", "errors_by_group", "measurements", "fitted_constants", "constants"),
+    *("tensors", "schedules", "results", "values", "rates", "slopes", "rules", "multipliers", "fields"),
+    *("claims", "tables", "figure", "curves", "models", "systems", "gpus", "gpu-software", "releases"),
+    *("processes", "step", "simpy_step", "steps", "engines", "growth", "memory", "goals", "speeds", "costs"),
 }
 
 

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.cli.documents import validator
 from training.config import read_config
 from training.execution import Execution
 from wse_sim.cli.app import main
@@ -130,7 +131,9 @@ def test_resuming_is_proved_on_the_users_own_run(model: str, tmp_path: Path, mon
     result = run(*words, "--verify-resume", "--json")
     assert list(tmp_path.iterdir()) == []
     assert result.exit_code == 0, result.output
-    (proof,) = json.loads(result.stdout)["runs"].values()
+    content = json.loads(result.stdout)
+    validator("train-verify-resume").validate(content)
+    (proof,) = content["runs"].values()
     assert proof["is_exact"] is True
     assert proof["losses"] == proof["resumed_losses"]
 

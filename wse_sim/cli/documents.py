@@ -42,6 +42,7 @@ DOCUMENTS = {
     "sweep": Document("wse-sim sweep", "wse_sim.cli.printed:sweep"),
     "plan": Document("wse-sim plan; plan.json", "wse_sim.plan.result:Plan"),
     "project": Document("wse-sim project", "wse_sim.cli.printed:project"),
+    "calibrate": Document("wse-sim calibrate", "wse_sim.cli.printed:calibrate"),
     "validate": Document("wse-sim validate", "wse_sim.cli.printed:validate"),
     "schedules": Document("wse-sim schedules NAME", "wse_sim.cli.printed_studies:schedules"),
     "schedules-list": Document("wse-sim schedules", "wse_sim.cli.printed_studies:schedules_list"),
@@ -61,9 +62,9 @@ DOCUMENTS = {
     "economics-file": Document("--economics FILE", "wse_sim.cli.input_files:economics", is_input=True),
     "operations-file": Document("--operations FILE", "wse_sim.cli.input_files:operations", is_input=True),
     "config-file": Document("config.toml of a run; --config FILE", "training.config:TrainConfig", is_input=True),
-    "system-file": Document("data/hardware/cs*.toml", "wse_sim.cli.input_files:system", is_input=True),
-    "gpu-file": Document("data/gpus/*.toml", "wse_sim.gpu.spec:GpuSpec", is_input=True),
-    "gpu-software-file": Document("data/gpu_software/*.toml", "wse_sim.gpu.spec:Software", is_input=True),
+    "system-file": Document("--system FILE.toml", "wse_sim.cli.input_files:system", is_input=True),
+    "gpu-file": Document("--gpu FILE.toml", "wse_sim.gpu.spec:GpuSpec", is_input=True),
+    "gpu-software-file": Document("--gpu-software FILE.toml", "wse_sim.gpu.spec:Software", is_input=True),
 }
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from inspect import getdoc
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from msgspec.structs import fields
 
@@ -36,10 +36,18 @@ def model() -> type:
 
 
 def system() -> type:
-    from wse_sim.spec.cluster import Csx, load_cluster
+    from wse_sim.spec.cluster import Csx, MemoryX, SwarmX, load_cluster
 
-    names = (name.removeprefix("csx.") for name in load_cluster("cs2", 1).constants if name.startswith("csx."))
-    return _table_of_constants(Csx, "SystemFile", names, total=True)
+    names: dict[str, list[str]] = {"csx": [], "memoryx": [], "swarmx": []}
+    for constant in load_cluster("cs2", 1).constants:
+        part, _, name = constant.partition(".")
+        names[part].append(name)
+    others = {
+        "name": str,
+        "memoryx": _table_of_constants(MemoryX, "MemoryX", names["memoryx"], total=False),
+        "swarmx": _table_of_constants(SwarmX, "SwarmX", names["swarmx"], total=False),
+    }
+    return _table_of_constants(Csx, "SystemFile", names["csx"], total=True, **others)
 
 
 def operations() -> type:
@@ -54,11 +62,18 @@ def economics() -> type:
     return _all_optional(EconomicsFile, EconomicsFile.__name__)
 
 
-def _table_of_constants(cls: type, name: str, constants: Iterable[str], *, total: bool) -> type:
-    """A typed dictionary of constants with their sources; its docstring is that of `cls`, which has them as numbers."""
+def _table_of_constants(cls: type, title: str, constants: Iterable[str], /, *, total: bool, **others: type) -> type:
+    """A typed dictionary of constants with their sources; its docstring is that of `cls`, which has them as numbers.
+
+    Parameters
+    ----------
+    total :
+        Whether the constants are required; `others` never are.
+    """
     from wse_sim.spec.sourced import Sourced
 
-    made: Any = TypedDict(name, dict.fromkeys(constants, Sourced), total=total)  # type: ignore[misc]
+    keys: Any = dict.fromkeys(constants, Sourced) | {other: NotRequired[of] for other, of in others.items()}
+    made: Any = TypedDict(title, keys, total=total)  # type: ignore[misc]
     made.__doc__ = getdoc(cls)
     return made
 

@@ -83,6 +83,20 @@ class ReleaseRow(TypedDict):
     source: str
 
 
+Listed = TypedDict(
+    "Listed",
+    {
+        "models": list[ModelRow],
+        "systems": list[SystemRow],
+        "gpus": list[GpuRow],
+        "gpu-software": list[SoftwareRow],
+        "releases": list[ReleaseRow],
+    },
+    total=False,
+)
+Listed.__doc__ = "What the data hold; one of the lists alone where it was asked for."
+
+
 @click.command("list")
 @click.argument("what", required=False, type=click.Choice(WHAT))
 @click.argument("files", nargs=-1, metavar="[FILE.toml]...")

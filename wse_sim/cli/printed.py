@@ -85,9 +85,37 @@ def validate() -> type:
 
         rows: list[ValidationRow]
         errors: dict[str, Accuracy]
+        errors_by_group: dict[str, Accuracy]
         fitted_constants: list[FittedConstant]
 
     return Validation
+
+
+def calibrate() -> type:
+    from wse_sim.calibration.own_fit import OwnConstant, OwnRow
+    from wse_sim.validation import Accuracy, Side
+
+    class MeasuredRuns(TypedDict):
+        """The file of the measured runs."""
+
+        path: str
+        sha256: str
+        n_rows: int
+
+    class Calibrated(TypedDict):
+        """Constants fitted to runs that the user measured."""
+
+        side: Side
+        base: str
+        measurements: MeasuredRuns
+        unit: str
+        rows: list[OwnRow]
+        constants: list[OwnConstant]
+        errors: dict[str, Accuracy]
+        notes: list[str]
+        files: list[str]
+
+    return Calibrated
 
 
 def project() -> type:
@@ -181,9 +209,10 @@ def explain_constants() -> type:
         place: str | UnsetType = UNSET
 
     class ExplainedConstants(TypedDict):
-        """Constants by name: of the system that is named, of a whole run (operations), or of carbon and money."""
+        """Constants by name: of a system, of GPUs and their programs, of a whole run, or of carbon and money."""
 
         system: NotRequired[str]
+        gpu: NotRequired[str]
         operations: NotRequired[Literal["default"]]
         economics: NotRequired[Literal["default"]]
         constants: dict[str, ExplainedConstant]
