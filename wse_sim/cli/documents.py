@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from wse_sim.errors import choose
 from wse_sim.report.json_schema import Schema, json_schema
 
-VERSION = 1  # rises with every change of a document (tests/cli/test_schema.py says how)
+VERSION = 1  # rises with every release that changes a document: tests/cli/test_schema.py says how
 
 
 class Document(NamedTuple):
@@ -51,7 +51,7 @@ DOCUMENTS = {
     "reproduce": Document("wse-sim reproduce NAME", "wse_sim.cli.printed_studies:reproduce"),
     "reproduce-list": Document("wse-sim reproduce", "wse_sim.cli.printed_studies:reproduce_list"),
     "explain": Document("wse-sim explain [FIELD]", "wse_sim.cli.printed:explain"),
-    "explain-constants": Document("wse-sim explain constants", "wse_sim.cli.printed:explain_constants"),
+    "explain-constants": Document("wse-sim explain constants, h100, ...", "wse_sim.cli.printed:explain_constants"),
     "explain-parametrization": Document("wse-sim explain parametrization", "models.explanation:Explanation"),
     "list": Document("wse-sim list", "wse_sim.cli.list:Listed"),
     "bench-cli": Document("wse-sim bench cli", "wse_sim.cli.printed_studies:bench_cli"),

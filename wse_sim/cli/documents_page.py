@@ -15,8 +15,8 @@ each. An object holds nothing but what its schema names, and all that it require
 
 A property has what `wse-sim explain` says of it: `description`, `unit`, `kind` (`input`, `measured`, `simulated` or
 `projected`) and `formula`. These are annotations, as is `version` at the top, now {VERSION}, which rises with every
-change of a document; strict validators must be told of them (Ajv: `ajv.addVocabulary(["unit", "kind", "formula",
-"version"])`). In Python:
+release that changes a document; strict validators must be told of them (Ajv: `ajv.addVocabulary(["unit", "kind",
+"formula", "version"])`). In Python:
 
 ```python
 import json
