@@ -32,6 +32,8 @@ CASES: list[tuple[str, tuple[str, ...]]] = [
     ("simulate", ("simulate", "--model", "111m")),
     ("simulate", ("simulate", "--model", "111m", "--density", "0.25", "--sparsity-algorithm", "rigl")),
     ("simulate", ("simulate", "--model", "111m", "--no-failures", "--price-basis", "purchase")),
+    ("compare", ("compare", "--model", "111m", "--density", "0.25", "--gpu", "h100")),
+    ("compare", ("compare", "--model", "bert-base", "--batch-size", "512", "--density", "0.5", "--two-four")),
     ("plan", ("plan", "--model", "111m", "--deadline", "2d", "--num-csx", "1,2", "--batch-size", "128,256")),
     ("sweep", ("sweep", "--model", "111m", "--density", "1,0.25")),
     ("project", ("project", "--model", "1.3b", "--density", "0.25")),

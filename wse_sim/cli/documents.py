@@ -38,6 +38,7 @@ DOCUMENTS = {
     "train-verify-resume": Document("wse-sim train --verify-resume", "wse_sim.cli.printed:train_verify_resume"),
     "run-row": Document("a line of run.jsonl", "training.run_record:Row"),
     "gpu": Document("a GPU cluster, in other documents", "wse_sim.gpu.roofline:GpuResult"),
+    "compare": Document("wse-sim compare; compare.json", "wse_sim.report.comparison:Comparison"),
     "compare-run": Document("wse-sim compare RUN", "wse_sim.cli.printed:compare_run"),
     "sweep": Document("wse-sim sweep", "wse_sim.cli.printed:sweep"),
     "plan": Document("wse-sim plan; plan.json", "wse_sim.plan.result:Plan"),

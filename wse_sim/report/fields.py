@@ -106,15 +106,20 @@ _PLACES = {
     "streaming_speed": ("speed of streaming", "speeds."),
     "cost_of_clip": ("speed of streaming", "costs."),
 }
-# Types whose table is not called as they are.
+# Types whose table is not called as they are, or that share fields: what a later table says goes before.
 _TABLES = {
-    "SimulationResult": "simulation",
-    "EngineRun": "engine",
-    "MatrixWork": "matrices",
-    "GpuResult": "gpu",
-    "LossProjection": "projection",
-    "DaysSensitivity": "plan_tornado",
-    "Row": "run_row",
+    "SimulationResult": ("simulation",),
+    "EngineRun": ("engine",),
+    "MatrixWork": ("matrices",),
+    "GpuResult": ("gpu",),
+    "WaferWay": ("simulation", "way"),
+    "GpuWay": ("simulation", "gpu", "way"),
+    "HereWay": ("simulation", "gpu", "way"),
+    "GpuLayout": ("gpu", "layouts"),
+    "LossCurve": ("loss_curves",),
+    "LossProjection": ("projection",),
+    "DaysSensitivity": ("plan_tornado",),
+    "Row": ("run_row",),
 }
 _INNER_CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 
@@ -182,7 +187,8 @@ def fields_of(cls: type) -> dict[str, Field]:
     found: dict[str, Field] = {}
     for of_class in reversed(cls.__mro__):
         name = of_class.__name__
-        found |= tables.get(_TABLES.get(name, _INNER_CAPITAL.sub("_", name).lower()), {})
+        for table in _TABLES.get(name, (_INNER_CAPITAL.sub("_", name).lower(),)):
+            found |= tables.get(table, {})
     return found
 
 
