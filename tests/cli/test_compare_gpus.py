@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.cli.documents import validator
 from wse_sim.cli.app import main
 
 RUN = ("compare", "--model", "1.3b", "--density", "0.25", "--system", "cs3", "--num-csx", "2", "--batch-size", "264")
@@ -23,7 +24,9 @@ def call(*words: str) -> Result:
 def compared(*words: str) -> dict[str, Any]:
     result = call(*EIGHT, *words, "--json")
     assert result.exit_code == 0, result.output
-    return dict(json.loads(result.stdout))
+    content: dict[str, Any] = json.loads(result.stdout)
+    validator("compare").validate(content)
+    return content
 
 
 def screen(*words: str) -> str:
