@@ -36,6 +36,8 @@ LIMITS: tuple[Limit, ...] = ("imbalance", "broadcast", "reduction")
 
 _ROUNDING_NOISE = 1e-12
 
+Cycles = npt.NDArray[Any]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
@@ -128,6 +130,8 @@ def work_ratios(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """`work_ratio` and `multiply_ratio` of `drawn_work` for a column of token numbers at once; both (n,)."""
     n_nonzeros = exact_nonzeros(n_out * n_in, density)
+    if n_nonzeros == n_out * n_in:
+        return np.ones(len(n_tokens)), np.ones(len(n_tokens))
     group = mesh.channel_group(n_in)
     fullest = drawn_fullest(n_out, n_in, n_nonzeros, group, mesh.window_rows, seed, name)
     rows = window_rows(n_out, mesh.window_rows)
@@ -155,9 +159,9 @@ def layer_work(fullest: Counts, n_nonzeros: int, n_out: int, n_in: int, mesh: Me
         raise ValueError("a matrix without non-zeros has no product to time")
     rows = window_rows(n_out, mesh.window_rows)
     stages = _stage_cycles(fullest, rows, mesh, n_tokens)
-    multiply, delivered, cycles = _overlapped_cycles(stages)
+    multiply, delivered, cycles = (float(of_stages) for of_stages in _overlapped_cycles(stages))
     dense_stages = _stage_cycles(rows * mesh.channel_group(n_in), rows, mesh, n_tokens)
-    dense_multiply, _, dense = _overlapped_cycles(dense_stages)
+    dense_multiply, _, dense = (float(of_stages) for of_stages in _overlapped_cycles(dense_stages))
     density = n_nonzeros / (n_out * n_in)
     # A mask that favours the last column, which may hold fewer channels, can leave less than its share to a full one.
     even = min(density * dense_multiply, multiply)
@@ -166,7 +170,7 @@ def layer_work(fullest: Counts, n_nonzeros: int, n_out: int, n_in: int, mesh: Me
         work_ratio=cycles / dense,
         multiply_ratio=multiply / dense_multiply,
         imbalance=multiply / even,
-        bound=STAGES[int(stages.sum(axis=1).argmax())],
+        bound=STAGES[int(np.argmax([stage.sum() for stage in stages]))],
         parts=Parts(
             multiply=even / dense,
             imbalance=(multiply - even) / dense,
@@ -181,24 +185,20 @@ def window_rows(n_out: int, rows_per_window: int) -> Counts:
     return np.diff(np.append(np.arange(0, n_out, rows_per_window), n_out))
 
 
-def _stage_cycles(fullest: Counts, rows: Counts, mesh: Mesh, n_tokens: Any) -> npt.NDArray[np.float64]:
-    """(3, n_windows): cycles of each stage in each window, in the order of `STAGES`.
+def _stage_cycles(fullest: Counts, rows: Counts, mesh: Mesh, n_tokens: Any) -> tuple[Cycles, Cycles, Cycles]:
+    """Each (n_windows,): cycles of each stage in each window, in the order of `STAGES`.
 
     A wavelet holds one weight, dense or not: it is its arrival that triggers the AXPY. For a column of token numbers,
-    (n, 1), there is one axis more, (3, n, n_windows).
+    (n, 1), what hangs on them is (n, n_windows).
     """
-    stages = (
-        fullest * mesh.axpy_cycles(n_tokens),
-        fullest + rows,
-        rows * mesh.reduction_cycles(n_tokens),
-    )
-    return np.stack(np.broadcast_arrays(*stages))
+    return fullest * mesh.axpy_cycles(n_tokens), fullest + rows, rows * mesh.reduction_cycles(n_tokens)
 
 
-def _overlapped_cycles(stages: npt.NDArray[np.float64]) -> list[Any]:
+def _overlapped_cycles(stages: tuple[Cycles, Cycles, Cycles]) -> tuple[Any, Any, Any]:
     """Cycles of the whole product if it had the first stage only, the first two, and all three.
 
     Three numbers, or three columns of them.
     """
-    cycles = np.maximum.accumulate(stages, axis=0).sum(axis=-1)
-    return cycles.tolist() if cycles.ndim == 1 else list(cycles)
+    multiply, broadcast, reduction = stages
+    delivered = np.maximum(multiply, broadcast)
+    return multiply.sum(axis=-1), delivered.sum(axis=-1), np.maximum(delivered, reduction).sum(axis=-1)
