@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from wse_sim.schedule.placement import resident_layers
 from wse_sim.schedule.rates import Rates, transposed
-from wse_sim.schedule.weight_streaming import TILES_PER_LAYER
+from wse_sim.schedule.tree import tiles_per_layer
 from wse_sim.spec.cluster import Cluster, Csx
 from wse_sim.spec.run import Run
 from wse_sim.wafer.dataflow import work_ratios
@@ -88,6 +88,9 @@ class Estimate:
     step_s: FloatArray
     bound: IntArray
     contention: FloatArray
+
+    def __getitem__(self, index: IntArray) -> "Estimate":
+        return Estimate(step_s=self.step_s[index], bound=self.bound[index], contention=self.contention[index])
 
 
 def microbatch_costs(run: Run, csx: Csx, microbatch: IntArray) -> MicrobatchCosts:
@@ -182,7 +185,8 @@ def _turn_s(costs: MicrobatchCosts, cluster: Cluster, *, down: float, up: float)
     again, with the first block behind it. A server's wire is slower than the tree's by their number, and carries that
     share of the tiles one after another.
     """
-    share = cluster.memoryx.servers / TILES_PER_LAYER
+    servers = cluster.memoryx.servers
+    share = servers / tiles_per_layer(int(servers))
     gradient_s = cluster.csx.gradient_bytes * costs.embedding_weights / up
     weights_s = cluster.csx.dense_weight_bytes * costs.embedding_weights / down
     return (1.0 + share) * gradient_s + share * (weights_s + costs.block_weight_bytes / down)

@@ -1,4 +1,4 @@
-"""The tree of SwarmX nodes between MemoryX and the systems."""
+"""The tree of SwarmX nodes between MemoryX and the systems, and the tiles that travel through it."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -7,6 +7,7 @@ import numpy as np
 
 from wse_sim.schedule.program import IntArray
 
+TILES_PER_LAYER = 24  # or the next multiple of MemoryX's servers; with 96 the step time moves by less than 1 % (tests)
 SOURCE_EDGE, TREE_EDGE, LEAF_EDGE = 0, 1, 2  # classes of edges: from MemoryX, between nodes, into a system
 
 
@@ -17,6 +18,11 @@ class Tree:
     node_parent: IntArray
     leaf_parent: IntArray
     edge_class: IntArray
+
+
+def tiles_per_layer(servers: int) -> int:
+    """Tiles of a layer: the least multiple of MemoryX's servers from `TILES_PER_LAYER` on."""
+    return -(-TILES_PER_LAYER // servers) * servers
 
 
 def swarmx_tree(n_leaves: int, fan_out: int) -> Tree:

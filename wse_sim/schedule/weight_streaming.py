@@ -12,19 +12,18 @@ import numpy as np
 
 from wse_sim.errors import SpecError
 from wse_sim.schedule.block import MatrixWork
-from wse_sim.schedule.closed_form import uncongested_s
 from wse_sim.schedule.cost import Pass, StepCosts
 from wse_sim.schedule.imperfections import drawn_jitter_ps, with_straggler
-from wse_sim.schedule.placement import Placement, largest_microbatch, place
+from wse_sim.schedule.microbatch import fastest_microbatch
+from wse_sim.schedule.placement import Placement, place
 from wse_sim.schedule.program import IntArray, Program
-from wse_sim.schedule.tree import swarmx_tree
+from wse_sim.schedule.tree import swarmx_tree, tiles_per_layer
 from wse_sim.spec.cluster import Cluster
 from wse_sim.spec.run import Run
 from wse_sim.units import to_ps
 from wse_sim.wafer.masks import RunMasks
 from wse_sim.workload.transformer import nonzero_parameters
 
-TILES_PER_LAYER = 24  # or the next multiple of MemoryX's servers; with 96 the step time moves by less than 1 % (tests)
 WARM_STEPS = 3  # the first step fills the pipe; later ones repeat
 JITTERED_STEPS = 32  # where they do not
 INPUT, ACTIVATIONS = 0, 1  # the feeds of a system
@@ -59,20 +58,19 @@ def plan_step(
     is_mask_update :
         The step also changes the masks, as `run.mask_updates` says.
     n_tiles :
-        Per pass; a multiple of MemoryX's servers. None = the least such multiple from `TILES_PER_LAYER` on.
+        Per pass; a multiple of MemoryX's servers. None = `tree.tiles_per_layer`.
 
     Raises
     ------
     SpecError
         When no micro-batch fits into the wafer's memory, or the optimizer's state not into MemoryX.
     """
-    _check_memoryx(run, cluster)
-    microbatch = run.microbatch or _fastest_microbatch(run, cluster, masks)
+    check_memoryx(run, cluster)
+    microbatch = run.microbatch or max(1, fastest_microbatch(run, cluster))
     placement = place(run.shape, cluster.csx, seq_len=run.seq_len, microbatch=microbatch)
     costs = StepCosts(run, cluster.csx, placement, microbatch, masks=masks, is_mask_update=is_mask_update)
     passes = costs.passes()
-    servers = int(cluster.memoryx.servers)
-    n_tiles = -(-TILES_PER_LAYER // servers) * servers if n_tiles is None else n_tiles
+    n_tiles = tiles_per_layer(int(cluster.memoryx.servers)) if n_tiles is None else n_tiles
     program = _program(run, passes, cluster, run.batch_per_csx // microbatch, n_tiles)
     return StepPlan(
         microbatch=microbatch,
@@ -83,31 +81,14 @@ def plan_step(
     )
 
 
-def _check_memoryx(run: Run, cluster: Cluster) -> None:
+def check_memoryx(run: Run, cluster: Cluster) -> None:
+    """Raises SpecError where the optimizer's state does not fit into MemoryX."""
     needed = cluster.memoryx.state_bytes_per_weight * nonzero_parameters(run.shape, run.density)
     if needed > cluster.memoryx.capacity_bytes:
         raise SpecError(
             f"{run.shape.name} at density {run.density:g} needs {needed / 1e9:,.3g} GB for weights and optimizer "
             f"state, MemoryX holds {cluster.memoryx.capacity_bytes / 1e9:,.3g} GB: use a smaller model or density"
         )
-
-
-def _fastest_microbatch(run: Run, cluster: Cluster, masks: RunMasks | None) -> int:
-    """The micro-batch with the least time where nothing is congested, or what its weights take to arrive."""
-    largest = largest_microbatch(run.shape, cluster.csx, seq_len=run.seq_len)
-    fitting = [microbatch for microbatch in run.microbatches if microbatch <= largest]
-    if not fitting:
-        place(run.shape, cluster.csx, seq_len=run.seq_len, microbatch=1)  # raises, and says what is missing
-
-    link_bytes_per_s = min(cluster.csx.io_bytes_per_s, cluster.swarmx.link_bytes_per_s)
-
-    def time_s(microbatch: int) -> float:
-        placement = place(run.shape, cluster.csx, seq_len=run.seq_len, microbatch=microbatch)
-        passes = StepCosts(run, cluster.csx, placement, microbatch, masks=masks).passes()
-        stream_s = sum(p.weight_bytes for p in passes) / link_bytes_per_s
-        return run.batch_per_csx / microbatch * max(uncongested_s(passes), stream_s)
-
-    return min(fitting[-12:], key=time_s)  # the smallest are never the fastest, and a batch may have many divisors
 
 
 def _program(run: Run, passes: list[Pass], cluster: Cluster, n_microbatches: int, n_tiles: int) -> Program:
