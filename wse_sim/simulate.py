@@ -12,8 +12,9 @@ from wse_sim.engine.result import Finish, step_ends_ps
 from wse_sim.engine.run import choose_engine, ends_of_steps_ps, finish_times, steady_step_ps
 from wse_sim.errors import SpecError
 from wse_sim.report.breakdown import breakdown, cross_iteration_s
-from wse_sim.report.metrics import Figures, SimulationResult, bottleneck, figures, result
+from wse_sim.report.metrics import SimulationResult, bottleneck, result
 from wse_sim.report.sensitivity import sensitivities
+from wse_sim.report.step_figures import Figures, figures
 from wse_sim.report.wall_clock import wall_clock
 from wse_sim.schedule.phases import phases
 from wse_sim.schedule.weight_streaming import StepPlan, plan_step
@@ -207,7 +208,7 @@ class QuickSimulation:
 
     microbatch: int
     bottleneck: str
-    figures: Figures
+    figures: Figures[float]
 
 
 def simulate_quickly(run: Run, cluster: Cluster, economics: Economics) -> QuickSimulation:

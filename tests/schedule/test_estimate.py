@@ -96,3 +96,6 @@ def test_the_busiest_stream_is_named() -> None:
         assert STREAMS[estimate_steps(costs, changed, np.array([64])).bound[0]] == name
     large = microbatch_costs(run, cluster.csx, np.array([64]))
     assert STREAMS[estimate_steps(large, cluster, np.array([1])).bound[0]] == "wafer"
+    stored = microbatch_costs(run, cluster.csx, np.array([200]))
+    slow_link = cluster.with_constant("csx.activation_link_bytes_per_s", 1e9)
+    assert STREAMS[estimate_steps(stored, slow_link, np.array([1])).bound[0]] == "activations"

@@ -6,10 +6,10 @@ from typing import Any, Literal, TypedDict
 
 from wse_sim.engine.run import Engine
 from wse_sim.report.sensitivity import Sensitivity, tokens_per_s_range
+from wse_sim.report.step_figures import bill_of, figures
 from wse_sim.report.wall_clock import WallClock
 from wse_sim.schedule.block import MatrixWork
 from wse_sim.schedule.weight_streaming import StepPlan
-from wse_sim.spec.bill import Bill, bill
 from wse_sim.spec.cluster import Cluster
 from wse_sim.spec.economics import Economics, PriceBasis
 from wse_sim.spec.run import Run
@@ -41,22 +41,6 @@ class EngineRun(TypedDict):
     events: int
     wall_s: float
     events_per_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
-    """What a step time means for its run: all that needs no further simulation. As in `SimulationResult`."""
-
-    n_steps: float
-    step_time_s: float
-    tokens_per_s: float
-    samples_per_s: float
-    mfu: float
-    dense_equivalent_mfu: float
-    run_time_s: float
-    energy_j: float
-    carbon_kg: float
-    cost_usd: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,26 +109,6 @@ class SimulationResult:
     def as_dict(self) -> dict[str, Any]:
         """The result as plain values, in the order of the fields."""
         return asdict(self)
-
-
-def figures(run: Run, cluster: Cluster, step_time_s: float, economics: Economics) -> Figures:
-    """What `step_time_s` means for `run` on `cluster`."""
-    tokens_per_s = run.tokens_per_step / step_time_s
-    run_time_s = run.n_steps * step_time_s
-    flops_per_s = tokens_per_s / (run.num_csx * cluster.csx.peak_flops_per_s)
-    paid = _bill(cluster, economics, run_time_s)
-    return Figures(
-        n_steps=run.n_steps,
-        step_time_s=step_time_s,
-        tokens_per_s=tokens_per_s,
-        samples_per_s=run.batch_size / step_time_s,
-        mfu=training_flops_per_token(run.shape, run.seq_len, run.density) * flops_per_s,
-        dense_equivalent_mfu=training_flops_per_token(run.shape, run.seq_len, 1.0) * flops_per_s,
-        run_time_s=run_time_s,
-        energy_j=paid.it_energy_j,
-        carbon_kg=paid.carbon_kg,
-        cost_usd=paid.total_usd,
-    )
 
 
 def bottleneck(fractions: Mapping[str, float]) -> str:
@@ -237,7 +201,7 @@ def result(
 
 def _costs(cluster: Cluster, economics: Economics, run_time_s: float) -> dict[str, Any]:
     """The fields of the result that are energy, carbon and money."""
-    paid = _bill(cluster, economics, run_time_s)
+    paid = bill_of(cluster.csx, cluster.num_csx, economics, run_time_s)
     low_w, high_w = cluster.constants["csx.power_w"].ends
     price = "csx.usd_per_hour" if economics.price_basis == "rental" else "csx.purchase_usd"
     return {
@@ -254,15 +218,3 @@ def _costs(cluster: Cluster, economics: Economics, run_time_s: float) -> dict[st
         "price_basis": paid.price_basis,
         "price_as_of": cluster.constants[price].as_of,
     }
-
-
-def _bill(cluster: Cluster, economics: Economics, run_time_s: float) -> Bill[float]:
-    csx = cluster.csx
-    return bill(
-        economics,
-        time_s=run_time_s,
-        n_units=cluster.num_csx,
-        power_w=csx.power_w,
-        rental_usd_per_h=csx.usd_per_hour,
-        purchase_usd=csx.purchase_usd,
-    )

@@ -22,7 +22,7 @@ from wse_sim.workload.transformer import Matrix, embedding_weights, linear_matri
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-STREAMS = ("wafer", "weights", "gradients", "optimizer", "input")
+STREAMS = ("wafer", "weights", "gradients", "optimizer", "activations", "input")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +79,7 @@ class Estimate:
     step_s :
         Time of one optimizer step.
     bound :
-        Which of `STREAMS` takes longest, by its place.
+        Which of `STREAMS` is busiest, by its place.
     contention :
         Time of the busiest stream beside computation over the computation's, in the phase or block where this is most;
         while it is well below 1 nothing contends.
@@ -143,53 +143,60 @@ def estimate_steps(costs: MicrobatchCosts, cluster: Cluster, n_microbatches: Int
     The number of systems plays no part: all of them do the same at the same time, and the tree between them and MemoryX
     has one stream, whatever its size.
     """
-    csx, memoryx, swarmx = cluster.csx, cluster.memoryx, cluster.swarmx
-    down = min(memoryx.egress_bytes_per_s, swarmx.link_bytes_per_s, csx.io_bytes_per_s)
-    up = min(memoryx.ingress_bytes_per_s, swarmx.link_bytes_per_s, csx.io_bytes_per_s, swarmx.reduce_bytes_per_s)
-    stored_s = np.where(costs.n_stored > 0, costs.stored_bytes / csx.activation_link_bytes_per_s, 0.0)
+    block_s = np.array([costs.forward_block_s, costs.backward_block_s])
+    compute_s = costs.n_blocks * block_s + np.array([costs.forward_ends_s, costs.backward_ends_s])
+    stored_s = np.where(costs.n_stored > 0, costs.stored_bytes / cluster.csx.activation_link_bytes_per_s, 0.0)
+    wafer_s = compute_s + costs.n_stored * np.maximum(0.0, stored_s - block_s)
+    streams_s = _streams_s(costs, cluster, n_microbatches)
+    slowest_s = streams_s.max(axis=1)
+    phases_s = np.maximum(wafer_s, slowest_s).sum(axis=0)
+    both_s = compute_s.sum(axis=0)
+    input_s = costs.n_tokens / cluster.csx.input_tokens_per_s  # prepared ahead, during both phases
+    busy_s = [both_s, *streams_s.sum(axis=0), 2 * costs.n_stored * stored_s, input_s]
+    beside = [*(slowest_s / compute_s), stored_s / block_s.min(axis=0), input_s / both_s]
+    return Estimate(
+        step_s=n_microbatches * np.maximum(phases_s, input_s) + _turn_s(costs, cluster),
+        bound=np.argmax(busy_s, axis=0),
+        contention=np.max(beside, axis=0),
+    )
+
+
+def _streams_s(costs: MicrobatchCosts, cluster: Cluster, n_microbatches: IntArray) -> FloatArray:
+    """(2, 3, n): seconds of weights, gradients and optimizer in each phase."""
+    memoryx = cluster.memoryx
+    down, up = _bytes_per_s(cluster)
+    weights_s = costs.n_blocks * costs.block_weight_bytes / down
     sums_s = memoryx.accumulate_bytes_per_weight * costs.updated_weights / memoryx.optimizer_bytes_per_s
     update_s = memoryx.update_bytes_per_weight * costs.updated_weights / memoryx.optimizer_bytes_per_s
     none = np.zeros(len(costs.microbatch))
-    compute, waiting = [], []
-    for block_s, ends_s in (
-        (costs.forward_block_s, costs.forward_ends_s),
-        (costs.backward_block_s, costs.backward_ends_s),
-    ):
-        compute.append(costs.n_blocks * block_s + ends_s)
-        waiting.append(costs.n_stored * np.maximum(0.0, stored_s - block_s))
-    weights_s = costs.n_blocks * costs.block_weight_bytes / down
-    streams = np.array(
+    return np.array(
         [
             [none + weights_s + costs.ends_weight_bytes / down, none, none],
             [none + weights_s, none + costs.gradient_bytes / up, sums_s + (update_s - sums_s) / n_microbatches],
         ]
     )
-    wafer = np.array(compute) + np.array(waiting)
-    phases = np.concatenate([wafer[:, None], streams], axis=1)
-    phases_s = phases.max(axis=1).sum(axis=0)
-    input_s = costs.n_tokens / csx.input_tokens_per_s  # prepared ahead, during both phases
-    beside = np.maximum(np.max(streams.max(axis=1) / np.array(compute), axis=0), input_s / np.sum(compute, axis=0))
-    turn_s = _turn_s(costs, cluster, down=down, up=up)
-    in_block = stored_s / np.minimum(costs.forward_block_s, costs.backward_block_s)
-    return Estimate(
-        step_s=n_microbatches * np.maximum(phases_s, input_s) + turn_s,
-        bound=np.concatenate([phases.sum(axis=0), input_s[None]]).argmax(axis=0),
-        contention=np.maximum(beside, in_block),
-    )
 
 
-def _turn_s(costs: MicrobatchCosts, cluster: Cluster, *, down: float, up: float) -> float:
+def _turn_s(costs: MicrobatchCosts, cluster: Cluster) -> float:
     """Seconds from the end of a step's work until the next one can start.
 
     The embedding's gradient comes last and its new weights are needed first: up, over the servers' own wires, and down
     again, with the first block behind it. A server's wire is slower than the tree's by their number, and carries that
     share of the tiles one after another.
     """
-    servers = cluster.memoryx.servers
-    share = servers / tiles_per_layer(int(servers))
+    down, up = _bytes_per_s(cluster)
+    servers = int(cluster.memoryx.servers)
+    share = servers / tiles_per_layer(servers)
     gradient_s = cluster.csx.gradient_bytes * costs.embedding_weights / up
     weights_s = cluster.csx.dense_weight_bytes * costs.embedding_weights / down
     return (1.0 + share) * gradient_s + share * (weights_s + costs.block_weight_bytes / down)
+
+
+def _bytes_per_s(cluster: Cluster) -> tuple[float, float]:
+    """Down to a system, and up from it: the narrowest place on the way."""
+    csx, memoryx, swarmx = cluster.csx, cluster.memoryx, cluster.swarmx
+    both = min(swarmx.link_bytes_per_s, csx.io_bytes_per_s)
+    return min(memoryx.egress_bytes_per_s, both), min(memoryx.ingress_bytes_per_s, both, swarmx.reduce_bytes_per_s)
 
 
 def _products_s(rates: Rates, run: Run, tokens: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -104,7 +104,11 @@ def load_model(name_or_path: str) -> ModelPreset:
         return ModelPreset(
             shape=shape_from_hugging_face(read_json(path), name=path.resolve().parent.name, where=str(path))
         )
-    name = name_or_path.lower()
+    return _preset(name_or_path.lower())
+
+
+@cache
+def _preset(name: str) -> ModelPreset:
     return _model_from(load_named("models", name, "model"), where=f"data/models/{name}.toml")
 
 
