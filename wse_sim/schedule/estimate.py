@@ -22,6 +22,8 @@ from wse_sim.workload.transformer import Matrix, embedding_weights, linear_matri
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
+_LAYERS_AHEAD = 3  # that the buffers of a system and of the nodes above it let weights be ahead of the wafer
+
 STREAMS = ("wafer", "weights", "gradients", "optimizer", "activations", "input")
 
 
@@ -82,7 +84,7 @@ class Estimate:
         Which of `STREAMS` is busiest, by its place.
     contention :
         Time of the busiest stream beside computation over the computation's, in the phase or block where this is most;
-        while it is well below 1 nothing contends.
+        while it is below 0.9 nothing contends, and `step_s` is the event engine's to 1 %.
     """
 
     step_s: FloatArray
@@ -143,20 +145,26 @@ def estimate_steps(costs: MicrobatchCosts, cluster: Cluster, n_microbatches: Int
     The number of systems plays no part: all of them do the same at the same time, and the tree between them and MemoryX
     has one stream, whatever its size.
     """
+    csx = cluster.csx
     block_s = np.array([costs.forward_block_s, costs.backward_block_s])
     compute_s = costs.n_blocks * block_s + np.array([costs.forward_ends_s, costs.backward_ends_s])
-    stored_s = np.where(costs.n_stored > 0, costs.stored_bytes / cluster.csx.activation_link_bytes_per_s, 0.0)
-    wafer_s = compute_s + costs.n_stored * np.maximum(0.0, stored_s - block_s)
+    stored_s = np.where(costs.n_stored > 0, costs.stored_bytes / csx.activation_link_bytes_per_s, 0.0)
+    # The output layer, and the embedding behind a backward phase, have more weights than the blocks before them.
+    late_s = csx.dense_weight_bytes * costs.embedding_weights / _bytes_per_s(cluster)[0] - _LAYERS_AHEAD * block_s
+    wafer_s = compute_s + costs.n_stored * np.maximum(0.0, stored_s - block_s) + np.maximum(0.0, late_s)
     streams_s = _streams_s(costs, cluster, n_microbatches)
-    slowest_s = streams_s.max(axis=1)
-    phases_s = np.maximum(wafer_s, slowest_s).sum(axis=0)
+    input_s = costs.n_tokens / csx.input_tokens_per_s  # prepared ahead, during both phases
+    phases_s = np.maximum(wafer_s, streams_s.max(axis=1)).sum(axis=0)
     both_s = compute_s.sum(axis=0)
-    input_s = costs.n_tokens / cluster.csx.input_tokens_per_s  # prepared ahead, during both phases
-    busy_s = [both_s, *streams_s.sum(axis=0), 2 * costs.n_stored * stored_s, input_s]
-    beside = [*(slowest_s / compute_s), stored_s / block_s.min(axis=0), input_s / both_s]
+    beside = [
+        *(streams_s.max(axis=1) / compute_s),
+        stored_s / block_s.min(axis=0),
+        _output_gradient_s(costs, cluster) / costs.backward_block_s,
+        input_s / both_s,
+    ]
     return Estimate(
         step_s=n_microbatches * np.maximum(phases_s, input_s) + _turn_s(costs, cluster),
-        bound=np.argmax(busy_s, axis=0),
+        bound=np.argmax([both_s, *streams_s.sum(axis=0), 2 * costs.n_stored * stored_s, input_s], axis=0),
         contention=np.max(beside, axis=0),
     )
 
@@ -177,19 +185,37 @@ def _streams_s(costs: MicrobatchCosts, cluster: Cluster, n_microbatches: IntArra
     )
 
 
+def _output_gradient_s(costs: MicrobatchCosts, cluster: Cluster) -> float:
+    """Seconds in which the output layer's gradient leaves, or is worked on, beside the last block's backward pass."""
+    memoryx = cluster.memoryx
+    update_s = memoryx.update_bytes_per_weight / memoryx.optimizer_bytes_per_s
+    return costs.embedding_weights * max(cluster.csx.gradient_bytes / _bytes_per_s(cluster)[1], update_s)
+
+
 def _turn_s(costs: MicrobatchCosts, cluster: Cluster) -> float:
     """Seconds from the end of a step's work until the next one can start.
 
-    The embedding's gradient comes last and its new weights are needed first: up, over the servers' own wires, and down
-    again, with the first block behind it. A server's wire is slower than the tree's by their number, and carries that
-    share of the tiles one after another.
+    The embedding's gradient comes last and its new weights are needed first, with the first block behind them. Its
+    tiles are a pipeline: through the tree, over a server's own wire, through its optimizer, over its wire and through
+    the tree again. The tree has all tiles; a server has its share of them, and works at that share of the rate. Each
+    stage takes its time for its first tile, and the slowest one for the others.
     """
-    down, up = _bytes_per_s(cluster)
-    servers = int(cluster.memoryx.servers)
-    share = servers / tiles_per_layer(servers)
-    gradient_s = cluster.csx.gradient_bytes * costs.embedding_weights / up
-    weights_s = cluster.csx.dense_weight_bytes * costs.embedding_weights / down
-    return (1.0 + share) * gradient_s + share * (weights_s + costs.block_weight_bytes / down)
+    csx, memoryx, swarmx = cluster.csx, cluster.memoryx, cluster.swarmx
+    servers, n_tiles = int(memoryx.servers), tiles_per_layer(int(memoryx.servers))
+    wires, tree = servers * swarmx.link_bytes_per_s, min(swarmx.link_bytes_per_s, csx.io_bytes_per_s)
+    egress = min(memoryx.egress_bytes_per_s, wires)
+    gradient, weights = csx.gradient_bytes, csx.dense_weight_bytes
+    stages = np.array(
+        [
+            (gradient / min(tree, swarmx.reduce_bytes_per_s), 1 / n_tiles),
+            (gradient / min(memoryx.ingress_bytes_per_s, wires), servers / n_tiles),
+            (memoryx.update_bytes_per_weight / memoryx.optimizer_bytes_per_s, servers / n_tiles),
+            (weights / egress, servers / n_tiles),
+            (weights / tree, 1 / n_tiles),
+        ]
+    )
+    all_s, first = costs.embedding_weights * stages[:, 0], stages[:, 1]
+    return float(all_s @ first + (all_s * (1.0 - first)).max() + servers / n_tiles * costs.block_weight_bytes / egress)
 
 
 def _bytes_per_s(cluster: Cluster) -> tuple[float, float]:
