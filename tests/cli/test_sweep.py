@@ -176,9 +176,25 @@ def test_example_has_points_of_both_sides_and_one_that_does_not_fit() -> None:
     assert [row["gpu"] for row in content["rows"]].count("h100") == 1
 
 
+def test_closed_form_gives_the_same_points_and_says_what_each_row_came_from(tmp_path: Path) -> None:
+    words = (*SMALL, "--num-csx", "1,2,7", "--set", "jitter=0,0.1", "--json")
+    event, closed = (json.loads(call(*words, "--engine", engine).stdout) for engine in ("event", "closed-form"))
+    assert [row["engine"] for row in closed["rows"]] == ["closed form", "event", "closed form", "event", None, None]
+    assert {**closed, "rows": None} == {**event, "rows": None}
+    for row, other in zip(closed["rows"], event["rows"], strict=True):
+        assert set(row) == {*other, "engine", "contention"}
+        same = ("num_csx", "microbatch", "status", "reason")
+        assert [row[name] for name in same] == [other[name] for name in same]
+        assert row["tokens_per_s"] == (other["tokens_per_s"] and pytest.approx(other["tokens_per_s"], rel=0.01))
+    out = str(tmp_path / "sweep.csv")
+    assert call(*words, "--out", out).exit_code == 0
+    assert "belongs to another sweep" in call(*words, "--engine", "closed-form", "--out", out).stderr
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        ((*SMALL, "--train", "--engine", "closed-form"), "--engine closed-form is for points that are simulated"),
         ((), "model is missing: name a preset"),
         ((*SMALL, "--set", "csx.power=1"), "unknown key 'csx.power': did you mean 'csx.power_w'?"),
         ((*SMALL, "--set", "csx.power_w"), "--set csx.power_w: write KEY=VALUE"),

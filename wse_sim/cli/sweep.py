@@ -77,6 +77,13 @@ def _key_options(command: Callable[..., Any]) -> Callable[..., Any]:
     help="Table to write: .csv, .csv.gz or .jsonl; with --train a folder.  [default: none; runs/sweep]",
 )
 @click.option(
+    "--engine",
+    type=click.Choice(["event", "closed-form"]),
+    default="event",
+    show_default=True,
+    help="Simulate each point, or price thousands at once: right to 1 % where contention is below 0.9.",
+)
+@click.option(
     "--executor",
     type=click.Choice(["local", "ray"]),
     default="local",
@@ -91,6 +98,7 @@ def command(
     file: Path | None,
     is_training: bool,
     out: Path | None,
+    engine: str,
     executor: str,
     n_processes: int | None,
     sort_by: str | None,
@@ -116,7 +124,10 @@ def command(
         raise SpecError(f"{for_training[0]} is for runs that are trained: give --train too")
     if executor == "ray" and n_processes is not None:
         raise SpecError("--processes is for --executor local: Ray has its own number of CPUs")
-    prepare = _trained if is_training else _simulated
+    is_closed_form = engine == "closed-form"
+    if is_closed_form and is_training:
+        raise SpecError("--engine closed-form is for points that are simulated: leave it out, or --train")
+    prepare = _trained if is_training else partial(_simulated, is_closed_form=is_closed_form)
     job = prepare(file, lists, out, n_processes=n_processes, is_on_ray=executor == "ray")
     _run(job, sort_by, as_json=as_json)
 
@@ -156,20 +167,29 @@ def _points(file: Path | None, lists: dict[str, list[str]], vocabulary: "Vocabul
 
 
 def _simulated(
-    file: Path | None, lists: dict[str, list[str]], out: Path | None, *, n_processes: int | None, is_on_ray: bool
+    file: Path | None,
+    lists: dict[str, list[str]],
+    out: Path | None,
+    *,
+    n_processes: int | None,
+    is_on_ray: bool,
+    is_closed_form: bool,
 ) -> _Job:
     from wse_sim.processes.limits import n_usable_cpus
     from wse_sim.processes.on_ray import on_ray
     from wse_sim.processes.pool import in_this_process, on_processes
+    from wse_sim.sweep.closed_form import closed_form_sweep, has_closed_form, price_points
     from wse_sim.sweep.keys import simulated_vocabulary
     from wse_sim.sweep.simulated import simulate_points, simulated_sweep
 
-    sweep = simulated_sweep(_points(file, lists, simulated_vocabulary()))
-    n_workers = n_processes or min(n_usable_cpus(), len(sweep.points) // _POINTS_PER_PROCESS)
+    points = _points(file, lists, simulated_vocabulary())
+    evaluate = price_points if is_closed_form else simulate_points
+    n_simulated = sum(not (is_closed_form and has_closed_form(point)) for point in points)
+    n_workers = n_processes or min(n_usable_cpus(), n_simulated // _POINTS_PER_PROCESS)
     spread: Spread = in_this_process if n_workers <= 1 else partial(on_processes, n_workers=n_workers)
     return _Job(
-        sweep=sweep,
-        evaluate=partial(simulate_points, spread=on_ray if is_on_ray else spread),
+        sweep=closed_form_sweep(points) if is_closed_form else simulated_sweep(points),
+        evaluate=partial(evaluate, spread=on_ray if is_on_ray else spread),
         table=out,
         sort_by="tokens_per_s",
     )

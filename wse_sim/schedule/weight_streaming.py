@@ -65,9 +65,7 @@ def plan_step(
     SpecError
         When no micro-batch fits into the wafer's memory, or the optimizer's state not into MemoryX.
     """
-    check_memoryx(run, cluster)
-    microbatch = run.microbatch or max(1, fastest_microbatch(run, cluster))
-    placement = place(run.shape, cluster.csx, seq_len=run.seq_len, microbatch=microbatch)
+    microbatch, placement = fitted(run, cluster)
     costs = StepCosts(run, cluster.csx, placement, microbatch, masks=masks, is_mask_update=is_mask_update)
     passes = costs.passes()
     n_tiles = tiles_per_layer(int(cluster.memoryx.servers)) if n_tiles is None else n_tiles
@@ -81,14 +79,22 @@ def plan_step(
     )
 
 
-def check_memoryx(run: Run, cluster: Cluster) -> None:
-    """Raises SpecError where the optimizer's state does not fit into MemoryX."""
+def fitted(run: Run, cluster: Cluster) -> tuple[int, Placement]:
+    """The micro-batch that `run` names, or the fastest that fits, and where its activations live.
+
+    Raises
+    ------
+    SpecError
+        As `plan_step`.
+    """
     needed = cluster.memoryx.state_bytes_per_weight * nonzero_parameters(run.shape, run.density)
     if needed > cluster.memoryx.capacity_bytes:
         raise SpecError(
             f"{run.shape.name} at density {run.density:g} needs {needed / 1e9:,.3g} GB for weights and optimizer "
             f"state, MemoryX holds {cluster.memoryx.capacity_bytes / 1e9:,.3g} GB: use a smaller model or density"
         )
+    microbatch = run.microbatch or max(1, fastest_microbatch(run, cluster))
+    return microbatch, place(run.shape, cluster.csx, seq_len=run.seq_len, microbatch=microbatch)
 
 
 def _program(run: Run, passes: list[Pass], cluster: Cluster, n_microbatches: int, n_tiles: int) -> Program:

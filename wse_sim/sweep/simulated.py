@@ -19,6 +19,7 @@ from wse_sim.sweep.sweep import Row, Sweep
 
 _WORK = "wse_sim.sweep.simulated:simulate_chunk"
 _CHUNK = 16  # points, about a tenth of a second: long beside the way to a process, short beside a sweep
+COMMON = ("system", "release", "seq_len", "density")  # of a run, whatever its sizes
 _INPUTS = ("batch_size", "seq_len", "density", "tokens")  # with what was left out filled in
 RESULTS = (
     "kind",
@@ -84,9 +85,9 @@ def assumed_constants(sweep: Sweep, rows: Sequence[Row]) -> list[str]:
     """Names of the constants behind these rows for which nothing better than an assumption is known."""
     points = [sweep.points[row.index] for row in rows if row.status == "ok"]
     wafers = [point for point in points if "gpu" not in point]
-    assumed = set(_economics().assumed) if wafers else set()
+    assumed = set(shipped_economics().assumed) if wafers else set()
     for point in {point.get("system"): point for point in wafers}.values():
-        assumed |= set(load_cluster(_run(point).system, 1).named("assumed"))
+        assumed |= set(load_cluster(run_of(point).system, 1).named("assumed"))
     assumed -= {name for name in assumed if all(name in point for point in wafers)}
     for point in {point["gpu"]: point for point in points if "gpu" in point}.values():
         assumed |= set(_gpu_result(point)[1].assumed)
@@ -94,8 +95,8 @@ def assumed_constants(sweep: Sweep, rows: Sequence[Row]) -> list[str]:
 
 
 def _on_wafers(point: Point) -> dict[str, Value | None]:
-    run = _run(point)
-    simulation = simulate_quickly(run, load_cluster(run.system, run.num_csx, constants_of(point)), _economics())
+    run = run_of(point)
+    simulation = simulate_quickly(run, load_cluster(run.system, run.num_csx, constants_of(point)), shipped_economics())
     return {
         **{name: getattr(run, name) for name in ("system", "num_csx", "release", *_INPUTS)},
         "microbatch": simulation.microbatch,
@@ -115,7 +116,7 @@ def _on_gpus(point: Point) -> dict[str, Value | None]:
 
 def _gpu_result(point: Point) -> tuple[Run, Any]:
     """What a GPU cluster makes of a point, and the run that it is, with what the model's recipe says."""
-    run = _run(point, num_csx=1)
+    run = run_of(point, num_csx=1)
     result = simulate_gpu(
         run.shape,
         gpu=str(point["gpu"]),
@@ -128,8 +129,19 @@ def _gpu_result(point: Point) -> tuple[Run, Any]:
     return run, result
 
 
-def _run(point: Point, **others: int) -> Run:
-    """The run that a point describes: its keys but for those of GPUs and the constants."""
+def run_of(point: Point, **others: int) -> Run:
+    """The run that a point describes: its keys but for those of GPUs and the constants.
+
+    Parameters
+    ----------
+    others :
+        Further keys.
+
+    Raises
+    ------
+    SpecError
+        When there is no such run.
+    """
     given = {name: value for name, value in point.items() if name in RUN_READERS}
     if "sparse_wide" in given:
         given["is_sparse_wide"] = given.pop("sparse_wide")
@@ -137,6 +149,6 @@ def _run(point: Point, **others: int) -> Run:
 
 
 @cache
-def _economics() -> Economics:
+def shipped_economics() -> Economics:
     """Read once: a step takes hardly longer."""
     return load_economics()

@@ -83,7 +83,11 @@ class Sweep:
 
     def cells(self, row: Row) -> dict[str, Value | None]:
         """The row of the table, by column: None where it is empty."""
-        return {name: self.cell(row, name) for name in self.columns}
+        point, results = self.points[row.index], row.results
+        cells = {name: point[name] if name in point else results.get(name) for name in self.columns}
+        for name in STATUS:
+            cells[name] = getattr(row, name) or None
+        return cells
 
     def cell(self, row: Row, column: str) -> Value | None:
         """One cell of the table."""
