@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from wse_sim.gpu.layout import Layout
 from wse_sim.gpu.roofline import simulate_gpu
 from wse_sim.processes.pool import Spread, in_this_process, on_processes
 from wse_sim.simulate import run_from, simulate, step_time_s
@@ -109,6 +110,73 @@ def test_row_on_gpus_is_what_the_roofline_says() -> None:
     assert "memory" in simulate_point(0, {**point, "model": "13b", "num_gpus": 1, "batch_size": 8}).reason
 
 
+def test_layout_software_and_constants_of_gpus_are_keys() -> None:
+    point: Point = {
+        "model": "6.7b",
+        "gpu": "h100",
+        "num_gpus": 16,
+        "batch_size": 256,
+        "density": 0.5,
+        "tokens": 1e9,
+        "gpu_software": "megatron-2024",
+        "precision": "fp8",
+        "two_four": True,
+        "tp": 2,
+        "cp": 1,
+        "pp": 4,
+        "interleave": 2,
+        "microbatch_gpu": 2,
+        "recompute_gpu": "full",
+        "sharding": "zero1",
+        "h100.nvlink_bytes_per_s": 1e12,
+        "gpu_training.reserved_bytes": 2e9,
+        "megatron-2024.gradient_bytes": 2.0,
+    }
+    simulated_vocabulary().check(point)
+    expected = simulate_gpu(
+        load_model("6.7b").shape,
+        gpu="h100",
+        num_gpus=16,
+        batch_size=256,
+        density=0.5,
+        tokens=1e9,
+        software="megatron-2024",
+        precision="fp8",
+        is_two_four=True,
+        fixed=Layout(tp=2, cp=1, pp=4, interleave=2, microbatch=2, recompute="full", sharding="zero1"),
+        constants={name: float(value) for name, value in point.items() if "." in name},
+    )
+    sweep = simulated_sweep([point])
+    row = sweep.cells(simulate_point(0, point))
+    assert row["status"] == "ok"
+    for name in ("step_time_s", "hfu", "memory_bytes_per_gpu", "tokens_per_s_per_gpu", "dp", "recompute", "microbatch"):
+        assert row[name] == getattr(expected, name)
+    bare = {name: value for name, value in point.items() if "." not in name}
+    assert simulate_point(0, bare).results["step_time_s"] > row["step_time_s"]  # type: ignore[operator]
+
+
+def test_what_was_left_out_of_a_point_on_gpus_is_filled_in() -> None:
+    row = simulate_point(0, {"model": "1.3b", "gpu": "h100", "num_gpus": 16, "batch_size": 512})
+    filled = ("gpu_software", "precision", "cp", "interleave", "recompute", "sharding")
+    assert [row.results[name] for name in filled] == ["megatron", "bf16", 1, 1, "none", "zero1"]
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"tp": 3}, "no layout of 1.3b on 16 GPUs with megatron has tp 3"),
+        ({"microbatch_gpu": 0}, "microbatch is 0, it must be at least 1"),
+        ({"two_four": True}, "2:4 sparsity keeps half of the weights: use density 0.5, not 1"),
+        ({"gpu": "a100-80", "precision": "fp8"}, "a100-80 has no fp8: use precision bf16"),
+        ({"h200.memory_bytes": 1e11}, "h200.memory_bytes is no constant of h100 with megatron"),
+    ],
+)
+def test_point_on_gpus_that_hits_a_wall_is_a_row_that_says_which(given: Point, reason: str) -> None:
+    row = simulate_point(3, {"model": "1.3b", "gpu": "h100", "num_gpus": 16, "batch_size": 512, **given})
+    assert (row.index, row.status, row.results) == (3, "infeasible", {})
+    assert reason in row.reason
+
+
 def test_columns_of_gpus_are_there_where_there_are_gpus() -> None:
     on_gpus: Point = {"model": "111m", "gpu": "h100", "num_gpus": 8}
     assert "dp" not in simulated_sweep([SMALL]).columns
@@ -126,7 +194,11 @@ def test_assumed_constants_are_those_that_the_points_do_not_set() -> None:
     assert "swarmx.fan_out" not in assumed_constants(simulated_sweep([set_here]), ok[:1])
     assert not assumed_constants(simulated_sweep([SMALL]), [Row(0, "infeasible", "no")])
     on_gpus: Point = {"model": "111m", "gpu": "h100", "num_gpus": 8}
-    assert not {name for name in assumed_constants(simulated_sweep([on_gpus]), ok[:1]) if name.startswith("csx.")}
+    of_gpus = assumed_constants(simulated_sweep([on_gpus]), ok[:1])
+    assert "gpu_training.reserved_bytes" in of_gpus
+    assert not {name for name in of_gpus if name.startswith("csx.")}
+    both = simulated_sweep([set_here, {**on_gpus, "gpu_training.reserved_bytes": 2e9}])
+    assert not {"swarmx.fan_out", "gpu_training.reserved_bytes"} & set(assumed_constants(both, ok))
 
 
 def test_table_is_the_same_bytes_on_one_process_and_on_two(tmp_path: Path) -> None:

@@ -39,6 +39,16 @@ _KEYS = (
     ("mask_update_steps", "N", "Steps between two changes of the masks.  [default: 100]"),
     ("gpu", "G", "GPUs in place of systems, by the roofline (with --train: to compare with)."),
     ("num_gpus", "K", "How many of them."),
+    ("gpu_software", "NAME", "Their training programs (wse-sim list gpu-software).  [default: megatron]"),
+    ("precision", "P", "bf16, fp8 on GPUs (with --train: fp32, bf16, of products here)."),
+    ("two_four", "true|false", "2:4 sparsity, which GPUs skip; at density 0.5.  [default: false]"),
+    ("tp", "N", "Tensor-parallel ways.  [default, as of what follows: fastest that fits]"),
+    ("cp", "N", "Context-parallel ways."),
+    ("pp", "N", "Pipeline stages."),
+    ("interleave", "N", "Groups of blocks of each stage."),
+    ("microbatch_gpu", "m", "Sequences of a copy of the model at a time."),
+    ("recompute_gpu", "R", "none, selective, full: activations."),
+    ("sharding", "S", "zero1, zero3: of weights, gradients, moments."),
 )
 _TRAIN_KEYS = (
     ("schedule", "NAME", "With --train: learning-rate schedules.  [default: linear]"),
@@ -67,7 +77,7 @@ def _key_options(command: Callable[..., Any]) -> Callable[..., Any]:
     _SET,
     multiple=True,
     metavar="KEY=V,...",
-    help="Any other key: a constant of the cluster (csx.io_bytes_per_s=75e9,150e9), with --train an option of train.",
+    help="Any other key: a constant (csx.io_bytes_per_s=75e9,150e9, h100.memory_bytes=1e11); with --train its options.",
 )
 @click.option("--train", "is_training", is_flag=True, help="Train each point here, as wse-sim train does.")
 @click.option(

@@ -1,11 +1,21 @@
 """Training on a cluster of GPUs: what a run takes in the fastest layout that fits."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from wse_sim.errors import SpecError
 from wse_sim.gpu.layout import FULL, SELECTIVE, Job, Layout
 from wse_sim.gpu.search import Found, best
-from wse_sim.gpu.spec import GpuSpec, Precision, Software, constants_on, load_gpu, load_software
+from wse_sim.gpu.spec import (
+    GpuSpec,
+    Precision,
+    Software,
+    check_gpu_constant,
+    constants_on,
+    load_gpu,
+    load_software,
+)
 from wse_sim.spec.model import ModelShape
 from wse_sim.units import S_PER_HOUR
 from wse_sim.workload.flops import attention_flops, linear_flops, training_flops_per_token
@@ -112,6 +122,7 @@ def simulate_gpu(
     precision: Precision = "bf16",
     is_two_four: bool = False,
     fixed: Layout = SEARCH_ALL,
+    constants: Mapping[str, float] | None = None,
 ) -> GpuResult:
     """A training run on `num_gpus` GPUs, in the fastest layout that fits.
 
@@ -126,6 +137,8 @@ def simulate_gpu(
         Length of the run; None = one step.
     fixed :
         Parts of the layout that are not searched.
+    constants :
+        Other values for some constants of the GPU, the software or `gpu_training`, by name: what if?
 
     Raises
     ------
@@ -143,6 +156,11 @@ def simulate_gpu(
         precision=precision,
         is_two_four=is_two_four,
     )
+    for constant, number in (constants or {}).items():
+        if constant not in job.numbers:
+            raise SpecError(f"{constant} is no constant of {job.gpu.name} with {job.software.name}")
+        check_gpu_constant(constant, number)
+    job = job.with_numbers(constants or {})
     if is_two_four and density != 0.5:
         raise SpecError(f"2:4 sparsity keeps half of the weights: use density 0.5, not {density:g}")
     for name, value in (("tokens", tokens), ("microbatch", fixed.microbatch)):

@@ -1,5 +1,6 @@
 """GPUs, and the software that trains on them, as cited data."""
 
+import math
 from functools import cache
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
@@ -17,6 +18,21 @@ TRAINING = "gpu_training"  # what the constants of training on any GPU are calle
 Precision = Literal["bf16", "fp8"]
 Sharding = Literal["zero1", "zero3"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+# What else than positive a number may be, or must be, whose ever it is.
+_MAY_BE_ZERO = {
+    "hop_latency_s",
+    "overlap_slowdown",
+    "exposed_tensor_parallel",
+    "tile_overhead_depth",
+    "reserved_bytes",
+    "tdp_w",
+    "server_w_per_gpu",
+    "price_usd_per_h",
+    "purchase_usd",
+}
+_SHARES = {"exposed_tensor_parallel"}  # beside those that are called so
+_WHOLE = {"n_sms", "gpus_per_node", "tile_rows", "tile_columns"}
 
 
 class GpuSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -239,6 +255,17 @@ def gpu_constants() -> dict[str, Sourced]:
     for name in software_names():
         found |= sourced(load_software(name), name)
     return found | sourced(training_constants(), TRAINING)
+
+
+def check_gpu_constant(name: str, value: float) -> None:
+    """Raises SpecError unless the number called `name` ("h100.tdp_w") can have this value at all."""
+    field = name.rpartition(".")[2]
+    may_be_zero, is_share = field in _MAY_BE_ZERO, field.endswith("_fraction") or field in _SHARES
+    is_in_range = (value >= 0 if may_be_zero else value > 0) and value < math.inf and not (is_share and value > 1)
+    if not is_in_range or (field in _WHOLE and value % 1):
+        kind = "a whole number" if field in _WHOLE else "a number"
+        low = "at least 0" if may_be_zero else "above 0"
+        raise SpecError(f"{name} is {value:g}: it must be {kind} {low}" + (", at most 1" if is_share else ""))
 
 
 def with_number(owner: Owner, name: str, value: float) -> Owner:

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from wse_sim.errors import SpecError, choose
+from wse_sim.gpu.layout import RECOMPUTES, SHARDINGS
+from wse_sim.gpu.spec import PRECISIONS, check_gpu_constant, gpu_constants
 from wse_sim.spec.cluster import SYSTEMS, check_constant, load_cluster
 from wse_sim.spec.load import data_names, load_model, load_release
 from wse_sim.spec.run import SPARSITY_ALGORITHMS
@@ -16,7 +18,7 @@ Point = dict[str, Value]
 Reader = Callable[[object, str], Value]
 """Takes what a user wrote, as text or typed, and what to call it; raises SpecError where it cannot be meant."""
 
-GPU_KEYS = ("model", "gpu", "num_gpus", "batch_size", "seq_len", "density", "sparsity", "tokens")
+_GPU_RUN_KEYS = ("model", "batch_size", "seq_len", "density", "sparsity", "tokens")  # of a run, on GPUs too
 _CONSTANT = "."  # in the name of a constant, and in no other key
 _YES, _NO = ("true", "yes"), ("false", "no")
 
@@ -108,6 +110,18 @@ RUN_READERS: Mapping[str, Reader] = {
     "mask_update_steps": whole,
 }
 GPU_READERS: Mapping[str, Reader] = {"gpu": one_of(*data_names("gpus")), "num_gpus": whole}
+# Called as the options of `wse-sim compare`.
+GPU_SOFTWARE_READERS: Mapping[str, Reader] = {
+    "gpu_software": one_of(*data_names("gpu_software")),
+    "precision": one_of(*PRECISIONS),
+    "two_four": yes_or_no,
+}
+GPU_LAYOUT_READERS: Mapping[str, Reader] = {
+    **dict.fromkeys(("tp", "cp", "pp", "interleave", "microbatch_gpu"), whole),
+    "recompute_gpu": one_of(*RECOMPUTES),
+    "sharding": one_of(*SHARDINGS),
+}
+_GPU_ONLY = (*GPU_READERS, *GPU_SOFTWARE_READERS, *GPU_LAYOUT_READERS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,30 +169,40 @@ class Vocabulary:
 
 
 def simulated_vocabulary() -> Vocabulary:
-    """The keys of points that are simulated: of a run, of GPUs, and constants of the cluster."""
-    constants = load_cluster(SYSTEMS[0], 1).constants
+    """The keys of points that are simulated: of a run, of GPUs, and constants of systems and GPUs."""
     return Vocabulary(
-        readers={**RUN_READERS, **GPU_READERS, **dict.fromkeys(constants, _constant)},
-        others=" and the constants of `wse-sim explain constants`",
+        readers={
+            **RUN_READERS,
+            **GPU_READERS,
+            **GPU_SOFTWARE_READERS,
+            **GPU_LAYOUT_READERS,
+            **dict.fromkeys(load_cluster(SYSTEMS[0], 1).constants, _constant),
+            **dict.fromkeys(_gpu_constants(), _gpu_constant),
+        },
+        others=" and the constants of `wse-sim explain constants` and of GPUs, such as h100.sustained_fraction",
         check=check_simulated,
     )
 
 
 def constants_of(point: Point) -> dict[str, float]:
-    """The constants of the cluster that a point sets."""
+    """The constants that a point sets."""
     return {name: float(value) for name, value in point.items() if _CONSTANT in name}
 
 
 def check_simulated(point: Point) -> None:
     """Raises SpecError where the keys of a point that is to be simulated do not go together."""
     check_model_and_density(point)
-    if "gpu" in point or "num_gpus" in point:
-        missing = [name for name in ("gpu", "num_gpus") if name not in point]
-        if missing:
-            raise SpecError(f"{missing[0]} is missing: a point on GPUs names gpu and num_gpus")
-        wafer = [name for name in point if name not in GPU_KEYS]
-        if wafer:
-            raise SpecError(f"{wafer[0]} means nothing on GPUs: a point with gpu takes {', '.join(GPU_KEYS)}")
+    is_on_gpus = "gpu" in point or "num_gpus" in point
+    missing = [name for name in ("gpu", "num_gpus") if is_on_gpus and name not in point]
+    if missing:
+        raise SpecError(f"{missing[0]} is missing: a point on GPUs names gpu and num_gpus")
+    for name in point:
+        is_of_gpus = name in _GPU_ONLY or name in _gpu_constants()
+        if is_on_gpus and not is_of_gpus and name not in _GPU_RUN_KEYS:
+            known = ", ".join((*_GPU_RUN_KEYS, *_GPU_ONLY))
+            raise SpecError(f"{name} means nothing on GPUs: a point with gpu takes {known} and constants of GPUs")
+        if is_of_gpus and not is_on_gpus:
+            raise SpecError(f"{name} is of GPUs: give gpu and num_gpus too")
 
 
 def check_model_and_density(point: Point) -> None:
@@ -193,3 +217,14 @@ def _constant(given: object, what: str) -> float:
     value = number_of(given, what)
     check_constant(what, value)
     return value
+
+
+def _gpu_constant(given: object, what: str) -> float:
+    value = number_of(given, what)
+    check_gpu_constant(what, value)
+    return value
+
+
+@cache
+def _gpu_constants() -> frozenset[str]:
+    return frozenset(gpu_constants())

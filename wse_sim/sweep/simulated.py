@@ -8,13 +8,14 @@ from typing import Any
 import msgspec
 
 from wse_sim.errors import SpecError
-from wse_sim.gpu.roofline import simulate_gpu
+from wse_sim.gpu.layout import Layout
+from wse_sim.gpu.roofline import GpuResult, simulate_gpu
 from wse_sim.processes.pool import Spread
 from wse_sim.simulate import run_from, simulate_quickly
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.economics import Economics, load_economics
 from wse_sim.spec.run import Run
-from wse_sim.sweep.keys import RUN_READERS, Point, Value, constants_of
+from wse_sim.sweep.keys import GPU_LAYOUT_READERS, RUN_READERS, Point, Value, constants_of
 from wse_sim.sweep.sweep import Row, Sweep
 
 _WORK = "wse_sim.sweep.simulated:simulate_chunk"
@@ -40,7 +41,11 @@ RESULTS = (
     "carbon_kg",
     "cost_usd",
 )
-_LAYOUT = ("dp", "tp", "pp")  # of GPUs
+_GPU_RESULTS = (
+    *("tokens_per_s_per_gpu", "hfu", "memory_bytes_per_gpu", "gpu_software", "precision"),
+    *("dp", "tp", "cp", "pp", "interleave", "recompute", "sharding"),
+)
+_SOFTWARE = {"gpu_software": "software", "precision": "precision", "two_four": "is_two_four"}  # key: argument
 
 
 class Chunk(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,8 +61,8 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
 
 def simulated_sweep(points: Sequence[Point]) -> Sweep:
     """The sweep that simulates each of these points."""
-    layout = _LAYOUT if any("gpu" in point for point in points) else ()
-    return Sweep(kind="simulated", points=tuple(points), results=(*RESULTS, *layout))
+    of_gpus = _GPU_RESULTS if any("gpu" in point for point in points) else ()
+    return Sweep(kind="simulated", points=tuple(points), results=(*RESULTS, *of_gpus))
 
 
 def simulate_points(todo: Mapping[int, Point], spread: Spread) -> Generator[Sequence[Row], None, None]:
@@ -84,14 +89,15 @@ def simulate_point(index: int, point: Point) -> Row:
 def assumed_constants(sweep: Sweep, rows: Sequence[Row]) -> list[str]:
     """Names of the constants behind these rows for which nothing better than an assumption is known."""
     points = [sweep.points[row.index] for row in rows if row.status == "ok"]
-    wafers = [point for point in points if "gpu" not in point]
-    assumed = set(shipped_economics().assumed) if wafers else set()
+    wafers, gpus = ([p for p in points if ("gpu" in p) is is_on_gpus] for is_on_gpus in (False, True))
+    of_wafers = set(shipped_economics().assumed) if wafers else set()
     for point in {point.get("system"): point for point in wafers}.values():
-        assumed |= set(load_cluster(run_of(point).system, 1).named("assumed"))
-    assumed -= {name for name in assumed if all(name in point for point in wafers)}
-    for point in {point["gpu"]: point for point in points if "gpu" in point}.values():
-        assumed |= set(_gpu_result(point)[1].assumed)
-    return sorted(assumed)
+        of_wafers |= set(load_cluster(run_of(point).system, 1).named("assumed"))
+    of_gpus: set[str] = set()
+    for point in {(point["gpu"], point.get("gpu_software")): point for point in gpus}.values():
+        of_gpus |= set(_gpu_result(point)[1].assumed)
+    pairs = ((of_wafers, wafers), (of_gpus, gpus))
+    return sorted({name for names, of in pairs for name in names if not all(name in point for point in of)})
 
 
 def _on_wafers(point: Point) -> dict[str, Value | None]:
@@ -110,13 +116,16 @@ def _on_gpus(point: Point) -> dict[str, Value | None]:
     return {
         **{name: getattr(run, name) for name in (*_INPUTS, "n_steps")},
         "samples_per_s": run.batch_size / result.step_time_s,
-        **{name: getattr(result, name) for name in (*RESULTS, *_LAYOUT) if hasattr(result, name)},
+        "gpu_software": result.software,
+        **{name: getattr(result, name) for name in (*RESULTS, *_GPU_RESULTS) if hasattr(result, name)},
     }
 
 
-def _gpu_result(point: Point) -> tuple[Run, Any]:
+def _gpu_result(point: Point) -> tuple[Run, GpuResult]:
     """What a GPU cluster makes of a point, and the run that it is, with what the model's recipe says."""
     run = run_of(point, num_csx=1)
+    layout: dict[str, Any] = {name.removesuffix("_gpu"): point[name] for name in GPU_LAYOUT_READERS if name in point}
+    software: dict[str, Any] = {_SOFTWARE[name]: point[name] for name in _SOFTWARE if name in point}
     result = simulate_gpu(
         run.shape,
         gpu=str(point["gpu"]),
@@ -125,6 +134,9 @@ def _gpu_result(point: Point) -> tuple[Run, Any]:
         seq_len=run.seq_len,
         density=run.density,
         tokens=run.tokens,
+        fixed=Layout(**layout),
+        constants=constants_of(point),
+        **software,
     )
     return run, result
 
