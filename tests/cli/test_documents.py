@@ -36,6 +36,7 @@ CASES: list[tuple[str, tuple[str, ...]]] = [
     ("compare", ("compare", "--model", "bert-base", "--batch-size", "512", "--density", "0.5", "--two-four")),
     ("plan", ("plan", "--model", "111m", "--deadline", "2d", "--num-csx", "1,2", "--batch-size", "128,256")),
     ("sweep", ("sweep", "--model", "111m", "--density", "1,0.25")),
+    ("sweep", ("sweep", "--model", "111m", "--density", "1,0.25", "--engine", "closed-form")),
     ("project", ("project", "--model", "1.3b", "--density", "0.25")),
     ("validate", ("validate",)),
     ("schedules", ("schedules", "linear", "cosine_10x", "--model", "111m")),
@@ -56,6 +57,7 @@ CASES: list[tuple[str, tuple[str, ...]]] = [
     ("bench-cli", ("bench", "cli", "--runs", "1")),
     ("bench-engine", ("bench", "engine", "--quick", "--runs", "1")),
     ("bench-engine", ("bench", "engine", "--quick", "--full", "--runs", "1")),
+    ("bench-plan", ("bench", "plan", "--quick", "--runs", "1")),
     ("bench-trainer", (*TRAINER, "--threads", "1")),
 ]
 

@@ -35,7 +35,22 @@ STRUCTURAL = {
     *("rows", "runs", "layers", "errors", "errors_by_group", "measurements", "fitted_constants", "constants"),
     *("tensors", "schedules", "results", "values", "rates", "slopes", "rules", "multipliers", "fields"),
     *("claims", "tables", "figure", "curves", "models", "systems", "gpus", "gpu-software", "releases"),
-    *("processes", "step", "simpy_step", "steps", "engines", "growth", "memory", "goals", "speeds", "costs"),
+    *(
+        "closed_form",
+        "closed_form_sweep",
+        "event_sweep",
+        "plan",
+        "processes",
+        "step",
+        "simpy_step",
+        "steps",
+        "engines",
+        "growth",
+        "memory",
+        "goals",
+        "speeds",
+        "costs",
+    ),
 }
 
 

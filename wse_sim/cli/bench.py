@@ -1,4 +1,4 @@
-"""`wse-sim bench`: how fast the command line, the engines and the trainer are on this machine."""
+"""`wse-sim bench`: how fast the command line, the engines, plans and the trainer are on this machine."""
 
 import os
 import statistics
@@ -28,7 +28,7 @@ _COMMANDS = (("--help",), ("simulate", "--model", "2.7b", "--density", "0.25", "
 
 @click.group("bench")
 def command() -> None:
-    """Measure the command line, the engines and the trainer on this machine."""
+    """Measure the command line, the engines, plans and sweeps, and the trainer on this machine."""
 
 
 @command.command("cli")
@@ -167,6 +167,34 @@ def streaming(*, as_json: bool, clips: str, batch_sizes: str, **given: Any) -> N
         print_json(content)
         return
     print_tables(*tables(content))
+
+
+@command.command("plan")
+@click.option("--runs", type=click.IntRange(min=1), default=3, show_default=True, help="Rounds; the best one counts.")
+@click.option("--quick", is_flag=True, help="Small ones, in seconds: to see that it works, not to quote from.")
+@json_option
+@click.option("--markdown", is_flag=True, help="Print the page docs/results/plan_speed.md.")
+def plan(*, runs: int, quick: bool, as_json: bool, markdown: bool) -> None:
+    """Time what plans and sweeps are made of: the closed form, layouts on GPUs, 1,000 simulated steps, a whole plan.
+
+    The closed form is also held against the event engine.
+    """
+    from wse_sim.cli.plan_speed import FULL, SMALL, measure
+    from wse_sim.cli.plan_speed_page import goals, notes, page, sections
+
+    content = measure(SMALL if quick else FULL, runs=runs, say=partial(click.echo, err=True))
+    content["goals"] = [] if quick else goals(content)
+    if as_json:
+        print_json(content)
+        return
+    if markdown:
+        click.echo(page(content), nl=False)
+        return
+    from wse_sim.report.tables import section_table
+
+    for section in sections(content):
+        print_tables(section_table(section), "")
+    print_tables(*notes(content))
 
 
 def _timed_process(words: tuple[str, ...], runs: int) -> dict[str, Any]:

@@ -57,6 +57,7 @@ DOCUMENTS = {
     "list": Document("wse-sim list", "wse_sim.cli.list:Listed"),
     "bench-cli": Document("wse-sim bench cli", "wse_sim.cli.printed_studies:bench_cli"),
     "bench-engine": Document("wse-sim bench engine", "wse_sim.cli.printed_studies:bench_engine"),
+    "bench-plan": Document("wse-sim bench plan", "wse_sim.cli.printed_studies:bench_plan"),
     "bench-trainer": Document("wse-sim bench trainer", "wse_sim.cli.printed_studies:bench_trainer"),
     "bench-streaming": Document("wse-sim bench streaming", "wse_sim.cli.printed_studies:bench_streaming"),
     "model-file": Document("--model FILE.toml", "wse_sim.cli.input_files:model", is_input=True),

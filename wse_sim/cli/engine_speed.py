@@ -6,8 +6,6 @@ of each counts. They are compared before they are timed. Wires are full duplex, 
 
 import gc
 import importlib
-import os
-import platform
 import sys
 import tempfile
 import time
@@ -15,12 +13,12 @@ import tracemalloc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from wse_sim.cli.bench_goals import Row, machine
 from wse_sim.engine.des import des_step_ends_ps, run_des
 from wse_sim.engine.max_plus import max_plus_step_ends_ps, run_max_plus
 from wse_sim.engine.reference import run_reference
@@ -32,9 +30,6 @@ from wse_sim.simulate import resolve_run
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.load import load_model
 
-VERSIONS = ("python", "wse-sim", "numba", "numpy", "simpy")  # that are told
-
-Row = dict[str, Any]
 Timed = Callable[[], Finish | IntArray]
 
 REFERENCE, LEAN = "reference (SimPy)", "lean SimPy"
@@ -129,7 +124,7 @@ def measure(
     n_timed = len(rows) - len(growth)
     return {
         "kind": "measured",
-        "machine": _machine(),
+        "machine": machine(),
         "runs": runs,
         "step": {"model": workload.model, "system": "cs2", "num_csx": workload.num_csx, **_size(fine)},
         "simpy_step": _size(coarse),
@@ -285,21 +280,3 @@ def _peak_bytes(run: Callable[[Program], IntArray], program: Program) -> int:
 
 def _size(program: Program) -> Row:
     return {"n_microbatches": program.n_microbatches, "n_tiles": program.n_tiles, "tasks": program.n_tasks}
-
-
-def _machine() -> dict[str, Any]:
-    return {
-        "python": platform.python_version(),
-        **{name: version(name) for name in VERSIONS[1:]},
-        "cpu": _cpu_name(),
-        "cpus": os.cpu_count(),
-        "load_average": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
-    }
-
-
-def _cpu_name() -> str:
-    """The processor's name where the system tells it, else its architecture."""
-    told = Path("/proc/cpuinfo")  # Linux
-    lines = told.read_text(encoding="utf-8").splitlines() if told.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from wse_sim.cli.bench_goals import Row, at_least, at_most, goals_section, in_words
 from wse_sim.cli.engine_speed import (
     DES,
     DES_BARE,
@@ -12,10 +13,8 @@ from wse_sim.cli.engine_speed import (
     MAX_PLUS,
     MAX_PLUS_KERNEL,
     MAX_PLUS_KERNEL_RECORDING,
-    VERSIONS,
-    Row,
 )
-from wse_sim.report.quantities import data_size, duration, factor, signed_percent, significant
+from wse_sim.report.quantities import data_size, duration, factor, significant
 from wse_sim.report.tables import Section, section_markdown
 
 _NONE = "–"
@@ -38,26 +37,26 @@ def goals(content: Mapping[str, Any]) -> list[Row]:
     rows = {row["engine"]: row for row in content["engines"]}
     seconds = {name: row["cpu_s"] for name, row in rows.items()}
     found = [
-        _at_least(f"{name} against {_YARDSTICKS[ratio]}", rows[name][ratio], bound)
+        at_least(f"{name} against {_YARDSTICKS[ratio]}", "ratio", rows[name][ratio], bound)
         for name, ratio, bound in _RATIO_GOALS
         if ratio in rows.get(name, {})
     ]
-    found.append(_at_least(f"{MAX_PLUS} against {DES}", seconds[DES] / seconds[MAX_PLUS], _LEAST_DES_RATIO))
-    found += [_at_most(f"{name}, the step", "duration", seconds[name], bound) for name, bound in _TIME_GOALS]
+    found.append(at_least(f"{MAX_PLUS} against {DES}", "ratio", seconds[DES] / seconds[MAX_PLUS], _LEAST_DES_RATIO))
+    found += [at_most(f"{name}, the step", "duration", seconds[name], bound) for name, bound in _TIME_GOALS]
     found += _recording_goals(seconds)
     for name in dict.fromkeys(row["engine"] for row in content["growth"]):
         times = [row["cpu_s"] / row["tasks"] for row in content["growth"] if row["engine"] == name]
         what = f"{name}, time per task of the longest run over the shortest"
-        found.append(_at_most(what, "ratio", times[-1] / times[0], _MOST_GROWTH))
+        found.append(at_most(what, "ratio", times[-1] / times[0], _MOST_GROWTH))
     for row in content["memory"]:
         what = f"{row['engine']}, memory of a further step"
-        found.append(_at_most(what, "bytes", row["bytes_per_further_step"], _MOST_BYTES_PER_STEP))
+        found.append(at_most(what, "bytes", row["bytes_per_further_step"], _MOST_BYTES_PER_STEP))
     return found
 
 
 def sections(content: Mapping[str, Any]) -> list[Section]:
     """The tables: goals and contestants, and growth and memory where they were measured."""
-    found = [_goals_section(content["goals"])] if content["goals"] else []
+    found = [goals_section(content["goals"])] if content["goals"] else []
     found.append(_engines_section(content["engines"]))
     if content["growth"]:
         found.append(_growth_section(content["growth"]))
@@ -68,17 +67,14 @@ def sections(content: Mapping[str, Any]) -> list[Section]:
 
 def notes(content: Mapping[str, Any]) -> list[str]:
     """What was timed, where and how."""
-    step, simpy, machine = content["step"], content["simpy_step"], content["machine"]
-    versions = ", ".join(f"{name} {machine[name]}" for name in VERSIONS)
-    load = "" if machine["load_average"] is None else f", load {machine['load_average']:.1f}"
+    step, simpy = content["step"], content["simpy_step"]
     lines = [
         f"The step: {step['model']} on {step['num_csx']} {step['system']}, {step['n_tiles']} tiles a pass, "
         f"{step['tasks']:,} tasks. SimPy runs the same step with {simpy['n_tiles']} tiles a pass, "
         f"{simpy['tasks']:,} tasks; ratios are of the time per task.",
         "Engines include their set-up in Python, kernels do not. All gave the same times before they were timed. Where "
         "a kernel records, it has the memory already; a recording engine gets it first, 8 bytes a task.",
-        f"Measured: CPU time, best of {content['runs']} interleaved rounds; {machine['cpu']}, "
-        f"{machine['cpus']} CPUs{load}; {versions}.",
+        f"Measured: CPU time, best of {content['runs']} interleaved rounds; {in_words(content['machine'])}.",
     ]
     missing = [name for key, name in _YARDSTICKS.items() if not any(key in row for row in content["engines"])]
     if missing:
@@ -94,14 +90,6 @@ def page(content: Mapping[str, Any]) -> str:
     return "\n\n".join([*parts, *(section_markdown(section) for section in sections(content))]) + "\n"
 
 
-def _at_least(goal: str, measured: float, bound: float) -> Row:
-    return {"goal": goal, "unit": "ratio", "at_least": bound, "measured": measured, "is_met": measured >= bound}
-
-
-def _at_most(goal: str, unit: str, measured: float, bound: float) -> Row:
-    return {"goal": goal, "unit": unit, "at_most": bound, "measured": measured, "is_met": measured <= bound}
-
-
 def _recording_goals(seconds: Mapping[str, float]) -> list[Row]:
     pairs = [
         (DES_KERNEL_RECORDING, DES_KERNEL, _MOST_RECORDING),
@@ -109,24 +97,10 @@ def _recording_goals(seconds: Mapping[str, float]) -> list[Row]:
         (DES_KERNEL, DES_BARE, _MOST_BARE),
     ]
     return [
-        _at_most(f"{slow}, against {fast}", "cost", seconds[slow] / seconds[fast] - 1, bound)
+        at_most(f"{slow}, against {fast}", "cost", seconds[slow] / seconds[fast] - 1, bound)
         for slow, fast, bound in pairs
         if fast in seconds
     ]
-
-
-def _goals_section(rows: Sequence[Row]) -> Section:
-    shown = {"ratio": factor, "duration": duration, "cost": signed_percent, "bytes": data_size}
-    cells = []
-    for row in rows:
-        bound = (
-            f"≥ {shown[row['unit']](row['at_least'])}"
-            if "at_least" in row
-            else f"≤ {shown[row['unit']](row['at_most'])}"
-        )
-        cells.append((row["goal"], bound, shown[row["unit"]](row["measured"]), "yes" if row["is_met"] else "NO"))
-    header = ("goal", "asked", "measured", "met")
-    return Section(title="Goals", header=header, rows=cells, right=header[1:3])
 
 
 def _engines_section(rows: Sequence[Row]) -> Section:

@@ -5,6 +5,31 @@ from typing import Literal, NotRequired, TypedDict
 
 Measured = Literal["measured"]
 
+BenchMachine = TypedDict(
+    "BenchMachine",
+    {
+        "python": str,
+        "wse-sim": str,
+        "numba": str,
+        "numpy": str,
+        "simpy": str,
+        "cpu": str,
+        "cpus": int | None,
+        "load_average": float | None,
+    },
+)
+
+
+class BenchGoal(TypedDict):
+    """A goal, and whether it is met."""
+
+    goal: str
+    unit: str
+    at_least: NotRequired[float]
+    at_most: NotRequired[float]
+    measured: float
+    is_met: bool
+
 
 def schedules() -> type:
     from training.schedules.ema import EmaSummary
@@ -173,20 +198,6 @@ def bench_streaming() -> type:
 
 
 def bench_engine() -> type:
-    BenchMachine = TypedDict(
-        "BenchMachine",
-        {
-            "python": str,
-            "wse-sim": str,
-            "numba": str,
-            "numpy": str,
-            "simpy": str,
-            "cpu": str,
-            "cpus": int | None,
-            "load_average": float | None,
-        },
-    )
-
     class TimedStep(TypedDict):
         """The step that is timed, and how many tasks it is."""
 
@@ -215,16 +226,6 @@ def bench_engine() -> type:
         one_step_bytes: int
         bytes_per_further_step: float
 
-    class EngineGoal(TypedDict):
-        """A goal, and whether it is met."""
-
-        goal: str
-        unit: str
-        at_least: NotRequired[float]
-        at_most: NotRequired[float]
-        measured: float
-        is_met: bool
-
     class EngineSpeeds(TypedDict):
         """How fast the engines are here, against each other."""
 
@@ -236,6 +237,25 @@ def bench_engine() -> type:
         engines: list[EngineSpeed]
         growth: list[EngineSpeed]
         memory: list[EngineMemory]
-        goals: list[EngineGoal]
+        goals: list[BenchGoal]
 
     return EngineSpeeds
+
+
+def bench_plan() -> type:
+    from wse_sim.cli.plan_speed import ClosedFormSpeed, EventSweepSpeed, GpuSpeed, PlanSpeed, TableSpeed
+
+    class PlanSpeeds(TypedDict):
+        """How fast configurations are priced and simulated here."""
+
+        kind: Measured
+        machine: BenchMachine
+        runs: int
+        closed_form: ClosedFormSpeed
+        closed_form_sweep: TableSpeed
+        gpus: GpuSpeed
+        event_sweep: EventSweepSpeed
+        plan: PlanSpeed
+        goals: list[BenchGoal]
+
+    return PlanSpeeds
