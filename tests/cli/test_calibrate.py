@@ -63,13 +63,11 @@ def test_the_tables_say_what_was_fitted_held_and_left_out(here: Path) -> None:
     assert "held: 2 rows cannot fix more than 2 constants" in text
     for words in ("before: mean |error| ", "after: mean |error| 0.0 %", "left out: mean |error| "):
         assert words in text
-    assert "written" not in text
 
 
 def test_a_calibrated_gpu_and_program_are_listed_and_explained(here: Path) -> None:
     gpu_file(here / "runs.csv")
-    text = printed("calibrate", "runs.csv", "--out", "my-h100.toml")
-    assert text.endswith("written: my-h100.toml\nwritten: my-h100-torch-compile.toml\n")
+    printed("calibrate", "runs.csv", "--out", "my-h100.toml")
     gpus = printed_json("list", "gpus", "my-h100.toml")["gpus"]
     assert [gpu["name"] for gpu in gpus][-2:] == ["mi300x", "my-h100"]
     programs = printed_json("list", "gpu-software", "./my-h100-torch-compile.toml")["gpu-software"]

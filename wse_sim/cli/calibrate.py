@@ -57,7 +57,7 @@ def command(*, measurements: str, base: str | None, free: str | None, out: Path 
         return
     _print(calibration)
     for path in files:
-        click.echo(f"written: {path}")
+        click.echo(f"written: {path}", err=True)
 
 
 def _print(calibration: "Calibration") -> None:

@@ -150,4 +150,4 @@ def _write(out: Path, content: dict[str, Any], found: "Search") -> None:
     from wse_sim.plan.files import write_plan
 
     for path in write_plan(out, content, found):
-        click.echo(f"wrote {path}", err=True)
+        click.echo(f"written: {path}", err=True)

@@ -11,7 +11,7 @@ from wse_sim.errors import SpecError
 from wse_sim.files import write_atomically
 from wse_sim.report import run_files
 from wse_sim.report.comparison import Comparison, Way
-from wse_sim.report.comparison_figures import loss_by_time, tornado
+from wse_sim.report.comparison_figures import loss_by_time, throughput_tornado
 from wse_sim.report.comparison_lines import (
     LAYOUT_NUMBERS,
     Line,
@@ -135,7 +135,7 @@ def _sensitivity(comparison: Comparison) -> list[str]:
         "these changes in quadrature."
     )
     ways = (("wafer", comparison.wafer), ("gpu", comparison.gpu_dense))
-    return [figure(tornado(way, salt=f"tornado-{name}"), caption) for name, way in ways]
+    return [figure(throughput_tornado(way, salt=f"tornado-{name}"), caption) for name, way in ways]
 
 
 def _layouts(comparison: Comparison) -> list[str]:

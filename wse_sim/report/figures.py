@@ -8,7 +8,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 
 from wse_sim.report.headline import loss_unit
 from wse_sim.report.quantities import count, duration, percent
-from wse_sim.report.svg import FAINT, GRID, SERIES, Plot, plot
+from wse_sim.report.svg import FAINT, GRID, SERIES, Plot, legend_below, plot
 from wse_sim.report.trace_reading import Lane
 from wse_sim.units import S_PER_DAY, S_PER_HOUR
 
@@ -78,10 +78,7 @@ def losses_by_time(runs: Mapping[str, Sequence[Row]]) -> Plot:
             style = "-" if number < len(SERIES) else "--"
             _draw_loss_by_time(axes, rows, "wafer_s", SERIES[number % len(SERIES)], name, style)
         _time_axis(axes, next(iter(runs.values())))
-        figure = axes.get_figure(root=True)
-        assert figure is not None
-        # Names are long and may be many: below the plot, one column for each 240 points of width.
-        figure.legend(loc="outside lower left", ncols=max(1, int(figure.get_figwidth() * 72 / 240)), handlelength=1.4)
+        legend_below(axes)
 
     ends = [f"{name} {rows[-1]['loss']:.3f} after {duration(rows[-1]['wafer_s'])}" for name, rows in runs.items()]
     table = [

@@ -83,6 +83,13 @@ def plot(
     return Plot(wide=wide, narrow=narrow, alt=alt, header=header, rows=rows)
 
 
+def legend_below(axes: Axes) -> None:
+    """A legend under the plot, one column for each 240 points of width: names may be long and many."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    figure.legend(loc="outside lower left", ncols=max(1, int(figure.get_figwidth() * 72 / 240)), handlelength=1.4)
+
+
 def _svg(draw: Callable[[Axes], None], width: int, height: int, salt: str) -> str:
     """What `draw` draws as SVG of the same bytes each time: no date, ids that depend on `salt` only."""
     with rc_context({**_STYLE, "svg.hashsalt": salt}):

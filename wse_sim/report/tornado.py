@@ -1,0 +1,65 @@
+"""The figure of what a result hangs on: a bar for each constant, from its low end to its high end."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from wse_sim.report.svg import FAINT, INK, SERIES, Plot, legend_below, plot
+from wse_sim.report.tables import plain_number
+
+_BAR_HEIGHT, _AROUND_BARS = 36, 110  # points
+
+
+class Bar(NamedTuple):
+    """A constant with the ends of its range, and the result at each."""
+
+    constant: str
+    low: float
+    high: float
+    at_low: float
+    at_high: float
+
+
+def tornado(bars: Sequence[Bar], *, at: float, result: str, shown: Callable[[float], str], salt: str) -> Plot:
+    """Bars from the result with all constants at their values to that with one of them at an end of its range.
+
+    Parameters
+    ----------
+    bars :
+        The widest first.
+    at :
+        The result with all constants at their values.
+    result :
+        What it is, and of what: "tokens/s of 4 × CS-3".
+    shown :
+        How a result is written.
+    """
+
+    def draw(axes: Axes) -> None:
+        places = range(len(bars))
+        for name, ends, colour in (
+            ("at its low end", [bar.at_low for bar in bars], SERIES[1]),
+            ("at its high end", [bar.at_high for bar in bars], SERIES[0]),
+        ):
+            axes.barh(places, [end - at for end in ends], 0.4, left=at, color=colour, label=name)
+        axes.axvline(at, color=INK, linewidth=0.8)
+        for place, bar in enumerate(bars):  # above its bar: beside it there is no room on a narrow page
+            axes.text(0.0, place - 0.25, bar.constant, transform=axes.get_yaxis_transform(), va="bottom", color=FAINT)
+        axes.yaxis.set_visible(False)
+        axes.spines["left"].set_visible(False)
+        axes.set_ylim(len(bars) - 0.5, -0.8)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: shown(x)))
+        axes.set_title(result, loc="left", fontsize=11, color=FAINT)
+        legend_below(axes)
+
+    rows = [
+        (bar.constant, f"{plain_number(bar.low)} … {plain_number(bar.high)}", shown(bar.at_low), shown(bar.at_high))
+        for bar in bars
+    ]
+    moved = "; ".join(f"{name} {low} to {high}" for name, _, low, high in rows) or "nothing with a range"
+    header = ("constant", "range", "at its low end", "at its high end")
+    height = _AROUND_BARS + _BAR_HEIGHT * len(bars)
+    return plot(draw, f"What {result} hang on: {moved}.", header, rows, salt=salt, height=height)
