@@ -1,4 +1,4 @@
-"""Over Ray, tasks have the outcomes that they have here. Needs the extra `ray`; without it, only what is said then."""
+"""Over Ray, tasks have the outcomes that they have here."""
 
 import sys
 from collections.abc import Iterator
@@ -28,7 +28,8 @@ def test_ray_that_is_not_installed_is_told() -> None:
 @pytest.fixture(scope="module")
 def ray() -> Iterator[None]:
     """Ray on two CPUs of this machine, for all tests: starting it takes seconds."""
-    ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
+    import ray
+
     ray.init(num_cpus=2, log_to_driver=False, configure_logging=False)
     yield
     ray.shutdown()

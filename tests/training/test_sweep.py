@@ -134,7 +134,6 @@ def test_stopped_sweep_goes_on_from_its_checkpoints_to_the_same_loss(model: str,
 
 @pytest.mark.slow
 def test_losses_are_the_same_over_ray(model: str, tmp_path: Path) -> None:
-    pytest.importorskip("ray", reason="the extra `ray` is not installed")
     words = ("--seed", "0,1")
     contents = [
         swept(tmp_path / executor, {"model": model, **COMMON}, *words, "--executor", executor)

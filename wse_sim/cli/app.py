@@ -26,7 +26,7 @@ COMMANDS = {
     "list": "List models, systems, GPUs and software releases.",
     "schema": "Print the JSON Schema of what commands print and users write.",
     "report": "Write report.html of a run directory again.",
-    "bench": "Measure the command line, the engines and the trainer here.",
+    "bench": "Time commands, engines, plans and the trainer here.",
 }
 
 EXIT_OUR_FAULT = 1

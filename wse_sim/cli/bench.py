@@ -7,6 +7,7 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import click
@@ -65,25 +66,15 @@ def engine(*, runs: int, quick: bool, full: bool, twins: Path | None, as_json: b
     Engines are compared with each other before they are timed. Lean SimPy and the engines in C++ come from a checkout
     of the project, and the latter need g++.
     """
+    from wse_sim.cli import engine_speed_page as shown
     from wse_sim.cli.engine_speed import SMALL_STEP, STEP, measure
-    from wse_sim.cli.engine_speed_page import goals, notes, page, sections
 
     if twins is None and (_TWINS / "kernels.py").is_file():
         twins = _TWINS
     workload = SMALL_STEP if quick else STEP
     content = measure(workload, runs=runs, twins=twins, is_full=full, say=partial(click.echo, err=True))
-    content["goals"] = [] if quick else goals(content)
-    if as_json:
-        print_json(content)
-        return
-    if markdown:
-        click.echo(page(content), nl=False)
-        return
-    from wse_sim.report.tables import section_table
-
-    for section in sections(content):
-        print_tables(section_table(section), "")
-    print_tables(*notes(content))
+    content["goals"] = [] if quick else shown.goals(content)
+    _show(content, shown, as_json=as_json, markdown=markdown)
 
 
 @command.command("trainer")
@@ -179,22 +170,26 @@ def plan(*, runs: int, quick: bool, as_json: bool, markdown: bool) -> None:
 
     The closed form is also held against the event engine.
     """
+    from wse_sim.cli import plan_speed_page as shown
     from wse_sim.cli.plan_speed import FULL, SMALL, measure
-    from wse_sim.cli.plan_speed_page import goals, notes, page, sections
 
     content = measure(SMALL if quick else FULL, runs=runs, say=partial(click.echo, err=True))
-    content["goals"] = [] if quick else goals(content)
+    content["goals"] = [] if quick else shown.goals(content)
+    _show(content, shown, as_json=as_json, markdown=markdown)
+
+
+def _show(content: dict[str, Any], shown: ModuleType, *, as_json: bool, markdown: bool) -> None:
+    """Print what was measured; `shown` has its `page`, `sections` and `notes`."""
     if as_json:
         print_json(content)
-        return
-    if markdown:
-        click.echo(page(content), nl=False)
-        return
-    from wse_sim.report.tables import section_table
+    elif markdown:
+        click.echo(shown.page(content), nl=False)
+    else:
+        from wse_sim.report.tables import section_table
 
-    for section in sections(content):
-        print_tables(section_table(section), "")
-    print_tables(*notes(content))
+        for section in shown.sections(content):
+            print_tables(section_table(section), "")
+        print_tables(*shown.notes(content))
 
 
 def _timed_process(words: tuple[str, ...], runs: int) -> dict[str, Any]:
