@@ -25,6 +25,7 @@ _FIGURES = {
     "simulated": ("tokens_per_s", "mfu", "run_time_s", "cost_usd", "energy_j"),
     "measured": ("measured_val_loss", "measured_host_s", "simulated_run_time_s", "simulated_cost_usd"),
 }
+_CONTENTION = "contention"  # says how far a row in closed form can be trusted
 # By the ending of a name, the first that fits.
 _READ_AS: dict[str, Callable[[float], str]] = {
     "tokens_per_s": count,
@@ -35,6 +36,7 @@ _READ_AS: dict[str, Callable[[float], str]] = {
     "_j": energy,
     "_kg": carbon,
     "_usd": money,
+    _CONTENTION: lambda contention: f"{contention:.2f}",
 }
 
 
@@ -118,7 +120,8 @@ class _Bar:
 def best_table(sweep: Sweep, best: Sequence[Row], sort_by: str) -> Table:
     """The first of the rows that are sorted by `sort_by`: what they differ in, and their main figures."""
     n_figures = max(_LEAST_FIGURES, _MOST_COLUMNS - len(sweep.varied))
-    figures = tuple(dict.fromkeys((sort_by, *_FIGURES[sweep.kind])))[:n_figures]
+    trust = (_CONTENTION,) if _CONTENTION in sweep.results else ()
+    figures = tuple(dict.fromkeys((sort_by, *trust, *_FIGURES[sweep.kind])))[:n_figures]
     header = (*(name for name in sweep.varied if name != sort_by), *figures)
     shown = [sweep.cells(row) for row in best[:_N_BEST]]
     cells = [tuple(_shown(sweep, name, row[name]) for name in header) for row in shown]
