@@ -106,6 +106,7 @@ def test_a_row_hangs_on_its_point_alone() -> None:
         {"batch_size": 0},
         {"num_csx": 2, "microbatch": 7},
         {"microbatch": -1},
+        {"microbatch": 0},
         {"microbatch": 240, "csx.sram_bytes": 1e10},
         {"microbatch": 240, "csx.activation_server_bytes": 1e6, "csx.sram_bytes": 2e10},
         {"csx.sram_bytes": 1e6},
