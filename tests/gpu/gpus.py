@@ -10,24 +10,9 @@ from wse_sim.gpu.layout import RECOMPUTES, SHARDINGS, Job, Layouts
 from wse_sim.gpu.roofline import gpu_job
 from wse_sim.gpu.spec import GpuSpec, load_gpu
 from wse_sim.spec.load import load_model
-from wse_sim.spec.model import ModelShape
 
-GPT_3 = ModelShape(name="gpt-3", n_layers=96, d_model=12288, n_heads=96, d_ff=49152, vocab_size=51200, seq_len=2048)
-LLAMA_70B = ModelShape(
-    name="llama-70b",
-    n_layers=80,
-    d_model=8192,
-    n_heads=64,
-    n_kv_heads=8,
-    d_ff=28672,
-    vocab_size=32000,
-    seq_len=4096,
-    feed_forward="swiglu",
-    norm="rmsnorm",
-    positions="rotary",
-    is_tied=False,
-    has_biases=False,
-)
+GPT_3 = load_model("gpt3-175b").shape
+LLAMA_70B = load_model("llama-2-70b").shape
 
 
 def with_number(owner: Any, field: str, factor: float) -> Any:

@@ -9,7 +9,7 @@ from wse_sim.gpu.layout import Job, Layout, Recompute
 from wse_sim.gpu.roofline import GpuResult, gpu_job, gpu_result
 from wse_sim.gpu.search import known_to_run
 from wse_sim.gpu.spec import Precision, Sharding
-from wse_sim.spec.load import convert, data_path, read_toml, without_citation
+from wse_sim.spec.load import convert, data_path, load_model, read_toml, without_citation
 from wse_sim.spec.model import ModelShape
 
 _WHERE = "data/validation/gpu.toml"
@@ -86,7 +86,9 @@ def reference_series() -> tuple[GpuSeries, ...]:
 
 def reference_shape(row: GpuRow) -> ModelShape:
     """The shape that `row` trained; learned positions, where it has them, are as many as the row's sequences need."""
-    shape = convert(without_citation(_reference().shapes[row.model]), ModelShape, f"{_WHERE} [shapes.{row.model}]")
+    given = _reference().shapes.get(row.model)
+    where = f"{_WHERE} [shapes.{row.model}]"
+    shape = load_model(row.model).shape if given is None else convert(without_citation(given), ModelShape, where)
     return msgspec.structs.replace(shape, seq_len=row.seq_len)
 
 
