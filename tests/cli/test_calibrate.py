@@ -50,6 +50,28 @@ def test_a_calibrated_system_is_written_and_simulated_by_its_name(here: Path) ->
     assert "on 4 × my-cs3: simulated" in printed("simulate", "--system", "my-cs3.toml", *run)
 
 
+def test_a_calibrated_system_is_swept_and_planned_as_it_is_simulated(here: Path) -> None:
+    wafer_file(here / "runs.csv")
+    call("calibrate", "runs.csv", "--out", "my-cs3.toml")
+    run = ["--model", "13b", "--system", "my-cs3.toml", "--num-csx", "4", "--batch-size", "1080"]
+    step_time_s = printed_json("simulate", *run)["step_time_s"]
+    sweep = ["sweep", *run, "--out", "sweep.csv"]
+    (row,) = printed_json(*sweep)["rows"]
+    assert row["system"] == "my-cs3.toml"
+    assert row["step_time_s"] == step_time_s
+    best = printed_json("plan", *run, "--microbatch", str(row["microbatch"]), "--density", "1", "--max-csx", "4")[
+        "best"
+    ]
+    assert best["system"] == "my-cs3.toml"
+    assert best["step_time_s"] == step_time_s
+
+    text = Path("my-cs3.toml").read_text()
+    Path("my-cs3.toml").write_text(text.replace("[max_systems]", "[max_systems]  # as it was told"))
+    again = call(*sweep)
+    assert again.exit_code == 2  # rows of another system stay as they are
+    assert "another sweep" in again.stderr
+
+
 def shipped_assumed(run: list[str]) -> list[str]:
     found: list[str] = printed_json("simulate", "--system", "cs3", *run)["assumed"]
     return found

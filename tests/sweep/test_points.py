@@ -132,7 +132,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         ({"model": "111m", "system": "cs9"}, "unknown system 'cs9': did you mean 'cs"),
         ({"model": "111m", "release": "r9"}, "unknown software release 'r9'"),
         ({"model": "111m", "sparsity_algorithm": "rigel"}, "unknown sparsity_algorithm 'rigel': did you mean 'rigl'"),
-        ({"model": "111m", "gpu": "h1000", "num_gpus": 8}, "unknown gpu 'h1000': did you mean 'h100'"),
+        ({"model": "111m", "gpu": "h1000", "num_gpus": 8}, "unknown GPU 'h1000': did you mean 'h100'"),
         ({"model": "111m", "gpu": "h100"}, "num_gpus is missing"),
         ({"model": "111m", "num_gpus": 8}, "gpu is missing"),
         ({"model": "111m", "gpu": "h100", "num_gpus": 8, "num_csx": 1}, "num_csx means nothing on GPUs"),

@@ -39,7 +39,9 @@ def _limit_options(command: Any) -> Any:
 
 def _axis_options(command: Any) -> Any:
     options = (
-        click.option("--system", default="cs2,cs3", show_default=True, metavar="S[,...]", help="Kinds of system."),
+        click.option(
+            "--system", default="cs2,cs3", show_default=True, metavar="S[,...]", help="Kinds of system, or files."
+        ),
         click.option("--num-csx", metavar="N[,...]", help="Numbers of systems.  [default: 1 to 64]"),
         click.option("--batch-size", metavar="B[,...]", help="Sequences per step.  [default: 128 to 8192]"),
         click.option(
@@ -132,8 +134,11 @@ def _constraints(options: dict[str, Any]) -> "Constraints":
 
 def _space(options: dict[str, Any]) -> "Space":
     from wse_sim.plan.space import Space
+    from wse_sim.spec.load import canonical
 
-    given: dict[str, Any] = {"systems": tuple(options["system"].lower().split(","))}
+    given: dict[str, Any] = {
+        "systems": tuple(dict.fromkeys(canonical(name.strip()) for name in options["system"].split(",")))
+    }
     for name, field in (("num_csx", "num_csx"), ("batch_size", "batch_sizes"), ("microbatch", "microbatches")):
         if options[name] is not None:
             given[field] = tuple(dict.fromkeys(parse_whole_numbers(options[name], name)))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _KEYS = (
     ("model", "M", "Presets, config.json or shape TOML (wse-sim list)."),
-    ("system", "cs1|cs2|cs3", "Kinds of system.  [default: cs2]"),
+    ("system", "cs1|cs2|cs3|FILE", "Kinds of system.  [default: cs2]"),
     ("num_csx", "N", "Systems.  [default: recipe's with its batch, or 1]"),
     ("batch_size", "B", "Sequences per step in all.  [default: recipe's]"),
     ("microbatch", "m", "Sequences per system at a time.  [default: fastest]"),

@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.console import RenderableType
 
+from wse_sim.report.headline import cluster
 from wse_sim.report.quantities import carbon, duration, energy, money, percent, signed_percent, significant
 from wse_sim.report.tables import Section, plain_number, section_table
 
@@ -64,10 +65,9 @@ def verdict(plan: Content) -> str:
 
 def named(row: Content) -> str:
     """The configuration of a row."""
-    system = row["system"].upper().replace("CS", "CS-")
     density = "dense" if row["density"] == 1 else f"density {row['density']:g}"
     return (
-        f"{row['num_csx']} × {system}, batch {row['batch_size']} ({row['microbatch']} at a time), {density}, "
+        f"{cluster(row)}, batch {row['batch_size']} ({row['microbatch']} at a time), {density}, "
         f"{row['tokens_per_parameter']:g} tokens per parameter, {row['schedule']}"
     )
 
@@ -103,7 +103,7 @@ def front_section(plan: Content) -> Section:
 def front_cells(row: Content, *, is_best: bool) -> tuple[str, ...]:
     return (
         "→" if is_best else "",
-        f"{row['num_csx']} × {row['system'].upper().replace('CS', 'CS-')}",
+        cluster(row),
         f"{row['batch_size']}",
         f"{row['microbatch']}",
         f"{row['density']:g}",

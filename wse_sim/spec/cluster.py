@@ -240,8 +240,7 @@ def load_cluster(system: str, num_csx: int, constants: Mapping[str, float] | Non
 
 @cache
 def _cluster_of_data(system: str) -> Cluster:
-    if system not in SYSTEMS:
-        raise SpecError(f"unknown system {system!r}: known are {', '.join(SYSTEMS)}")
+    choose(system, SYSTEMS, "system")
     return _cluster(load_named("hardware", system, "system"), {}, {}, name=system, where=f"data/hardware/{system}.toml")
 
 

@@ -15,6 +15,7 @@ from wse_sim.spec.reading import convert, read_json, read_toml
 from wse_sim.spec.sourced import Sourced
 
 __all__ = [
+    "canonical",
     "convert",
     "data_digest",
     "data_names",
@@ -56,6 +57,11 @@ def data_digest() -> str:
 def is_file(name: str) -> bool:
     """Whether what the user named is a file of their own rather than one of the data."""
     return name.endswith(".toml")
+
+
+def canonical(name: str) -> str:
+    """A name in the data in small letters, as it stands there; that of a user's own file as it is."""
+    return name if is_file(name) else name.lower()
 
 
 def load_named(folder: str, name: str, what: str) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from functools import cache, lru_cache
 
 from wse_sim.errors import SpecError, choose
 from wse_sim.gpu.layout import RECOMPUTES, SHARDINGS
-from wse_sim.gpu.spec import PRECISIONS, check_gpu_constant, gpu_constants
+from wse_sim.gpu.spec import PRECISIONS, check_gpu_constant, gpu_constants, load_gpu, load_software
 from wse_sim.spec.cluster import SYSTEMS, check_constant, load_cluster
-from wse_sim.spec.load import data_names, load_model, load_release
+from wse_sim.spec.load import canonical, load_model, load_release
 from wse_sim.spec.run import SPARSITY_ALGORITHMS
 from wse_sim.spec.written import BOTH_GIVEN, parse_count, parse_seconds
 
@@ -79,11 +79,16 @@ def model(given: object, what: str) -> str:
     return name
 
 
-def release(given: object, what: str) -> str:
-    """A software release whose rate is known."""
-    name = text(given, what).lower()
-    load_release(name)
-    return name
+def named(load: Callable[[str], object]) -> Reader:
+    """Reads the name of what `load` loads: one in the data, in any case, or a file of the user's own."""
+    check = lru_cache(maxsize=1024)(load)
+
+    def read(given: object, what: str) -> str:
+        name = text(given, what)
+        check(name)
+        return canonical(name)
+
+    return read
 
 
 @lru_cache(maxsize=1024)
@@ -93,7 +98,7 @@ def _require_model(name: str) -> None:
 
 RUN_READERS: Mapping[str, Reader] = {
     "model": model,
-    "system": one_of(*SYSTEMS),
+    "system": named(lambda name: load_cluster(name, 1)),
     "num_csx": whole,
     "batch_size": whole,
     "microbatch": whole,
@@ -101,7 +106,7 @@ RUN_READERS: Mapping[str, Reader] = {
     "density": number_of,
     "sparsity": number_of,
     "sparse_wide": yes_or_no,
-    "release": release,
+    "release": named(load_release),
     "tokens": count,
     "seed": whole,
     "jitter": number_of,
@@ -109,10 +114,10 @@ RUN_READERS: Mapping[str, Reader] = {
     "sparsity_algorithm": one_of(*SPARSITY_ALGORITHMS),
     "mask_update_steps": whole,
 }
-GPU_READERS: Mapping[str, Reader] = {"gpu": one_of(*data_names("gpus")), "num_gpus": whole}
+GPU_READERS: Mapping[str, Reader] = {"gpu": named(load_gpu), "num_gpus": whole}
 # Called as the options of `wse-sim compare`.
 GPU_SOFTWARE_READERS: Mapping[str, Reader] = {
-    "gpu_software": one_of(*data_names("gpu_software")),
+    "gpu_software": named(load_software),
     "precision": one_of(*PRECISIONS),
     "two_four": yes_or_no,
 }

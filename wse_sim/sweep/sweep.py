@@ -4,12 +4,13 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
+from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from wse_sim import __version__
-from wse_sim.spec.load import data_digest, load_model
+from wse_sim.spec.load import data_digest, is_file, load_model
 from wse_sim.sweep.keys import Point, Value
 
 Kind = Literal["simulated", "measured"]
@@ -76,9 +77,11 @@ class Sweep:
 
     @cached_property
     def digest(self) -> str:
-        """Of all that the table depends on: points, models and constants, and the version of this program."""
+        """Of all that the table depends on: points, models, constants, the user's files, this program's version."""
         models = sorted({str(point["model"]) for point in self.points})
+        files = sorted({v for point in self.points for v in point.values() if isinstance(v, str) and is_file(v)})
         content = [__version__, data_digest(), self.kind, self.results, self.points, list(map(load_model, models))]
+        content += [Path(file).read_bytes() for file in files]
         return sha256(msgspec.json.encode(content)).hexdigest()
 
     def cells(self, row: Row) -> dict[str, Value | None]:
