@@ -195,5 +195,3 @@ def _cached(path: Path) -> MachineProfile | None:
 def _is_of_this_machine(profile: MachineProfile) -> bool:
     here = (cpu_name(), n_usable_cpus(), torch.__version__)
     return here == (profile.cpu, profile.n_cpus, profile.torch_version)
-
-

@@ -17,8 +17,8 @@ from training.resampling import Floats
 from wse_sim.spec.model import ModelShape
 from wse_sim.workload.flops import attention_flops, linear_flops
 
-# Fewer tokens than these say more about the weights' way from memory than about products: of a block of Cerebras-GPT
-# 2.7B, lines from 32 and 128 places end 6 % low at 2048, lines from 64 and 256 2 % (docs/results/this_machine.md).
+# Shorter pieces say more about the weights' way from memory than about products; lines from these two end 3 to 13 % low at
+# 2048 places, from longer ones less (docs/results/this_machine.md).
 FEWEST_PLACES = (32, 128)
 _HEADS_AT_ONCE = 8  # as many as there are threads at most
 

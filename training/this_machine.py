@@ -15,7 +15,7 @@ from training.config import TrainConfig
 from training.deterministic import deterministic
 from training.execution import Device, Execution, ExecutorName, Precision, device_at_hand
 from training.here_result import HereResult, result_of
-from training.machine import matmul_flops_per_s, n_usable_cpus, suited_precision
+from training.machine import matmul_flops_per_s, suited_precision
 from training.memory import available_memory_bytes, free_device_bytes, memory_need
 from training.proxy import n_threads_for
 from training.resampling import Floats
@@ -24,6 +24,7 @@ from training.step_measurement import Measurement, Room
 from training.step_sample import Sample, sample_bytes, sample_of
 from training.turns import Clock, Work, turns_s
 from wse_sim.errors import SpecError
+from wse_sim.processes.limits import n_usable_cpus
 from wse_sim.spec.model import ModelShape
 
 Say = Callable[[str], None]
