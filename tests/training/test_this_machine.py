@@ -93,6 +93,7 @@ def test_figures_follow_from_the_step() -> None:
     assert here.dense_equivalent_mfu == pytest.approx(dense_flops_per_s / PEAK)
     assert here.mfu < here.dense_equivalent_mfu
     assert {timing.n_repeats for timing in here.timings} == {MOST_TURNS}
+    assert msgspec.json.decode(msgspec.json.encode(here), type=HereResult) == here
     assert here.fits
     assert here.memory_bytes_needed < here.memory_bytes_available
 
