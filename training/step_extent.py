@@ -17,8 +17,8 @@ from training.resampling import Floats
 from wse_sim.spec.model import ModelShape
 from wse_sim.workload.flops import attention_flops, linear_flops
 
-# Fewer tokens than these say more about the weights' way from memory than about products: of a block of Cerebras-GPT
-# 2.7B, lines from 32 and 128 places end 6 % low at 2048, lines from 64 and 256 2 % (docs/results/this_machine.md).
+# Shorter pieces say more about the weights' way from memory than about products; lines from these two end 3 to 13 % low
+# at 2048 places, from longer ones less (docs/results/this_machine.md).
 FEWEST_PLACES = (32, 128)
 _HEADS_AT_ONCE = 8  # as many as there are threads at most
 
@@ -85,15 +85,13 @@ def largest_extent(
     microbatch :
         Sequences.
     """
-    # Attention over all places, which the few that were probed do not have.
-    grown = 1.0 + attention_flops(shape, seq_len) / linear_flops(shape)
-    if grown * _extrapolated(probed_s, microbatch * seq_len) <= longest_turn_s:
+    if _predicted_s(shape, probed_s, microbatch, seq_len) <= longest_turn_s:
         return Extent(n_sequences=microbatch, places=(seq_len,))
     smallest = smallest_extent(shape, seq_len)
     places = smallest.places
     while 2 * places[-1] <= seq_len:
         longer = tuple(2 * n for n in places)
-        if sum(_extrapolated(probed_s, n) for n in longer) > longest_turn_s:
+        if sum(_predicted_s(shape, probed_s, 1, n) for n in longer) > longest_turn_s:
             break
         places = longer
     return Extent(n_sequences=1, places=places, n_heads=smallest.n_heads)
@@ -143,6 +141,12 @@ def _of_microbatch(
         attention_s = timed_s[Timed("attention", seq_len)] * (shape.n_heads / extent.n_heads)
     linear_s = {n: timed_s[Timed(part, n)] - attention_s * (n / seq_len) ** 2 for n in extent.places}
     return _extrapolated(linear_s, microbatch * seq_len) + microbatch * attention_s
+
+
+def _predicted_s(shape: ModelShape, probed_s: Mapping[int, float], n_sequences: int, n_places: int) -> float:
+    """Seconds of a block and both ends, where attention, of which a few places had hardly any, goes with its FLOPs."""
+    grown = 1.0 + attention_flops(shape, n_places) / linear_flops(shape)
+    return grown * _extrapolated(probed_s, n_sequences * n_places)
 
 
 def _extrapolated(seconds: Mapping[int, Seconds], n_tokens: int) -> Seconds:

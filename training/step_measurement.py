@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
+import numpy as np
 
 from training.config import TrainConfig
 from training.memory import MemoryNeed, memory_line, memory_need
@@ -15,6 +16,7 @@ from wse_sim.workload.transformer import linear_weights, n_parameters, nonzero_p
 # (docs/results/this_machine.md).
 WHOLE_ERROR = 0.10
 SHORT_ERROR = 0.20
+_BUSY = 1.5  # times the fastest turn: on a quiet machine the slowest takes a few per cent more
 _INTERVAL = (
     "the interval holds the noise of repeats and the error of extrapolating from parts to steps, on a machine as busy "
     "with other work as it was; evaluations and checkpoints are not in it"
@@ -105,7 +107,13 @@ class Measurement:
 
     def notes(self, batch_size: int) -> tuple[str, ...]:
         """Plain sentences: what was left out or cut short, and what that means for a step of so many sequences."""
-        found = (self._about_zeros(), self._about_short_pieces(), self._about_room(), self._about_steps(batch_size))
+        found = (
+            self._about_zeros(),
+            self._about_short_pieces(),
+            self._about_room(),
+            self._about_steps(batch_size),
+            self._about_neighbours(),
+        )
         return (*filter(None, found), _INTERVAL)
 
     def _about_zeros(self) -> str:
@@ -140,4 +148,14 @@ class Measurement:
         return (
             "the streaming executor takes all sequences of a step through a block before the next block comes: with "
             f"the activations of all {batch_size} it needs {(whole.n_bytes + whole.device_bytes) / 1e9:,.0f} GB"
+        )
+
+    def _about_neighbours(self) -> str:
+        turns_s = sum(self.seconds.values())
+        spread = float(np.max(turns_s) / np.min(turns_s))
+        if spread < _BUSY:
+            return ""
+        return (
+            f"other programs were in the way: the slowest turn took {spread:.1f} times as long as the fastest; measure "
+            "again when it is quiet, for threads that wait for each other lose more than their share"
         )

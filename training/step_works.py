@@ -80,6 +80,7 @@ def with_streamed_linears(block: nn.Module, config: TrainConfig) -> list[Streame
 
 
 def empty(n: int, config: TrainConfig) -> Tensor:
+    """Memory for (n,) numbers, in the precision of products and where these run."""
     return torch.empty(n, dtype=DTYPES[config.execution.precision], device=config.execution.device)
 
 
@@ -91,12 +92,14 @@ def residual_stream(config: TrainConfig, n_sequences: int, n_places: int) -> tup
 
 
 def made_up_tokens(config: TrainConfig, n_sequences: int, n_places: int) -> Batch:
+    """Inputs and targets from all over the vocabulary."""
     size = (n_sequences, n_places + 1)
     tokens_BT = torch.randint(config.shape.vocab_size, size, generator=_generator()).to(config.execution.device)
     return tokens_BT[:, :-1].contiguous(), tokens_BT[:, 1:].contiguous()
 
 
 def there_and_back(config: TrainConfig, block: nn.Module, x_BTD: Tensor, slope_BTD: Tensor) -> None:
+    """A block forward and back."""
     leaf_BTD = x_BTD.detach().requires_grad_()
     with autocast(config, x_BTD.device):
         y_BTD = block(leaf_BTD)

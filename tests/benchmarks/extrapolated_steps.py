@@ -73,9 +73,11 @@ def cases() -> Mapping[str, Case]:
         "8 x 512, LLaMA's family": Case(shape=llama, batch_size=4),
         "12 x 512, long sequences": Case(shape=gpt2(12, 512, seq_len=1024), batch_size=1, seq_len=1024),
         "24 x 256": Case(shape=gpt2(24, 256), batch_size=8),
-        "111M": Case(shape=small, batch_size=4),
-        "111M, fp32": Case(shape=small, batch_size=4, precision="fp32"),
-        "111M, streaming": Case(shape=small, batch_size=4, density=0.25, executor="streaming"),
+        "111M": Case(shape=small, batch_size=4, budget_s=60.0),
+        "111M, streaming": Case(shape=small, batch_size=4, density=0.25, executor="streaming", budget_s=60.0),
+        "111M, cut short": Case(shape=small, batch_size=4),
+        "111M, fp32, cut short": Case(shape=small, batch_size=4, precision="fp32"),
+        "111M, streaming, cut short": Case(shape=small, batch_size=4, density=0.25, executor="streaming"),
         "12 x 512, streaming": Case(shape=gpt2(12, 512), batch_size=4, density=0.25, executor="streaming"),
         "2 x 2560": Case(shape=gpt2(2, 2560, vocab_size=4096), batch_size=2, budget_s=20.0),
         "8 x 768, cut short": Case(shape=gpt2(8, 768, seq_len=1024), batch_size=1, seq_len=1024, budget_s=LITTLE_S),
@@ -141,13 +143,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=3, help="whole steps before and after each measurement")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--case", action="append", help="a part of a case's name")
+    parser.add_argument("--case", action="append", help="its name; by default all")
     given = parser.parse_args()
     print(f"{cpu_name()}, {given.threads} threads, {given.rounds} rounds\n")
-    print("| step | tokens | whole steps, s | extrapolated, s | ratio of medians, by round | whole in the interval |")
-    print("|---|---|---|---|---|---|")
+    print("| step | tokens | a block timed on | whole steps, s | extrapolated, s | ratio by round | inside | load |")
+    print("|---|---|---|---|---|---|---|---|")
     for name, case in cases().items():
-        if given.case is None or any(part in name for part in given.case):
+        if given.case is None or name in given.case:
             print(row(name, case, n_rounds=given.rounds, n_steps=given.steps, n_threads=given.threads), flush=True)
 
 
@@ -167,13 +169,14 @@ def row(name: str, case: Case, *, n_rounds: int, n_steps: int, n_threads: int) -
             drawn.append(here)
             n_inside += here.step_time_s_low <= whole_s <= here.step_time_s_high
     first = drawn[0]
-    tokens = f"{first.batch_size} x {first.seq_len}" + f" ({first.timings[0].n_tokens} timed)"
+    tokens = f"{first.batch_size} x {first.seq_len}"
+    timed = " and ".join(str(timing.n_tokens) for timing in first.timings if timing.part == "block")
     range_s = f"{statistics.median(wholes):.3g} ({min(wholes):.3g} to {max(wholes):.3g})"
     found = f"{statistics.median(here.step_time_s for here in drawn):.3g}"
     spread = f"{min(h.step_time_s_low for h in drawn):.3g} to {max(h.step_time_s_high for h in drawn):.3g}"
     by_round = ", ".join(f"{ratio:.2f}" for ratio in ratios)
-    load = f"load {os.getloadavg()[0]:.1f}"
-    return f"| {name} | {tokens} | {range_s} | {found} ({spread}) | {by_round} | {n_inside} of {n_rounds} | {load}"
+    inside, load = f"{n_inside} of {n_rounds}", f"{os.getloadavg()[0]:.1f}"
+    return f"| {name} | {tokens} | {timed} | {range_s} | {found} ({spread}) | {by_round} | {inside} | {load} |"
 
 
 if __name__ == "__main__":

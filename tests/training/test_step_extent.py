@@ -111,16 +111,24 @@ def test_a_whole_micro_batch_is_timed_where_there_is_time() -> None:
 
 
 def test_sequences_are_cut_as_little_as_time_allows() -> None:
+    """n places take n (1 + n / 384) ms: attention has as many FLOPs as linear layers at 384 places of this shape."""
     probed_s = {32: 0.032, 128: 0.128}
     for longest_turn_s, places in (
-        (2.6, (512, 2048)),
-        (1.3, (256, 1024)),
-        (1.2, (128, 512)),
-        (0.33, (64, 256)),
+        (14.2, (512, 2048)),  # 12.97 and 1.19
+        (14.1, (256, 1024)),  # 3.75 and 0.43
+        (4.1, (128, 512)),
+        (0.51, (64, 256)),
         (0.0, FEWEST_PLACES),
     ):
         extent = largest_extent(SHAPE, probed_s, seq_len=2048, microbatch=4, longest_turn_s=longest_turn_s)
         assert extent == Extent(n_sequences=1, places=places, n_heads=8)
+
+
+@given(st.floats(0.0, 20.0), st.sampled_from([200, 512, 2048]))
+def test_pieces_never_take_longer_than_the_whole(longest_turn_s: float, seq_len: int) -> None:
+    probed_s = {32: 0.032, 128: 0.128}
+    extent = largest_extent(SHAPE, probed_s, seq_len=seq_len, microbatch=1, longest_turn_s=longest_turn_s)
+    assert extent.is_whole or extent.places[-1] < seq_len
 
 
 @pytest.mark.parametrize(("seq_len", "places"), [(2048, (32, 128)), (100, (25, 100)), (3, (1, 3)), (1, (1,))])

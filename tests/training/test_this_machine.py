@@ -4,6 +4,7 @@ import threading
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 import torch
 
@@ -12,8 +13,9 @@ from training import this_machine
 from training.config import TrainConfig
 from training.deterministic import deterministic
 from training.execution import Execution
-from training.here_result import HereResult
-from training.step_measurement import SHORT_ERROR, WHOLE_ERROR
+from training.here_result import HereResult, result_of
+from training.step_extent import Extent, Timed
+from training.step_measurement import SHORT_ERROR, WHOLE_ERROR, Measurement, Room
 from training.this_machine import measure_here
 from training.trainer import make_executor
 from wse_sim.errors import SpecError
@@ -91,6 +93,7 @@ def test_figures_follow_from_the_step() -> None:
     assert here.dense_equivalent_mfu == pytest.approx(dense_flops_per_s / PEAK)
     assert here.mfu < here.dense_equivalent_mfu
     assert {timing.n_repeats for timing in here.timings} == {MOST_TURNS}
+    assert msgspec.json.decode(msgspec.json.encode(here), type=HereResult) == here
     assert here.fits
     assert here.memory_bytes_needed < here.memory_bytes_available
 
@@ -202,3 +205,22 @@ def test_the_least_is_timed_however_little_time_there_is() -> None:
     here = measured(budget_s=1.0)
     assert {timing.n_repeats for timing in here.timings} == {3}
     assert any("grows with the square" in note for note in here.notes)
+
+
+@pytest.mark.parametrize(("slowest", "is_told"), [(1.0, False), (3.0, True)])
+def test_noise_widens_the_interval_and_is_told(slowest: float, is_told: bool) -> None:
+    config = TrainConfig(shape=SHAPE, n_steps=1, batch_size=2, seq_len=SEQ_LEN)
+    by_turn = np.array([1.0, 1.0, 1.0, slowest, slowest])
+    measurement = Measurement(
+        config=config,
+        extent=Extent(n_sequences=2, places=(SEQ_LEN,)),
+        seconds=dict.fromkeys((Timed("block", SEQ_LEN), Timed("ends", SEQ_LEN), Timed("update")), by_turn),
+        n_updated=1000,
+        n_streamed=0,
+        peak_flops_per_s=PEAK,
+        room=Room(n_bytes=1e12, device_bytes=None),
+    )
+    here = result_of(measurement, batch_size=2, tokens=1e6, measured_s=1.0)
+    assert here.step_time_s_high == pytest.approx(slowest * here.step_time_s * (1 + WHOLE_ERROR))
+    assert here.step_time_s_low == pytest.approx(here.step_time_s / (1 + WHOLE_ERROR))
+    assert any("other programs" in note for note in here.notes) == is_told
