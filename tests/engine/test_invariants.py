@@ -96,7 +96,7 @@ def test_faster_services_never_make_a_static_order_slower(program: Program, seed
 @LAW
 @given(programs())
 def test_more_slots_never_make_a_static_order_slower(program: Program) -> None:
-    """By one slot for each lane: item i comes when item i - n_slots has gone, and of two lanes the other's goes later."""
+    """By one slot for each lane: item i comes once item i - n_slots has gone, which in another lane may be later."""
     program = replace(program, is_half_duplex=False)
     names = ("node_slots", "leaf_slots", "gradient_slots", "up_slots", "reduce_slots", "drain_slots", "feed_slots")
     roomier = replace(program, **{name: getattr(program, name) + program.n_lanes for name in names})

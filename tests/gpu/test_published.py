@@ -28,10 +28,10 @@ def errors(source: str) -> list[float]:
 
 
 def test_rows_on_which_nothing_was_fitted() -> None:
-    """Mean 5.8 %; single rates scatter by up to 10 % from release to release (the data's notes)."""
+    """Mean 5.4 %; single rates scatter by up to 10 % from release to release (the data's notes)."""
     held_out = {key: error for key, error in ERRORS.items() if not key[1].used_to_fit}
-    assert len(held_out) > 250
-    assert fmean(map(abs, held_out.values())) < 0.065
+    assert len(held_out) > 300
+    assert fmean(map(abs, held_out.values())) < 0.06
     for (_, row), error in held_out.items():
         assert abs(error) < (0.40 if (row.model, row.num_gpus) in OUTLIERS else 0.225), row
 
@@ -41,13 +41,19 @@ def test_rows_on_which_nothing_was_fitted() -> None:
     [
         ("bfloat16 tables", 0.06, 0.40),
         ("NeMo 24.07", 0.06, 0.15),
-        ("section 25.11", 0.08, 0.10),
+        ("NeMo 25.02", 0.10, 0.20),
+        ("NeMo 25.04", 0.08, 0.15),
+        ("NeMo 25.07", 0.08, 0.08),
+        ("section 25.11", 0.08, 0.12),
+        ("section 26.02", 0.06, 0.08),
+        ("fms-fsdp", 0.08, 0.15),
+        ("rocm/pytorch-training", 0.10, 0.15),
         ("weak scaling on H100", 0.08, 0.20),
-        ("figure of strong scaling", 0.04, 0.06),
+        ("figure of strong scaling", 0.04, 0.04),
         ("README.md of 2021", 0.08, 0.08),
         ("README.md of 2022", 0.06, 0.11),
         ("torchtitan, benchmarks/llama3_h100", 0.08, 0.12),
-        ("dgxc-benchmarking", 0.06, 0.20),
+        ("dgxc-benchmarking", 0.06, 0.15),
         ("BLOOM", 0.20, 0.20),
         ("TinyLlama", 0.08, 0.08),
         ("llm.c", 0.15, 0.15),

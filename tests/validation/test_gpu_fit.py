@@ -72,9 +72,9 @@ def test_accuracy_of_rows_on_which_nothing_was_fitted_and_of_whole_sources_left_
     assert errors["gpu fit"].n_rows + errors["gpu predicted"].n_rows == len(gpu_rows())
     for name, mean, largest in (
         ("gpu fit", 0.055, 0.30),
-        ("gpu predicted", 0.065, 0.40),
+        ("gpu predicted", 0.06, 0.38),
         ("gpu without the row", 0.065, 0.32),
-        ("gpu without its group", 0.10, 0.95),
+        ("gpu without its group", 0.095, 0.95),
     ):
         assert errors[name].mean_abs_error < mean, name
         assert errors[name].max_abs_error < largest, name

@@ -11,7 +11,7 @@ from wse_sim import __version__
 from wse_sim.calibration.own_fit import Calibration
 from wse_sim.errors import SpecError
 from wse_sim.gpu.layout import Job
-from wse_sim.gpu.spec import TRAINING, gpu_names, software_names
+from wse_sim.gpu.spec import TRAINING, check_gpu_constant, gpu_names, software_names
 from wse_sim.spec.cluster import SYSTEMS, Cluster, check_constant
 from wse_sim.spec.sourced import Sourced
 
@@ -33,7 +33,7 @@ def own_files(calibration: Calibration, out: Path, date: str) -> dict[Path, str]
     Raises
     ------
     SpecError
-        When the path is no such file, its name one of the data's, or a constant of a system beyond what it can be.
+        When the path is no such file, its name one of the data's, or a constant beyond what it can be.
     """
     if out.suffix != ".toml":
         raise SpecError(f"{out}: must end in .toml, so that --system and --gpu know it for a file")
@@ -41,9 +41,10 @@ def own_files(calibration: Calibration, out: Path, date: str) -> dict[Path, str]
         raise SpecError(f"{out}: {out.stem} is the name of one in the data: give yours another")
     constants = _constants(calibration, date)
     base = calibration.runs.base
+    check = check_constant if isinstance(base, Cluster) else check_gpu_constant
+    for name, constant in constants.items():
+        check(name, constant.value)
     if isinstance(base, Cluster):
-        for name, constant in constants.items():
-            check_constant(name, constant.value)
         tables = {out: _system(base, constants, out.stem)}
     else:
         tables = _gpu_and_software(base, constants, out)

@@ -7,9 +7,7 @@ from wse_sim.gpu.layout import FULL, IntArray, Job, Layouts
 from wse_sim.workload.transformer import n_parameters
 
 
-def ring_s(
-    job: Job, layouts: Layouts, n_ranks: IntArray, n_inside: IntArray, n_bytes: FloatArray | float
-) -> FloatArray:
+def ring_s(job: Job, n_ranks: IntArray, n_inside: IntArray, n_bytes: FloatArray | float) -> FloatArray:
     """Seconds in which a ring of `n_ranks` gathers, or scatters, `n_bytes` that all of them have in the end, or had.
 
     Among directly linked GPUs at the rate of their links; beyond them at that of the network cards of the group's
@@ -32,8 +30,8 @@ def weights_and_gradients_s(job: Job, layouts: Layouts) -> tuple[FloatArray, Flo
     """
     n_weights = n_parameters(job.shape) / (layouts.tp * layouts.pp)
     n_ranks, n_inside = layouts.dp * layouts.cp, layouts.tp
-    gather = ring_s(job, layouts, n_ranks, n_inside, job.constants.weight_bytes.value * n_weights)
-    scatter = ring_s(job, layouts, n_ranks, n_inside, job.software.gradient_bytes.value * n_weights)
+    gather = ring_s(job, n_ranks, n_inside, job.constants.weight_bytes.value * n_weights)
+    scatter = ring_s(job, n_ranks, n_inside, job.software.gradient_bytes.value * n_weights)
     return gather, scatter
 
 
@@ -46,7 +44,7 @@ def tensor_parallel_s(job: Job, layouts: Layouts) -> FloatArray:
     block; the gathered input is gathered again for its weight gradient).
     """
     n_passes = np.where(layouts.recompute == FULL, 4 + 4 + 6, 4 + 6)
-    one = ring_s(job, layouts, layouts.tp, np.ones_like(layouts.tp), _activation_bytes(job, layouts))
+    one = ring_s(job, layouts.tp, np.ones_like(layouts.tp), _activation_bytes(job, layouts))
     exposed = job.software.exposed_tensor_parallel.value
     return n_passes * (exposed * one + stolen_s(job, (1.0 - exposed) * one))
 
@@ -58,22 +56,23 @@ def context_parallel_s(job: Job, layouts: Layouts, times: BlockTimes) -> FloatAr
     """
     shape = job.shape
     kv_fraction = 2.0 * shape.kv_heads / shape.n_heads
-    one = ring_s(
-        job, layouts, layouts.cp, layouts.tp, layouts.cp * _activation_bytes(job, layouts) / layouts.tp * kv_fraction
-    )
+    one = ring_s(job, layouts.cp, layouts.tp, layouts.cp * _activation_bytes(job, layouts) / layouts.tp * kv_fraction)
     forward = np.maximum(0.0, one - times.attention_forward_s)
     backward = np.maximum(0.0, 2.0 * one - times.attention_backward_s)
     return np.where(layouts.recompute == FULL, 2.0, 1.0) * forward + backward
 
 
 def stage_boundary_s(job: Job, layouts: Layouts) -> FloatArray:
-    """Seconds in which a micro-batch's activations, and their gradients, cross from one stage to the next.
+    """Seconds that a micro-batch's way from stage to stage, and its gradients' way back, adds to a stage.
 
-    Hidden where stages interleave, since a stage then has another group of blocks to work on.
+    Where groups of blocks interleave, it comes by once for each, and crosses while the stage works on another group.
     """
-    rate = job.gpu.network_bytes_per_s.value * job.constants.link_fraction.value
-    one = _activation_bytes(job, layouts) / layouts.tp / rate + job.constants.hop_latency_s.value
-    return np.where((layouts.pp > 1) & (layouts.interleave == 1), 2.0 * one, 0.0)
+    is_inside = job.num_gpus <= job.gpus_per_node
+    rate = (job.gpu.nvlink_bytes_per_s if is_inside else job.gpu.network_bytes_per_s).value
+    rate *= job.constants.link_fraction.value
+    both_ways = 2.0 * (_activation_bytes(job, layouts) / layouts.tp / rate + job.constants.hop_latency_s.value)
+    hidden = stolen_s(job, layouts.interleave * both_ways)
+    return np.where(layouts.pp > 1, np.where(layouts.interleave > 1, hidden, both_ways), 0.0)
 
 
 def stolen_s(job: Job, collective_s: FloatArray) -> FloatArray:

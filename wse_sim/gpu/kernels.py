@@ -17,7 +17,7 @@ from wse_sim.workload.transformer import linear_matrices
 FloatArray = npt.NDArray[np.float64]
 
 BF16_BYTES, FP8_BYTES, FP32_BYTES = 2, 1, 4
-_BACKWARD_ATTENTION = 2.5  # FlashAttention-2, arXiv 2307.08691, Section 4.1: five products for two
+_BACKWARD_FUSED_ATTENTION = 2.5  # FlashAttention-2, arXiv 2307.08691, Section 4.1: five products for two
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ def block_times(job: Job, layouts: Layouts) -> BlockTimes:
     """Seconds of each kind of kernel."""
     tokens = layouts.microbatch * job.seq_len // layouts.cp
     linear_forward_s, linear_backward_s = _linear_s(job, tokens, layouts.tp)
-    attention_forward_s = _attention_forward_s(job, tokens) / layouts.tp
+    attention_forward_s, attention_backward_s = _attention_s(job, layouts)
     passes_forward, passes_backward = element_passes(job)
     element_s = BF16_BYTES * tokens / layouts.tp / _memory_bytes_per_s(job)
     logits_matmul_s, logits_memory_s = _logits_s(job, tokens, layouts.tp)
@@ -60,7 +60,7 @@ def block_times(job: Job, layouts: Layouts) -> BlockTimes:
         attention_forward_s=attention_forward_s,
         element_forward_s=passes_forward * element_s,
         linear_backward_s=linear_backward_s,
-        attention_backward_s=_BACKWARD_ATTENTION * attention_forward_s,
+        attention_backward_s=attention_backward_s,
         element_backward_s=passes_backward * element_s,
         logits_matmul_s=logits_matmul_s,
         logits_memory_s=logits_memory_s,
@@ -68,9 +68,16 @@ def block_times(job: Job, layouts: Layouts) -> BlockTimes:
 
 
 def matmul_s(
-    job: Job, m: IntArray | int, n: IntArray | int, k: IntArray | int, *, precision: Precision, speedup: float = 1.0
+    job: Job,
+    m: IntArray | int,
+    n: IntArray | int,
+    k: IntArray | int,
+    *,
+    precision: Precision,
+    speedup: float = 1.0,
+    n_products: FloatArray | int = 1,
 ) -> FloatArray:
-    """Seconds of the product of an (m, k) with a (k, n) matrix.
+    """Seconds of the product of an (m, k) with a (k, n) matrix, or of `n_products` such products in one call.
 
     The output is cut into tiles, the tiles into waves of one per multiprocessor; too few tiles for a wave are cut
     along k. Each tile pays its start and end, whatever the precision. Never faster than its matrices pass through
@@ -79,14 +86,14 @@ def matmul_s(
     constants, gpu = job.constants, job.gpu
     rows, columns = constants.tile_rows.value, constants.tile_columns.value
     n_sms = gpu.n_sms.value
-    n_tiles = np.ceil(np.asarray(m) / rows) * np.ceil(np.asarray(n) / columns)
+    n_tiles = n_products * np.ceil(np.asarray(m) / rows) * np.ceil(np.asarray(n) / columns)
     n_cuts = np.maximum(1.0, n_sms // n_tiles)
     n_waves = np.ceil(n_tiles * n_cuts / n_sms)
     per_depth_s = 2.0 * rows * columns * n_sms / job.software.rate_factor_on(gpu)
     inner_s = k / n_cuts / (gpu.sustained_flops_per_s(precision) * speedup)
     ends_s = constants.tile_overhead_depth.value / gpu.sustained_flops_per_s("bf16")
     read_bytes = FP8_BYTES if precision == "fp8" else BF16_BYTES
-    memory_bytes = read_bytes * (m * k + k * n) + BF16_BYTES * m * n
+    memory_bytes = n_products * (read_bytes * (m * k + k * n) + BF16_BYTES * m * n)
     return np.asarray(np.maximum(n_waves * (inner_s + ends_s) * per_depth_s, memory_bytes / _memory_bytes_per_s(job)))
 
 
@@ -150,17 +157,25 @@ def _linear_s(job: Job, tokens: IntArray, tp: IntArray) -> tuple[FloatArray, Flo
     return forward, backward
 
 
-def _attention_forward_s(job: Job, tokens: IntArray) -> FloatArray:
-    """Seconds of attention in one block: the causal half of the square where it is fused, else all of it.
+def _attention_s(job: Job, layouts: Layouts) -> tuple[FloatArray, FloatArray]:
+    """Seconds of attention in one block, forward and backward.
 
-    What is not fused also moves the scores through memory.
+    Fused: the causal half of the square, at a fraction of the rate. Else all of it: two products for each head, whose
+    inner or outer dimension is no more than the head's, and the scores' way through memory between them; four and the
+    same way back.
     """
-    flops = 4.0 * tokens * job.seq_len * job.shape.d_model
-    rate = job.gpu.sustained_flops_per_s("bf16") * job.software.rate_factor_on(job.gpu)
+    shape, rows = job.shape, job.seq_len // layouts.cp
+    n_heads = layouts.microbatch * shape.n_heads / layouts.tp
     if job.software.attention_fraction is not None:
-        return np.asarray(flops / 2.0 / (rate * job.software.attention_fraction.value))
-    scores_bytes = job.constants.score_bytes.value * job.shape.n_heads * job.seq_len * tokens
-    return np.asarray(flops / rate + scores_bytes / _memory_bytes_per_s(job))
+        rate = job.gpu.sustained_flops_per_s("bf16") * job.software.rate_factor_on(job.gpu)
+        flops = 4.0 * n_heads * rows * job.seq_len * shape.d_head / 2.0
+        fused_s = np.asarray(flops / (rate * job.software.attention_fraction.value))
+        return fused_s, _BACKWARD_FUSED_ATTENTION * fused_s
+    scores_s = matmul_s(job, rows, job.seq_len, shape.d_head, precision="bf16", n_products=n_heads)
+    values_s = matmul_s(job, rows, shape.d_head, job.seq_len, precision="bf16", n_products=n_heads)
+    one_pass_s = n_heads * rows * job.seq_len / _memory_bytes_per_s(job)
+    forward_s = scores_s + values_s + job.constants.score_bytes.value * one_pass_s
+    return forward_s, 2.0 * (scores_s + values_s) + job.constants.score_backward_bytes.value * one_pass_s
 
 
 def _logits_s(job: Job, tokens: IntArray, tp: IntArray) -> tuple[FloatArray, FloatArray]:

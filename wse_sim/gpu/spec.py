@@ -169,8 +169,8 @@ class TrainingConstants(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         Through memory, per token and vocabulary entry.
     kept_logits_bytes :
         In memory, per token and vocabulary entry.
-    score_bytes :
-        Through memory, per score of attention that is not fused, forward; backward moves twice as many.
+    score_bytes, score_backward_bytes :
+        Through memory between the products of attention that is not fused, per score, forward and backward.
     reserved_bytes :
         Memory of a GPU that no tensor can have.
     two_four_speedup :
@@ -191,6 +191,7 @@ class TrainingConstants(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     fused_logits_bytes: Sourced
     kept_logits_bytes: Sourced
     score_bytes: Sourced
+    score_backward_bytes: Sourced
     reserved_bytes: Sourced
     two_four_speedup: Sourced
 
@@ -284,7 +285,10 @@ def _loaded(folder: str, name: str, kind: type[T], what: str) -> T:
     content.setdefault("name", Path(name).stem)
     if content["name"] in data_names(folder):
         raise SpecError(f"{where}: name {content['name']!r} is that of a {what} in the data: give yours another")
-    return convert(content, kind, where)
+    owner = convert(content, kind, where)
+    for constant, number in sourced(owner, owner.name).items():
+        check_gpu_constant(f"{where}: {constant}", number.value)
+    return owner
 
 
 @cache

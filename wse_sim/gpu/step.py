@@ -48,11 +48,7 @@ def step_parts_s(job: Job, layouts: Layouts) -> dict[str, FloatArray]:
     n_filling = (layouts.pp - 1) / layouts.interleave
     parts["pipeline"] = (np.ceil(n_microbatches) + n_filling) * slowest_s - n_microbatches * stage_s
     parts["pipeline"] = np.where(layouts.pp > 1, parts["pipeline"], 0.0)
-    parts["communication"] = parts["communication"] + np.where(
-        layouts.sharding == ZERO1,
-        _exchange_once_s(job, layouts, times),
-        n_microbatches * _gathering_s(job, layouts, times, recompute_s),
-    )
+    parts["communication"] = parts["communication"] + _data_parallel_s(job, layouts, times, recompute_s)
     sharded = n_parameters(job.shape) / (layouts.tp * layouts.pp * layouts.cp * layouts.dp)
     optimizer_bytes = job.constants.optimizer_bytes_per_parameter.value * sharded
     parts["optimizer"] = optimizer_bytes / (job.gpu.memory_bytes_per_s.value * job.constants.memory_fraction.value)
@@ -89,26 +85,37 @@ def _slowest_stage_s(job: Job, layouts: Layouts, block_s: FloatArray, logits_s: 
     return np.asarray(np.minimum(even_s, places * block_s))
 
 
-def _gathering_s(job: Job, layouts: Layouts, times: BlockTimes, recompute_s: FloatArray) -> FloatArray:
-    """Seconds that ZeRO-3 adds to a micro-batch.
+def _data_parallel_s(job: Job, layouts: Layouts, times: BlockTimes, recompute_s: FloatArray) -> FloatArray:
+    """Seconds that exchanging weights and gradients between copies of the model adds to a step.
 
-    Weights are gathered forward and again backward, gradients scattered backward. Computation covers them but for the
-    first block's gather and the last block's scatter; what is covered still takes multiprocessors from the computation.
+    ZeRO-1 gathers the weights before the first forward pass and scatters the gradients behind the last backward pass.
+    ZeRO-3 gathers the weights in each pass of each micro-batch, and scatters gradients as often.
     """
     gather, scatter = weights_and_gradients_s(job, layouts)
-    n_layers = job.shape.n_layers
-    forward = n_layers * times.forward_s
-    backward = n_layers * (times.backward_s + recompute_s) + times.logits_s
-    uncovered = np.maximum(0.0, gather - forward) + np.maximum(0.0, gather + scatter - backward)
-    return uncovered + (gather + scatter) / n_layers + stolen_s(job, 2 * gather + scatter)
+    backward_s = times.backward_s + recompute_s
+    once = beside_blocks_s(job, layouts, gather, times.forward_s) + beside_blocks_s(job, layouts, scatter, backward_s)
+    each = beside_blocks_s(job, layouts, gather, times.forward_s)
+    each = each + beside_blocks_s(job, layouts, gather + scatter, backward_s)
+    n_microbatches = layouts.share(job) / layouts.microbatch
+    return np.where(layouts.sharding == ZERO1, once, n_microbatches * each)
 
 
-def _exchange_once_s(job: Job, layouts: Layouts, times: BlockTimes) -> FloatArray:
-    """Seconds that ZeRO-1 adds to a step: gradients behind the last backward pass, weights before the first forward."""
-    gather, scatter = weights_and_gradients_s(job, layouts)
+def beside_blocks_s(job: Job, layouts: Layouts, exchange_s: FloatArray, block_s: FloatArray) -> FloatArray:
+    """Seconds that the exchange of a stage's weights, or gradients, adds to a pass of `block_s` seconds a block.
+
+    A block's part of the exchange can start when its last micro-batch has passed it (or has to end before its first),
+    and runs beside the blocks that are still to come: what is left open is the last block's part, or, where exchanges
+    are slow, what the other blocks do not cover. Where groups of blocks interleave, the last micro-batches, one for
+    each stage, pass all groups one after the other, and parts of the groups behind them run beside that; the last
+    group has only its own last micro-batch. What is covered takes multiprocessors from the computation.
+    """
     if not job.software.is_overlapped:
-        return gather + scatter
-    blocks = job.shape.n_layers / layouts.pp
-    uncovered = np.maximum(0.0, gather - blocks * times.forward_s)
-    uncovered = uncovered + np.maximum(0.0, scatter - blocks * times.backward_s)
-    return uncovered + (gather + scatter) / blocks + stolen_s(job, gather + scatter)
+        return exchange_s
+    blocks, n_groups = job.shape.n_layers / layouts.pp, layouts.interleave
+    group_s = blocks / n_groups * block_s
+    n_together = np.minimum(layouts.pp, layouts.share(job) / layouts.microbatch)
+    beside_own_s = group_s - block_s
+    of_last_group = exchange_s / n_groups - beside_own_s
+    of_all_groups = exchange_s - beside_own_s - (n_groups - 1) * n_together * group_s
+    open_s = np.maximum(exchange_s / blocks, np.maximum(of_last_group, of_all_groups))
+    return open_s + stolen_s(job, exchange_s - open_s)
