@@ -128,6 +128,32 @@ def test_a_share_above_one_is_reported(tmp_path: Path) -> None:
     assert any(note.startswith("h100.sustained_fraction is above 1") for note in found.notes)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "model,system,num_csx,batch_size,samples_per_s\n13b,cs2,1,100,200\n",
+            "line 2: measured 200 sequences/s, simu",
+        ),
+        ("model,gpu,num_gpus,batch_size,tokens_per_s\n13b,h100,8,100,3\n", r"line 2: measured 0\.375 tokens/s per GPU"),
+    ],
+)
+def test_a_rate_in_another_unit_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "runs.csv").write_text(text)
+    with pytest.raises(SpecError, match=message):
+        calibrated(tmp_path / "runs.csv")
+
+
+def test_a_constant_beyond_what_was_known_and_a_run_that_cannot_fit_are_reported(tmp_path: Path) -> None:
+    path = wafer_file(tmp_path / "fast.csv", truth={**WAFER_TRUTH, "csx.linear_efficiency": 0.6})
+    (note,) = calibrated(path, "csx.linear_efficiency").notes
+    assert note.startswith("csx.linear_efficiency was known to lie between 0.22 and 0.32")
+    (tmp_path / "runs.csv").write_text("model,gpu,num_gpus,batch_size,tokens_per_s\n13b,h100,1,32,5000\n")
+    assert any(
+        "line 2 ran, but by the memory model it needs 2" in note for note in calibrated(tmp_path / "runs.csv").notes
+    )
+
+
 def test_a_calibrated_system_gives_the_fitted_throughput_and_says_where_it_is_from(
     wafer: Calibration, tmp_path: Path
 ) -> None:
@@ -161,7 +187,7 @@ def test_a_calibrated_gpu_and_its_program_give_the_fitted_throughput(gpu: Calibr
     assert list(files) == [out, beside]
     for path, text in files.items():
         path.write_text(text, encoding="utf-8")
-    assert load_gpu(str(out)).fp8_sustained_fraction.value == pytest.approx(0.7, rel=2e-3)  # type: ignore[union-attr]
+    assert load_gpu(str(out)).fp8_sustained_fraction.value == pytest.approx(0.75, rel=2e-3)  # type: ignore[union-attr]
     assert load_software(str(beside)).rate_factor == load_software("torch-compile").rate_factor
     result = simulate_gpu(
         load_model("llama-7b").shape,

@@ -12,6 +12,7 @@ from wse_sim.calibration.own_rows import OwnRuns
 from wse_sim.errors import SpecError, choose
 from wse_sim.validation import Accuracy, accuracy
 
+_MOST_APART = 10.0  # a measured and a simulated rate: more is another unit, not another efficiency
 _SHARES = ("_efficiency", "_fraction")  # names of what cannot exceed 1 end so
 # Standard errors that hold 95 % with as many rows more than constants, from one on (Student's t); two with more rows.
 _STUDENT = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23)
@@ -113,10 +114,12 @@ def calibrate(runs: OwnRuns, free: Sequence[str] | None = None) -> Calibration:
     Raises
     ------
     SpecError
-        When a name is unknown, or the rows fix none of the constants.
+        When a name is unknown, a rate is ten times as high or low as the simulated one, or the rows fix none of the
+        constants.
     """
     names = _free_names(runs, runs.usual if free is None else free)
     start = {name: runs.constants[name].value for name in names}
+    _refuse_other_units(runs, start)
     fitted, held = _fit(runs, start)
     if not fitted:
         raise SpecError(f"{runs.measurements.path}: {'; '.join(f'{name}: {why}' for name, why in held.items())}")
@@ -132,6 +135,17 @@ def _free_names(runs: OwnRuns, names: Sequence[str]) -> tuple[str, ...]:
         if runs.constants[name].value <= 0:
             raise SpecError(f"{name} is {runs.constants[name].value:g}: only a constant above 0 can be fitted")
     return tuple(dict.fromkeys(names))
+
+
+def _refuse_other_units(runs: OwnRuns, start: dict[str, float]) -> None:
+    for line, row, measured in zip(runs.measurements.lines, runs.rows, runs.measured, strict=True):
+        simulated = measured * math.exp(row.near(start)(start))
+        if not 1 / _MOST_APART < measured / simulated < _MOST_APART:
+            with runs.measurements.at(line):
+                raise SpecError(
+                    f"measured {measured:.4g} {runs.unit}, simulated {simulated:.4g}: no efficiency explains a factor "
+                    f"of {_MOST_APART:g}; is the rate in another unit, or that of one system or GPU of many?"
+                )
 
 
 def _fit(runs: OwnRuns, start: dict[str, float]) -> tuple[dict[str, float], dict[str, str]]:
@@ -235,11 +249,17 @@ def _notes(runs: OwnRuns, rows: Sequence[OwnRow], constants: Sequence[OwnConstan
             "runs that the fit has not seen are missed by as much as before it: this calibration brings nothing"
         )
     for constant in fitted:
+        low, high = runs.constants[constant.name].ends
         if constant.name.endswith(_SHARES) and constant.after > 1:
             notes.append(
                 f"{constant.name} is above 1, which nothing reaches: the rows hold something that the model lacks"
             )
-    return notes
+        elif low < high and not low <= constant.after <= high:
+            notes.append(
+                f"{constant.name} was known to lie between {low:.3g} and {high:.3g}: the rows are unlike those that "
+                "said so, or hold something that the model lacks"
+            )
+    return [*notes, *runs.doubts]
 
 
 def _count(n: int, what: str) -> str:

@@ -8,7 +8,9 @@ from wse_sim.calibration.rows import GpuRate, WaferRate
 from wse_sim.calibration.wafer import FITTED
 from wse_sim.gpu.layout import Job, Layout
 from wse_sim.gpu.roofline import DEFAULT_SOFTWARE, gpu_job
+from wse_sim.gpu.search import known_to_run
 from wse_sim.gpu.spec import PRECISIONS, load_gpu, load_software
+from wse_sim.gpu.step import total
 from wse_sim.spec.cluster import Cluster, load_cluster
 from wse_sim.spec.load import load_model
 from wse_sim.spec.run import Run
@@ -33,6 +35,8 @@ class OwnRuns:
         Of `base`, by name: those that may be free.
     usual :
         Names of those that are free unless others are asked for, the one that matters most first.
+    doubts :
+        What does not look right about a row, which was measured all the same: sentences.
     """
 
     measurements: Measurements
@@ -43,6 +47,7 @@ class OwnRuns:
     base: Cluster | Job
     constants: dict[str, Sourced]
     usual: tuple[str, ...]
+    doubts: tuple[str, ...] = ()
 
     @property
     def base_name(self) -> str:
@@ -124,12 +129,15 @@ def _on_gpus(measurements: Measurements, base: str | None) -> OwnRuns:
     software = measurements.same_in_all("software", DEFAULT_SOFTWARE)
     load_gpu(base or gpu)
     load_software(software)
-    rows, labels = [], []
+    rows, labels, doubts = [], [], []
     for line in measurements.lines:
         with measurements.at(line):
             row = _gpu_rate(line, base or gpu, software)
-            row.near({})  # refuses a layout that there is not
+            found = known_to_run(row.job, row.fixed)
         rows.append(row)
+        if not found.fits[0]:
+            needed = float(total(found.memory_bytes)[0])
+            doubts.append(f"line {line.number} ran, but by the memory model it needs {needed / 1e9:.0f} GB of each GPU")
         job = row.job
         labels.append(f"{job.shape.name}, {job.num_gpus} {gpu}, {job.batch_size} × {job.seq_len}, {job.precision}")
     job = rows[0].job
@@ -145,6 +153,7 @@ def _on_gpus(measurements: Measurements, base: str | None) -> OwnRuns:
         base=job,
         constants=job.numbers,
         usual=(*used, attention) if attention in job.numbers else tuple(used),
+        doubts=tuple(doubts),
     )
 
 

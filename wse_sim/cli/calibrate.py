@@ -61,7 +61,7 @@ def command(*, measurements: str, base: str | None, free: str | None, out: Path 
 
 
 def _print(calibration: "Calibration") -> None:
-    from wse_sim.report.quantities import percent, signed_percent, significant
+    from wse_sim.report.quantities import percent, signed_percent
     from wse_sim.report.tables import plain_number, plain_table
 
     runs = calibration.runs
@@ -70,7 +70,7 @@ def _print(calibration: "Calibration") -> None:
         (
             str(row.line),
             row.label,
-            significant(row.measured, 4),
+            plain_number(row.measured),
             *map(signed_percent, (row.error_before, row.error_after, row.error_left_out)),
         )
         for row in calibration.rows
