@@ -24,19 +24,38 @@ _KINDS = {
     "simulated": "by the discrete-event model",
     "projected": "by a named law",
 }
+
+
+def _pale(series: int) -> str:
+    return f"color-mix(in srgb, var(--series-{series}) 50%, var(--page))"
+
+
 _PART_COLOURS = {
+    # of a wafer's step: work, and waiting in the paler colour of what is waited for
     "linear": "var(--series-1)",
+    "imbalance": "var(--faint)",
+    "rounding": _pale(1),
+    "broadcast": _pale(6),
+    "reduction": "var(--series-5)",
     "attention": "var(--series-3)",
     "logits": "var(--series-4)",
-    "reduction": "var(--series-5)",
     "latency": "var(--series-6)",
+    "jitter": _pale(4),
     "weight_wait": "var(--series-2)",
-    "imbalance": "var(--faint)",
+    "cross_iteration": _pale(2),
+    "activation_wait": _pale(3),
+    "gradient_wait": _pale(5),
+    "input_wait": "var(--ink)",
+    # of a GPU's
     "memory": "var(--series-2)",
     "communication": "var(--series-5)",
     "optimizer": "var(--series-6)",
     "pipeline": "var(--series-4)",
     "recompute": "var(--faint)",
+    # of one on the machine at hand
+    "blocks": "var(--series-1)",
+    "ends": "var(--series-4)",
+    "streaming": "var(--series-2)",
 }
 _OTHER_COLOUR = "var(--ink)"
 

@@ -28,7 +28,7 @@ COMPARISON_COLUMNS = {
 }  # and the word for where each figure comes from
 KIND_STYLES = {"measured": "green", "simulated": "cyan", "projected": "magenta"}
 LEAST_SPAN = 5e-4  # of a logarithm, below which a constant moves nothing
-_BAR_WIDTH = 30
+_BAR_WIDTH = 16
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
@@ -122,7 +122,7 @@ def tornado_table(sensitivity: Sequence[Sensitivity], *, title: str = "What the 
     rows = [
         (
             s.constant,
-            f"{significant(s.low)} … {significant(s.high)}",
+            f"{plain_number(s.low)} – {plain_number(s.high)}",
             significant(s.tokens_per_s_at_low),
             significant(s.tokens_per_s_at_high),
             _bar(s.span / largest),

@@ -44,7 +44,7 @@ def tornado(bars: Sequence[Bar], *, at: float, result: str, shown: Callable[[flo
             ("at its high end", [bar.at_high for bar in bars], SERIES[0]),
         ):
             axes.barh(places, [end - at for end in ends], 0.4, left=at, color=colour, label=name)
-        axes.axvline(at, color=INK, linewidth=0.8)
+        axes.vlines([at] * len(bars), [place - 0.3 for place in places], [place + 0.3 for place in places], INK, lw=0.8)
         for place, bar in enumerate(bars):  # above its bar: beside it there is no room on a narrow page
             axes.text(0.0, place - 0.25, bar.constant, transform=axes.get_yaxis_transform(), va="bottom", color=FAINT)
         axes.yaxis.set_visible(False)
