@@ -214,7 +214,7 @@ def test_out_writes_the_json_and_a_page(tmp_path: Path) -> None:
         ((*RUN, "--model", "13b", "--gpu", "a100-40", "--num-gpus", "1"), "13b on 1 x a100-40: memory: needs"),
         ((*EIGHT, "--num-csx", "5"), "batch_size 264 is not a multiple of num_csx 5"),
         ((*EIGHT, "--pue", "0.5"), "pue is 0.5: it must be at least 1"),
-        ((*EIGHT, "--here", "soon"), "here is 'soon': write a positive time such as 90s, 3m or 2h"),
+        ((*EIGHT, "--here", "soon"), "here is 'soon': write a positive time such as 90s, 3m, 2h or 10d"),
     ],
 )
 def test_wrong_input_exits_2_with_one_message(words: tuple[str, ...], message: str) -> None:

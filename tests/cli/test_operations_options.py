@@ -66,7 +66,7 @@ def test_a_file_changes_any_constant(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--system-mtbf", "0"), "system_mtbf is '0': write a positive time such as 90s, 3m or 2h"),
+        (("--system-mtbf", "0"), "system_mtbf is '0': write a positive time such as 90s, 3m, 2h or 10d"),
         (("--system-mtbf", "1m"), "the run does not come to its end, however often it is saved"),
         (("--checkpoint-interval", "2000h", "--cluster-mtbf", "1h"), "checkpoint more often"),
         (("--no-failures", "--system-mtbf", "1d"), "--system-mtbf and --no-failures are both given"),

@@ -86,7 +86,7 @@ def test_files_are_written_when_nothing_keeps_to_the_limits_too(tmp_path: Path) 
     ("words", "message"),
     [
         (["--deadline", "soon"], "deadline is 'soon': write a positive time"),
-        (["--max-power", "500"], "max-power is '500': write a positive number and one of w, kw, mw"),
+        (["--max-power", "500"], "max-power is '500': write a positive number with its unit: "),
         (["--max-cost", "cheap"], "max-cost is 'cheap'"),
         (["--tpp", "20,-1"], "tpp is '20,-1': write positive numbers"),
         (["--num-csx", "1,x"], "num_csx is '1,x': write whole numbers"),

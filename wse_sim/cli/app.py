@@ -3,6 +3,9 @@
 import importlib
 import os
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import click
 
@@ -43,6 +46,17 @@ class _InputError(click.ClickException):
             click.echo(f"error: {self.message}", err=True)
 
 
+@contextmanager
+def _usage_in_one_line(command_path: str) -> Iterator[None]:
+    try:
+        yield
+    except click.exceptions.NoArgsIsHelpError:
+        raise
+    except click.UsageError as error:
+        _, *names = (error.ctx.command_path if error.ctx else command_path).split()
+        raise _InputError(f"{error.format_message()} ({' '.join(('wse-sim', *names))} --help)") from None
+
+
 class _Commands(click.Group):
     """The commands of `COMMANDS`; the attribute `command` of the module of the same name is what runs."""
 
@@ -59,9 +73,14 @@ class _Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        with _usage_in_one_line("wse-sim"):
+            return super().make_context(*args, **extra)
+
     def invoke(self, ctx: click.Context) -> object:
         try:
-            return super().invoke(ctx)
+            with _usage_in_one_line(ctx.command_path):
+                return super().invoke(ctx)
         except SpecError as error:
             raise _InputError(str(error)) from None
         except KeyboardInterrupt:

@@ -42,12 +42,12 @@ def parse_seconds(text: str, what: str) -> float:
     match = _SPAN.fullmatch(text.strip())
     seconds = float(match["number"]) * _SECONDS_PER[match["unit"].lower()] if match else 0.0
     if not 0 < seconds < float("inf"):
-        raise SpecError(f"{what} is {text!r}: write a positive time such as 90s, 3m or 2h")
+        raise SpecError(f"{what} is {text!r}: write a positive time such as 90s, 3m, 2h or 10d")
     return seconds
 
 
 def parse_amount(text: str, what: str, units: Mapping[str, float]) -> float:
-    """The amount that `text` writes with a unit of `units`, in what their factors are of: 500kW, 1.2 MW.
+    """The amount that `text` writes with a unit of `units`, in any case, in what their factors are of: 500kW, 1.2 MW.
 
     Raises
     ------
@@ -55,10 +55,11 @@ def parse_amount(text: str, what: str, units: Mapping[str, float]) -> float:
         When it is no positive amount with a unit; the message calls it `what`.
     """
     match = _AMOUNT.fullmatch(text.strip())
-    scale = units.get(match["unit"].lower(), 0.0) if match else 0.0
+    scales = {unit.lower(): scale for unit, scale in units.items()}
+    scale = scales.get(match["unit"].lower(), 0.0) if match else 0.0
     amount = float(match["number"]) * scale if match else 0.0
     if not 0 < amount < float("inf"):
-        raise SpecError(f"{what} is {text!r}: write a positive number and one of {', '.join(units)}")
+        raise SpecError(f"{what} is {text!r}: write a positive number with its unit: {', '.join(units)}")
     return amount
 
 
