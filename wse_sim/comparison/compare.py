@@ -11,8 +11,8 @@ from wse_sim.comparison.iso import iso_loss, iso_time, loss_curves
 from wse_sim.comparison.layouts import gpu_layouts
 from wse_sim.comparison.ratios import ratios
 from wse_sim.comparison.ways import gpu_ways, wafer_ways
-from wse_sim.comparison.words import headline, notes
 from wse_sim.report.comparison import Comparison, HereWay, Way, ways_of
+from wse_sim.report.comparison_words import headline, notes
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.economics import Economics, load_economics, priced
 from wse_sim.spec.operations import Operations, load_gpu_operations, load_operations
