@@ -144,8 +144,28 @@ def test_a_batch_too_small_for_the_gpus_is_refused() -> None:
 
 
 def test_a_layout_that_cannot_be_is_refused_with_what_was_asked() -> None:
-    with pytest.raises(SpecError, match=r"no layout of 6\.7b on 16 GPUs with torch-eager has tp 2"):
-        run(software="torch-eager", fixed=Layout(tp=2))
+    with pytest.raises(SpecError, match=r"no layout of 6\.7b on 16 GPUs with megatron has tp 3$"):
+        run(fixed=Layout(tp=3))
+
+
+@pytest.mark.parametrize(
+    ("software", "fixed", "why"),
+    [
+        ("torch-eager", Layout(tp=2), "tp 2: torch-eager has no tensor parallelism, leave it out or use another"),
+        ("torch-compile", Layout(tp=1, cp=2, pp=2), "has no context parallelism and no pipeline parallelism"),
+        ("torch-eager", Layout(interleave=2), "torch-eager has no interleaving"),
+        ("torch-eager", Layout(sharding="zero1"), "sharding zero1: torch-eager has no zero1"),
+        ("megatron", Layout(pp=4, sharding="zero3"), "pp 4, sharding zero3: pipeline stages go with zero1 only"),
+    ],
+)
+def test_what_no_batch_can_mend_is_not_put_down_to_the_batch(software: str, fixed: Layout, why: str) -> None:
+    with pytest.raises(SpecError, match=why):
+        run(software=software, fixed=fixed)
+
+
+def test_a_gpu_alone_shards_nothing() -> None:
+    alone, two = (run(model="111m", num_gpus=n, software="torch-compile") for n in (1, 2))
+    assert (alone.sharding, two.sharding) == ("none", "zero3")
 
 
 def test_an_unknown_gpu_lists_the_known_ones() -> None:
