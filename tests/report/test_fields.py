@@ -49,13 +49,16 @@ def test_every_field_of_a_simulation_is_explained_and_no_entry_is_stale() -> Non
 @pytest.mark.parametrize(
     ("where", "struct"),
     [
-        ("GPU cluster", GpuResult),
         ("loss projection", LossProjection),
         ("configuration of a plan", PlanRow),
     ],
 )
 def test_every_field_of_a_struct_is_explained_and_no_entry_is_stale(where: str, struct: type[msgspec.Struct]) -> None:
     assert names(where) == {field.name for field in msgspec.structs.fields(struct)}
+
+
+def test_fields_of_a_gpu_cluster_are_explained_as_its_own_or_as_those_of_a_simulation() -> None:
+    assert names("GPU cluster") <= fields_of(GpuResult) <= names("GPU cluster") | names("simulation")
 
 
 def test_every_field_of_a_plan_is_explained_and_no_entry_is_stale() -> None:

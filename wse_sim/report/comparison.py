@@ -10,6 +10,7 @@ import msgspec
 from wse_sim.laws.cerebras_gpt import LossProjection
 from wse_sim.report.sensitivity import Sensitivity
 from wse_sim.spec.economics import PriceBasis
+from wse_sim.spec.sourced import Sourced
 
 WAYS = ("wafer", "wafer_dense", "gpu", "gpu_dense", "gpu_two_four", "here")
 
@@ -239,6 +240,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         By the name of the way's field; empty for an encoder, of whose loss no law is known.
     layouts :
         The fastest that fit, and behind them the fastest that do not.
+    assumed_constants :
+        Of both sides, as they were used.
     """
 
     model: str
@@ -266,6 +269,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     pue: float
     kg_per_kwh: float
     grid: str
+    assumed_constants: dict[str, Sourced]
     notes: tuple[str, ...]
 
     @property

@@ -27,7 +27,6 @@ from wse_sim.report.comparison_lines import (
 from wse_sim.report.headline import gpu_in_words
 from wse_sim.report.html_sections import breakdown_bar, constants_list, kinds_legend
 from wse_sim.report.markup import bullets, figure, page, paragraph, scrolling, section, table, tag, text
-from wse_sim.report.provenance import gpu_constants, wafer_constants
 from wse_sim.report.quantities import count, duration
 
 CONTENT = "compare.json"
@@ -151,4 +150,4 @@ def _assumed(comparison: Comparison) -> list[str]:
     operations = dict.fromkeys((*wafer.assumed_operations, *gpu.assumed_operations))
     lead = "Nothing better than an assumption is known for these"
     lead += f"; nor, for the wall clock, for {', '.join(operations)}." if operations else "."
-    return [paragraph(lead), constants_list(wafer_constants(wafer.system, wafer.assumed) | gpu_constants(gpu.assumed))]
+    return [paragraph(lead), constants_list(comparison.assumed_constants)]

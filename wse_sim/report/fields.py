@@ -117,7 +117,7 @@ _TABLES = {
     "SimulationResult": ("simulation",),
     "EngineRun": ("engine",),
     "MatrixWork": ("matrices",),
-    "GpuResult": ("gpu",),
+    "GpuResult": ("simulation", "gpu"),
     "WaferWay": ("simulation", "way"),
     "GpuWay": ("simulation", "gpu", "way"),
     "HereWay": ("simulation", "gpu", "way"),
