@@ -278,6 +278,12 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         return ways_of(self.wafer, self.wafer_dense, self.gpu, self.gpu_dense, self.gpu_two_four, self.here)
 
 
+class WrittenComparison(Comparison, frozen=True, kw_only=True):
+    """A comparison as compare.json has it: with the command that made it."""
+
+    command: str
+
+
 def ways_of(*ways: Way | None) -> dict[str, Way]:
     """Those of the ways of `WAYS` that there are."""
     return {name: way for name, way in zip(WAYS, ways, strict=True) if way is not None}

@@ -21,6 +21,7 @@ _PLACES = {
     "engine": ("simulation", "engine."),
     "gpu": ("GPU cluster", ""),
     "comparison": ("comparison", ""),
+    "written_comparison": ("comparison", ""),
     "ratios": ("comparison", "ratios."),
     "ratio": ("comparison", "ratio."),
     "gpus_per_csx": ("comparison", "gpus_per_csx."),
