@@ -1,6 +1,5 @@
 """Where the two halves meet: a real training run here beside the simulated run of the full-size model."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from training.run_record import LinearClock, Row, RunRecord
 from training.summary import HostMachine, Measured, Projected, RunChoice, Summary, Target, TargetHyperparameters
 from training.trainer import train
 from wse_sim import __version__
-from wse_sim.files import write_atomically
+from wse_sim.files import write_json
 from wse_sim.gpu.roofline import GpuResult, simulate_gpu
 from wse_sim.laws.cerebras_gpt import LossProjection, project_loss
 from wse_sim.report import run_files
@@ -150,7 +149,7 @@ def run_plan(
 
     def write() -> None:
         write_trace(plan.wafer, run_dir / run_files.TRACE)
-        write_json(summary, run_dir / run_files.SUMMARY)
+        write_json(run_dir / run_files.SUMMARY, summary)
         write_report(run_dir)
 
     world.first_does(write)
@@ -174,7 +173,7 @@ def compare_runs(
     comparison = {"version": __version__, "command": command, "rows": rows}
 
     def write() -> None:
-        write_json(comparison, out_dir / run_files.COMPARISON)
+        write_json(out_dir / run_files.COMPARISON, comparison)
         write_report(out_dir)
 
     world.first_does(write)
@@ -201,11 +200,6 @@ def summarize(plan: Plan, record: RunRecord, command: str) -> Summary:
         ),
         simulated_dense=msgspec.UNSET if plan.dense is plan.wafer else plan.dense.result,
     )
-
-
-def write_json(content: dict[str, Any], path: Path) -> None:
-    """Write `content` as JSON, whole or not at all."""
-    write_atomically(path, (json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode())
 
 
 def _target(job: Job) -> Target:

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 
 from training.execution import Device, ExecutorName, Precision
-from training.machine import cpu_name
 from training.resampling import draws, estimate
 from training.step_extent import Part, StepPart, Timed
 from training.step_measurement import Measurement
+from wse_sim.processes.limits import cpu_name
 from wse_sim.workload.flops import training_flops_per_token
 
 

@@ -1,6 +1,5 @@
 """What the machine at hand can do: counted, and measured in about two seconds."""
 
-import platform
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from training.speed import training_step
 from training.turns import Clock, Work, turns_s
 from wse_sim.errors import SpecError
 from wse_sim.files import user_cache, write_atomically
-from wse_sim.processes.limits import cgroup_words, n_usable_cpus
+from wse_sim.processes.limits import cgroup_words, cpu_name, n_usable_cpus
 from wse_sim.spec.model import ModelShape
 
 MEASURED_WIDTHS = (64, 96, 128, 256)
@@ -102,16 +101,6 @@ def usable_memory_bytes() -> int:
     total = int(psutil.virtual_memory().total)
     limit = cgroup_words("memory.max")
     return min(total, int(limit[0])) if limit and limit[0] != "max" else total
-
-
-def cpu_name() -> str:
-    """What the processor calls itself."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 def matrix_product(precision: Precision, device: Device = "cpu") -> tuple[Work, float]:

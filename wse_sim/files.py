@@ -1,8 +1,10 @@
 """Files that are there whole or not at all."""
 
+import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from wse_sim.errors import SpecError
 
@@ -36,6 +38,22 @@ def write_atomically(path: Path, content: bytes | Iterable[bytes | memoryview]) 
         if not isinstance(error, NotADirectoryError):
             part.unlink(missing_ok=True)
         raise SpecError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+def json_text(content: Mapping[str, Any]) -> str:
+    """The lines of a JSON object, as it is printed and written; what has no JSON form is our mistake and fails."""
+    return json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON object, whole or not at all.
+
+    Raises
+    ------
+    SpecError
+        When it cannot be written.
+    """
+    write_atomically(path, json_text(content).encode())
 
 
 def make_folder(path: Path) -> None:

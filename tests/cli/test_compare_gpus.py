@@ -185,11 +185,23 @@ def test_out_writes_the_json_and_a_page(tmp_path: Path) -> None:
     out = tmp_path / "new" / "folder"
     result = call(*EIGHT, "--json", "--out", str(out))
     assert result.exit_code == 0, result.output
-    assert (out / "compare.json").read_text(encoding="utf-8") == result.stdout
-    assert "<h1>1.3b at density 0.25: 2 × CS-3 beside 8 × H100</h1>" in (out / "report.html").read_text(
-        encoding="utf-8"
-    )
+    content = json.loads((out / "compare.json").read_text(encoding="utf-8"))
+    validator("compare-file").validate(content)
+    assert content.pop("command").startswith("wse-sim ")
+    assert content == json.loads(result.stdout)
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "<h1>1.3b at density 0.25: 2 × CS-3 beside 8 × H100</h1>" in page
     assert "report.html" in result.stderr
+    (out / "report.html").unlink()
+    assert screen("report", str(out)).strip() == str(out / "report.html")
+    assert (out / "report.html").read_text(encoding="utf-8") == page
+
+
+def test_report_of_what_is_no_comparison_names_the_file_and_the_key(tmp_path: Path) -> None:
+    (tmp_path / "compare.json").write_text('{"model": 3}')
+    result = call("report", str(tmp_path))
+    assert result.exit_code == 2
+    assert "compare.json: key 'model': Expected `str`, got `int`" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -201,7 +213,9 @@ def test_out_writes_the_json_and_a_page(tmp_path: Path) -> None:
             "RUN and --model are both given: leave RUN out to compare with GPUs",
         ),
         (("compare", "some/run", "--num-gpus", "8"), "RUN and --num-gpus are both given"),
-        (("compare", "no/such/run"), "no/such/run: no stream.jsonl in it"),
+        (("compare", "."), ".: no stream.jsonl in it"),
+        (("compare", "no/such/run"), "no/such/run: there is no such folder"),
+        (("compare", "nemotron4-340b"), "to compare a model with GPUs: --model nemotron4-340b"),
         ((*RUN, "--gpu", "h10"), "unknown GPU 'h10': did you mean 'h100'?"),
         ((*RUN, "--gpu-software", "megatorn"), "did you mean 'megatron'?"),
         ((*RUN, "--num-gpus", "0"), "num_gpus is 0, it must be at least 1"),
@@ -228,4 +242,4 @@ def test_out_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     result = call(*EIGHT, "--out", str(tmp_path / "file" / "folder"))
     assert result.exit_code == 2
-    assert "cannot be made: Not a directory; name another folder with --out" in result.stderr
+    assert "folder: the folder cannot be made: Not a directory" in result.stderr

@@ -24,7 +24,17 @@ ROOT = Path(__file__).parent.parent.parent
 DIGESTS = tomllib.loads((Path(__file__).parent / "schema_digests.toml").read_text(encoding="utf-8"))
 # Types that users write: their docstrings explain them, and most of their keys are the field's own words.
 WRITTEN = {
-    *("BaseHyperparameters", "Branch", "Constraints", "CoordCheck", "Execution", "ModelShape", "Study", "TrainConfig"),
+    *(
+        "BaseHyperparameters",
+        "Branch",
+        "Constraints",
+        "CoordCheck",
+        "Execution",
+        "ModelShape",
+        "Sourced",
+        "Study",
+        "TrainConfig",
+    ),
     *("GMP", "RigL", "SET", "SPDF", "Static", "Update"),
     *("Constant", "Cosine", "Cubic", "Cycling", "Exp", "Linear", "Power"),
 }

@@ -204,7 +204,7 @@ def test_closed_form_gives_the_same_points_and_says_what_each_row_came_from(tmp_
         ((*SMALL, "--set", "release=r2),(r1"), "release 'r2),(r1': parentheses and brackets must come in pairs"),
         ((*SMALL, "--sort-by", "mfuu"), "unknown field to sort by 'mfuu': did you mean 'mfu'?"),
         ((*SMALL, "--out", "sweep.xlsx"), "sweep.xlsx: a table ends in .csv, .csv.gz, .jsonl"),
-        ((*SMALL, "--out", "/proc/no/sweep.csv"), "/proc/no/sweep.csv: its folder cannot be made"),
+        ((*SMALL, "--out", "/proc/no/sweep.csv"), "/proc/no: the folder cannot be made"),
         ((*SMALL, "--peak-lr", "1e-3"), "peak_lr is for runs that are trained: give --train too"),
         ((*SMALL, "--executor", "ray", "--processes", "2"), "--processes is for --executor local"),
         (("points.toml", *SMALL), "keys come from points.toml or from options, not from both, and model is given too"),

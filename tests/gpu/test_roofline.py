@@ -12,8 +12,9 @@ from wse_sim.errors import SpecError
 from wse_sim.gpu.layout import Layout, layouts
 from wse_sim.gpu.roofline import GpuResult, gpu_job, simulate_gpu
 from wse_sim.gpu.search import search
-from wse_sim.gpu.spec import gpu_names, load_gpu, software_names
+from wse_sim.gpu.spec import gpu_names, load_gpu, load_software, software_names
 from wse_sim.gpu.step import PARTS, step_parts_s
+from wse_sim.spec.economics import load_economics
 from wse_sim.spec.load import load_model
 
 
@@ -58,6 +59,20 @@ def test_energy_is_power_times_time_and_cost_is_price_times_time() -> None:
     assert result.energy_j == pytest.approx(16 * gpu.server_w_per_gpu.value * result.run_time_s, rel=1e-12)
     assert result.cost_usd == pytest.approx(16 * gpu.price_usd_per_h.value * result.run_time_s / 3600, rel=1e-12)
     assert result.run_time_s == pytest.approx(1e9 / result.tokens_per_s, rel=1e-12)
+
+
+def test_a_bought_gpu_pays_its_electricity_and_its_share_of_the_price() -> None:
+    """The bill that wafers have too: other terms change what the same hours cost, and nothing of the steps."""
+    rented = run()
+    bought = run(economics=load_economics().with_choices(price_basis="purchase", pue=1.5, grid="0.1"))
+    assert set(bought.cost_parts_usd) == {"amortisation", "electricity", "upkeep"}
+    assert sum(bought.cost_parts_usd.values()) == pytest.approx(bought.cost_usd, rel=1e-12)
+    assert (bought.step_time_s, bought.energy_j) == (rented.step_time_s, rented.energy_j)
+    assert bought.facility_energy_j == pytest.approx(1.5 * bought.energy_j, rel=1e-12)
+    assert bought.carbon_kg == pytest.approx(1.5 * bought.energy_j / 3.6e6 * 0.1, rel=1e-12)
+    assert rented.cost_parts_usd == {"rental": rented.cost_usd}
+    assert rented.usd_per_unit_h == load_gpu("h100").price_usd_per_h.value
+    assert "economics.utilisation" in bought.assumed_constants
 
 
 def test_unstructured_zeros_bring_a_gpu_nothing() -> None:
@@ -144,8 +159,35 @@ def test_a_batch_too_small_for_the_gpus_is_refused() -> None:
 
 
 def test_a_layout_that_cannot_be_is_refused_with_what_was_asked() -> None:
-    with pytest.raises(SpecError, match=r"no layout of 6\.7b on 16 GPUs with torch-eager has tp 2"):
-        run(software="torch-eager", fixed=Layout(tp=2))
+    with pytest.raises(SpecError, match=r"no layout of 6\.7b on 16 GPUs with megatron has tp 3$"):
+        run(fixed=Layout(tp=3))
+
+
+@pytest.mark.parametrize(
+    ("software", "fixed", "why"),
+    [
+        ("torch-eager", Layout(tp=2), "tp 2: torch-eager has no tensor parallelism, leave it out or use another"),
+        ("torch-compile", Layout(tp=1, cp=2, pp=2), "has no context parallelism and no pipeline parallelism"),
+        ("torch-eager", Layout(interleave=2), "torch-eager has no interleaving"),
+        ("torch-eager", Layout(sharding="zero1"), "sharding zero1: torch-eager has no zero1"),
+        ("megatron", Layout(pp=4, sharding="zero3"), "pp 4, sharding zero3: pipeline stages go with zero1 only"),
+    ],
+)
+def test_what_no_batch_can_mend_is_not_put_down_to_the_batch(software: str, fixed: Layout, why: str) -> None:
+    with pytest.raises(SpecError, match=why):
+        run(software=software, fixed=fixed)
+
+
+def test_a_gpu_and_a_program_of_one_name_are_refused() -> None:
+    """Constants are told apart by the names of their owners."""
+    gpu, software = load_gpu("h100"), load_software("megatron")
+    with pytest.raises(SpecError, match="GPU and program are both called 'ours': give one of them another name"):
+        run(msgspec.structs.replace(gpu, name="ours"), software=msgspec.structs.replace(software, name="ours"))
+
+
+def test_a_gpu_alone_shards_nothing() -> None:
+    alone, two = (run(model="111m", num_gpus=n, software="torch-compile") for n in (1, 2))
+    assert (alone.sharding, two.sharding) == ("none", "zero3")
 
 
 def test_an_unknown_gpu_lists_the_known_ones() -> None:

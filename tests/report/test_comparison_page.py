@@ -68,6 +68,16 @@ def test_every_note_every_figure_and_every_word_is_on_the_page(page: str, compar
     assert COMMAND in text
 
 
+def test_every_assumed_constant_has_its_source_on_the_page() -> None:
+    bought = compared(0.25, "purchase")
+    constants = bought.assumed_constants
+    assert set(constants) == {*bought.wafer.assumed, *bought.gpu.assumed} > {"economics.utilisation"}
+    text = "".join(Document(render_comparison(bought, command=COMMAND)).words)
+    for name, constant in constants.items():
+        assert f"{name}" in text
+        assert constant.source in text
+
+
 def test_every_plot_has_words_and_numbers(page: str) -> None:
     assert page.count("<figure>") == page.count("<summary>") == 3
     assert len(re.findall(r'role="img" aria-label="[^"]{40,}', page)) >= 6

@@ -11,7 +11,6 @@ from wse_sim.gpu.roofline import GpuResult
 from wse_sim.laws.cerebras_gpt import LossProjection
 from wse_sim.plan.result import DaysSensitivity, Plan, PlanRow
 from wse_sim.report.comparison import (
-    Comparison,
     GpuLayout,
     GpusPerCsx,
     GpuWay,
@@ -23,6 +22,7 @@ from wse_sim.report.comparison import (
     Ratio,
     Ratios,
     WaferWay,
+    WrittenComparison,
 )
 from wse_sim.report.fields import all_fields, explained
 from wse_sim.report.metrics import SimulationResult
@@ -49,13 +49,16 @@ def test_every_field_of_a_simulation_is_explained_and_no_entry_is_stale() -> Non
 @pytest.mark.parametrize(
     ("where", "struct"),
     [
-        ("GPU cluster", GpuResult),
         ("loss projection", LossProjection),
         ("configuration of a plan", PlanRow),
     ],
 )
 def test_every_field_of_a_struct_is_explained_and_no_entry_is_stale(where: str, struct: type[msgspec.Struct]) -> None:
     assert names(where) == {field.name for field in msgspec.structs.fields(struct)}
+
+
+def test_fields_of_a_gpu_cluster_are_explained_as_its_own_or_as_those_of_a_simulation() -> None:
+    assert names("GPU cluster") <= fields_of(GpuResult) <= names("GPU cluster") | names("simulation")
 
 
 def test_every_field_of_a_plan_is_explained_and_no_entry_is_stale() -> None:
@@ -71,7 +74,7 @@ def test_every_field_of_a_comparison_is_explained_and_no_entry_is_stale() -> Non
     inner = {"ratios": Ratios, "ratio": Ratio, "gpus_per_csx": GpusPerCsx, "iso_time": IsoTime, "iso_loss": IsoLoss}
     inner["loss_curves"] = LossCurve
     expected = {f"{name}.{field}" for name, struct in inner.items() for field in fields_of(struct)}
-    assert names("comparison") == fields_of(Comparison) | expected | {"layouts.wall"}
+    assert names("comparison") == fields_of(WrittenComparison) | expected | {"layouts.wall"}
     assert fields_of(GpuLayout) <= names("GPU cluster") | {"wall"}
 
 

@@ -5,6 +5,7 @@ import re
 import xml.etree.ElementTree as ElementTree  # the figures are our own XML
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -103,6 +104,28 @@ def test_report_says_the_three_words_and_the_provenance(report: str) -> None:
     words = " ".join(Document(report).words)
     for word in ("measured", "simulated", "projected", "swarmx.fan_out", "abab", "depth beyond 4 layers", "dp 16"):
         assert word in words
+
+
+def test_every_assumed_constant_has_the_source_that_the_run_was_simulated_with(run_dir: Path, tmp_path: Path) -> None:
+    summary = json.loads((run_dir / "summary.json").read_text(encoding="utf-8"))
+    for side in ("simulated", "simulated_gpu"):
+        constants = summary[side]["assumed_constants"]
+        assert list(constants) == summary[side]["assumed"]
+        for number, constant in enumerate(constants.values()):
+            constant["source"] = f"{side} source {number}"
+    words = _words_of(tmp_path / "ours", summary)
+    assert "simulated source 0" in words
+    assert "simulated_gpu source 0" in words
+    for side in ("simulated", "simulated_gpu"):
+        del summary[side]["assumed_constants"]  # as of a version that had names alone
+    assert "swarmx.fan_out" in _words_of(tmp_path / "older", summary)
+
+
+def _words_of(run_dir: Path, summary: dict[str, Any]) -> str:
+    """Of the page of a run with this summary."""
+    run_dir.mkdir()
+    (run_dir / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
+    return " ".join(Document(render_run_report(run_dir)).words)
 
 
 def test_no_drawing_colour_is_left_over(report: str) -> None:

@@ -15,7 +15,13 @@ from wse_sim.calibration import FittedConstant
 from wse_sim.gpu.roofline import GpuResult
 from wse_sim.report.json_schema import json_schema
 from wse_sim.report.metrics import SimulationResult
+from wse_sim.spec.sourced import Sourced
 from wse_sim.validation import ValidationRow
+
+st.register_type_strategy(
+    Sourced,  # which takes no number beyond its own range, and none without a source
+    st.builds(Sourced, value=st.floats(-1.0, 1.0), source=st.just("a table"), low=st.just(-1.0), high=st.none()),
+)
 
 
 class Inner(msgspec.Struct, frozen=True, kw_only=True):

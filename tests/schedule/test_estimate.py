@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from wse_sim.schedule.closed_form import uncongested_s
+from tests.schedule.uncongested import uncongested_s
 from wse_sim.schedule.cost import StepCosts
 from wse_sim.schedule.estimate import STREAMS, IntArray, estimate_steps, microbatch_costs
 from wse_sim.schedule.placement import largest_microbatch, place

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.schedule.uncongested import uncongested_s
 from wse_sim.engine.max_plus import max_plus_step_ends_ps, run_max_plus
 from wse_sim.engine.run import steady_step_ps
 from wse_sim.errors import SpecError
 from wse_sim.report.breakdown import breakdown
-from wse_sim.schedule.closed_form import uncongested_s
 from wse_sim.schedule.imperfections import drawn_jitter_ps
 from wse_sim.schedule.phases import phases
 from wse_sim.schedule.placement import largest_microbatch, place

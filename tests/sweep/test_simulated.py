@@ -103,9 +103,10 @@ def test_row_on_gpus_is_what_the_roofline_says() -> None:
     expected = simulate_gpu(
         shape, gpu="h100", num_gpus=16, batch_size=512, seq_len=2048, density=0.25, tokens=row.results["tokens"]
     )
-    for name in ("step_time_s", "tokens_per_s", "mfu", "run_time_s", "energy_j", "cost_usd", "dp", "tp", "pp"):
+    for name in ("step_time_s", "tokens_per_s", "mfu", "run_time_s", "energy_j", "carbon_kg", "cost_usd", "dp", "pp"):
         assert row.results[name] == getattr(expected, name)
     assert row.results["tokens"] == 20 * 1_315_723_264
+    assert row.results["carbon_kg"] > 0
     assert row.results["samples_per_s"] == 512 / expected.step_time_s
     assert "memory" in simulate_point(0, {**point, "model": "13b", "num_gpus": 1, "batch_size": 8}).reason
 

@@ -8,7 +8,7 @@ import torch
 
 from training import machine
 from training.machine import MachineProfile, machine_profile
-from wse_sim.processes.limits import n_usable_cpus
+from wse_sim.processes.limits import cpu_name, n_usable_cpus
 
 
 def test_profile_is_measured_once_and_then_read(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_damaged_or_unwritable_cache_only_costs_a_measurement(tmp_path: Path, mo
 
 def _profile() -> MachineProfile:
     return MachineProfile(
-        cpu=machine.cpu_name(),
+        cpu=cpu_name(),
         n_cpus=n_usable_cpus(),
         memory_bytes=1,
         gpu=None,

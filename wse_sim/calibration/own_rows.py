@@ -6,7 +6,7 @@ from wse_sim.calibration.linear import Row
 from wse_sim.calibration.measurements import Line, Measurements
 from wse_sim.calibration.rows import GpuRate, WaferRate
 from wse_sim.calibration.wafer import FITTED
-from wse_sim.gpu.layout import Job, Layout
+from wse_sim.gpu.layout import LAYOUT_FIELDS, Job, Layout
 from wse_sim.gpu.roofline import DEFAULT_SOFTWARE, gpu_job
 from wse_sim.gpu.search import known_to_run
 from wse_sim.gpu.spec import PRECISIONS, load_gpu, load_software
@@ -15,8 +15,6 @@ from wse_sim.spec.cluster import Cluster, load_cluster
 from wse_sim.spec.load import load_model
 from wse_sim.spec.run import Run
 from wse_sim.spec.sourced import Sourced
-
-_LAYOUT = ("tp", "cp", "pp", "interleave", "microbatch", "recompute", "sharding")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +173,6 @@ def _gpu_rate(line: Line, gpu: str, software: str) -> GpuRate:
         id=f"line {line.number}",
         group=job.shape.name,
         job=job,
-        fixed=Layout(**{name: given[name] for name in _LAYOUT if name in given}),
+        fixed=Layout(**{name: given[name] for name in LAYOUT_FIELDS if name in given}),
         tokens_per_s_per_gpu=rate if line.rate == "tokens_per_s_per_gpu" else rate / job.num_gpus,
     )

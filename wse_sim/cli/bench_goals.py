@@ -4,9 +4,9 @@ import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
+from wse_sim.processes.limits import cpu_name
 from wse_sim.report.quantities import data_size, duration, factor, percent, signed_percent, significant
 from wse_sim.report.tables import Section
 
@@ -28,7 +28,7 @@ def machine() -> Row:
     return {
         "python": platform.python_version(),
         **{name: version(name) for name in _VERSIONS[1:]},
-        "cpu": _cpu_name(),
+        "cpu": cpu_name(),
         "cpus": os.cpu_count(),
         "load_average": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
     }
@@ -59,11 +59,3 @@ def goals_section(rows: Sequence[Row]) -> Section:
         cells.append((row["goal"], bound, shown(row["measured"]), "yes" if row["is_met"] else "NO"))
     header = ("goal", "asked", "measured", "met")
     return Section(title="Goals", header=header, rows=cells, right=header[1:3])
-
-
-def _cpu_name() -> str:
-    """The processor's name where the system tells it, else its architecture."""
-    told = Path("/proc/cpuinfo")  # Linux
-    lines = told.read_text(encoding="utf-8").splitlines() if told.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()

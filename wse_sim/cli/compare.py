@@ -70,6 +70,8 @@ def command(
     """
     if run_dir is not None:
         _refuse_others(context)
+        if not run_dir.is_dir():
+            raise SpecError(f"{run_dir}: there is no such folder; to compare a model with GPUs: --model {run_dir}")
         _compare_executed(run_dir, as_json=as_json)
         return
     if options["model"] is None:

@@ -10,12 +10,6 @@ from wse_sim.errors import SpecError
 if TYPE_CHECKING:
     from wse_sim.comparison import GpuSide
 
-_LAYOUT = {
-    **{name: name for name in ("tp", "cp", "pp", "interleave", "sharding")},
-    "microbatch_gpu": "microbatch",
-    "recompute_gpu": "recompute",
-}  # option -> part of the layout
-
 
 def gpu_options(command: Command) -> Command:
     """Adds the options, for `gpu_side_from`."""
@@ -57,12 +51,14 @@ def gpu_side_from(options: dict[str, Any]) -> "GpuSide":
         When a part of the layout is below 1.
     """
     from wse_sim.comparison import GpuSide
-    from wse_sim.gpu.layout import Layout
+    from wse_sim.gpu.layout import LAYOUT_FIELDS, Layout
 
-    fixed = {part: options.pop(option) for option, part in _LAYOUT.items()}
-    for option, part in _LAYOUT.items():
+    # The wafers' options come first: a part that both sides have is called otherwise here.
+    names = {part: f"{part}_gpu" if f"{part}_gpu" in options else part for part in LAYOUT_FIELDS if part != "dp"}
+    fixed = {part: options.pop(name) for part, name in names.items()}
+    for part, name in names.items():
         if isinstance(fixed[part], int) and fixed[part] < 1:
-            raise SpecError(f"--{option.replace('_', '-')} is {fixed[part]}: it must be at least 1")
+            raise SpecError(f"--{name.replace('_', '-')} is {fixed[part]}: it must be at least 1")
     return GpuSide(
         gpu=options.pop("gpu"),
         num_gpus=options.pop("num_gpus"),

@@ -1,10 +1,11 @@
 """What commands print: tables for people, JSON for programs, both on stdout."""
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from wse_sim.files import json_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -13,8 +14,8 @@ WIDTH = 100  # of tables that go into a file or a pipe
 
 
 def print_json(content: Mapping[str, Any]) -> None:
-    """One JSON object on stdout; what has no JSON form is our mistake and fails."""
-    click.echo(json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False))
+    """One JSON object on stdout."""
+    click.echo(json_text(content), nl=False)
 
 
 def print_tables(*tables: "RenderableType") -> None:

@@ -8,7 +8,7 @@ import click
 @click.command("report")
 @click.argument("run_dir", type=click.Path(path_type=Path))
 def command(*, run_dir: Path) -> None:
-    """Write report.html of RUN_DIR again, from the files that a run, several runs or a plan left there."""
+    """Write report.html of RUN_DIR again, from what a run, several runs, a comparison or a plan left there."""
     from wse_sim.report.html import write_report
 
     click.echo(write_report(run_dir))

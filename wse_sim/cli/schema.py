@@ -1,6 +1,5 @@
 """`wse-sim schema`: the JSON Schema of what commands print and write, and of the files that users write."""
 
-import json
 from pathlib import Path
 
 import click
@@ -48,13 +47,13 @@ def command(*, name: str | None, is_all: bool, out: Path | None, markdown: bool)
 def _write(name: str | None, out: Path) -> None:
     """The schema of one document, or of all."""
     from wse_sim.cli.documents import DOCUMENTS, schema_of
-    from wse_sim.files import make_folder, write_atomically
+    from wse_sim.files import make_folder, write_json
 
     schemas = {each: schema_of(each) for each in (DOCUMENTS if name is None else [name])}
     make_folder(out)
     for each, schema in schemas.items():
         path = out / f"{each}.schema.json"
-        write_atomically(path, (json.dumps(schema, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode())
+        write_json(path, schema)
         click.echo(f"written: {path}", err=True)
 
 

@@ -11,12 +11,13 @@ from wse_sim.comparison.iso import iso_loss, iso_time, loss_curves
 from wse_sim.comparison.layouts import gpu_layouts
 from wse_sim.comparison.ratios import ratios
 from wse_sim.comparison.ways import gpu_ways, wafer_ways
-from wse_sim.comparison.words import headline, notes
 from wse_sim.report.comparison import Comparison, HereWay, Way, ways_of
+from wse_sim.report.comparison_words import headline, notes
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.economics import Economics, load_economics, priced
 from wse_sim.spec.operations import Operations, load_gpu_operations, load_operations
 from wse_sim.spec.run import Run
+from wse_sim.spec.sourced import assumed_of
 from wse_sim.workload.transformer import n_parameters, nonzero_parameters
 
 _H100 = GpuSide()
@@ -46,7 +47,8 @@ def compare(
         When the run does not fit onto the wafers or the GPUs, or failures do not let it end.
     """
     economics = economics or load_economics()
-    job = side.job(run, _num_gpus(run, side, economics))
+    cluster, side = priced(load_cluster(run.system, run.num_csx), economics), side.priced(economics)
+    job = side.job(run, equal_price(run, cluster, side, economics) if side.num_gpus is None else side.num_gpus)
     # The GPUs first: what is wrong with them shows at once.
     gpu, gpu_dense, gpu_two_four = gpu_ways(run, side, job, economics, gpu_operations or load_gpu_operations())
     wafer, wafer_dense = wafer_ways(run, economics, operations or load_operations())
@@ -65,7 +67,8 @@ def compare(
         gpus_per_csx=gpus_per_csx(wafer, wafer_dense, gpu, rate=rate, job=job, fixed=side.fixed),
         **_losses(run, ways_of(wafer, wafer_dense, gpu, gpu_dense, gpu_two_four, None)),
         layouts=gpu_layouts(job, side.fixed, n_layouts),
-        **_of_economics(economics),
+        **economics.terms,
+        assumed_constants=assumed_of(cluster.constants) | assumed_of(job.numbers) | economics.assumed_constants,
         notes=(),
     )
     programs = rates_of_programs(run, side, job.num_gpus)
@@ -77,12 +80,6 @@ def with_here(comparison: Comparison, run: Run, here: HereWay) -> Comparison:
     """The same with the machine at hand as a way."""
     wider = replace(comparison, here=here)
     return replace(wider, **_losses(run, wider.ways))
-
-
-def _num_gpus(run: Run, side: GpuSide, economics: Economics) -> int:
-    if side.num_gpus is not None:
-        return side.num_gpus
-    return equal_price(run, priced(load_cluster(run.system, run.num_csx), economics), side, economics)
 
 
 def _of_run(run: Run) -> dict[str, Any]:
@@ -100,8 +97,3 @@ def _losses(run: Run, ways: Mapping[str, Way]) -> dict[str, Any]:
         "iso_loss": iso_loss(run, ways),
         "loss_curves": loss_curves(run, ways),
     }
-
-
-def _of_economics(economics: Economics) -> dict[str, Any]:
-    names = ("price_basis", "pue", "kg_per_kwh")
-    return {**{name: getattr(economics, name) for name in names}, "grid": economics.grid_in_words}

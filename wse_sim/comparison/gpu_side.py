@@ -5,15 +5,14 @@ from itertools import chain
 
 from wse_sim.errors import SpecError
 from wse_sim.gpu.layout import Job, Layout
+from wse_sim.gpu.prices import priced_gpu, unit_constants
 from wse_sim.gpu.roofline import DEFAULT_SOFTWARE, SEARCH_ALL, gpu_job
 from wse_sim.gpu.search import Found, best
-from wse_sim.gpu.spec import GpuSpec, Precision, Software, software_names
-from wse_sim.spec.bill import bill
+from wse_sim.gpu.spec import GpuSpec, Precision, Software, load_gpu, software_names
+from wse_sim.spec.bill import usd_per_unit_h
 from wse_sim.spec.cluster import Cluster
 from wse_sim.spec.economics import Economics
 from wse_sim.spec.run import Run
-from wse_sim.spec.sourced import Sourced
-from wse_sim.units import S_PER_HOUR
 
 GPUS_PER_SERVER = 8  # of data/gpu_operations.toml: what fails on its own is a server with so many
 
@@ -41,6 +40,11 @@ class GpuSide:
     fixed: Layout = SEARCH_ALL
     with_two_four: bool = False
 
+    def priced(self, economics: Economics) -> "GpuSide":
+        """The same with the power and the prices that the user's file gives its GPUs."""
+        gpu = load_gpu(self.gpu) if isinstance(self.gpu, str) else self.gpu
+        return replace(self, gpu=priced_gpu(gpu, economics))
+
     def job(self, run: Run, num_gpus: int) -> Job:
         """The work of `run` on this many of the GPUs.
 
@@ -60,29 +64,6 @@ class GpuSide:
         )
 
 
-def unit_constants(job: Job, economics: Economics) -> dict[str, Sourced]:
-    """Power and prices of one of the job's GPUs, by argument of `bill`; those of the user's file first."""
-    gpu = job.gpu
-    of_data = {
-        "power_w": gpu.server_w_per_gpu,
-        "rental_usd_per_h": gpu.price_usd_per_h,
-        "purchase_usd": gpu.purchase_usd,
-    }
-    return of_data | economics.known(gpu.name)
-
-
-def wafer_constants(cluster: Cluster) -> dict[str, Sourced]:
-    """Power and prices of one system, by argument of `bill`."""
-    names = {"power_w": "power_w", "rental_usd_per_h": "usd_per_hour", "purchase_usd": "purchase_usd"}
-    return {argument: cluster.constants[f"csx.{name}"] for argument, name in names.items()}
-
-
-def usd_per_unit_h(economics: Economics, constants: dict[str, Sourced]) -> float:
-    """What one system, or GPU, costs in an hour, on the price basis."""
-    values = {name: constant.value for name, constant in constants.items()}
-    return float(bill(economics, time_s=S_PER_HOUR, n_units=1, **values).total_usd)
-
-
 def equal_price(run: Run, cluster: Cluster, side: GpuSide, economics: Economics) -> int:
     """GPUs in servers of eight that cost per hour what the wafers do, on the price basis, as nearly as servers allow.
 
@@ -96,10 +77,10 @@ def equal_price(run: Run, cluster: Cluster, side: GpuSide, economics: Economics)
     """
     one = side.job(run, 1)
     per_node = min(GPUS_PER_SERVER, one.gpus_per_node)  # what is linked as a rack is rented in parts
-    usd = usd_per_unit_h(economics, unit_constants(one, economics))
+    usd = usd_per_unit_h(economics, unit_constants(one.gpu))
     if not usd > 0:
         raise SpecError("GPUs cost nothing here, so that no number of them costs what the wafers do: use --num-gpus")
-    wafers_usd = usd_per_unit_h(economics, wafer_constants(cluster)) * run.num_csx
+    wafers_usd = usd_per_unit_h(economics, cluster.unit_constants) * run.num_csx
     asked = max(1, round(wafers_usd / (usd * per_node))) * per_node
     fewer = chain(range(asked, 0, -per_node), range(per_node - 1, 0, -1))
     more = range(asked + per_node, 2 * asked + 1, per_node)

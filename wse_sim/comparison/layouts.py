@@ -22,11 +22,9 @@ def gpu_layouts(job: Job, fixed: Layout, n: int) -> tuple[GpuLayout, ...]:
 
 
 def _row(job: Job, found: Found, i: int) -> GpuLayout:
-    layout, step_time_s = found.layouts.layout(i), float(found.step_s[i])
-    ways = {name: getattr(layout, name) for name in ("dp", "tp", "cp", "pp", "interleave", "microbatch", "recompute")}
+    step_time_s = float(found.step_s[i])
     return GpuLayout(
-        **ways,
-        sharding=layout.sharding if job.num_gpus > 1 and layout.sharding else "none",
+        **found.layouts.layout(i).on(job.num_gpus),
         step_time_s=step_time_s,
         tokens_per_s_per_gpu=job.batch_size * job.seq_len / step_time_s / job.num_gpus,
         memory_bytes_per_gpu=float(np.sum([part[i] for part in found.memory_bytes.values()])),

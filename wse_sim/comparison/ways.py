@@ -5,38 +5,25 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from wse_sim.comparison.gpu_side import GPUS_PER_SERVER, GpuSide, unit_constants, usd_per_unit_h, wafer_constants
+from wse_sim.comparison.gpu_side import GPUS_PER_SERVER, GpuSide
 from wse_sim.gpu.layout import Job, Layouts
 from wse_sim.gpu.roofline import GpuResult, gpu_result
 from wse_sim.gpu.search import Found, best
 from wse_sim.gpu.step import step_parts_s, total
 from wse_sim.laws.cerebras_gpt import LossProjection, project_loss
-from wse_sim.report.comparison import GpuWay, HereWay, Memory, WaferWay
+from wse_sim.report.comparison import ClusterWay, GpuWay, HereWay, Memory, WaferWay
 from wse_sim.report.headline import cluster, gpu_in_words
+from wse_sim.report.metrics import SimulationResult
 from wse_sim.report.quantities import data_size
 from wse_sim.report.sensitivity import Sensitivity, sensitivities, tokens_per_s_range
 from wse_sim.report.wall_clock import wall_clock
 from wse_sim.simulate import Simulation, as_dense, simulate
-from wse_sim.spec.bill import Bill, bill
 from wse_sim.spec.economics import Economics
 from wse_sim.spec.operations import Operations
 from wse_sim.spec.run import Run
-from wse_sim.spec.sourced import Sourced
 from wse_sim.workload.transformer import n_parameters
 
 TWO_FOUR_DENSITY = 0.5
-_OF_RESULT = (
-    *("density", "step_time_s", "tokens_per_s", "tokens_per_s_low", "tokens_per_s_high"),
-    *("mfu", "dense_equivalent_mfu", "bottleneck", "breakdown", "run_time_s"),
-    *("wall_clock_s", "wall_clock_p5_s", "wall_clock_p95_s", "wall_clock_parts_s", "goodput"),
-    *("n_failures_expected", "checkpoint_interval_s"),
-    *("system", "num_csx", "microbatch", "release", "masks"),
-)
-_OF_GPU_RESULT = (
-    *("density", "step_time_s", "tokens_per_s", "mfu", "hfu", "dense_equivalent_mfu", "bottleneck", "breakdown"),
-    *("run_time_s", "gpu", "num_gpus", "software", "precision", "tokens_per_s_per_gpu"),
-    *("dp", "tp", "cp", "pp", "interleave", "microbatch", "recompute", "sharding", "memory_bytes"),
-)
 _OF_HERE_RESULT = (
     *("density", "step_time_s", "tokens_per_s", "tokens_per_s_low", "tokens_per_s_high", "mfu", "dense_equivalent_mfu"),
     *("run_time_s", "device", "precision", "executor", "microbatch", "n_threads"),
@@ -63,7 +50,7 @@ def wafer_ways(run: Run, economics: Economics, operations: Operations) -> tuple[
     """
 
     def way(run: Run) -> WaferWay:
-        return wafer_way(simulate(run, economics=economics, operations=operations), economics)
+        return wafer_way(simulate(run, economics=economics, operations=operations))
 
     asked = way(run)
     return asked, asked if run.density == 1 else way(as_dense(run))
@@ -89,20 +76,15 @@ def gpu_ways(
     return masked, dense, way(halved, best(halved, side.fixed), TWO_FOUR_DENSITY) if side.with_two_four else None
 
 
-def wafer_way(simulation: Simulation, economics: Economics) -> WaferWay:
+def wafer_way(simulation: Simulation) -> WaferWay:
     """The simulated run on the wafers."""
     run, result = simulation.run, simulation.result
     density = "dense" if run.density == 1 else f"density {run.density:g}"
     return WaferWay(
+        **_copied(WaferWay, result),
         name=f"{cluster(result.as_dict())} {density}",
-        kind="simulated",
         memory=_wafer_memory(simulation),
         loss=loss_of(run, run.density, run.tokens),
-        **{name: getattr(result, name) for name in _OF_RESULT},
-        **_paid(economics, wafer_constants(simulation.cluster), run_time_s=result.run_time_s, n_units=run.num_csx),
-        sensitivity=tuple(result.sensitivity),
-        assumed=tuple(result.assumed),
-        assumed_operations=tuple(result.assumed_operations),
     )
 
 
@@ -110,11 +92,19 @@ def gpu_way(
     run: Run, job: Job, found: Found, *, density: float, economics: Economics, operations: Operations
 ) -> GpuWay:
     """The run on GPUs in the first layout of `found`, at a density that the job is as fast as dense with."""
-    result = gpu_result(job, found, 0, density=density, tokens=run.tokens)
-    constants = unit_constants(job, economics)
+    result = gpu_result(job, found, density=density, tokens=run.tokens, economics=economics)
     found_sensitivities = gpu_sensitivities(job, found.layouts[:1])
     low, high = tokens_per_s_range(result.tokens_per_s, found_sensitivities)
+    clock = wall_clock(
+        operations,
+        step_s=result.step_time_s,
+        n_steps=run.n_steps,
+        n_parameters=n_parameters(run.shape),
+        n_systems=math.ceil(result.num_gpus / GPUS_PER_SERVER),
+        seed=run.seed,
+    )
     return GpuWay(
+        **_copied(GpuWay, result),
         name=_gpu_name(job, density),
         kind="simulated",
         memory=_gpu_memory(job, result),
@@ -122,11 +112,8 @@ def gpu_way(
         tokens_per_s_low=low,
         tokens_per_s_high=high,
         is_two_four=job.is_two_four,
-        **{name: getattr(result, name) for name in _OF_GPU_RESULT},
-        **_operated(run, result, operations),
-        **_paid(economics, constants, run_time_s=result.run_time_s, n_units=job.num_gpus),
+        **clock.as_fields(),
         sensitivity=tuple(found_sensitivities),
-        assumed=(*result.assumed, *economics.assumed),
         assumed_operations=tuple(operations.assumed),
     )
 
@@ -174,52 +161,10 @@ def _gpu_name(job: Job, density: float) -> str:
     return f"{job.num_gpus} × {gpu_in_words(job.gpu.name)} {'fp8 ' if job.precision == 'fp8' else ''}{kind}"
 
 
-def _paid(economics: Economics, constants: Mapping[str, Sourced], *, run_time_s: float, n_units: int) -> dict[str, Any]:
-    """The fields of a way that are energy, carbon and money, with the ends of power and price."""
-
-    def at(**others: float) -> Bill[float]:
-        values = {name: constant.value for name, constant in constants.items()} | others
-        return bill(economics, time_s=run_time_s, n_units=n_units, **values)
-
-    price = "rental_usd_per_h" if economics.price_basis == "rental" else "purchase_usd"
-    paid, price_ends, power_ends = at(), constants[price].ends, constants["power_w"].ends
-    energies = [at(power_w=end).it_energy_j for end in power_ends]
-    costs = [at(**{price: end}).total_usd for end in price_ends]
-    return {
-        "energy_j": paid.it_energy_j,
-        "energy_j_low": energies[0],
-        "energy_j_high": energies[1],
-        "facility_energy_j": paid.facility_energy_j,
-        "carbon_kg": paid.carbon_kg,
-        "cost_usd": paid.total_usd,
-        "cost_usd_low": costs[0],
-        "cost_usd_high": costs[1],
-        "cost_parts_usd": paid.parts_usd,
-        "price_as_of": constants[price].as_of,
-        "usd_per_unit_h": usd_per_unit_h(economics, dict(constants)),
-    }
-
-
-def _operated(run: Run, result: GpuResult, operations: Operations) -> dict[str, Any]:
-    """The fields of a way that are the wall clock of the whole run."""
-    clock = wall_clock(
-        operations,
-        step_s=result.step_time_s,
-        n_steps=run.n_steps,
-        n_parameters=n_parameters(run.shape),
-        n_systems=math.ceil(result.num_gpus / GPUS_PER_SERVER),
-        seed=run.seed,
-    )
-    wall_clock_s = sum(clock.parts_s.values())
-    return {
-        "wall_clock_s": wall_clock_s,
-        "wall_clock_p5_s": clock.p5_s,
-        "wall_clock_p95_s": clock.p95_s,
-        "wall_clock_parts_s": clock.parts_s,
-        "goodput": clock.parts_s["useful"] / wall_clock_s,
-        "n_failures_expected": clock.n_failures,
-        "checkpoint_interval_s": clock.checkpoint_interval_s,
-    }
+def _copied(way: type[ClusterWay], result: SimulationResult | GpuResult) -> dict[str, Any]:
+    """The fields of a way that the result of its side has."""
+    values = {name: getattr(result, name) for name in way.__struct_fields__ if hasattr(result, name)}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
 def _wafer_memory(simulation: Simulation) -> Memory:

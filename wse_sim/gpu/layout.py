@@ -4,10 +4,10 @@ Layouts are columns: one numpy array per field, one entry per layout, so that th
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import product
 from math import ceil
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -110,6 +110,13 @@ class Layout:
     microbatch: int | None = None
     recompute: Recompute | None = None
     sharding: Sharding | None = None
+
+    def on(self, num_gpus: int) -> dict[str, Any]:
+        """Its parts by name, as they are on so many GPUs: one alone shards nothing."""
+        return asdict(self) | ({"sharding": "none"} if num_gpus == 1 else {})
+
+
+LAYOUT_FIELDS = tuple(field.name for field in fields(Layout))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,16 +231,31 @@ def _is(wanted: object, value: object) -> bool:
 
 
 def _no_layout(job: Job, fixed: Layout) -> str:
+    never = _why_never(job.software, fixed)
     of_any_batch = _ways(replace(job, batch_size=job.num_gpus), fixed)
     most = max((job.num_gpus // dp for dp, *_ in of_any_batch), default=None)
-    if most is None:
-        given = ", ".join(
-            f"{f.name} {getattr(fixed, f.name)}" for f in fields(fixed) if getattr(fixed, f.name) is not None
-        )
-        return (
-            f"no layout of {job.shape.name} on {job.num_gpus} GPUs with {job.software.name} has {given or 'that form'}"
-        )
+    if never or most is None:
+        given = ", ".join(f"{name} {value}" for name, value in asdict(fixed).items() if value is not None)
+        text = f"no layout of {job.shape.name} on {job.num_gpus} GPUs with {job.software.name} has {given}"
+        return f"{text}: {never}" if never else text
     return (
         f"a batch of {job.batch_size} sequences cannot be split over {job.num_gpus} GPUs: "
         f"use a batch of at least {job.num_gpus // most} or at most {job.batch_size * most} GPUs"
     )
+
+
+def _why_never(software: Software, fixed: Layout) -> str:
+    """What keeps any job of the program from a layout like `fixed`; "" for nothing."""
+    ways = {"tensor": fixed.tp, "context": fixed.cp, "pipeline": fixed.pp}
+    lacking = [] if software.has_parallel_layers else [f"{kind} parallelism" for kind, n in ways.items() if _many(n)]
+    if _many(fixed.interleave) and not software.has_interleaving:
+        lacking.append("interleaving")
+    if fixed.sharding is not None and fixed.sharding not in software.shardings:
+        lacking.append(fixed.sharding)
+    if lacking:
+        return f"{software.name} has no {' and no '.join(lacking)}, leave it out or use another program"
+    return "pipeline stages go with zero1 only" if _many(fixed.pp) and fixed.sharding == "zero3" else ""
+
+
+def _many(ways: int | None) -> bool:
+    return ways is not None and ways > 1

@@ -9,6 +9,7 @@ from wse_sim.gpu.layout import Job, Layout, Recompute
 from wse_sim.gpu.roofline import GpuResult, gpu_job, gpu_result
 from wse_sim.gpu.search import known_to_run
 from wse_sim.gpu.spec import Precision, Sharding
+from wse_sim.spec.economics import load_economics
 from wse_sim.spec.load import convert, data_path, load_model, read_toml, without_citation
 from wse_sim.spec.model import ModelShape
 
@@ -108,7 +109,7 @@ def reference_job(row: GpuRow, series: GpuSeries) -> Job:
 def simulate_row(row: GpuRow, series: GpuSeries) -> GpuResult:
     """What the baseline says about the run in `row`, in its published layout."""
     job = reference_job(row, series)
-    return gpu_result(job, known_to_run(job, row.layout), 0, density=1.0, tokens=None)
+    return gpu_result(job, known_to_run(job, row.layout), density=1.0, tokens=None, economics=load_economics())
 
 
 @cache

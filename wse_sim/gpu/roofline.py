@@ -1,11 +1,14 @@
 """Training on a cluster of GPUs: what a run takes in the fastest layout that fits."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
 
 import msgspec
 
 from wse_sim.errors import SpecError
 from wse_sim.gpu.layout import FULL, SELECTIVE, Job, Layout
+from wse_sim.gpu.prices import priced_gpu, unit_constants
 from wse_sim.gpu.search import Found, best
 from wse_sim.gpu.spec import (
     GpuSpec,
@@ -16,8 +19,10 @@ from wse_sim.gpu.spec import (
     load_gpu,
     load_software,
 )
+from wse_sim.spec.bill import bill_with_ends
+from wse_sim.spec.economics import Economics, PriceBasis, load_economics
 from wse_sim.spec.model import ModelShape
-from wse_sim.units import S_PER_HOUR
+from wse_sim.spec.sourced import Sourced, assumed_of
 from wse_sim.workload.flops import attention_flops, linear_flops, training_flops_per_token
 from wse_sim.workload.transformer import check_density
 
@@ -43,7 +48,20 @@ class GpuResult(msgspec.Struct, frozen=True, kw_only=True):
     dense_equivalent_mfu: float
     run_time_s: float
     energy_j: float
+    energy_j_low: float
+    energy_j_high: float
+    facility_energy_j: float
+    pue: float
+    carbon_kg: float
+    kg_per_kwh: float
+    grid: str
     cost_usd: float
+    cost_usd_low: float
+    cost_usd_high: float
+    cost_parts_usd: dict[str, float]
+    price_basis: PriceBasis
+    price_as_of: str | None
+    usd_per_unit_h: float
     dp: int
     tp: int
     cp: int
@@ -57,6 +75,7 @@ class GpuResult(msgspec.Struct, frozen=True, kw_only=True):
     bottleneck: str
     breakdown: dict[str, float]
     assumed: tuple[str, ...]
+    assumed_constants: dict[str, Sourced]
 
 
 def gpu_job(
@@ -86,7 +105,7 @@ def gpu_job(
     Raises
     ------
     SpecError
-        When a number is below 1, a name is unknown, or GPU or software do not have the precision.
+        When a number is below 1, a name is unknown or that of GPU and software both, or they do not have the precision.
     """
     spec = load_gpu(gpu) if isinstance(gpu, str) else gpu
     job = Job(
@@ -103,6 +122,8 @@ def gpu_job(
     for name in ("num_gpus", "batch_size", "seq_len"):
         if getattr(job, name) < 1:
             raise SpecError(f"{name} is {getattr(job, name)}, it must be at least 1")
+    if job.gpu.name == job.software.name:
+        raise SpecError(f"GPU and program are both called {job.gpu.name!r}: give one of them another name")
     if precision == "fp8" and not job.software.has_fp8:
         raise SpecError(f"{job.software.name} has no fp8: use precision bf16 or software {DEFAULT_SOFTWARE}")
     job.gpu.sustained_flops_per_s(precision)  # refuses a precision that the GPU does not have
@@ -123,6 +144,7 @@ def simulate_gpu(
     is_two_four: bool = False,
     fixed: Layout = SEARCH_ALL,
     constants: Mapping[str, float] | None = None,
+    economics: Economics | None = None,
 ) -> GpuResult:
     """A training run on `num_gpus` GPUs, in the fastest layout that fits.
 
@@ -139,6 +161,8 @@ def simulate_gpu(
         Parts of the layout that are not searched.
     constants :
         Other values for some constants of the GPU, the software or `gpu_training`, by name: what if?
+    economics :
+        How energy, carbon and money are counted; None = by the data.
 
     Raises
     ------
@@ -146,9 +170,10 @@ def simulate_gpu(
         When the input is wrong, or no layout fits: the message names the memory wall.
     """
     check_density(density)
+    economics = economics or load_economics()
     job = gpu_job(
         shape,
-        gpu=gpu,
+        gpu=priced_gpu(load_gpu(gpu) if isinstance(gpu, str) else gpu, economics),
         num_gpus=num_gpus,
         batch_size=batch_size,
         seq_len=seq_len,
@@ -166,44 +191,50 @@ def simulate_gpu(
     for name, value in (("tokens", tokens), ("microbatch", fixed.microbatch)):
         if value is not None and not value >= 1:
             raise SpecError(f"{name} is {value}, it must be at least 1")
-    return gpu_result(job, best(job, fixed), 0, density=density, tokens=tokens)
+    return gpu_result(job, best(job, fixed), density=density, tokens=tokens, economics=economics)
 
 
-def gpu_result(job: Job, found: Found, i: int, *, density: float, tokens: float | None) -> GpuResult:
-    """What layout `i` of `found` means for a run of `tokens` tokens, or of one step."""
-    layout, parts = found.layouts.layout(i), {name: float(part[i]) for name, part in found.parts_s.items()}
-    memory = {name: float(part[i]) for name, part in found.memory_bytes.items()}
-    step_time_s = sum(parts.values())
+def gpu_result(job: Job, found: Found, *, density: float, tokens: float | None, economics: Economics) -> GpuResult:
+    """What the first layout of `found` means for a run of `tokens` tokens, or of one step."""
+    parts_s, memory_bytes = (
+        {name: float(part[0]) for name, part in of.items()} for of in (found.parts_s, found.memory_bytes)
+    )
+    step_time_s = sum(parts_s.values())
     tokens_per_s = job.batch_size * job.seq_len / step_time_s
     run_time_s = step_time_s if tokens is None else tokens / tokens_per_s
-    peak = job.gpu.peak_flops_per_s.value * job.num_gpus
-    needed, dense = (training_flops_per_token(job.shape, job.seq_len, rho) for rho in (density, 1.0))
-    breakdown = {name: s / step_time_s for name, s in parts.items()}
+    breakdown = {name: s / step_time_s for name, s in parts_s.items()}
+    assumed = assumed_of(job.numbers) | economics.assumed_constants
     return GpuResult(
         gpu=job.gpu.name,
-        num_gpus=job.num_gpus,
         software=job.software.name,
-        precision=job.precision,
-        batch_size=job.batch_size,
-        seq_len=job.seq_len,
+        **{name: getattr(job, name) for name in ("num_gpus", "precision", "batch_size", "seq_len")},
         density=density,
         tokens_per_s_per_gpu=tokens_per_s / job.num_gpus,
         tokens_per_s=tokens_per_s,
         step_time_s=step_time_s,
-        mfu=needed * tokens_per_s / peak,
-        hfu=(dense + _repeated_flops(job, int(found.layouts.recompute[i]))) * tokens_per_s / peak,
-        dense_equivalent_mfu=dense * tokens_per_s / peak,
+        **_utilisation(job, int(found.layouts.recompute[0]), density, tokens_per_s),
         run_time_s=run_time_s,
-        energy_j=job.gpu.server_w_per_gpu.value * job.num_gpus * run_time_s,
-        cost_usd=job.gpu.price_usd_per_h.value * job.num_gpus * run_time_s / S_PER_HOUR,
-        **{name: getattr(layout, name) for name in ("dp", "tp", "cp", "pp", "interleave", "microbatch", "recompute")},
-        sharding=layout.sharding if job.num_gpus > 1 and layout.sharding else "none",
-        memory_bytes_per_gpu=sum(memory.values()),
-        memory_bytes=memory,
+        **asdict(bill_with_ends(economics, unit_constants(job.gpu), time_s=run_time_s, n_units=job.num_gpus)),
+        **economics.terms,
+        **found.layouts.layout(0).on(job.num_gpus),
+        memory_bytes_per_gpu=sum(memory_bytes.values()),
+        memory_bytes=memory_bytes,
         bottleneck=max(breakdown, key=lambda name: breakdown[name]),
         breakdown=breakdown,
-        assumed=tuple(name for name, constant in job.numbers.items() if constant.kind == "assumed"),
+        assumed=tuple(assumed),
+        assumed_constants=assumed,
     )
+
+
+def _utilisation(job: Job, recompute: int, density: float, tokens_per_s: float) -> dict[str, Any]:
+    """FLOPs per second over the peak, by field of the result: those that are needed, done, and needed when dense."""
+    peak = job.gpu.peak_flops_per_s.value * job.num_gpus
+    needed, dense = (training_flops_per_token(job.shape, job.seq_len, rho) for rho in (density, 1.0))
+    return {
+        "mfu": needed * tokens_per_s / peak,
+        "hfu": (dense + _repeated_flops(job, recompute)) * tokens_per_s / peak,
+        "dense_equivalent_mfu": dense * tokens_per_s / peak,
+    }
 
 
 def _repeated_flops(job: Job, recompute: int) -> float:

@@ -65,14 +65,24 @@ class Found:
 
 
 def search(job: Job, fixed: Layout) -> Found:
-    """All layouts of `job` that are like `fixed`, priced and ranked.
+    """All layouts of `job` that are like `fixed`: those that fit first, each group from the fastest to the slowest.
 
     Raises
     ------
     SpecError
         When there are none.
     """
-    return priced(job, layouts(job, fixed))
+    tried = layouts(job, fixed)
+    parts_s, memory_bytes = step_parts_s(job, tried), memory_parts_bytes(job, tried)
+    needed = total(memory_bytes)
+    fits = needed <= job.gpu.memory_bytes.value
+    order = np.lexsort((needed, total(parts_s), ~fits))
+    return Found(
+        layouts=tried[order],
+        parts_s={name: part[order] for name, part in parts_s.items()},
+        memory_bytes={name: part[order] for name, part in memory_bytes.items()},
+        fits=fits[order],
+    )
 
 
 def best(job: Job, fixed: Layout) -> Found:
@@ -103,27 +113,13 @@ def known_to_run(job: Job, fixed: Layout) -> Found:
     return found.only(0 if found.fits[0] else found.leanest)
 
 
-def priced(job: Job, tried: Layouts) -> Found:
-    """`tried`, ranked: those that fit first, each group from the fastest to the slowest."""
-    parts_s, memory_bytes = step_parts_s(job, tried), memory_parts_bytes(job, tried)
-    needed = total(memory_bytes)
-    fits = needed <= job.gpu.memory_bytes.value
-    order = np.lexsort((needed, total(parts_s), ~fits))
-    return Found(
-        layouts=tried[order],
-        parts_s={name: part[order] for name, part in parts_s.items()},
-        memory_bytes={name: part[order] for name, part in memory_bytes.items()},
-        fits=fits[order],
-    )
-
-
 def _memory_wall(job: Job, fixed: Layout, found: Found) -> str:
     """What does not fit, and what would."""
     text = (
         f"{job.shape.name} on {job.num_gpus} x {job.gpu.name}: {found.wall(job, found.leanest)} in the leanest layout; "
     )
     if fixed != Layout():
-        free = priced(job, layouts(job, Layout()))
+        free = search(job, Layout())
         if free.fits.any():
             return text + "leave parts of the layout free, or use a smaller microbatch or recomputation"
     enough = _enough_gpus(job)
@@ -135,7 +131,7 @@ def _enough_gpus(job: Job) -> int | None:
     for i in range(1, _DOUBLINGS):
         more = replace(job, num_gpus=job.num_gpus * 2**i, batch_size=job.batch_size * 2**i)
         try:
-            if priced(more, layouts(more, Layout())).fits.any():
+            if search(more, Layout()).fits.any():
                 return more.num_gpus
         except SpecError:
             continue

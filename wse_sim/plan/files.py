@@ -2,12 +2,11 @@
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from wse_sim.files import make_folder, write_atomically
+from wse_sim.files import json_text, make_folder, write_atomically
 from wse_sim.plan.planner import walls
 from wse_sim.plan.search import Search
 from wse_sim.report.plan_page import plan_page
@@ -27,7 +26,7 @@ def write_plan(out: Path, plan: Mapping[str, Any], search: Search) -> list[Path]
     rows = [{name: value for name, value in row.items() if name != "missed"} for row in plan["front"]]
     header = list(rows[0]) if rows else []
     contents = {
-        PLAN: json.dumps(plan, indent=2, allow_nan=False, ensure_ascii=False) + "\n",
+        PLAN: json_text(plan),
         FRONT: _csv(header, (list(row.values()) for row in rows)),
         CANDIDATES: _csv(*_candidates(search)),
         REPORT: plan_page(plan),

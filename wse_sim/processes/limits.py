@@ -1,9 +1,21 @@
-"""What this process may use of the machine."""
+"""The processor under this process, and what it may use of the machine."""
 
 import os
+import platform
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
+_CPU_INFO = Path("/proc/cpuinfo")  # Linux
+
+
+def cpu_name() -> str:
+    """What the processor calls itself, where the system tells; else its architecture."""
+    try:
+        lines = _CPU_INFO.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def n_usable_cpus() -> int:

@@ -10,6 +10,7 @@ import msgspec
 from wse_sim.laws.cerebras_gpt import LossProjection
 from wse_sim.report.sensitivity import Sensitivity
 from wse_sim.spec.economics import PriceBasis
+from wse_sim.spec.sourced import Sourced
 
 WAYS = ("wafer", "wafer_dense", "gpu", "gpu_dense", "gpu_two_four", "here")
 
@@ -239,6 +240,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         By the name of the way's field; empty for an encoder, of whose loss no law is known.
     layouts :
         The fastest that fit, and behind them the fastest that do not.
+    assumed_constants :
+        Of both sides, as they were used.
     """
 
     model: str
@@ -266,12 +269,19 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     pue: float
     kg_per_kwh: float
     grid: str
+    assumed_constants: dict[str, Sourced]
     notes: tuple[str, ...]
 
     @property
     def ways(self) -> dict[str, Way]:
         """All ways that there are, by the names of their fields."""
         return ways_of(self.wafer, self.wafer_dense, self.gpu, self.gpu_dense, self.gpu_two_four, self.here)
+
+
+class WrittenComparison(Comparison, frozen=True, kw_only=True):
+    """A comparison as compare.json has it: with the command that made it."""
+
+    command: str
 
 
 def ways_of(*ways: Way | None) -> dict[str, Way]:

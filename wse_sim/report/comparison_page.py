@@ -1,16 +1,14 @@
 """A comparison as one HTML page that needs nothing but itself: the verdict first."""
 
-import json
 from itertools import groupby
 from pathlib import Path
 
 import msgspec
 
 from wse_sim import __version__
-from wse_sim.errors import SpecError
-from wse_sim.files import write_atomically
+from wse_sim.files import make_folder, write_atomically, write_json
 from wse_sim.report import run_files
-from wse_sim.report.comparison import Comparison, Way
+from wse_sim.report.comparison import Comparison, Way, WrittenComparison
 from wse_sim.report.comparison_figures import loss_by_time, throughput_tornado
 from wse_sim.report.comparison_lines import (
     LAYOUT_NUMBERS,
@@ -27,10 +25,9 @@ from wse_sim.report.comparison_lines import (
 from wse_sim.report.headline import gpu_in_words
 from wse_sim.report.html_sections import breakdown_bar, constants_list, kinds_legend
 from wse_sim.report.markup import bullets, figure, page, paragraph, scrolling, section, table, tag, text
-from wse_sim.report.provenance import gpu_constants, wafer_constants
 from wse_sim.report.quantities import count, duration
+from wse_sim.spec.reading import convert, read_json
 
-CONTENT = "compare.json"
 _LOSS_CAPTION = (
     "Projected: what loss the law gives each way after a time. A dot ends each run; the grey lines cross where the "
     "wafers' run ends: on the upright one all have had its time, on the level one all have reached its loss. A machine "
@@ -46,15 +43,25 @@ def write_comparison(comparison: Comparison, folder: Path, *, command: str) -> t
     SpecError
         When they cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SpecError(f"{folder}: cannot be made: {error.strerror}; name another folder with --out") from None
-    content = json.dumps(msgspec.to_builtins(comparison), indent=2, allow_nan=False, ensure_ascii=False)
-    paths = folder / CONTENT, folder / run_files.REPORT
-    for path, whole in zip(paths, (content + "\n", render_comparison(comparison, command=command)), strict=True):
-        write_atomically(path, whole.encode())
-    return paths
+    make_folder(folder)
+    written = WrittenComparison(**msgspec.structs.asdict(comparison), command=command)
+    content, page_path = folder / run_files.COMPARE, folder / run_files.REPORT
+    write_json(content, msgspec.to_builtins(written))
+    write_atomically(page_path, render_comparison(comparison, command=command).encode())
+    return content, page_path
+
+
+def render_written_comparison(folder: Path) -> str:
+    """The page of the comparison in compare.json of `folder`.
+
+    Raises
+    ------
+    SpecError
+        When it cannot be read, or is no comparison.
+    """
+    path = folder / run_files.COMPARE
+    written = convert(read_json(path), WrittenComparison, str(path))
+    return render_comparison(written, command=written.command)
 
 
 def render_comparison(comparison: Comparison, *, command: str) -> str:
@@ -151,4 +158,4 @@ def _assumed(comparison: Comparison) -> list[str]:
     operations = dict.fromkeys((*wafer.assumed_operations, *gpu.assumed_operations))
     lead = "Nothing better than an assumption is known for these"
     lead += f"; nor, for the wall clock, for {', '.join(operations)}." if operations else "."
-    return [paragraph(lead), constants_list(wafer_constants(wafer.system, wafer.assumed) | gpu_constants(gpu.assumed))]
+    return [paragraph(lead), constants_list(comparison.assumed_constants)]

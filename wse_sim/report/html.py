@@ -6,6 +6,7 @@ from typing import Any
 
 from wse_sim.files import write_atomically
 from wse_sim.report import run_files
+from wse_sim.report.comparison_page import render_written_comparison
 from wse_sim.report.figures import losses_by_time
 from wse_sim.report.headline import title
 from wse_sim.report.html_sections import (
@@ -76,7 +77,7 @@ def render_comparison_report(out_dir: Path) -> str:
 
 
 def write_report(run_dir: Path) -> Path:
-    """Write report.html of a run, of a comparison of runs, or of a plan, and return its path.
+    """Write report.html of a run, of a comparison of runs or of wafers with GPUs, or of a plan, and return its path.
 
     Raises
     ------
@@ -87,6 +88,8 @@ def write_report(run_dir: Path) -> Path:
         content = plan_page(read_json(run_dir / run_files.PLAN))
     elif (run_dir / run_files.COMPARISON).is_file():
         content = render_comparison_report(run_dir)
+    elif (run_dir / run_files.COMPARE).is_file():
+        content = render_written_comparison(run_dir)
     else:
         content = render_run_report(run_dir)
     path = run_dir / run_files.REPORT

@@ -7,10 +7,10 @@ from typing import Any
 from wse_sim.report.figures import loss_by_step, loss_by_time, timeline
 from wse_sim.report.headline import cluster, headline
 from wse_sim.report.markup import bullets, facts, figure, paragraph, scrolling, section, table, tag, text
-from wse_sim.report.provenance import gpu_constants, wafer_constants
 from wse_sim.report.quantities import count, data_size, duration, percent, significant
 from wse_sim.report.tables import plain_number, sourced_range
 from wse_sim.report.trace_reading import lanes
+from wse_sim.spec.reading import convert
 from wse_sim.spec.sourced import Sourced
 
 Summary = Mapping[str, Any]
@@ -156,10 +156,9 @@ def choice_section(summary: Summary) -> str:
 def assumed_section(summary: Summary) -> str:
     """Every constant for which nothing better than an assumption is known, with its provenance."""
     found: dict[str, Sourced | None] = {}
-    if "simulated" in summary:
-        found |= wafer_constants(summary["simulated"]["system"], summary["simulated"].get("assumed", []))
-    if "simulated_gpu" in summary:
-        found |= gpu_constants(summary["simulated_gpu"].get("assumed", []))
+    for side in (summary.get("simulated", {}), summary.get("simulated_gpu", {})):
+        found |= dict.fromkeys(side.get("assumed", ()))  # all that an older version says
+        found |= convert(side.get("assumed_constants", {}), dict[str, Sourced], "summary")
     if not found:
         return ""
     lead = "Nothing better than an assumption is known for these. The wafers' range of tokens/s covers theirs."

@@ -4,15 +4,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypedDict
 
+import msgspec
+
 from wse_sim.engine.run import Engine
 from wse_sim.report.sensitivity import Sensitivity, tokens_per_s_range
-from wse_sim.report.step_figures import bill_of, figures
+from wse_sim.report.step_figures import figures
 from wse_sim.report.wall_clock import WallClock
 from wse_sim.schedule.block import MatrixWork
 from wse_sim.schedule.weight_streaming import StepPlan
+from wse_sim.spec.bill import bill_with_ends
 from wse_sim.spec.cluster import Cluster
 from wse_sim.spec.economics import Economics, PriceBasis
 from wse_sim.spec.run import Run
+from wse_sim.spec.sourced import Sourced, assumed_of
 from wse_sim.workload.flops import training_flops_per_token
 from wse_sim.workload.transformer import n_parameters, nonzero_parameters
 
@@ -32,6 +36,7 @@ _BOTTLENECKS = {
     "activation_wait": "activation servers",
     "gradient_wait": "gradient stream",
 }
+_OF_STEP = ("n_steps", "step_time_s", "tokens_per_s", "samples_per_s", "mfu", "dense_equivalent_mfu", "run_time_s")
 
 
 class EngineRun(TypedDict):
@@ -86,9 +91,12 @@ class SimulationResult:
     kg_per_kwh: float
     grid: str
     cost_usd: float
+    cost_usd_low: float
+    cost_usd_high: float
     cost_parts_usd: dict[str, float]
     price_basis: PriceBasis
     price_as_of: str | None
+    usd_per_unit_h: float
     wall_clock_s: float
     wall_clock_p5_s: float
     wall_clock_p95_s: float
@@ -103,12 +111,14 @@ class SimulationResult:
     resident_layers: int
     offloaded_bytes: float
     assumed: list[str]
+    assumed_constants: dict[str, Sourced]
     sensitivity: list[Sensitivity]
     engine: EngineRun
 
     def as_dict(self) -> dict[str, Any]:
         """The result as plain values, in the order of the fields."""
-        return asdict(self)
+        values: dict[str, Any] = msgspec.to_builtins(self)
+        return values
 
 
 def bottleneck(fractions: Mapping[str, float]) -> str:
@@ -144,77 +154,45 @@ def result(
     engine :
         Which engine ran, and what it took here, measured.
     """
-    dense_flops = training_flops_per_token(run.shape, run.seq_len, 1.0)
-    sparse_flops = training_flops_per_token(run.shape, run.seq_len, run.density)
     of_step = figures(run, cluster, step_time_s, economics)
     low, high = tokens_per_s_range(of_step.tokens_per_s, sensitivity)
-    wall_clock_s = sum(wall_clock.parts_s.values())
+    assumed = assumed_of(dict(sorted(cluster.constants.items()))) | economics.assumed_constants
     return SimulationResult(
-        model=run.shape.name,
-        system=cluster.csx.name,
-        num_csx=run.num_csx,
-        batch_size=run.batch_size,
-        microbatch=plan.microbatch,
-        seq_len=run.seq_len,
-        density=run.density,
-        release=run.release,
+        **_of_run(run, cluster, plan),
         masks=masks,
-        tokens=run.tokens,
-        n_steps=of_step.n_steps,
-        step_time_s=of_step.step_time_s,
-        tokens_per_s=of_step.tokens_per_s,
+        **{name: getattr(of_step, name) for name in _OF_STEP},
         tokens_per_s_low=low,
         tokens_per_s_high=high,
-        samples_per_s=of_step.samples_per_s,
-        mfu=of_step.mfu,
-        dense_equivalent_mfu=of_step.dense_equivalent_mfu,
-        params=n_parameters(run.shape),
-        nonzero_params=nonzero_parameters(run.shape, run.density),
-        dense_flops_per_token=dense_flops,
-        sparse_flops_per_token=sparse_flops,
         speedup_vs_dense=dense_step_time_s / step_time_s,
-        ideal_speedup=dense_flops / sparse_flops,
         bottleneck=bottleneck(fractions),
         breakdown=fractions,
         cross_iteration_s=cross_iteration_s,
-        matrices=plan.matrices,
-        run_time_s=of_step.run_time_s,
-        **_costs(cluster, economics, of_step.run_time_s),
-        wall_clock_s=wall_clock_s,
-        wall_clock_p5_s=wall_clock.p5_s,
-        wall_clock_p95_s=wall_clock.p95_s,
-        wall_clock_parts_s=wall_clock.parts_s,
-        goodput=wall_clock.parts_s["useful"] / wall_clock_s,
-        n_failures_expected=wall_clock.n_failures,
+        **asdict(bill_with_ends(economics, cluster.unit_constants, time_s=of_step.run_time_s, n_units=cluster.num_csx)),
+        **economics.terms,
+        **wall_clock.as_fields(),
         checkpoint_steps=wall_clock.checkpoint_steps,
-        checkpoint_interval_s=wall_clock.checkpoint_interval_s,
         checkpoint_loss=wall_clock.checkpoint_loss,
         assumed_operations=wall_clock.assumed,
-        working_bytes=plan.placement.working_bytes,
-        resident_layers=plan.placement.resident_layers,
-        offloaded_bytes=plan.placement.offloaded_bytes,
-        assumed=cluster.named("assumed") + economics.assumed,
+        assumed=list(assumed),
+        assumed_constants=assumed,
         sensitivity=list(sensitivity),
         engine=engine,
     )
 
 
-def _costs(cluster: Cluster, economics: Economics, run_time_s: float) -> dict[str, Any]:
-    """The fields of the result that are energy, carbon and money."""
-    paid = bill_of(cluster.csx, cluster.num_csx, economics, run_time_s)
-    low_w, high_w = cluster.constants["csx.power_w"].ends
-    price = "csx.usd_per_hour" if economics.price_basis == "rental" else "csx.purchase_usd"
+def _of_run(run: Run, cluster: Cluster, plan: StepPlan) -> dict[str, Any]:
+    """The fields of the result that no clock is needed for: what was asked for, its work and its memory."""
+    dense_flops, sparse_flops = (training_flops_per_token(run.shape, run.seq_len, rho) for rho in (1.0, run.density))
     return {
-        "energy_j": paid.it_energy_j,
-        "energy_j_low": run_time_s * cluster.num_csx * low_w,
-        "energy_j_high": run_time_s * cluster.num_csx * high_w,
-        "facility_energy_j": paid.facility_energy_j,
-        "pue": economics.pue,
-        "carbon_kg": paid.carbon_kg,
-        "kg_per_kwh": economics.kg_per_kwh,
-        "grid": economics.grid_in_words,
-        "cost_usd": paid.total_usd,
-        "cost_parts_usd": paid.parts_usd,
-        "price_basis": paid.price_basis,
-        "price_as_of": cluster.constants[price].as_of,
+        "model": run.shape.name,
+        "system": cluster.csx.name,
+        "microbatch": plan.microbatch,
+        **{name: getattr(run, name) for name in ("num_csx", "batch_size", "seq_len", "density", "release", "tokens")},
+        "params": n_parameters(run.shape),
+        "nonzero_params": nonzero_parameters(run.shape, run.density),
+        "dense_flops_per_token": dense_flops,
+        "sparse_flops_per_token": sparse_flops,
+        "ideal_speedup": dense_flops / sparse_flops,
+        "matrices": plan.matrices,
+        **{name: getattr(plan.placement, name) for name in ("working_bytes", "resident_layers", "offloaded_bytes")},
     }

@@ -9,7 +9,7 @@ from wse_sim.errors import SpecError
 from wse_sim.spec.reading import read_json
 
 SUMMARY, ROWS, TRACE, REPORT = "summary.json", "run.jsonl", "trace.json", "report.html"
-COMPARISON, PLAN = "comparison.json", "plan.json"
+COMPARISON, COMPARE, PLAN = "comparison.json", "compare.json", "plan.json"
 
 
 def read_summary(run_dir: Path) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Generic
 
-from wse_sim.spec.bill import Amount, Bill, bill
+from wse_sim.spec.bill import Amount, bill
 from wse_sim.spec.cluster import Cluster, Csx
 from wse_sim.spec.economics import Economics
 from wse_sim.spec.run import Run
@@ -58,7 +58,14 @@ def figures_of_sizes(
     n_steps = tokens / tokens_per_step
     run_time_s = n_steps * step_time_s
     flops_per_s = tokens_per_s / (num_csx * csx.peak_flops_per_s)
-    paid = bill_of(csx, num_csx, economics, run_time_s)
+    paid = bill(
+        economics,
+        time_s=run_time_s,
+        n_units=num_csx,
+        power_w=csx.power_w,
+        rental_usd_per_h=csx.usd_per_hour,
+        purchase_usd=csx.purchase_usd,
+    )
     return Figures(
         n_steps=n_steps,
         step_time_s=step_time_s,
@@ -70,16 +77,4 @@ def figures_of_sizes(
         energy_j=paid.it_energy_j,
         carbon_kg=paid.carbon_kg,
         cost_usd=paid.total_usd,
-    )
-
-
-def bill_of(csx: Csx, num_csx: Amount | float, economics: Economics, run_time_s: Amount) -> Bill[Amount]:
-    """What `num_csx` systems take in `run_time_s`."""
-    return bill(
-        economics,
-        time_s=run_time_s,
-        n_units=num_csx,
-        power_w=csx.power_w,
-        rental_usd_per_h=csx.usd_per_hour,
-        purchase_usd=csx.purchase_usd,
     )

@@ -44,6 +44,28 @@ class WallClock:
     checkpoint_loss: dict[str, float]
     assumed: list[str]
 
+    @property
+    def total_s(self) -> float:
+        """Expected time of the whole run."""
+        return sum(self.parts_s.values())
+
+    @property
+    def goodput(self) -> float:
+        """Share of it in which steps are made that count."""
+        return self.parts_s["useful"] / self.total_s
+
+    def as_fields(self) -> dict[str, Any]:
+        """What any run on a cluster says of it, by field of a result."""
+        return {
+            "wall_clock_s": self.total_s,
+            "wall_clock_p5_s": self.p5_s,
+            "wall_clock_p95_s": self.p95_s,
+            "wall_clock_parts_s": self.parts_s,
+            "goodput": self.goodput,
+            "n_failures_expected": self.n_failures,
+            "checkpoint_interval_s": self.checkpoint_interval_s,
+        }
+
 
 def wall_clock(
     operations: Operations, *, step_s: float, n_steps: float, n_parameters: int, n_systems: int, seed: int
@@ -70,7 +92,8 @@ def wall_clock(
         "n_parameters": n_parameters,
         "n_systems": n_systems,
     }
-    best, steps = best_checkpoint_interval(operations, **known), chosen_checkpoint_steps(operations, **known)
+    best = best_checkpoint_interval(operations, **known)
+    steps = chosen_checkpoint_steps(operations, **known) if operations.is_interval_given else best.steps
     plan = plan_run(operations, **known, checkpoint_steps=steps)
     parts_s, drawn = {name: float(s) for name, s in expected_parts_s(plan).items()}, simulate_runs(plan, seed=seed)
     chosen_loss = sum(parts_s.values()) / best.run_s - 1 if steps != best.steps else 0.0

@@ -171,6 +171,11 @@ class Cluster:
         changed = replace(getattr(self, part), **{field: value})
         return replace(self, **{part: changed})
 
+    @property
+    def unit_constants(self) -> dict[str, Sourced]:
+        """Power and prices of one system, by argument of `spec.bill.bill`."""
+        return {argument: self.constants[name] for argument, name in OF_BILL.items()}
+
     def named(self, *kinds: str) -> list[str]:
         """Names of the constants whose kind is one of `kinds`."""
         return sorted(name for name, constant in self.constants.items() if constant.kind in kinds)
@@ -180,7 +185,8 @@ Part = TypeVar("Part", Csx, MemoryX, SwarmX)
 Table = dict[str, Any]
 
 SYSTEMS = ("cs1", "cs2", "cs3")
-
+# What a bill is made of, as `spec.bill.bill` calls it.
+OF_BILL = {"power_w": "csx.power_w", "rental_usd_per_h": "csx.usd_per_hour", "purchase_usd": "csx.purchase_usd"}
 
 # What else than positive a constant may be, or must be. A field of one of the parts, whatever the part.
 _MAY_BE_ZERO = {

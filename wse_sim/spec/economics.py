@@ -8,9 +8,9 @@ from typing import Any, Literal
 import msgspec
 
 from wse_sim.errors import SpecError, choose
-from wse_sim.spec.cluster import SYSTEMS, Cluster
+from wse_sim.spec.cluster import OF_BILL, SYSTEMS, Cluster
 from wse_sim.spec.load import convert, data_names, data_path, read_toml
-from wse_sim.spec.sourced import Sourced
+from wse_sim.spec.sourced import Sourced, assumed_of
 
 PriceBasis = Literal["rental", "purchase"]
 
@@ -147,10 +147,22 @@ class Economics:
         return f"{constant.place}, {constant.as_of}" if constant.as_of else constant.place
 
     @property
+    def terms(self) -> dict[str, Any]:
+        """What a bill says of how it was counted, by field of a result."""
+        names = ("price_basis", "pue", "kg_per_kwh")
+        return {**{name: getattr(self, name) for name in names}, "grid": self.grid_in_words}
+
+    @property
     def assumed(self) -> list[str]:
         """Names of the constants behind a bill for which nothing better than an assumption is known."""
+        return list(self.assumed_constants)
+
+    @property
+    def assumed_constants(self) -> dict[str, Sourced]:
+        """These constants, by name: "economics.pue"."""
         used = {f"grid.{self.grid}", *(_OF_PURCHASE if self.price_basis == "purchase" else ("pue",))}
-        return sorted(f"economics.{name}" for name, c in self.constants.items() if name in used and c.kind == "assumed")
+        assumed = sorted(assumed_of(self.constants).items())
+        return {f"economics.{name}": constant for name, constant in assumed if name in used}
 
     def known(self, unit: str) -> dict[str, Sourced]:
         """What the user's file says of the system or GPU called `unit`, by argument of `bill`."""
@@ -202,7 +214,7 @@ def load_economics(file: str | None = None) -> Economics:
 def priced(cluster: Cluster, economics: Economics) -> Cluster:
     """`cluster` with the power and the prices that the user's file gives its kind of system."""
     for name, constant in economics.known(cluster.csx.name).items():
-        of_csx = "csx." + ("usd_per_hour" if name == "rental_usd_per_h" else name)
+        of_csx = OF_BILL[name]
         changed = cluster.with_constant(of_csx, constant.value)
         cluster = replace(changed, constants={**cluster.constants, of_csx: constant})
     return cluster

@@ -1,5 +1,6 @@
 """Numbers about the world, each with its source."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -43,3 +44,8 @@ class Sourced(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def ends(self) -> tuple[float, float]:
         """Both ends of the range; the value itself on a side where none is known."""
         return self.value if self.low is None else self.low, self.value if self.high is None else self.high
+
+
+def assumed_of(constants: Mapping[str, Sourced]) -> dict[str, Sourced]:
+    """Those of `constants` for which nothing better than an assumption is known, in their order."""
+    return {name: constant for name, constant in constants.items() if constant.kind == "assumed"}

@@ -15,7 +15,7 @@ import msgspec
 
 from wse_sim import __version__
 from wse_sim.errors import SpecError
-from wse_sim.files import write_atomically
+from wse_sim.files import make_folder, write_atomically
 from wse_sim.sweep.sweep import Row, Sweep
 from wse_sim.sweep.table import read_table, require_table_name, write_table
 
@@ -119,10 +119,7 @@ def _claim(sweep: Sweep, out: Path) -> None:
         return
     if out.exists() or _part_of(out).exists():
         raise SpecError(f"{out}: is there already, and no sweep has written it: name another file with --out")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SpecError(f"{out}: its folder cannot be made: {error.strerror}") from None
+    make_folder(out.parent)
     write_atomically(path, msgspec.json.format(msgspec.json.encode(ours), indent=2) + b"\n")
 
 

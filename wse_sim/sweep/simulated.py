@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from wse_sim.errors import SpecError
-from wse_sim.gpu.layout import Layout
+from wse_sim.gpu.layout import LAYOUT_FIELDS, Layout
 from wse_sim.gpu.roofline import GpuResult, simulate_gpu
 from wse_sim.processes.pool import Spread
 from wse_sim.simulate import run_from, simulate_quickly
@@ -43,7 +43,7 @@ RESULTS = (
 )
 _GPU_RESULTS = (
     *("tokens_per_s_per_gpu", "hfu", "memory_bytes_per_gpu", "gpu_software", "precision"),
-    *("dp", "tp", "cp", "pp", "interleave", "recompute", "sharding"),
+    *(name for name in LAYOUT_FIELDS if name not in RESULTS),
 )
 _SOFTWARE = {"gpu_software": "software", "precision": "precision", "two_four": "is_two_four"}  # key: argument
 
@@ -136,6 +136,7 @@ def _gpu_result(point: Point) -> tuple[Run, GpuResult]:
         tokens=run.tokens,
         fixed=Layout(**layout),
         constants=constants_of(point),
+        economics=shipped_economics(),
         **software,
     )
     return run, result

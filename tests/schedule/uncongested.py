@@ -13,7 +13,7 @@ def uncongested_s(passes: Iterable[Pass]) -> float:
 
         t_end(p) = max(t_end(p - 1), t_end(follows(p)) + latency(p)) + work(p).
 
-    The engine comes down to exactly this when every stream is fast enough (tests/schedule).
+    The engine comes down to exactly this when every stream is fast enough.
     """
     ends: dict[str, float] = {}
     now_s = 0.0
