@@ -1,6 +1,7 @@
 """Plans: laws over all candidates, the walls, and what the event engine says of the finalists."""
 
 from dataclasses import replace as with_changes
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -23,6 +24,7 @@ from wse_sim.schedule.weight_streaming import plan_step
 from wse_sim.simulate import simulate
 from wse_sim.spec.bill import bill
 from wse_sim.spec.cluster import load_cluster
+from wse_sim.spec.load import data_path
 from wse_sim.spec.operations import Operations
 
 SMALL = Space(num_csx=(1, 2, 4, 8), batch_sizes=(256, 512, 1024), tokens_per_parameter=(10.0, 20.0))
@@ -255,6 +257,14 @@ def test_candidates_are_every_combination_whose_batch_is_shared_evenly() -> None
 def test_a_wrong_axis_is_refused(given: dict[str, Any], message: str) -> None:
     with pytest.raises(SpecError, match=message):
         Space(**given)
+
+
+def test_a_system_that_the_closed_form_does_not_know_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    own = '\n[swarmx.hop_latency_s]\nvalue = 0.05\nkind = "assumed"\nsource = "mine"\n'
+    file.write_text(data_path("hardware/cs3.toml").read_text(encoding="utf-8") + own, encoding="utf-8")
+    with pytest.raises(SpecError, match=r"mine\.toml: a plan prices .* hops .* of at most 1e-05 s: wse-sim sweep"):
+        Space(systems=("cs3", str(file)))
 
 
 def test_no_candidate_at_all_is_said_with_the_axes() -> None:
