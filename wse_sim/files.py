@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from wse_sim.errors import SpecError
+from wse_sim.errors import FileError, SpecError
 
 
 def user_cache() -> Path:
@@ -35,7 +35,7 @@ def write_atomically(path: Path, content: bytes | Iterable[bytes | memoryview]) 
     except OSError as error:
         if not isinstance(error, NotADirectoryError):
             part.unlink(missing_ok=True)
-        raise SpecError(f"{path}: cannot be written: {error.strerror or error}") from None
+        raise FileError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
 def make_folder(path: Path) -> None:
