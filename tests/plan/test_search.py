@@ -199,6 +199,17 @@ def test_rejections_and_the_kept_add_up() -> None:
     assert [name == "" for name in walls(of)] == of.is_feasible.tolist()
 
 
+@pytest.mark.parametrize("limits", [Constraints(), Constraints(max_csx=4), replace(LIMITS, max_csx=4)])
+def test_no_limit_is_said_to_be_missed_or_kept_behind_a_wall(limits: Constraints) -> None:
+    of = found(limits)
+    is_wall = of.found.wall > 0
+    assert is_wall.any()
+    assert of.missed.excess.keys() == limits.said.keys()
+    for excess in (of.missed.worst, *of.missed.excess.values()):
+        assert (np.isnan(excess) == is_wall).all()
+    assert not of.is_feasible[is_wall].any()
+
+
 def test_cost_and_energy_add_up() -> None:
     of = found()
     economics = of.question.economics

@@ -61,14 +61,10 @@ def walls(search: Search) -> list[str]:
     """Why each candidate was rejected: the wall that it does not fit through, or the constraint that it misses most; ""
     where it was not.
     """
-    names = [*search.missed.excess]
-    excess = np.array([*search.missed.excess.values()])
-    worst = np.where(np.isnan(excess), -np.inf, excess).argmax(axis=0)
-    is_missed = (search.found.wall == 0) & (search.missed.worst > 0)
-    return [
-        WALLS[wall] if wall else names[by] if missed else ""
-        for wall, by, missed in zip(search.found.wall.tolist(), worst.tolist(), is_missed.tolist(), strict=True)
-    ]
+    by = np.array(WALLS, object)[search.found.wall]
+    for name, excess in search.missed.excess.items():
+        by[(excess > 0) & (excess == search.missed.worst)] = name
+    return list(by)
 
 
 def rejections(search: Search) -> dict[str, int]:
@@ -109,11 +105,7 @@ def plan_row(search: Search, place: int) -> PlanRow:
         loss=loss,
         loss_low=loss * law.low / law.value,
         loss_high=loss * law.high / law.value,
-        missed={
-            name: float(excess[place])
-            for name, excess in search.missed.excess.items()
-            if name in search.constraints.said and excess[place] > 0
-        },
+        missed={name: float(excess[place]) for name, excess in search.missed.excess.items() if excess[place] > 0},
     )
 
 

@@ -56,7 +56,7 @@ class Search:
     @property
     def is_feasible(self) -> npt.NDArray[np.bool_]:
         """(n,): candidates that fit and keep to all constraints."""
-        return _is_feasible(self.found, self.missed)
+        return self.missed.is_kept
 
     @property
     def largest_closed_form_error(self) -> float:
@@ -92,7 +92,7 @@ def search(
     closed_form_s, step_s, is_simulated = found.step_s, found.step_s.copy(), np.zeros(len(tried), bool)
     while True:
         missed = violations(constraints, tried, found)
-        front = _front(found, _is_feasible(found, missed))
+        front = _front(found, missed.is_kept)
         finalists = _finalists(aim, tried, found, missed, front)
         todo = finalists[~is_simulated[finalists]]
         if not len(todo):
@@ -119,10 +119,6 @@ def search(
 
 def _default_objective(constraints: Constraints) -> Objective:
     return "loss" if constraints.said and constraints.target_loss is None else "cost"
-
-
-def _is_feasible(found: Outcomes, missed: Violations) -> npt.NDArray[np.bool_]:
-    return np.asarray((found.wall == 0) & (missed.worst <= 0))
 
 
 def _front(found: Outcomes, kept: npt.NDArray[np.bool_]) -> IntArray:
@@ -166,7 +162,7 @@ def _best_first(aim: str, tried: Candidates, found: Outcomes, missed: Violations
     Of equal ones the cheapest, then the fastest, then that of least loss.
     """
     keys = (found.loss, found.wall_clock_s, found.cost_usd, _figure(aim, tried, found))
-    places = np.flatnonzero(_is_feasible(found, missed))
+    places = np.flatnonzero(missed.is_kept)
     return places[np.lexsort([key[places] for key in keys])]
 
 
