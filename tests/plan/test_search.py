@@ -274,6 +274,25 @@ def test_the_tornado_is_sorted_and_spans_the_best() -> None:
     assert clock.wall_clock_s_at_high < at < clock.wall_clock_s_at_low
 
 
+def test_constants_are_assumed_where_they_are_used_and_not_known_better(tmp_path: Path) -> None:
+    """Nobody straggles unless that is asked for, and the price is that of the user's file."""
+    file, asked = tmp_path / "mine.toml", question()
+    file.write_text(THIRSTY_CS3, encoding="utf-8")
+    slow = asked.operations.with_values("a test", stragglers_per_system_day=1.0)
+    limits = Constraints(max_csx=1)
+    plain = set(plan_of(search(asked, SMALL, limits)).assumed)
+    changed = with_changes(asked, operations=slow, economics=load_economics(str(file)))
+    others = set(plan_of(search(changed, SMALL, limits)).assumed)
+    assert "power_lines.critical_batch.factor" in plain & others
+    assert not any(name.startswith("power_lines.timescale") for name in plain | others)
+    assert others - plain == {
+        "csx.power_w",
+        "csx.usd_per_hour",
+        "operations.straggler_duration_s",
+        "operations.straggler_slowdown",
+    }
+
+
 def test_a_plan_is_the_same_twice_and_can_be_read_back() -> None:
     first, second = (msgspec.json.encode(plan_of(found())) for _ in range(2))
     assert first == second
