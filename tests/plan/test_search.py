@@ -14,7 +14,7 @@ from wse_sim.errors import SpecError
 from wse_sim.laws.cerebras_gpt import project_loss
 from wse_sim.laws.power_lines import critical_batch_tokens, optimal_batch_tokens
 from wse_sim.plan.constraints import Constraints
-from wse_sim.plan.outcomes import WALLS, Question, outcomes, planned_run
+from wse_sim.plan.outcomes import WALLS, Question, outcomes, planned_run, run_at
 from wse_sim.plan.planner import plan_of, walls
 from wse_sim.plan.result import Plan
 from wse_sim.plan.search import Search, search
@@ -22,7 +22,7 @@ from wse_sim.plan.space import Candidates, Space, candidates
 from wse_sim.plan.tornado import tornado
 from wse_sim.report.plan_tables import verdict
 from wse_sim.schedule.weight_streaming import plan_step
-from wse_sim.simulate import simulate
+from wse_sim.simulate import simulate, step_time_s
 from wse_sim.spec.bill import bill
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.economics import load_economics
@@ -170,18 +170,10 @@ def test_walls_are_those_that_the_simulator_hits() -> None:
             tokens = of.tried.batch_size[place] * of.question.seq_len
             assert tokens > critical_batch_tokens(float(of.found.tokens[place]))
             continue
-        system = of.space.systems[of.tried.system[place]]
-        run = planned_run(
-            of.question,
-            system,
-            float(of.tried.density[place]),
-            num_csx=int(of.tried.num_csx[place]),
-            batch_size=int(of.tried.batch_size[place]),
-            microbatch=int(of.tried.microbatch[place]),
-        )
+        run = run_at(of.question, of.space, of.tried, place)
         words = {"wafer memory": "on-wafer memory", "activation servers": "activation servers"}[wall]
         with pytest.raises(SpecError, match=words):
-            plan_step(run, load_cluster(system, run.num_csx))
+            plan_step(run, load_cluster(run.system, run.num_csx))
     assert "wafer memory" in seen
 
 
@@ -266,12 +258,29 @@ def test_the_tornado_is_sorted_and_spans_the_best() -> None:
     assert of.best is not None
     bars = tornado(of, of.best)
     at = float(of.found.wall_clock_s[of.best])
-    assert [bar.span_s for bar in bars] == sorted((bar.span_s for bar in bars), reverse=True)
+    spans_s = [abs(bar.wall_clock_s_at_high - bar.wall_clock_s_at_low) for bar in bars]
+    assert spans_s == sorted(spans_s, reverse=True)
     names = [bar.constant for bar in bars]
     assert {"csx.clock_hz", "csx.linear_efficiency", "operations.system_mtbf_s"} <= set(names)
     assert any("tokens to the target" in name for name in names)
     clock = bars[names.index("csx.clock_hz")]
     assert clock.wall_clock_s_at_high < at < clock.wall_clock_s_at_low
+
+
+def test_the_tornado_simulates_what_the_closed_form_does_not_know() -> None:
+    """Buffers of a quarter of a layer, the low end of their range, of a large model in small micro-batches."""
+    space = Space(
+        systems=("cs3",), num_csx=(1,), batch_sizes=(128,), microbatches=(16,), densities=(1.0,), schedules=("linear",)
+    )
+    of = found(Constraints(), space)
+    assert of.best is not None
+    bars = {bar.constant: bar for bar in tornado(of, of.best)}
+    bar, at_s = bars["swarmx.buffer_layers"], float(of.found.wall_clock_s[of.best])
+    run = run_at(of.question, space, of.tried, of.best)
+    slower = step_time_s(run, load_cluster("cs3", 1, {"swarmx.buffer_layers": bar.low})) / of.found.step_s[of.best]
+    assert bar.low == 0.25
+    assert bar.wall_clock_s_at_low / at_s == pytest.approx(slower, rel=1e-3)  # but for start and checkpoints
+    assert slower > 1.05
 
 
 def test_constants_are_assumed_where_they_are_used_and_not_known_better(tmp_path: Path) -> None:

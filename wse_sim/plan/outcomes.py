@@ -197,6 +197,18 @@ def planned_run(question: Question, system: str, density: float, **given: Any) -
     )
 
 
+def run_at(question: Question, space: Space, tried: Candidates, place: int) -> Run:
+    """The run of candidate `place`; its tokens play no part in a step."""
+    return planned_run(
+        question,
+        space.systems[tried.system[place]],
+        float(tried.density[place]),
+        num_csx=int(tried.num_csx[place]),
+        batch_size=int(tried.batch_size[place]),
+        microbatch=int(tried.microbatch[place]),
+    )
+
+
 def _bill(question: Question, system: str, run_s: FloatArray, num_csx: IntArray) -> tuple[FloatArray, ...]:
     """Power, energy, carbon and cost, as if every candidate were on `system`."""
     csx = priced(load_cluster(system, 1), question.economics).csx

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from wse_sim.errors import choose
 from wse_sim.plan.constraints import Constraints, Violations, violations
 from wse_sim.plan.front import pareto_front
-from wse_sim.plan.outcomes import Outcomes, Question, outcomes, planned_run
+from wse_sim.plan.outcomes import Outcomes, Question, outcomes, run_at
 from wse_sim.plan.space import Candidates, FloatArray, IntArray, Space, candidates
 from wse_sim.simulate import step_time_s
 from wse_sim.spec.cluster import load_cluster
@@ -138,10 +138,8 @@ def _finalists(aim: str, tried: Candidates, found: Outcomes, missed: Violations,
 
 def _simulated_s(question: Question, space: Space, tried: Candidates, place: int) -> float:
     """Step time of a candidate by the event engine."""
-    system, num_csx = space.systems[tried.system[place]], int(tried.num_csx[place])
-    sizes = {"batch_size": int(tried.batch_size[place]), "microbatch": int(tried.microbatch[place])}
-    run = planned_run(question, system, float(tried.density[place]), num_csx=num_csx, **sizes)
-    return step_time_s(run, load_cluster(system, num_csx))
+    run = run_at(question, space, tried, place)
+    return step_time_s(run, load_cluster(run.system, run.num_csx))
 
 
 def _figure(aim: str, tried: Candidates, found: Outcomes) -> FloatArray:
