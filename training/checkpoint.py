@@ -21,7 +21,7 @@ from models.sparse import MASK_SUFFIX, Mask, PackedMask, unpacked
 from training.config import TrainConfig
 from training.data import Fingerprint
 from training.tensor_file import TensorFile, TensorSource, file_pieces
-from wse_sim.errors import SpecError
+from wse_sim.errors import FileError, SpecError
 from wse_sim.files import write_atomically
 
 FOLDER = "checkpoints"
@@ -189,7 +189,7 @@ def save_checkpoint(
             old.unlink()
             old.with_suffix(".safetensors").unlink(missing_ok=True)
     except OSError as error:
-        raise SpecError(f"{path}: the checkpoint cannot be written: {error.strerror or error}") from None
+        raise FileError(f"{path}: the checkpoint cannot be written: {error.strerror or error}") from None
     return path
 
 

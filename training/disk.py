@@ -5,7 +5,7 @@ from pathlib import Path
 
 from training.config import TrainConfig
 from training.memory import BYTES, hidden_weights, most_live_weights
-from wse_sim.errors import SpecError
+from wse_sim.errors import FileError, SpecError
 from wse_sim.workload.transformer import n_parameters
 
 
@@ -19,7 +19,15 @@ def checkpoint_bytes(config: TrainConfig) -> float:
 
 
 def require_room(config: TrainConfig, folder: Path) -> None:
-    """Raise SpecError when the disk has no room for the checkpoints that are kept, and one more that is written."""
+    """Make sure that the disk has room for the checkpoints that are kept, and one more that is written.
+
+    Raises
+    ------
+    FileError
+        When it has none now.
+    SpecError
+        When they would not fit an empty one either.
+    """
     if (config.n_steps - 1) // config.checkpoint_interval == 0 and not config.kept_checkpoints:
         n_checkpoints = 1  # that of the last step
     else:
@@ -27,7 +35,8 @@ def require_room(config: TrainConfig, folder: Path) -> None:
     there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     disk, needed = shutil.disk_usage(there), n_checkpoints * checkpoint_bytes(config)
     if disk.total and needed > disk.free:  # what has no size is no disk, and says itself that it cannot be written
-        raise SpecError(
+        kind = SpecError if needed > disk.total else FileError
+        raise kind(
             f"{folder}: {n_checkpoints} checkpoints of {checkpoint_bytes(config) / 1e9:.2f} GB each need "
             f"{needed / 1e9:.1f} GB, and {disk.free / 1e9:.1f} GB are free there: another folder, or fewer "
             "last_checkpoints, would be right"

@@ -12,7 +12,7 @@ from training.host import Host
 from training.schedules import parse_schedule
 from training.sparsity import Algorithm, make_algorithm
 from training.toml_text import toml_text
-from wse_sim.errors import SpecError, choose
+from wse_sim.errors import FileError, SpecError, choose
 from wse_sim.files import write_atomically
 from wse_sim.gpu.roofline import DEFAULT_SOFTWARE
 from wse_sim.simulate import resolve_run
@@ -235,7 +235,7 @@ def write_job(job: Job, run_dir: Path) -> None:
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SpecError(f"{run_dir}: cannot be made: {error.strerror}; name another folder with --out") from None
+        raise FileError(f"{run_dir}: cannot be made: {error.strerror}; name another folder with --out") from None
     write_atomically(path, toml_text(job).encode())
 
 

@@ -6,7 +6,7 @@ from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
-from wse_sim.errors import SpecError
+from wse_sim.errors import FileError, SpecError
 from wse_sim.files import write_atomically
 
 
@@ -38,7 +38,7 @@ class LineWriter(Generic[AnyLine]):
             write_atomically(path, b"".join(map(_encoded, self.lines)))
             self._file = path.open("ab")
         except OSError as error:
-            raise SpecError(f"{path}: cannot be written: {error.strerror}") from None
+            raise FileError(f"{path}: cannot be written: {error.strerror}") from None
 
     def append(self, line: AnyLine) -> None:
         """Write one record."""

@@ -20,7 +20,7 @@ from training.interrupt import Interrupted, stop_when_orphaned
 from training.job import PARAMETRIZATIONS, TARGET_FILE, Job, job_from, read_job
 from training.machine import machine_profile
 from training.schedules import parse_schedule
-from wse_sim.errors import SpecError
+from wse_sim.errors import FileError, SpecError
 from wse_sim.processes.limits import n_usable_cpus
 from wse_sim.processes.on_ray import on_ray
 from wse_sim.processes.pool import Spread, on_processes
@@ -123,6 +123,8 @@ def train_run(task: RunTask) -> Row:
 
     Raises
     ------
+    FileError
+        When the run cannot be written: that is not for its row, which nobody would work out again.
     KeyboardInterrupt
         On Ctrl-C, or when the process that wants the row is gone; after a checkpoint was written.
     """
@@ -133,6 +135,8 @@ def train_run(task: RunTask) -> Row:
         raise KeyboardInterrupt from None
     except DivergenceError as error:
         return Row(task.index, "diverged", str(error), {"run": folder.name})
+    except FileError:
+        raise
     except SpecError as error:
         return Row(task.index, "infeasible", str(error))
 

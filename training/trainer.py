@@ -24,7 +24,7 @@ from training.sparsity.updater import MaskUpdate
 from training.starting_point import StartingPoint, starting_point
 from training.streaming.record import STREAM_FILE, StreamRow
 from training.toml_text import toml_text
-from wse_sim.errors import SpecError
+from wse_sim.errors import FileError, SpecError
 from wse_sim.files import write_atomically
 
 _EVAL_BATCH = 32
@@ -267,7 +267,7 @@ def _prepare_folder(run_dir: Path, config: TrainConfig, *, resume: bool) -> None
         run_dir.mkdir(parents=True, exist_ok=True)
         write_atomically(run_dir / CONFIG_FILE, toml_text(config).encode())
     except OSError as error:
-        raise SpecError(f"{run_dir}: the run's folder cannot be written: {error.strerror}") from None
+        raise FileError(f"{run_dir}: the run's folder cannot be written: {error.strerror}") from None
 
 
 def _require_agreement(world: World, start: StartingPoint, data: Corpus) -> None:

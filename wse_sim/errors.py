@@ -1,4 +1,4 @@
-"""The one error that a user's input can cause."""
+"""The errors that a user can mend."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -6,6 +6,10 @@ from difflib import get_close_matches
 
 class SpecError(ValueError):
     """The user's input is wrong: the message says what, where, and what would be right."""
+
+
+class FileError(SpecError):
+    """A file or folder cannot be written, as on a full disk: with the same input, another try may succeed."""
 
 
 def choose(name: str, options: Iterable[str], what: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from wse_sim.errors import SpecError
+from wse_sim.errors import FileError, SpecError
 
 
 def user_cache() -> Path:
@@ -37,7 +37,7 @@ def write_atomically(path: Path, content: bytes | Iterable[bytes | memoryview]) 
     except OSError as error:
         if not isinstance(error, NotADirectoryError):
             part.unlink(missing_ok=True)
-        raise SpecError(f"{path}: cannot be written: {error.strerror or error}") from None
+        raise FileError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
 def json_text(content: Mapping[str, Any]) -> str:

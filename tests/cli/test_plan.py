@@ -82,6 +82,12 @@ def test_files_are_written_when_nothing_keeps_to_the_limits_too(tmp_path: Path) 
     assert "The nearest miss is" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
+def test_an_encoder_is_refused_for_its_loss() -> None:
+    result = run("--model", "bert-large", *WITHIN)
+    assert result.exit_code == EXIT_INPUT
+    assert "bert-large is an encoder, whose loss no law here knows" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

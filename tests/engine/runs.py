@@ -5,9 +5,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from wse_sim.engine.run_level import RunPlan
+from wse_sim.engine.run_level import NO_STRAGGLERS, RunPlan, Terms
 from wse_sim.spec.operations import Operations, load_operations
+
+FloatArray = npt.NDArray[np.float64]
 
 
 def cluster(*, checkpoint_s: float, mtbf_s: float, **changes: Any) -> Operations:
@@ -20,10 +23,30 @@ def cluster(*, checkpoint_s: float, mtbf_s: float, **changes: Any) -> Operations
     return replace(load_operations(), **{**nothing, **given, **changes})
 
 
+def young_interval_s(checkpoint_s: float, mtbf_s: float) -> float:
+    """Work between two checkpoints that costs least, to first order.
+
+    Source: Young, CACM 17(9), 1974.
+    """
+    return math.sqrt(2 * checkpoint_s * mtbf_s)
+
+
+def segmented(*, work_s: FloatArray, checkpoint_s: FloatArray, **given: Any) -> RunPlan:
+    """A plan of these segments; what is not given of its terms costs nothing."""
+    nothing = dict.fromkeys(("compile_s", "bring_up_s", "restart_s", "first_checkpoint_s", "checkpoint_s"), 0.0)
+    terms: dict[str, Any] = {**nothing, "failures_per_s": 0.0, "stragglers": NO_STRAGGLERS, **given}
+    return RunPlan(terms=Terms(**terms), work_s=work_s, checkpoint_s=checkpoint_s)
+
+
+def with_terms(plan: RunPlan, **changes: Any) -> RunPlan:
+    """The same plan with other terms."""
+    return replace(plan, terms=replace(plan.terms, **changes))
+
+
 def hour_plan(failures_per_s: float, interval_s: float = 600.0, **changes: Any) -> RunPlan:
     """Ten hours of steps of 1 s, 20 s per checkpoint."""
     n_segments = math.ceil(36_000 / interval_s)
-    return RunPlan(
+    return segmented(
         compile_s=1_000.0,
         bring_up_s=200.0,
         restart_s=500.0,

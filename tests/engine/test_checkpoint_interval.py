@@ -9,14 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.engine.runs import cluster
+from tests.engine.runs import cluster, young_interval_s
 from wse_sim.engine.run_level import (
     best_checkpoint_interval,
     chosen_checkpoint_steps,
     daly_interval_s,
     expected_run_s,
     plan_run,
-    young_interval_s,
 )
 from wse_sim.errors import SpecError
 from wse_sim.spec.operations import Operations, load_gpu_operations, load_operations
@@ -164,9 +163,8 @@ def test_checkpoint_longer_than_twice_the_mean_time_between_failures() -> None:
 def test_default_plan_saves_at_the_best_interval(load: Callable[[], Operations], system_mtbf_s: float) -> None:
     operations, rate = load(), 16 / system_mtbf_s + 1 / 7.8e6
     run: dict[str, Any] = {"step_s": 2.0, "n_steps": 10**6, "n_parameters": 10**9, "n_systems": 16}
-    plan = plan_run(operations, **run, is_compiled=True)
-    assert plan.failures_per_s == pytest.approx(rate)
-    assert plan.compile_s == 0
+    plan = plan_run(operations, **run)
+    assert plan.terms.failures_per_s == pytest.approx(rate)
     assert plan.work_s[1] == best_checkpoint_interval(operations, **run).interval_s
     assert plan.work_s[1] == pytest.approx(daly_interval_s(operations.checkpoint_s(1e9, 16), 1 / rate), rel=0.01)
 

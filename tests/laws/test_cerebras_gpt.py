@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from wse_sim.errors import SpecError
-from wse_sim.laws.cerebras_gpt import cerebras_gpt_loss, dense_equivalent_parameters, project_loss
+from wse_sim.laws.cerebras_gpt import cerebras_gpt_loss, dense_equivalent_parameters, knows_loss_of, project_loss
 from wse_sim.laws.fit import fit
 from wse_sim.laws.power_law import POWER
 from wse_sim.laws.published import published_laws
@@ -138,6 +138,14 @@ def test_compute_outside_the_fitted_range_is_called_extrapolated() -> None:
     near = project_loss(load_model("1.3b").shape, density=1.0, tokens=2.6e10)
     assert any("extrapolated" in caveat for caveat in far.caveats)
     assert not any("extrapolated" in caveat for caveat in near.caveats)
+
+
+@pytest.mark.parametrize(("model", "is_encoder"), [("bert-large", True), ("1.3b", False)])
+def test_an_encoder_s_loss_is_said_to_be_a_decoder_s(model: str, is_encoder: bool) -> None:
+    shape = load_model(model).shape
+    assert knows_loss_of(shape) is not is_encoder
+    caveats = project_loss(shape, density=1.0, tokens=1e9).caveats
+    assert any("bert-large is an encoder" in caveat for caveat in caveats) is is_encoder
 
 
 def test_no_tokens_and_no_flops_are_refused() -> None:

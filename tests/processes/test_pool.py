@@ -1,6 +1,7 @@
 """Tasks are done by processes of their own, and their errors come back under their names."""
 
 import os
+import re
 import signal
 import time
 from contextlib import closing
@@ -9,11 +10,11 @@ from threading import Thread
 
 import pytest
 
-from tests.processes.work import Number, Square
+from tests.processes.work import Number, Root, Square
 from wse_sim.errors import SpecError
 from wse_sim.processes.pool import on_processes
 
-SQUARED, SLEPT = "tests.processes.work:squared", "tests.processes.work:slept"
+SQUARED, ROOTED, SLEPT = (f"tests.processes.work:{name}" for name in ("squared", "rooted", "slept"))
 
 
 @pytest.mark.parametrize("n_workers", [1, 2])
@@ -34,6 +35,30 @@ def test_worker_that_cannot_begin_is_told(capfd: pytest.CaptureFixture[str]) -> 
     with pytest.raises(RuntimeError, match="the square of 1: its process ended with code 1"):
         list(on_processes("tests.processes.no_module:squared", [Number(value=1)], Square, n_workers=1))
     assert "No module named 'tests.processes.no_module'" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("tasks", "message"),
+    [
+        ([Number(value=4), Number(value=-1)], "the square of -1: Traceback(.|\n)*Expected `float`, got `null`"),
+        ([Number(value=4), Number(value=9, folder=object())], "the square of 9: Traceback(.|\n)*TypeError"),
+    ],
+)
+def test_what_json_cannot_hold_is_an_error_and_not_a_wait_for_ever(tasks: list[Number], message: str) -> None:
+    """An outcome of NaN, which JSON writes as null, and a task with something that is no text in it."""
+    errors: list[RuntimeError] = []
+
+    def do() -> None:
+        try:
+            list(on_processes(ROOTED, tasks, Root, n_workers=1))
+        except RuntimeError as error:
+            errors.append(error)
+
+    doing = Thread(target=do, daemon=True)
+    doing.start()
+    doing.join(timeout=60)
+    assert not doing.is_alive()
+    assert re.search(message, str(errors[0]))
 
 
 def test_who_stops_early_interrupts_the_workers_and_waits_for_them(tmp_path: Path) -> None:

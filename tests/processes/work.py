@@ -1,5 +1,6 @@
 """What the workers of the tests do."""
 
+import math
 import time
 from pathlib import Path
 
@@ -31,6 +32,17 @@ def squared(task: Number) -> Square:
     if task.value < 0:
         raise SpecError(f"{task.value} is negative")
     return Square(task.value * task.value // (task.value != 13))
+
+
+class Root(msgspec.Struct, frozen=True):
+    """Of a number; NaN where it has none."""
+
+    value: float
+
+
+def rooted(task: Number) -> Root:
+    """The square root."""
+    return Root(math.sqrt(task.value) if task.value >= 0 else math.nan)
 
 
 def slept(task: Number) -> Square:

@@ -11,11 +11,19 @@ from hypothesis import strategies as st
 
 from wse_sim.processes.pool import Spread, in_this_process, on_processes
 from wse_sim.report.step_figures import figures
+from wse_sim.schedule.estimate import NOTHING_CONTENDS
 from wse_sim.simulate import resolve_run
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.economics import load_economics
-from wse_sim.spec.load import load_model
-from wse_sim.sweep.closed_form import CLOSED_FORM, EVENT, ROOFLINE, closed_form_sweep, price_points
+from wse_sim.spec.load import data_path, load_model
+from wse_sim.sweep.closed_form import (
+    CLOSED_FORM,
+    EVENT,
+    ROOFLINE,
+    closed_form_sweep,
+    n_without_closed_form,
+    price_points,
+)
 from wse_sim.sweep.columns import FASTEST, Sizes, fitting, price
 from wse_sim.sweep.keys import Point, simulated_vocabulary
 from wse_sim.sweep.points import grid_points
@@ -23,7 +31,6 @@ from wse_sim.sweep.run import run_sweep
 from wse_sim.sweep.simulated import simulate_point, simulated_sweep
 from wse_sim.sweep.sweep import Row
 
-NOTHING_CONTENDS = 0.9
 SMALL: Point = {"model": "111m", "system": "cs3", "batch_size": 240}
 GRID = {
     "num_csx": [1, 2, 7],
@@ -150,6 +157,27 @@ def test_what_the_closed_form_has_no_term_for_is_simulated(given: Point) -> None
     row, event = priced_alone(point), simulate_point(0, point)
     assert row.results.pop("engine") == EVENT
     assert row == event
+
+
+def test_a_system_of_a_file_that_the_closed_form_does_not_know_is_simulated(tmp_path: Path) -> None:
+    """Its hops take 50 ms and its buffers hold a quarter of a layer: 15 s in place of half a second."""
+    file = tmp_path / "mine.toml"
+    own = (
+        f'\n[swarmx.{name}]\nvalue = {value}\nkind = "assumed"\nsource = "mine"\n'
+        for name, value in (("hop_latency_s", 0.05), ("buffer_layers", 0.25))
+    )
+    file.write_text(data_path("hardware/cs3.toml").read_text(encoding="utf-8") + "".join(own), encoding="utf-8")
+    points: list[Point] = [{**SMALL, "system": str(file)}, SMALL]
+    own_row, shipped_row = priced(points)
+    assert (own_row.results.pop("engine"), shipped_row.results["engine"]) == (EVENT, CLOSED_FORM)
+    assert own_row == simulate_point(0, points[0])
+    assert own_row.results["step_time_s"] > 10 * shipped_row.results["step_time_s"]
+    assert n_without_closed_form(points) == 1
+
+
+def test_buffers_and_hops_like_those_of_the_data_keep_the_closed_form() -> None:
+    point: Point = {**SMALL, "swarmx.fan_out": 8, "swarmx.buffer_layers": 2.0, "csx.weight_buffer_layers": 1.0}
+    assert priced_alone(point).results["engine"] == CLOSED_FORM
 
 
 def test_a_step_that_no_simulated_clock_holds_has_a_closed_form() -> None:

@@ -10,7 +10,7 @@ from tests.training.test_resume import ALGORITHMS, CONFIG
 from training.disk import checkpoint_bytes, require_room
 from training.execution import Execution
 from training.trainer import train
-from wse_sim.errors import SpecError
+from wse_sim.errors import FileError, SpecError
 
 Usage = namedtuple("Usage", ["total", "used", "free"])
 
@@ -32,11 +32,20 @@ def test_size_of_a_checkpoint_is_known_before(tmp_path: Path, algorithm: str, ex
 def test_too_small_a_disk_is_told_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     room = 3 * checkpoint_bytes(CONFIG)
     monkeypatch.setattr("shutil.disk_usage", lambda path: Usage(10 * room, 0, room - 1))
-    with pytest.raises(SpecError, match=r"3 checkpoints of 0\.00 GB each need .* GB are free there"):
+    with pytest.raises(FileError, match=r"3 checkpoints of 0\.00 GB each need .* GB are free there"):
         train(CONFIG, tmp_path / "run")
     assert not (tmp_path / "run").exists()
     monkeypatch.setattr("shutil.disk_usage", lambda path: Usage(10 * room, 0, room))
     require_room(CONFIG, tmp_path / "run")
+
+
+def test_a_disk_that_is_too_small_when_empty_is_a_wall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no fault of the moment: in a sweep such a run is infeasible."""
+    room = 3 * checkpoint_bytes(CONFIG)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: Usage(room - 1, 0, room - 1))
+    with pytest.raises(SpecError, match=r"3 checkpoints") as told:
+        require_room(CONFIG, tmp_path)
+    assert not isinstance(told.value, FileError)
 
 
 def test_as_many_checkpoints_are_kept_as_are_asked_for(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A sweep that trains gives each point the run that `wse-sim train` makes of it, and goes on where it was stopped."""
 
+import errno
 import json
 import shlex
 import signal
@@ -14,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from training.sweep import RunTask, train_run, trained_sweep, trained_vocabulary
 from wse_sim.cli.app import main
-from wse_sim.errors import SpecError
+from wse_sim.errors import FileError, SpecError
 from wse_sim.sweep.keys import Point
 from wse_sim.sweep.sweep import Row
 
@@ -109,6 +110,31 @@ def test_run_of_another_sweep_is_not_taken_for_one_of_this(model: str, tmp_path:
     result = call("sweep", "--train", *words_of(point), "--seed", "0,1", "--out", str(tmp_path / "out"))
     assert result.exit_code == 2
     assert "0-seed-0: holds the run of another sweep; name another folder with --out" in result.stderr
+
+
+def test_a_run_that_cannot_be_written_stops_the_sweep_and_is_tried_again(model: str, tmp_path: Path) -> None:
+    """Something stands where the folder of the second run must be."""
+    words = ["--seed", "0,1", "--processes", "1"]
+    in_the_way = tmp_path / "1-seed-1"
+    in_the_way.touch()
+    point: Point = {"model": model, **COMMON}
+    stopped = call("sweep", "--train", *words_of(point), *words, "--out", str(tmp_path))
+    assert stopped.exit_code == 2
+    assert "the run in" in stopped.stderr
+    assert "1-seed-1: cannot be made" in stopped.stderr
+    in_the_way.unlink()
+    assert swept(tmp_path, point, *words)["n_ok"] == 2
+
+
+def test_a_checkpoint_that_cannot_be_written_is_no_row(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(FileError, match="cannot be written: No space left on device"):
+        trained(model, tmp_path / "run")
 
 
 @pytest.mark.slow

@@ -38,7 +38,7 @@ from training.streaming.matrix import (
     unpacked_layout,
 )
 from training.tensor_file import TensorSource
-from wse_sim.errors import SpecError
+from wse_sim.errors import FileError, SpecError
 
 
 @dataclass(slots=True)
@@ -244,7 +244,7 @@ class Store:
             with path.open("wb") as file:
                 file.truncate(n * dtype.itemsize)
         except OSError as error:
-            raise SpecError(f"{path}: the store cannot be written: {error.strerror}") from None
+            raise FileError(f"{path}: the store cannot be written: {error.strerror}") from None
         return torch.from_file(str(path), shared=True, size=n, dtype=dtype)
 
     def _path(self, key: str) -> Path:

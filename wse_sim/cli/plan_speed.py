@@ -27,6 +27,7 @@ from wse_sim.gpu.roofline import gpu_job
 from wse_sim.gpu.search import search
 from wse_sim.processes.limits import n_usable_cpus
 from wse_sim.processes.pool import in_this_process
+from wse_sim.schedule.estimate import NOTHING_CONTENDS
 from wse_sim.simulate import resolve_run
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.economics import load_economics
@@ -40,7 +41,6 @@ from wse_sim.sweep.simulated import simulated_sweep
 from wse_sim.sweep.sweep import Row, Sweep
 from wse_sim.sweep.table import read_table
 
-NOTHING_CONTENDS = 0.9  # below this contention
 _MODELS, _SYSTEMS = ("1.3b", "2.7b", "6.7b", "13b"), ("cs2", "cs3")
 _DENSITIES = (1.0, 0.5, 0.25, 0.125, 0.1)
 _NUM_CSX = (1, 2, 4, 8, 16)

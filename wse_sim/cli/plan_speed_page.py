@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from wse_sim.cli.bench_goals import Row, at_least, at_most, goals_section, in_words
-from wse_sim.cli.plan_speed import NOTHING_CONTENDS
 from wse_sim.report.quantities import duration, percent, significant
 from wse_sim.report.tables import Section, section_markdown
+from wse_sim.schedule.estimate import NOTHING_CONTENDS
 
 _MOST_S_PER_CONFIGURATION, _LEAST_CONFIGURATIONS_PER_S = 10e-6, 1e5
 _LEAST_ROWS_PER_S = 2e4

@@ -188,13 +188,13 @@ def _simulated(
     from wse_sim.processes.limits import n_usable_cpus
     from wse_sim.processes.on_ray import on_ray
     from wse_sim.processes.pool import in_this_process, on_processes
-    from wse_sim.sweep.closed_form import closed_form_sweep, has_closed_form, price_points
+    from wse_sim.sweep.closed_form import closed_form_sweep, n_without_closed_form, price_points
     from wse_sim.sweep.keys import simulated_vocabulary
     from wse_sim.sweep.simulated import simulate_points, simulated_sweep
 
     points = _points(file, lists, simulated_vocabulary())
     evaluate = price_points if is_closed_form else simulate_points
-    n_simulated = sum(not (is_closed_form and has_closed_form(point)) for point in points)
+    n_simulated = n_without_closed_form(points) if is_closed_form else len(points)
     n_workers = n_processes or min(n_usable_cpus(), n_simulated // _POINTS_PER_PROCESS)
     spread: Spread = in_this_process if n_workers <= 1 else partial(on_processes, n_workers=n_workers)
     return _Job(

@@ -58,6 +58,11 @@ def cerebras_gpt_loss(flops: float) -> float:
     return float(published_laws().cerebras_gpt.loss(flops))
 
 
+def knows_loss_of(shape: ModelShape) -> bool:
+    """Whether the law is of models like `shape`: they predict every next token, which encoders do not."""
+    return shape.logits_fraction == 1.0
+
+
 def dense_equivalent_parameters(nonzeros: float, density: float) -> float:
     """Parameters of the dense model that reaches the loss of a sparse one with `nonzeros` weights left.
 
@@ -104,7 +109,7 @@ def projected_losses(
 
 
 def project_loss(shape: ModelShape, *, density: float, tokens: float, seq_len: int | None = None) -> LossProjection:
-    """The loss that a model of this shape and density would reach after `tokens` tokens.
+    """The loss that a model of this shape and density would reach after `tokens` tokens; an encoder's is a decoder's.
 
     `projected_losses` at the dense model's size, or at the dense-equivalent one, plus or minus two standard deviations
     of the residuals of Eq. 1. The low end takes the equivalent size as published for pruned models; the high end lets
@@ -138,7 +143,7 @@ def project_loss(shape: ModelShape, *, density: float, tokens: float, seq_len: i
         high=max(at(nonzeros)) * (1.0 + spread),
         effective_flops=flops,
         law="Cerebras-GPT Eq. 1" + (" at the dense-equivalent size of Frantar et al." if is_sparse else ""),
-        caveats=_caveats(flops, tokens / equivalent, is_sparse=is_sparse),
+        caveats=_caveats(shape, flops, tokens / equivalent, is_sparse=is_sparse),
     )
 
 
@@ -149,11 +154,15 @@ def _flops(shape: ModelShape, sizes: Floats | float, seq_len: int) -> Floats:
     return np.asarray(per_token * tokens_per_parameter * np.asarray(sizes, float) ** 2)
 
 
-def _caveats(flops: float, tokens_per_parameter: float, *, is_sparse: bool) -> tuple[str, ...]:
+def _caveats(shape: ModelShape, flops: float, tokens_per_parameter: float, *, is_sparse: bool) -> tuple[str, ...]:
     valid = published_laws().cerebras_gpt_validity
     caveats = [
         "nats per token on the Pile's test set, GPT-2 vocabulary: not comparable with another corpus or tokenizer",
     ]
+    if not knows_loss_of(shape):
+        caveats.append(
+            f"{shape.name} is an encoder, of which the law is not: the loss is that of a decoder of its size"
+        )
     if not math.isclose(tokens_per_parameter, valid.tokens_per_parameter, rel_tol=_SAME_TPP):
         caveats.append(
             f"Eq. 1 was fitted at {valid.tokens_per_parameter:.0f} tokens per parameter, this run has "

@@ -1,9 +1,15 @@
 """What batch and what weight decay a run should have: the power lines of its tokens and its size."""
 
+from typing import Literal, get_args
+
 import msgspec
 
 from wse_sim.errors import SpecError
 from wse_sim.laws.published import Amount, published_laws
+
+Line = Literal["timescale", "optimal_batch", "critical_batch"]
+_LINES: tuple[Line, ...] = get_args(Line)
+_PARTS = ("factor", "exponent")
 
 
 class Recommendation(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,18 +118,12 @@ def recommend(
         lr_times_weight_decay=product,
         peak_lr=peak_lr,
         weight_decay=None if peak_lr is None else product / peak_lr,
-        uncertain=_uncertain(),
+        uncertain=uncertain_coefficients(*_LINES),
     )
 
 
-def _uncertain() -> tuple[str, ...]:
-    lines = published_laws().power_lines
-    powers = {
-        "timescale": lines.timescale,
-        "optimal_batch": lines.optimal_batch,
-        "critical_batch": lines.critical_batch,
-    }
-    sourced = {
-        f"{name}.{part}": getattr(power, part) for name, power in powers.items() for part in ("factor", "exponent")
-    }
+def uncertain_coefficients(*lines: Line) -> tuple[str, ...]:
+    """Coefficients of these power lines, by their names in data/laws.toml, that were not checked against the paper."""
+    powers = {line: getattr(published_laws().power_lines, line) for line in lines}
+    sourced = {f"{line}.{part}": getattr(power, part) for line, power in powers.items() for part in _PARTS}
     return tuple(name for name, coefficient in sourced.items() if coefficient.kind == "assumed")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from wse_sim.errors import SpecError
 from wse_sim.plan.outcomes import Outcomes
@@ -45,29 +46,27 @@ class Constraints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Violations:
-    """By how much candidates miss each limit.
+    """By how much candidates miss each limit; nan where they hit a wall.
 
     Parameters
     ----------
     excess : each (n,)
         Value over limit, less 1, by name of the constraint; above 0 it is missed.
+    worst : (n,)
+        The largest excess; -inf without limits.
     """
 
     excess: dict[str, FloatArray]
+    worst: FloatArray
 
     @property
-    def worst(self) -> FloatArray:
-        """(n,): the largest excess; -inf without limits."""
-        return np.asarray(np.max([*self.excess.values()], axis=0))
-
-    def names(self, i: int) -> list[str]:
-        """The constraints that candidate `i` misses, the worst first."""
-        missed = {name: float(excess[i]) for name, excess in self.excess.items() if excess[i] > 0}
-        return sorted(missed, key=lambda name: -missed[name])
+    def is_kept(self) -> npt.NDArray[np.bool_]:
+        """(n,): candidates that fit and keep to all limits."""
+        return np.asarray(self.worst <= 0)
 
 
 def violations(constraints: Constraints, tried: Candidates, found: Outcomes) -> Violations:
-    """How far each candidate is from each limit; nan where it has hit a wall."""
+    """How far each candidate is from each limit."""
     values = {
         "deadline_s": found.wall_clock_s,
         "max_cost_usd": found.cost_usd,
@@ -77,5 +76,6 @@ def violations(constraints: Constraints, tried: Candidates, found: Outcomes) -> 
         "target_loss": found.loss,
         "max_csx": tried.num_csx.astype(np.float64),
     }
-    excess = {name: values[name] / limit - 1.0 for name, limit in constraints.said.items()}
-    return Violations(excess=excess or {"none": np.where(found.wall == 0, -np.inf, np.nan)})
+    fits = found.wall == 0
+    excess = {name: np.where(fits, values[name] / limit - 1.0, np.nan) for name, limit in constraints.said.items()}
+    return Violations(excess=excess, worst=np.max([np.where(fits, -np.inf, np.nan), *excess.values()], axis=0))

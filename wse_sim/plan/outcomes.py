@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from wse_sim.engine.run_level import expected_runs
-from wse_sim.laws.cerebras_gpt import dense_equivalent_size, projected_losses
+from wse_sim.errors import SpecError
+from wse_sim.laws.cerebras_gpt import dense_equivalent_size, knows_loss_of, projected_losses
 from wse_sim.laws.power_lines import critical_batch_tokens, optimal_batch_tokens
 from wse_sim.laws.published import published_laws
 from wse_sim.plan.space import Candidates, FloatArray, IntArray, Space
@@ -35,6 +36,11 @@ class Question:
     ----------
     release, seed :
         Of the software, and of the drawn masks.
+
+    Raises
+    ------
+    SpecError
+        When no law knows the model's loss.
     """
 
     shape: ModelShape
@@ -43,6 +49,13 @@ class Question:
     seed: int
     economics: Economics
     operations: Operations
+
+    def __post_init__(self) -> None:
+        if not knows_loss_of(self.shape):
+            raise SpecError(
+                f"{self.shape.name} is an encoder, whose loss no law here knows, and a plan weighs loss against time "
+                "and cost: wse-sim sweep prices its runs without one"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +194,18 @@ def planned_run(question: Question, system: str, density: float, **given: Any) -
         release=question.release,
         seed=question.seed,
         **sizes,
+    )
+
+
+def run_at(question: Question, space: Space, tried: Candidates, place: int) -> Run:
+    """The run of candidate `place`; its tokens play no part in a step."""
+    return planned_run(
+        question,
+        space.systems[tried.system[place]],
+        float(tried.density[place]),
+        num_csx=int(tried.num_csx[place]),
+        batch_size=int(tried.batch_size[place]),
+        microbatch=int(tried.microbatch[place]),
     )
 
 

@@ -1,14 +1,17 @@
 """A search as a plan: rows, the tornado, and what stands behind them."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from wse_sim.laws.cerebras_gpt import project_loss
-from wse_sim.laws.power_lines import recommend
-from wse_sim.plan.outcomes import WALLS
+from wse_sim.laws.power_lines import uncertain_coefficients
+from wse_sim.plan.outcomes import WALLS, Question
 from wse_sim.plan.result import Plan, PlanRow
 from wse_sim.plan.search import Search
 from wse_sim.plan.tornado import tornado
 from wse_sim.spec.cluster import load_cluster
+from wse_sim.spec.economics import priced
 from wse_sim.workload.transformer import n_parameters
 
 LOSS_LAW = (
@@ -53,7 +56,7 @@ def plan_of(search: Search) -> Plan:
         grid=economics.grid_in_words,
         loss_law=LOSS_LAW,
         caveats=_caveats(search),
-        assumed=_assumed(search, systems),
+        assumed=_assumed(question, systems),
     )
 
 
@@ -61,14 +64,10 @@ def walls(search: Search) -> list[str]:
     """Why each candidate was rejected: the wall that it does not fit through, or the constraint that it misses most; ""
     where it was not.
     """
-    names = [*search.missed.excess]
-    excess = np.array([*search.missed.excess.values()])
-    worst = np.where(np.isnan(excess), -np.inf, excess).argmax(axis=0)
-    is_missed = (search.found.wall == 0) & (search.missed.worst > 0)
-    return [
-        WALLS[wall] if wall else names[by] if missed else ""
-        for wall, by, missed in zip(search.found.wall.tolist(), worst.tolist(), is_missed.tolist(), strict=True)
-    ]
+    by = np.array(WALLS, object)[search.found.wall]
+    for name, excess in search.missed.excess.items():
+        by[(excess > 0) & (excess == search.missed.worst)] = name
+    return list(by)
 
 
 def rejections(search: Search) -> dict[str, int]:
@@ -109,11 +108,7 @@ def plan_row(search: Search, place: int) -> PlanRow:
         loss=loss,
         loss_low=loss * law.low / law.value,
         loss_high=loss * law.high / law.value,
-        missed={
-            name: float(excess[place])
-            for name, excess in search.missed.excess.items()
-            if name in search.constraints.said and excess[place] > 0
-        },
+        missed={name: float(excess[place]) for name, excess in search.missed.excess.items() if excess[place] > 0},
     )
 
 
@@ -131,9 +126,10 @@ def _caveats(search: Search) -> list[str]:
     ]
 
 
-def _assumed(search: Search, systems: tuple[str, ...]) -> list[str]:
-    names = {name for system in systems for name in load_cluster(system, 1).named("assumed")}
-    names |= {f"operations.{name}" for name in search.question.operations.named("assumed")}
-    names |= set(search.question.economics.assumed)
-    uncertain = recommend(tokens=1e9, parameters=5e7, seq_len=search.question.seq_len).uncertain
-    return sorted(names | {f"power_lines.{name}" for name in uncertain if not name.startswith("timescale")})
+def _assumed(question: Question, systems: Iterable[str]) -> list[str]:
+    """Names of the constants behind plans on `systems` for which nothing better than an assumption is known."""
+    clusters = (priced(load_cluster(system, 1), question.economics) for system in systems)
+    names = {name for cluster in clusters for name in cluster.named("assumed")}
+    names |= {f"operations.{name}" for name in question.operations.assumed}
+    names |= {f"power_lines.{name}" for name in uncertain_coefficients("optimal_batch", "critical_batch")}
+    return sorted(names | set(question.economics.assumed))

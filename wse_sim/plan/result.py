@@ -43,10 +43,6 @@ class DaysSensitivity(msgspec.Struct, frozen=True, kw_only=True):
     wall_clock_s_at_low: float
     wall_clock_s_at_high: float
 
-    @property
-    def span_s(self) -> float:
-        return abs(self.wall_clock_s_at_high - self.wall_clock_s_at_low)
-
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What to book for a model."""

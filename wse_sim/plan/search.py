@@ -9,14 +9,14 @@ import numpy.typing as npt
 from wse_sim.errors import choose
 from wse_sim.plan.constraints import Constraints, Violations, violations
 from wse_sim.plan.front import pareto_front
-from wse_sim.plan.outcomes import Outcomes, Question, outcomes, planned_run
+from wse_sim.plan.outcomes import Outcomes, Question, outcomes, run_at
 from wse_sim.plan.space import Candidates, FloatArray, IntArray, Space, candidates
 from wse_sim.simulate import step_time_s
 from wse_sim.spec.cluster import load_cluster
 
 Objective = Literal["cost", "time", "energy", "carbon", "loss", "systems"]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
-N_FINALISTS = 32
+_N_FINALISTS = 32  # along the front
 _NEAR_BEST = 8  # candidates next to the best one are simulated too: their order may change
 
 
@@ -36,8 +36,8 @@ class Search:
         Places of the candidates that keep to all constraints and are not dominated in wall clock, cost and loss, the
         fastest first.
     best, nearest_miss :
-        Place of the candidate of least objective on the front; of the one that misses the constraints least, where none
-        keeps to them. None = there is none.
+        Place of the candidate of least objective among those that keep to all constraints; of the one that misses them
+        least, where none does. Both are simulated. None = there is none.
     """
 
     question: Question
@@ -56,7 +56,7 @@ class Search:
     @property
     def is_feasible(self) -> npt.NDArray[np.bool_]:
         """(n,): candidates that fit and keep to all constraints."""
-        return _is_feasible(self.found, self.missed)
+        return self.missed.is_kept
 
     @property
     def largest_closed_form_error(self) -> float:
@@ -72,7 +72,6 @@ def search(
     constraints: Constraints,
     *,
     objective: str | None = None,
-    n_finalists: int = N_FINALISTS,
 ) -> Search:
     """The candidates of `space` that keep to `constraints`, and the best of them.
 
@@ -87,24 +86,21 @@ def search(
     SpecError
         When there are no candidates, or the objective is unknown.
     """
-    aim = _default_objective(constraints) if objective is None else objective
-    aim = choose(aim, OBJECTIVES, "objective")
+    aim = choose(_default_objective(constraints) if objective is None else objective, OBJECTIVES, "objective")
     tried = candidates(space)
     found = outcomes(question, space, tried)
-    missed = violations(constraints, tried, found)
-    closed_form_s = found.step_s
-    front = _front(found, _is_feasible(found, missed))
-    chosen = _finalists(aim, tried, found, missed, front, n_finalists)
-    step_s = closed_form_s.copy()
-    for place in chosen.tolist():
-        step_s[place] = _simulated_s(question, space, tried, place)
-    found = outcomes(question, space, tried, step_s)
-    missed = violations(constraints, tried, found)
-    is_simulated = np.zeros(len(tried), bool)
-    is_simulated[chosen] = True
-    is_feasible = _is_feasible(found, missed)
-    front = front[is_feasible[front]]
-    front = front[_front(found[front], np.ones(len(front), bool))]
+    closed_form_s, step_s, is_simulated = found.step_s, found.step_s.copy(), np.zeros(len(tried), bool)
+    while True:
+        missed = violations(constraints, tried, found)
+        front = _front(found, missed.is_kept)
+        finalists = _finalists(aim, tried, found, missed, front)
+        todo = finalists[~is_simulated[finalists]]
+        if not len(todo):
+            break
+        # What is simulated may fall out of the front, or out of the constraints: others come in its place.
+        step_s[todo] = [_simulated_s(question, space, tried, place) for place in todo.tolist()]
+        is_simulated[todo] = True
+        found = outcomes(question, space, tried, step_s)
     return Search(
         question=question,
         space=space,
@@ -116,17 +112,13 @@ def search(
         closed_form_s=closed_form_s,
         is_simulated=is_simulated,
         front=front,
-        best=_least(aim, tried, found, front[is_simulated[front]]),
-        nearest_miss=None if is_feasible.any() else _nearest(found, missed),
+        best=_first(_best_first(aim, tried, found, missed)),
+        nearest_miss=None if len(front) else _first(_nearest(found, missed)),
     )
 
 
 def _default_objective(constraints: Constraints) -> Objective:
     return "loss" if constraints.said and constraints.target_loss is None else "cost"
-
-
-def _is_feasible(found: Outcomes, missed: Violations) -> npt.NDArray[np.bool_]:
-    return np.asarray((found.wall == 0) & (missed.worst <= 0))
 
 
 def _front(found: Outcomes, kept: npt.NDArray[np.bool_]) -> IntArray:
@@ -135,24 +127,19 @@ def _front(found: Outcomes, kept: npt.NDArray[np.bool_]) -> IntArray:
     return places[pareto_front(np.stack([found.wall_clock_s, found.cost_usd, found.loss], axis=1)[places])]
 
 
-def _finalists(
-    aim: str, tried: Candidates, found: Outcomes, missed: Violations, front: IntArray, n_finalists: int
-) -> IntArray:
+def _finalists(aim: str, tried: Candidates, found: Outcomes, missed: Violations, front: IntArray) -> IntArray:
     """Those next to the best, and more along the front; the nearest misses where nothing keeps to the constraints."""
     if not len(front):
-        order = np.argsort(np.where(found.wall == 0, missed.worst, np.inf), kind="stable")
-        return order[: min(_NEAR_BEST, int((found.wall == 0).sum()))]
-    near_best = front[np.lexsort((found.wall_clock_s[front], _figure(aim, tried, found)[front]))][:_NEAR_BEST]
-    along = front[np.unique(np.linspace(0, len(front) - 1, n_finalists).round().astype(np.int64))]
+        return _nearest(found, missed)[:_NEAR_BEST]
+    near_best = _best_first(aim, tried, found, missed)[:_NEAR_BEST]
+    along = front[np.unique(np.linspace(0, len(front) - 1, _N_FINALISTS).round().astype(np.int64))]
     return np.union1d(near_best, along)
 
 
 def _simulated_s(question: Question, space: Space, tried: Candidates, place: int) -> float:
     """Step time of a candidate by the event engine."""
-    system, num_csx = space.systems[tried.system[place]], int(tried.num_csx[place])
-    sizes = {"batch_size": int(tried.batch_size[place]), "microbatch": int(tried.microbatch[place])}
-    run = planned_run(question, system, float(tried.density[place]), num_csx=num_csx, **sizes)
-    return step_time_s(run, load_cluster(system, num_csx))
+    run = run_at(question, space, tried, place)
+    return step_time_s(run, load_cluster(run.system, run.num_csx))
 
 
 def _figure(aim: str, tried: Candidates, found: Outcomes) -> FloatArray:
@@ -167,15 +154,21 @@ def _figure(aim: str, tried: Candidates, found: Outcomes) -> FloatArray:
     return figures[aim]
 
 
-def _least(aim: str, tried: Candidates, found: Outcomes, places: IntArray) -> int | None:
-    """The one of `places` with the least figure; of equal ones the cheapest, then the fastest."""
-    if not len(places):
-        return None
-    order = np.lexsort((found.wall_clock_s[places], found.cost_usd[places], _figure(aim, tried, found)[places]))
-    return int(places[order[0]])
+def _best_first(aim: str, tried: Candidates, found: Outcomes, missed: Violations) -> IntArray:
+    """Places of the candidates that keep to all constraints, that of least figure first.
+
+    Of equal ones the cheapest, then the fastest, then that of least loss.
+    """
+    keys = (found.loss, found.wall_clock_s, found.cost_usd, _figure(aim, tried, found))
+    places = np.flatnonzero(missed.is_kept)
+    return places[np.lexsort([key[places] for key in keys])]
 
 
-def _nearest(found: Outcomes, missed: Violations) -> int | None:
-    if not (found.wall == 0).any():
-        return None
-    return int(np.argmin(np.where(found.wall == 0, missed.worst, np.inf)))
+def _first(places: IntArray) -> int | None:
+    return int(places[0]) if len(places) else None
+
+
+def _nearest(found: Outcomes, missed: Violations) -> IntArray:
+    """Places of the candidates that fit, that which misses the constraints least first."""
+    places = np.flatnonzero(found.wall == 0)
+    return places[np.argsort(missed.worst[places], kind="stable")]

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wse_sim.errors import SpecError, choose
+from wse_sim.schedule.estimate import LEAST_BUFFER_LAYERS, LONGEST_HOP_S, knows
 from wse_sim.spec.cluster import load_cluster
 
 IntArray = npt.NDArray[np.int64]
@@ -46,7 +47,12 @@ class Space:
 
     def __post_init__(self) -> None:
         for system in self.systems:
-            load_cluster(system, 1)  # or says why there is none
+            if not knows(load_cluster(system, 1)):
+                raise SpecError(
+                    f"{system}: a plan prices its candidates in closed form, which knows buffers "
+                    f"(swarmx.buffer_layers, csx.weight_buffer_layers) of at least {LEAST_BUFFER_LAYERS:g} layer and "
+                    f"hops (swarmx.hop_latency_s) of at most {LONGEST_HOP_S:g} s: wse-sim sweep simulates each point"
+                )
         for schedule in self.schedules:
             choose(schedule, SCHEDULES, "schedule whose loss a law knows")
         for name in ("num_csx", "batch_sizes", "microbatches", "tokens_per_parameter"):

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from importlib import import_module
@@ -140,8 +141,16 @@ class _Pool(Generic[AnyTask, AnyOutcome]):
                 task = self._todo.popleft()
             except IndexError:  # another worker was faster
                 break
-            self._replies.put((task, worker.run(task)))
+            self._replies.put((task, _told(worker, task)))
         worker.close()
+
+
+def _told(worker: "_Worker[AnyOutcome]", task: Named) -> Reply[AnyOutcome]:
+    """What came of a task, whatever it was: the caller waits for one reply to each."""
+    try:
+        return worker.run(task)
+    except Exception:  # JSON cannot hold the task, or what came back is no outcome: it writes NaN as null
+        return Reply(error=traceback.format_exc())
 
 
 class _Worker(Generic[AnyOutcome]):

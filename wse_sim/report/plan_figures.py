@@ -1,6 +1,7 @@
 """The figures of a plan, from the content of plan.json."""
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -14,30 +15,15 @@ from wse_sim.units import S_PER_DAY
 
 Content = Mapping[str, Any]
 
+_STYLES = tuple(product("osD^v", SERIES))  # marker and colour of each density
+
 
 def pareto_plot(plan: Content) -> Plot:
-    """Cost against wall clock, a colour for each density, a larger mark for a lower loss, the best one ringed."""
+    """Cost against wall clock, a mark for each density, a larger one for a lower loss, the best one ringed."""
     front: Sequence[Content] = plan["front"]
-    densities = sorted({row["density"] for row in front}, reverse=True)
-    losses = [row["loss"] for row in front]
-    lowest, highest = min(losses), max(losses)
-
-    def size(row: Content) -> float:
-        share = (highest - row["loss"]) / (highest - lowest) if highest > lowest else 1.0
-        return 8 + 70 * float(share) ** 2
 
     def draw(axes: Axes) -> None:
-        for density, colour in zip(densities, SERIES, strict=False):
-            rows = [row for row in front if row["density"] == density]
-            axes.scatter(
-                [row["wall_clock_s"] / S_PER_DAY for row in rows],
-                [row["cost_usd"] for row in rows],
-                s=[size(row) for row in rows],
-                color=colour,
-                alpha=0.7,
-                linewidths=0,
-            )
-            axes.scatter([], [], s=40, color=colour, label="dense" if density == 1 else f"density {density:g}")
+        _draw_front(axes, front)
         if plan["best"] is not None:
             days, usd = plan["best"]["wall_clock_s"] / S_PER_DAY, plan["best"]["cost_usd"]
             axes.scatter([days], [usd], s=160, facecolors="none", edgecolors=INK, linewidths=1.6, label="to book")
@@ -47,12 +33,8 @@ def pareto_plot(plan: Content) -> Plot:
         legend_below(axes)
 
     table = [(named(row), duration(row["wall_clock_s"]), money(row["cost_usd"]), f"{row['loss']:.3f}") for row in front]
-    alt = (
-        f"{len(front)} configurations from {duration(min(r['wall_clock_s'] for r in front))} to "
-        f"{duration(max(r['wall_clock_s'] for r in front))}, {money(min(r['cost_usd'] for r in front))} to "
-        f"{money(max(r['cost_usd'] for r in front))}, projected loss {lowest:.3f} to {highest:.3f}."
-    )
-    return plot(draw, alt, ("configuration", "wall clock", "cost", "loss"), table, salt="pareto", height=380)
+    header = ("configuration", "wall clock", "cost", "loss")
+    return plot(draw, _in_words(front), header, table, salt="pareto", height=380)
 
 
 def days_tornado(plan: Content, n_bars: int) -> Plot:
@@ -74,6 +56,40 @@ def days_tornado(plan: Content, n_bars: int) -> Plot:
         result="days of wall clock (closed form)",
         shown="{:.3g}".format,
         salt="days-tornado",
+    )
+
+
+def _draw_front(axes: Axes, front: Sequence[Content]) -> None:
+    sizes = _sizes([row["loss"] for row in front])
+    densities = sorted({row["density"] for row in front}, reverse=True)
+    for number, density in enumerate(densities):
+        marker, colour = _STYLES[number % len(_STYLES)]
+        marked = [(row, size) for row, size in zip(front, sizes, strict=True) if row["density"] == density]
+        axes.scatter(
+            [row["wall_clock_s"] / S_PER_DAY for row, _ in marked],
+            [row["cost_usd"] for row, _ in marked],
+            s=[size for _, size in marked],
+            color=colour,
+            marker=marker,
+            alpha=0.7,
+            linewidths=0,
+        )
+        name = "dense" if density == 1 else f"density {density:g}"
+        axes.scatter([], [], s=40, color=colour, marker=marker, label=name)
+
+
+def _sizes(losses: Sequence[float]) -> list[float]:
+    """Of the marks, the largest for the lowest loss."""
+    lowest, highest = min(losses), max(losses)
+    shares = [(highest - loss) / (highest - lowest) if highest > lowest else 1.0 for loss in losses]
+    return [8 + 70 * share**2 for share in shares]
+
+
+def _in_words(front: Sequence[Content]) -> str:
+    times_s, costs_usd, losses = ([row[name] for row in front] for name in ("wall_clock_s", "cost_usd", "loss"))
+    return (
+        f"{len(front)} configurations from {duration(min(times_s))} to {duration(max(times_s))}, "
+        f"{money(min(costs_usd))} to {money(max(costs_usd))}, projected loss {min(losses):.3f} to {max(losses):.3f}."
     )
 
 

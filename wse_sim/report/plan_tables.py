@@ -131,20 +131,16 @@ def rejected_section(plan: Content) -> Section:
 def tornado_section(plan: Content) -> Section:
     """How far each assumption's range moves the days, the widest first."""
     shown: Sequence[Content] = plan["tornado"][:SHOWN_BARS]
-    widest = max(_span(bar) for bar in shown)
+    spans = [abs(bar["wall_clock_s_at_high"] - bar["wall_clock_s_at_low"]) for bar in shown]
     rows = [
         (
             bar["constant"],
             f"{plain_number(bar['low'])} – {plain_number(bar['high'])}",
             duration(bar["wall_clock_s_at_low"]),
             duration(bar["wall_clock_s_at_high"]),
-            "█" * max(1, round(_WIDTH * _span(bar) / widest)),
+            "█" * max(1, round(_WIDTH * span / spans[0])),
         )
-        for bar in shown
+        for bar, span in zip(shown, spans, strict=True)
     ]
     header = ("assumption", "range", "at low", "at high", "")
     return Section(title="What the wall clock hangs on, in closed form", header=header, rows=rows, right=header[2:4])
-
-
-def _span(bar: Content) -> float:
-    return abs(float(bar["wall_clock_s_at_high"]) - float(bar["wall_clock_s_at_low"]))

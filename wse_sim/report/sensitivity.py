@@ -1,7 +1,8 @@
-"""Which constant matters: the throughput with each one at the ends of its range, and the range that they leave."""
+"""Which constant matters: a result with each one at the ends of its range, and what they leave of a throughput."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -9,7 +10,44 @@ from wse_sim.spec.sourced import Sourced
 
 _OF_WAFERS = {"power_w", "usd_per_hour", "purchase_usd", "capacity_bytes", "max_systems"}
 _OF_GPUS = {"tdp_w", "server_w_per_gpu", "price_usd_per_h", "purchase_usd", "memory_bytes", "reserved_bytes"}
-_WITHOUT_EFFECT_ON_TIME = _OF_WAFERS | _OF_GPUS  # of a layout that stays, memory has none
+_WITHOUT_EFFECT = _OF_WAFERS | _OF_GPUS  # of a layout that stays, memory has none
+
+
+class Ends(NamedTuple):
+    """A constant with the ends of its range, its value where it has no end on that side, and a result at each."""
+
+    constant: str
+    low: float
+    high: float
+    at_low: float
+    at_high: float
+
+    @property
+    def span(self) -> float:
+        """By how much the results differ."""
+        return abs(self.at_high - self.at_low)
+
+
+def at_ends(
+    constants: Mapping[str, Sourced], result: float, result_with: Callable[[str, float], float]
+) -> Iterator[Ends]:
+    """Every constant that has a range, at both ends of it.
+
+    Parameters
+    ----------
+    constants :
+        By name.
+    result :
+        With all of them at their values.
+    result_with :
+        The same with the constant of this name at this value.
+    """
+    for name, constant in constants.items():
+        if constant.low == constant.high:
+            continue
+        low, high = constant.ends
+        at_low, at_high = (result if end == constant.value else result_with(name, end) for end in (low, high))
+        yield Ends(name, low, high, at_low, at_high)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +57,7 @@ class Sensitivity:
     Parameters
     ----------
     low, high :
-        Ends of the constant's range; its value where it has no end on that side.
+        As in `Ends`.
     tokens_per_s_at_low, tokens_per_s_at_high :
         Throughput there.
     """
@@ -48,17 +86,17 @@ def sensitivities(
     tokens_per_s_with :
         Throughput with the constant of this name at this value.
     """
-    found = []
-    for name, constant in constants.items():
-        if name.split(".")[1] in _WITHOUT_EFFECT_ON_TIME or constant.low == constant.high:
-            continue
-        ends = constant.ends
-        at_low, at_high = (tokens_per_s if end == constant.value else tokens_per_s_with(name, end) for end in ends)
-        found.append(
-            Sensitivity(
-                constant=name, low=ends[0], high=ends[1], tokens_per_s_at_low=at_low, tokens_per_s_at_high=at_high
-            )
+    of_time = {name: constant for name, constant in constants.items() if name.split(".")[1] not in _WITHOUT_EFFECT}
+    found = [
+        Sensitivity(
+            constant=ends.constant,
+            low=ends.low,
+            high=ends.high,
+            tokens_per_s_at_low=ends.at_low,
+            tokens_per_s_at_high=ends.at_high,
         )
+        for ends in at_ends(of_time, tokens_per_s, tokens_per_s_with)
+    ]
     return sorted(found, key=lambda s: -s.span)
 
 

@@ -22,7 +22,9 @@ from wse_sim.workload.transformer import Matrix, embedding_weights, linear_matri
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-_LAYERS_AHEAD = 3  # that the buffers of a system and of the nodes above it let weights be ahead of the wafer
+NOTHING_CONTENDS = 0.9  # contention below which a step in closed form is the event engine's to 1 %
+# Of what lies between MemoryX and the wafers, where that holds; beyond, tiles wait for room, or for an answer.
+LEAST_BUFFER_LAYERS, LONGEST_HOP_S = 1.0, 1e-5
 
 STREAMS = ("wafer", "weights", "gradients", "optimizer", "activations", "input")
 
@@ -84,7 +86,8 @@ class Estimate:
         Which of `STREAMS` is busiest, by its place.
     contention :
         Time of the busiest stream beside computation over the computation's, in the phase or block where this is most;
-        while it is below 0.9 nothing contends, and `step_s` is the event engine's to 1 %.
+        while it is below `NOTHING_CONTENDS`, `step_s` is the event engine's to 1 %, on a cluster that is known
+        (`knows`).
     """
 
     step_s: FloatArray
@@ -93,6 +96,12 @@ class Estimate:
 
     def __getitem__(self, index: IntArray) -> "Estimate":
         return Estimate(step_s=self.step_s[index], bound=self.bound[index], contention=self.contention[index])
+
+
+def knows(cluster: Cluster) -> bool:
+    """Whether the closed form holds on `cluster`: it has no term for buffers that are too small, nor for long hops."""
+    buffer_layers = min(cluster.csx.weight_buffer_layers, cluster.swarmx.buffer_layers)
+    return buffer_layers >= LEAST_BUFFER_LAYERS and cluster.swarmx.hop_latency_s <= LONGEST_HOP_S
 
 
 def microbatch_costs(run: Run, csx: Csx, microbatch: IntArray) -> MicrobatchCosts:
@@ -149,8 +158,10 @@ def estimate_steps(costs: MicrobatchCosts, cluster: Cluster, n_microbatches: Int
     block_s = np.array([costs.forward_block_s, costs.backward_block_s])
     compute_s = costs.n_blocks * block_s + np.array([costs.forward_ends_s, costs.backward_ends_s])
     stored_s = np.where(costs.n_stored > 0, costs.stored_bytes / csx.activation_link_bytes_per_s, 0.0)
-    # The output layer, and the embedding behind a backward phase, have more weights than the blocks before them.
-    late_s = csx.dense_weight_bytes * costs.embedding_weights / _bytes_per_s(cluster)[0] - _LAYERS_AHEAD * block_s
+    # The output layer, and the embedding behind a backward phase, have more weights than the blocks before them; the
+    # buffers of a system and of the nodes above it let them be ahead of the wafer.
+    layers_ahead = csx.weight_buffer_layers + cluster.swarmx.buffer_layers
+    late_s = csx.dense_weight_bytes * costs.embedding_weights / _bytes_per_s(cluster)[0] - layers_ahead * block_s
     wafer_s = compute_s + costs.n_stored * np.maximum(0.0, stored_s - block_s) + np.maximum(0.0, late_s)
     streams_s = _streams_s(costs, cluster, n_microbatches)
     input_s = costs.n_tokens / csx.input_tokens_per_s  # prepared ahead, during both phases

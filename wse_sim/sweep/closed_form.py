@@ -1,6 +1,6 @@
 """Points priced in closed form, many at once; what it has no term for is simulated by the event engines, one by one."""
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from wse_sim.errors import SpecError
 from wse_sim.processes.pool import Spread
-from wse_sim.schedule.estimate import STREAMS
+from wse_sim.schedule.estimate import STREAMS, knows
 from wse_sim.schedule.weight_streaming import fitted
 from wse_sim.spec.cluster import Cluster, load_cluster
 from wse_sim.spec.run import Run
@@ -30,7 +30,6 @@ _AT_ONCE = 4096  # points, a tenth of a second
 _SIZES = ("num_csx", "batch_size", "microbatch", "tokens")  # keys in which the points of a group may differ
 # Values of which the closed form knows nothing else.
 _ONLY: Mapping[str, Value] = {"jitter": 0.0, "straggler": 1.0, "sparsity_algorithm": "static"}
-_NO_TERM = ("swarmx.fan_out", "swarmx.hop_latency_s", "swarmx.buffer_layers", "csx.weight_buffer_layers")
 _BOTTLENECKS = {
     "wafer": "wafer compute",
     "weights": "weight stream",
@@ -58,8 +57,11 @@ def price_points(todo: Mapping[int, Point], spread: Spread) -> Generator[Sequenc
     spread :
         How the others are simulated. To price a point takes less time than to hand it to another process.
     """
-    others = {index: point for index, point in todo.items() if not has_closed_form(point)}
-    for group in _groups((index, point) for index, point in todo.items() if index not in others):
+    groups = _groups(todo.items())
+    others = _without_closed_form(groups)
+    for group in groups:
+        if group[0][0] in others:
+            continue
         for first in range(0, len(group), _AT_ONCE):
             with np.errstate(all="ignore"):  # a constant may be so far off that no number holds the step
                 priced = list(_rows(group[first : first + _AT_ONCE]))
@@ -69,16 +71,28 @@ def price_points(todo: Mapping[int, Point], spread: Spread) -> Generator[Sequenc
             yield [_told(row, ROOFLINE if "gpu" in others[row.index] else EVENT) for row in rows]
 
 
-def has_closed_form(point: Point) -> bool:
-    """Whether the closed form has a term for all that the point says: it is on wafers without jitter, stragglers and
-    changing masks, and sets no constant of the buffers and hops between MemoryX and the systems.
+def n_without_closed_form(points: Sequence[Point]) -> int:
+    """How many of `points` the event engine simulates, or a GPU's roofline prices."""
+    return len(_without_closed_form(_groups(enumerate(points))))
+
+
+def _without_closed_form(groups: Iterable[Points]) -> dict[int, Point]:
+    return {index: point for group in groups if not _has_closed_form(group[0][1]) for index, point in group}
+
+
+def _has_closed_form(point: Point) -> bool:
+    """Whether the closed form knows all that the point says: it is on wafers without jitter, stragglers and changing
+    masks, in a cluster that `knows`.
     """
-    if "gpu" in point:
+    if "gpu" in point or any(name in _ONLY and value != _ONLY[name] for name, value in point.items()):
         return False
-    return not any(name in _NO_TERM or (name in _ONLY and value != _ONLY[name]) for name, value in point.items())
+    try:
+        return knows(_run_and_cluster(point)[1])
+    except (SpecError, OverflowError):
+        return True  # its row will say so
 
 
-def _groups(points: Iterable[tuple[int, Point]]) -> Iterable[Points]:
+def _groups(points: Iterable[tuple[int, Point]]) -> Collection[Points]:
     """Points that have the same keys, and the same values of all but the sizes, together."""
     groups: dict[tuple[object, ...], list[tuple[int, Point]]] = {}
     for index, point in points:
@@ -88,12 +102,8 @@ def _groups(points: Iterable[tuple[int, Point]]) -> Iterable[Points]:
 
 
 def _rows(group: Points) -> Iterator[Row]:
-    first = group[0][1]
-    unsized = {name: value for name, value in first.items() if name not in _SIZES}
     try:
-        # Any sizes will do, but what the points leave out comes from the model's recipe.
-        run = run_of(unsized, **({"num_csx": 1, "batch_size": 1} if "batch_size" in first else {}))
-        cluster = load_cluster(run.system, 1, constants_of(first))
+        run, cluster = _run_and_cluster(group[0][1])
         sizes = _sizes(run, [point for _, point in group])
         fits = fitting(run, cluster, sizes)
     except (SpecError, OverflowError):
@@ -103,6 +113,14 @@ def _rows(group: Points) -> Iterator[Row]:
     for (index, point), fits_here in zip(group, fits.tolist(), strict=True):
         found = next(results) if fits_here else None
         yield Row(index, results=found) if found else _hit(run, index, point)
+
+
+def _run_and_cluster(point: Point) -> tuple[Run, Cluster]:
+    """What points that are like `point` in all but their sizes have in common."""
+    unsized = {name: value for name, value in point.items() if name not in _SIZES}
+    # Any sizes will do, but what the points leave out comes from the model's recipe.
+    run = run_of(unsized, **({"num_csx": 1, "batch_size": 1} if "batch_size" in point else {}))
+    return run, load_cluster(run.system, 1, constants_of(point))
 
 
 def _sizes(run: Run, points: Sequence[Point]) -> Sizes:

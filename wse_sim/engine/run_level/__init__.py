@@ -14,12 +14,11 @@ from wse_sim.engine.run_level.interval import (
     best_checkpoint_interval,
     chosen_checkpoint_steps,
     daly_interval_s,
-    young_interval_s,
 )
 from wse_sim.engine.run_level.plan import RunPlan, plan_run
 from wse_sim.engine.run_level.replications import RunTimes, simulate_runs
 from wse_sim.engine.run_level.stragglers import NO_STRAGGLERS, StragglerDelays, straggler_delays
-from wse_sim.engine.run_level.terms import MOST_FAILURES
+from wse_sim.engine.run_level.terms import MOST_FAILURES, Terms, terms
 
 __all__ = [
     "MOST_FAILURES",
@@ -30,6 +29,7 @@ __all__ = [
     "RunPlan",
     "RunTimes",
     "StragglerDelays",
+    "Terms",
     "best_checkpoint_interval",
     "chosen_checkpoint_steps",
     "daly_interval_s",
@@ -40,5 +40,5 @@ __all__ = [
     "plan_run",
     "simulate_runs",
     "straggler_delays",
-    "young_interval_s",
+    "terms",
 ]

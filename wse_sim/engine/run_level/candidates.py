@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from wse_sim.engine.run_level.interval import daly_interval_s
+from wse_sim.engine.run_level.stragglers import RAREST
 from wse_sim.engine.run_level.terms import Terms, terms
 from wse_sim.spec.operations import Operations
 
@@ -21,16 +23,10 @@ class ExpectedRuns:
         Of the whole run; inf where it does not come to its end.
     goodput :
         Fraction of it that goes into steps that count, taken at the time of a step when nobody straggles.
-    n_failures :
-        That stop the run.
-    n_segments :
-        Equal ones, with a checkpoint each, beside that of step 0.
     """
 
     wall_clock_s: FloatArray
     goodput: FloatArray
-    n_failures: FloatArray
-    n_segments: FloatArray
 
 
 def expected_runs(
@@ -40,37 +36,24 @@ def expected_runs(
     n_steps: npt.ArrayLike,
     n_parameters: npt.ArrayLike,
     n_systems: npt.ArrayLike,
-    n_segments: npt.ArrayLike | None = None,
-    is_compiled: bool = False,
 ) -> ExpectedRuns:
     """The expected time of each run in closed form, with segments of equal length: exact for these.
 
-    A run whose steps cannot be cut into equal numbers takes at least as long (`best_checkpoint_interval` says how long,
-    for one run). The arguments broadcast against each other; a run takes well below a microsecond.
-
-    Parameters
-    ----------
-    n_segments :
-        Into which the steps are cut; None takes what `operations` ask for, else the best number.
+    There are as many of them as `operations` ask for, else as is best. A run whose steps cannot be cut into equal
+    numbers takes at least as long (`best_checkpoint_interval` says how long, for one run). The arguments broadcast
+    against each other; a run takes well below a microsecond.
     """
     step_s, n_steps, n_parameters, n_systems = (
         np.asarray(given, np.float64) for given in (step_s, n_steps, n_parameters, n_systems)
     )
-    of_runs = terms(operations, n_parameters=n_parameters, n_systems=n_systems, is_compiled=is_compiled)
+    of_runs = terms(operations, n_parameters=n_parameters, n_systems=n_systems)
     work_s = n_steps * step_s
-    if n_segments is None:
-        n_segments = _asked_segments(operations, work_s, n_steps)
+    n_segments = _asked_segments(operations, work_s, n_steps)
     if n_segments is None:
         n_segments = _best_segments(of_runs, work_s, n_steps)
-    n_segments = np.asarray(n_segments, np.float64)
     with np.errstate(over="ignore"):  # a run without end takes an infinite time
         wall_clock_s = of_runs.run_s(n_segments * of_runs.segment_s(work_s / n_segments))
-    return ExpectedRuns(
-        wall_clock_s=wall_clock_s,
-        goodput=work_s / wall_clock_s,
-        n_failures=operations.failures_per_s(n_systems) * (wall_clock_s - of_runs.compile_s),
-        n_segments=n_segments,
-    )
+    return ExpectedRuns(wall_clock_s=wall_clock_s, goodput=work_s / wall_clock_s)
 
 
 def _asked_segments(operations: Operations, work_s: FloatArray, n_steps: FloatArray) -> FloatArray | None:
@@ -85,13 +68,11 @@ def _best_segments(of_runs: Terms, work_s: FloatArray, n_steps: FloatArray) -> F
     """The better of the two whole numbers around the best real one; the cost is convex in the number.
 
     In mean times between failures, the best interval x between checkpoints of c is where (exp(x + c) - 1) / x is least,
-    1 - x = exp(-x - c). Daly's series in e = sqrt(c / 2) is short of it by 8/135 e^4, the next term; one round of the
-    equation multiplies the error by 1 - x, which is small where e is not.
+    1 - x = exp(-x - c). Daly's is short of it by 8/135 e^4, e = sqrt(c / 2); one round of the equation multiplies the
+    error by 1 - x, which is small where e is not.
     """
-    mtbf_s = 1 / of_runs.failures_per_s
-    c = of_runs.checkpoint_s / mtbf_s
-    e = np.sqrt(np.minimum(c / 2, 1))
-    x = -np.expm1(-2 * e * (1 + e / 3 + e * e / 9) + 2 * e * e - c)
+    mtbf_s = 1 / np.maximum(of_runs.failures_per_s, RAREST)
+    x = -np.expm1(-(daly_interval_s(of_runs.checkpoint_s, mtbf_s) + of_runs.checkpoint_s) / mtbf_s)
     interval_s = x * mtbf_s / of_runs.stragglers.stretch(of_runs.failures_per_s)
     with np.errstate(divide="ignore", over="ignore"):  # checkpoints that cost nothing, runs without end
         fewer = np.clip(np.floor(work_s / interval_s), 1, n_steps)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from wse_sim.engine.run_level.plan import FloatArray, RunPlan
-from wse_sim.engine.run_level.terms import MOST_FAILURES
+from wse_sim.engine.run_level.plan import RunPlan
+from wse_sim.engine.run_level.terms import MOST_FAILURES, attempts_s, first_attempt_s
 from wse_sim.errors import SpecError
 
 PARTS = ("start_up", "useful", "straggler", "checkpoint", "lost", "restart")
@@ -21,28 +21,28 @@ def expected_parts_s(plan: RunPlan) -> dict[str, float]:
     SpecError
         When the run expects more than `MOST_FAILURES`.
 
-    Source: the complete cost function of Daly (see `interval.daly_interval_s`), with segments of any length.
+    Source: the complete cost function of Daly (as `interval.daly_interval_s`), with segments of any length.
     """
-    rate, segment_s = plan.failures_per_s, plan.work_s + plan.checkpoint_s
-    work_s, stragglers = float(plan.work_s.sum()), plan.stragglers
+    of_run, segment_s = plan.terms, plan.work_s + plan.checkpoint_s
+    rate, stragglers, work_s = of_run.failures_per_s, of_run.stragglers, float(plan.work_s.sum())
     stretched_s = plan.work_s * stragglers.stretch(rate) + plan.checkpoint_s
     with np.errstate(over="ignore"):  # a run without end is refused below
-        first_s = _attempts_s(-rate, plan.bring_up_s)  # one attempt: what comes after its failure is a restart
-        segments_s = _attempts_s(rate, stretched_s)
-        restart_s = rate * (first_s + segments_s) * _attempts_s(rate, plan.restart_s)
+        first_s = float(first_attempt_s(rate, of_run.bring_up_s))  # what comes after its failure is a restart
+        segments_s = float(attempts_s(rate, stretched_s).sum())
+        restart_s = float(rate * (first_s + segments_s) * attempts_s(rate, of_run.restart_s))
     delays_s = float(work_s * stragglers.kept_s(rate))
     parts_s = {
-        "start_up": plan.compile_s + first_s,
+        "start_up": of_run.compile_s + first_s,
         "useful": work_s,
         "straggler": delays_s,
         "checkpoint": float(plan.checkpoint_s.sum()),
         "lost": max(0.0, segments_s - float(segment_s.sum()) - delays_s),
         "restart": restart_s,
     }
-    if not rate * (sum(parts_s.values()) - plan.compile_s) <= MOST_FAILURES:
+    if not rate * (sum(parts_s.values()) - of_run.compile_s) <= MOST_FAILURES:
         raise SpecError(
             f"the run does not come to its end: there is a failure every {1 / rate:.3g} s, and up to "
-            f"{max(stretched_s.max(), plan.restart_s):.3g} s must go without one; checkpoint more often"
+            f"{max(stretched_s.max(), of_run.restart_s):.3g} s must go without one; checkpoint more often"
         )
     return parts_s
 
@@ -54,9 +54,4 @@ def expected_run_s(plan: RunPlan) -> float:
 
 def expected_failures(plan: RunPlan) -> float:
     """Expected number of failures, exactly; the compilation cannot fail."""
-    return plan.failures_per_s * (expected_run_s(plan) - plan.compile_s)
-
-
-def _attempts_s(rate: float, length_s: float | FloatArray) -> float:
-    """Sum of (exp(rate * length) - 1) / rate over all lengths, which is their own sum at rate 0."""
-    return float(np.sum(np.expm1(rate * np.asarray(length_s))) / rate if rate else np.sum(length_s))
+    return float(plan.terms.failures_per_s * (expected_run_s(plan) - plan.terms.compile_s))

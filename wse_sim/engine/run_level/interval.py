@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from wse_sim.engine.run_level.stragglers import Numbers
 from wse_sim.engine.run_level.terms import MOST_FAILURES, Terms, terms
 from wse_sim.errors import SpecError
 from wse_sim.spec.operations import Operations
@@ -38,23 +39,14 @@ class CheckpointInterval:
     loss_at_double: float
 
 
-def young_interval_s(checkpoint_s: float, mtbf_s: float) -> float:
-    """Work between two checkpoints that costs least, to first order.
-
-    Source: Young, CACM 17(9), 1974.
-    """
-    return math.sqrt(2 * checkpoint_s * mtbf_s)
-
-
-def daly_interval_s(checkpoint_s: float, mtbf_s: float) -> float:
-    """Work between two checkpoints that costs least, where the run restarts from its last checkpoint.
+def daly_interval_s(checkpoint_s: Numbers, mtbf_s: Numbers) -> Numbers:
+    """Work between two checkpoints that costs least, nearly, where the run restarts from its last checkpoint.
 
     Source: Daly, Future Generation Computer Systems 22(3), 2006, Eq. (37).
     """
-    if checkpoint_s >= 2 * mtbf_s:
-        return mtbf_s
-    ratio = checkpoint_s / (2 * mtbf_s)
-    return young_interval_s(checkpoint_s, mtbf_s) * (1 + math.sqrt(ratio) / 3 + ratio / 9) - checkpoint_s
+    e = np.sqrt(np.minimum(checkpoint_s / (2 * mtbf_s), 1))
+    series_s = 2 * e * mtbf_s * (1 + e / 3 + e * e / 9) - checkpoint_s
+    return np.where(checkpoint_s < 2 * mtbf_s, series_s, mtbf_s)
 
 
 def best_checkpoint_interval(
@@ -64,7 +56,6 @@ def best_checkpoint_interval(
     n_steps: int,
     n_parameters: int,
     n_systems: int,
-    is_compiled: bool = False,
 ) -> CheckpointInterval:
     """The interval in whole steps with the least expected time of the run, exactly; the longest of equal ones.
 
@@ -79,7 +70,7 @@ def best_checkpoint_interval(
     """
     if n_steps < 1 or not step_s > 0:
         raise SpecError(f"{n_steps} steps of {step_s} s: there must be at least one, and it must take time")
-    of_run = terms(operations, n_parameters=n_parameters, n_systems=n_systems, is_compiled=is_compiled)
+    of_run = terms(operations, n_parameters=n_parameters, n_systems=n_systems)
     few = np.arange(1, min(math.isqrt(n_steps) + 1, n_steps) + 1)
     candidates = np.unique(np.append(few, -(-n_steps // few)))[::-1]
     run_s = _expected_s(of_run, step_s, n_steps, candidates)

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wse_sim.engine.run_level.interval import chosen_checkpoint_steps
-from wse_sim.engine.run_level.stragglers import NO_STRAGGLERS, StragglerDelays, straggler_delays
+from wse_sim.engine.run_level.terms import Terms, terms
 from wse_sim.errors import SpecError
 from wse_sim.spec.operations import Operations
 
@@ -19,32 +19,13 @@ class RunPlan:
 
     Parameters
     ----------
-    compile_s :
-        On hosts, before anything that a failure could stop.
-    bring_up_s :
-        From there to the first step.
-    restart_s :
-        From a failure to the next step.
     work_s, checkpoint_s : (n_segments,)
         Steps of each segment, and the checkpoint that ends it.
-    failures_per_s :
-        Of the whole cluster, at all times after the compilation.
-    stragglers :
-        Delays of the steps.
     """
 
-    compile_s: float
-    bring_up_s: float
-    restart_s: float
+    terms: Terms
     work_s: FloatArray
     checkpoint_s: FloatArray
-    failures_per_s: float
-    stragglers: StragglerDelays = NO_STRAGGLERS
-
-    @property
-    def uninterrupted_s(self) -> float:
-        """The whole run when nothing fails and nobody straggles."""
-        return self.compile_s + self.bring_up_s + float(self.work_s.sum() + self.checkpoint_s.sum())
 
 
 def plan_run(
@@ -55,7 +36,6 @@ def plan_run(
     n_parameters: int,
     n_systems: int,
     checkpoint_steps: int | None = None,
-    is_compiled: bool = False,
 ) -> RunPlan:
     """The run of `n_steps` steps on `n_systems` systems, with a checkpoint at step 0, at intervals and at its end.
 
@@ -68,8 +48,6 @@ def plan_run(
     checkpoint_steps :
         Steps between two checkpoints; None takes what `operations` say, else the best interval, which without failures
         is the whole run.
-    is_compiled :
-        Whether the program is compiled already.
 
     Raises
     ------
@@ -86,16 +64,11 @@ def plan_run(
             operations, step_s=float(drawn_s.mean()), n_steps=n_steps, n_parameters=n_parameters, n_systems=n_systems
         )
     saved_at = np.append(np.arange(0, n_steps, checkpoint_steps), n_steps)
-    later_s = operations.checkpoint_s(n_parameters, n_systems)
-    bring_up_s = operations.bring_up_s(n_parameters)
+    of_run = terms(operations, n_parameters=n_parameters, n_systems=n_systems)
     return RunPlan(
-        compile_s=0.0 if is_compiled else operations.compile_s,
-        bring_up_s=bring_up_s,
-        restart_s=operations.detection_s + bring_up_s,
+        terms=of_run,
         work_s=np.diff(_first_steps_s(drawn_s, saved_at), prepend=0.0),
-        checkpoint_s=np.where(saved_at == 0, operations.first_checkpoint_s, later_s),
-        failures_per_s=operations.failures_per_s(n_systems),
-        stragglers=straggler_delays(operations, n_systems),
+        checkpoint_s=np.where(saved_at == 0, of_run.first_checkpoint_s, of_run.checkpoint_s),
     )
 
 

@@ -46,15 +46,15 @@ class PlayedRun:
         self.n_saved = self.n_failures = 0
 
     def failing(self, training: simpy.Process, gaps_s: Iterable[float]) -> Process:
-        yield self.env.timeout(self.plan.compile_s)
+        yield self.env.timeout(self.plan.terms.compile_s)
         for gap_s in gaps_s:
             yield self.env.timeout(gap_s)
             training.interrupt()
 
     def training(self) -> Process:
-        yield self.env.timeout(self.plan.compile_s)
-        self.spent_s["start_up"] += self.plan.compile_s
-        part, to_ready_s = "start_up", self.plan.bring_up_s
+        yield self.env.timeout(self.plan.terms.compile_s)
+        self.spent_s["start_up"] += self.plan.terms.compile_s
+        part, to_ready_s = "start_up", self.plan.terms.bring_up_s
         while self.n_saved < len(self.plan.work_s):
             since_s, lost = self.env.now, part  # what a failure now would have cost
             try:
@@ -67,7 +67,7 @@ class PlayedRun:
             except simpy.Interrupt:
                 self.spent_s[lost] += self.env.now - since_s
                 self.n_failures += 1
-                part, to_ready_s = "restart", self.plan.restart_s
+                part, to_ready_s = "restart", self.plan.terms.restart_s
 
     def _segment(self, work_s: float) -> Process:
         """Steps with their delays, and the checkpoint; only then do they count."""

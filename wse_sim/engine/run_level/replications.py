@@ -37,22 +37,8 @@ class RunTimes:
     parts_s: FloatArray
     n_failures: IntArray
 
-    @property
-    def mean_s(self) -> float:
-        return float(self.total_s.mean())
-
     def percentile_s(self, percent: float) -> float:
         return float(np.percentile(self.total_s, percent))
-
-    @property
-    def split(self) -> dict[str, float]:
-        """Fraction of the time of all replications in each of `PARTS`; they sum to 1."""
-        return dict(zip(PARTS, (self.parts_s.sum(axis=0) / self.parts_s.sum()).tolist(), strict=True))
-
-    @property
-    def goodput(self) -> float:
-        """Fraction of the time that went into steps that count."""
-        return self.split["useful"]
 
 
 def simulate_runs(plan: RunPlan, *, n_replications: int = 400, seed: int = 0) -> RunTimes:
@@ -66,7 +52,7 @@ def simulate_runs(plan: RunPlan, *, n_replications: int = 400, seed: int = 0) ->
         When the run expects more than `MOST_FAILURES`, or its steps more than `MOST_DELAYS`.
     """
     expected_parts_s(plan)  # refuses a run without end
-    n_delays = plan.stragglers.per_work_s * float(plan.work_s.sum())
+    n_delays = plan.terms.stragglers.per_work_s * float(plan.work_s.sum())
     if n_delays > MOST_DELAYS:
         raise SpecError(
             f"{n_delays:.3g} slow episodes are expected, and more than {MOST_DELAYS:.0e} cannot be played one by one: "
@@ -94,8 +80,8 @@ class _Replications:
         self.work_s = np.append(0.0, np.cumsum(plan.work_s))
         self.reached_s = np.append(0.0, np.cumsum(plan.work_s + plan.checkpoint_s))
         self.total_s, self.parts_s = np.full(n, np.nan), np.zeros((n, len(PARTS)))
-        self.parts_s[:, _START_UP] = plan.compile_s
-        self.clock_s = np.full(n, plan.compile_s)
+        self.parts_s[:, _START_UP] = plan.terms.compile_s
+        self.clock_s = np.full(n, plan.terms.compile_s)
         self.saved, self.n_failures, self.n_delays = (np.zeros(n, np.int64) for _ in range(3))
 
     @property
@@ -106,7 +92,7 @@ class _Replications:
         """Everything up to the next failure, or the end, of each run that has not come to it."""
         i = np.flatnonzero(np.isnan(self.total_s))
         is_first = self.n_failures[i] == 0
-        to_ready_s = np.where(is_first, self.plan.bring_up_s, self.plan.restart_s)
+        to_ready_s = np.where(is_first, self.plan.terms.bring_up_s, self.plan.terms.restart_s)
         gap_s = self._gaps_s(i)
         self.parts_s[i, np.where(is_first, _START_UP, _RESTART)] += np.minimum(gap_s, to_ready_s)
         unbroken_s = np.maximum(gap_s - to_ready_s, 0.0)
@@ -124,10 +110,10 @@ class _Replications:
         self.n_failures[i] += ~is_done
 
     def _gaps_s(self, i: IntArray) -> FloatArray:
-        if not self.plan.failures_per_s:
+        if not self.plan.terms.failures_per_s:
             return np.full(len(i), np.inf)
         drawn = uniform(splitmix64(self.streams[i], self.n_failures[i]))
-        return np.asarray(-np.log(drawn) / self.plan.failures_per_s)
+        return np.asarray(-np.log(drawn) / self.plan.terms.failures_per_s)
 
     def _reach(self, i: IntArray, unbroken_s: FloatArray) -> tuple[IntArray, FloatArray]:
         """Segments that runs `i` have saved after `unbroken_s`, and the delays in those saved in it.
@@ -136,7 +122,7 @@ class _Replications:
         """
         at_s, left_s = self.reached_s[self.saved[i]], unbroken_s.copy()
         delay_s, kept_s = np.zeros(len(i)), np.zeros(len(i))
-        going = np.flatnonzero(left_s > 0) if self.plan.stragglers.per_work_s else np.zeros(0, np.int64)
+        going = np.flatnonzero(left_s > 0) if self.plan.terms.stragglers.per_work_s else np.zeros(0, np.int64)
         while going.size:
             next_s, length_s = self._next_delays_s(i[going], at_s[going])
             is_struck = next_s - at_s[going] < left_s[going]
@@ -154,7 +140,7 @@ class _Replications:
 
     def _next_delays_s(self, i: IntArray, at_s: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Where on their way the next delay strikes the steps of runs `i`, inf for not at all, and how long it is."""
-        stragglers, streams = self.plan.stragglers, splitmix64(self.streams[i], _OF_DELAYS)
+        stragglers, streams = self.plan.terms.stragglers, splitmix64(self.streams[i], _OF_DELAYS)
         gap_s = -np.log(uniform(splitmix64(streams, 2 * self.n_delays[i]))) / stragglers.per_work_s
         length_s = -np.log(uniform(splitmix64(streams, 2 * self.n_delays[i] + 1))) * stragglers.mean_s
         self.n_delays[i] += 1

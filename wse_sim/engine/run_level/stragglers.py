@@ -10,7 +10,8 @@ from wse_sim.units import S_PER_DAY
 
 Numbers: TypeAlias = Any  # a float, or an array of them over runs
 
-RAREST = 1e-200  # in place of a rate of 0 per second, by which nothing can be divided: it changes no time by a bit
+# In place of a rate of 0 per second, by which nothing can be divided. A power of two: it changes no time by a bit.
+RAREST = 2.0**-664
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

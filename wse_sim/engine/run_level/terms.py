@@ -25,7 +25,9 @@ class Terms:
     first_checkpoint_s, checkpoint_s :
         Of step 0, and of any later step.
     failures_per_s :
-        Of the whole cluster, at all times after the compilation; above 0.
+        Of the whole cluster, at all times after the compilation.
+    stragglers :
+        Delays of the steps.
     """
 
     compile_s: float
@@ -48,25 +50,27 @@ class Terms:
         return self.compile_s + outside_s * np.exp(rate * self.restart_s)
 
 
-def terms(operations: Operations, *, n_parameters: Numbers, n_systems: Numbers, is_compiled: bool) -> Terms:
+def terms(operations: Operations, *, n_parameters: Numbers, n_systems: Numbers) -> Terms:
     """The terms of a run of `n_parameters` parameters on `n_systems` systems."""
     bring_up_s = operations.bring_up_s(n_parameters)
     return Terms(
-        compile_s=0.0 if is_compiled else operations.compile_s,
+        compile_s=operations.compile_s,
         bring_up_s=bring_up_s,
         restart_s=operations.detection_s + bring_up_s,
         first_checkpoint_s=operations.first_checkpoint_s,
         checkpoint_s=operations.checkpoint_s(n_parameters, n_systems),
-        failures_per_s=np.maximum(operations.failures_per_s(n_systems), RAREST),
+        failures_per_s=operations.failures_per_s(n_systems),
         stragglers=straggler_delays(operations, n_systems),
     )
 
 
 def attempts_s(rate: Numbers, length_s: Numbers) -> Numbers:
     """(exp(l t) - 1) / l: time in all attempts at a stretch of length t that must go through unbroken."""
+    rate = np.maximum(rate, RAREST)
     return np.expm1(rate * length_s) / rate
 
 
 def first_attempt_s(rate: Numbers, length_s: Numbers) -> Numbers:
     """(1 - exp(-l t)) / l: time in one attempt at it."""
+    rate = np.maximum(rate, RAREST)
     return -np.expm1(-rate * length_s) / rate

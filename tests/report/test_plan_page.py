@@ -1,0 +1,33 @@
+"""The page of a plan, from the content of plan.json."""
+
+import re
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.plan.questions import question
+from wse_sim.plan.constraints import Constraints
+from wse_sim.plan.planner import plan_of
+from wse_sim.plan.search import search
+from wse_sim.plan.space import Space
+from wse_sim.report.plan_figures import pareto_plot
+
+DENSITIES = (1.0, 0.75, 0.5, 0.375, 0.25, 0.1875, 0.125, 0.1)
+
+
+@pytest.fixture(scope="module")
+def plan() -> dict[str, Any]:
+    space = Space(systems=("cs3",), num_csx=(4,), batch_sizes=(512,), densities=DENSITIES, tokens_per_parameter=(20.0,))
+    content: dict[str, Any] = msgspec.to_builtins(plan_of(search(question(), space, Constraints())))
+    return content
+
+
+def test_every_density_of_the_front_is_drawn_and_named(plan: dict[str, Any]) -> None:
+    """Eight of them, one configuration each: the page has colours for six."""
+    assert {row["density"] for row in plan["front"]} == set(DENSITIES)
+    drawn = pareto_plot(plan).wide
+    names = re.findall(r">(dense|density [\d.]+|to book)<", drawn)
+    assert names == ["dense", *(f"density {density:g}" for density in DENSITIES[1:]), "to book"]
+    marks = re.findall(r'<use [^>]*style="fill: (var\(--series-\d\)); fill-opacity: 0\.7"', drawn)
+    assert len(marks) == len(plan["front"])
