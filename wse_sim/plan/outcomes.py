@@ -1,7 +1,7 @@
 """What each candidate would do: time, energy, cost and loss in closed form, and the wall that it hits."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -60,7 +60,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcomes:
-    """What candidates do; every field (n,). Where `wall` is not 0, the other fields are nan.
+    """What candidates do; every field (n,). Where `wall` is not 0, the loss and what hangs on the step are nan.
 
     Parameters
     ----------
@@ -90,9 +90,6 @@ class Outcomes:
     cost_usd: FloatArray
     loss: FloatArray
 
-    def __getitem__(self, kept: npt.NDArray[np.bool_] | IntArray) -> "Outcomes":
-        return Outcomes(**{field.name: getattr(self, field.name)[kept] for field in fields(self)})
-
 
 def outcomes(question: Question, space: Space, tried: Candidates, step_s: FloatArray | None = None) -> Outcomes:
     """What `tried` would do.
@@ -102,8 +99,7 @@ def outcomes(question: Question, space: Space, tried: Candidates, step_s: FloatA
     step_s : (n,)
         Times of their steps, where better ones than the closed form's are known.
     """
-    size = n_parameters(question.shape)
-    tokens = tried.tokens_per_parameter * size
+    tokens = tried.tokens_per_parameter * n_parameters(question.shape)
     n_steps = tokens / (tried.batch_size * question.seq_len)
     found_s, contention, wall = _steps(question, space, tried)
     wall = np.where((wall == _NONE) & _is_beyond_critical(question, tried, tokens), _CRITICAL, wall)
@@ -116,9 +112,7 @@ def outcomes(question: Question, space: Space, tried: Candidates, step_s: FloatA
         n_parameters=_by_density(tried, lambda density: nonzero_parameters(question.shape, density)),
         n_systems=tried.num_csx,
     )
-    bills = [_bill(question, name, run_s, tried.num_csx) for name in space.systems]
-    chosen = np.arange(len(tried))
-    power, energy, carbon, cost = (np.array(column)[tried.system, chosen] for column in zip(*bills, strict=True))
+    power_w, energy_j, carbon_kg, cost_usd = _bills(question, space, tried, run_s)
     return Outcomes(
         wall=wall,
         step_s=step_s,
@@ -128,10 +122,10 @@ def outcomes(question: Question, space: Space, tried: Candidates, step_s: FloatA
         run_s=run_s,
         wall_clock_s=expected.wall_clock_s,
         goodput=expected.goodput,
-        power_w=power,
-        energy_j=energy,
-        carbon_kg=carbon,
-        cost_usd=cost,
+        power_w=power_w,
+        energy_j=energy_j,
+        carbon_kg=carbon_kg,
+        cost_usd=cost_usd,
         loss=np.where(wall == _NONE, losses(question, space, tried, tokens), np.nan),
     )
 
@@ -207,6 +201,13 @@ def run_at(question: Question, space: Space, tried: Candidates, place: int) -> R
         batch_size=int(tried.batch_size[place]),
         microbatch=int(tried.microbatch[place]),
     )
+
+
+def _bills(question: Question, space: Space, tried: Candidates, run_s: FloatArray) -> Iterator[FloatArray]:
+    """Power, energy, carbon and cost of each candidate on its system."""
+    bills = [_bill(question, name, run_s, tried.num_csx) for name in space.systems]
+    of_each = np.arange(len(tried))
+    return (np.array(column)[tried.system, of_each] for column in zip(*bills, strict=True))
 
 
 def _bill(question: Question, system: str, run_s: FloatArray, num_csx: IntArray) -> tuple[FloatArray, ...]:

@@ -9,6 +9,7 @@ from wse_sim.laws.power_lines import uncertain_coefficients
 from wse_sim.plan.outcomes import WALLS, Question
 from wse_sim.plan.result import Plan, PlanRow
 from wse_sim.plan.search import Search
+from wse_sim.plan.space import Space
 from wse_sim.plan.tornado import tornado
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.economics import priced
@@ -19,30 +20,24 @@ LOSS_LAW = (
     "Hoffmann et al., batches after Power Lines, the decay to zero after Straight to Zero"
 )
 
+# Of a row, as of the outcomes.
+_FIGURES = ("tokens", "n_steps", "wall_clock_s", "goodput", "power_w", "energy_j", "carbon_kg", "cost_usd", "loss")
+
 
 def plan_of(search: Search) -> Plan:
     """What the search found, in the words of its users."""
     shown = search.best if search.best is not None else search.nearest_miss
     question, space = search.question, search.space
     systems = space.systems if shown is None else (space.systems[search.tried.system[shown]],)
-    size = n_parameters(question.shape)
-    economics = question.economics
     return Plan(
         kind="simulated and projected",
         model=question.shape.name,
-        params=size,
+        params=n_parameters(question.shape),
         seq_len=question.seq_len,
         release=question.release,
         objective=search.objective,
         constraints=search.constraints,
-        axes={
-            "system": list(space.systems),
-            "num_csx": list(space.num_csx),
-            "batch_size": list(space.batch_sizes),
-            "density": list(space.densities),
-            "schedule": list(space.schedules),
-            "tokens_per_parameter": list(space.tokens_per_parameter),
-        },
+        axes=_axes(space),
         is_satisfied=search.best is not None,
         best=None if search.best is None else plan_row(search, search.best),
         nearest_miss=None if search.nearest_miss is None else plan_row(search, search.nearest_miss),
@@ -52,8 +47,8 @@ def plan_of(search: Search) -> Plan:
         rejected=rejections(search),
         largest_closed_form_error=search.largest_closed_form_error,
         tornado=[] if shown is None else tornado(search, shown),
-        price_basis=economics.price_basis,
-        grid=economics.grid_in_words,
+        price_basis=question.economics.price_basis,
+        grid=question.economics.grid_in_words,
         loss_law=LOSS_LAW,
         caveats=_caveats(search),
         assumed=_assumed(question, systems),
@@ -80,10 +75,13 @@ def rejections(search: Search) -> dict[str, int]:
 def plan_row(search: Search, place: int) -> PlanRow:
     """Candidate `place`, in words."""
     tried, found, space = search.tried, search.found, search.space
-    density, tokens = float(tried.density[place]), float(found.tokens[place])
+    figures = {name: float(getattr(found, name)[place]) for name in _FIGURES}
+    density = float(tried.density[place])
     # The range of the law about the value, which also knows the batch and the schedule.
-    law = project_loss(search.question.shape, density=density, tokens=tokens, seq_len=search.question.seq_len)
-    loss, step_s = float(found.loss[place]), float(found.step_s[place])
+    law = project_loss(
+        search.question.shape, density=density, tokens=figures["tokens"], seq_len=search.question.seq_len
+    )
+    step_s = float(found.step_s[place])
     return PlanRow(
         system=space.systems[tried.system[place]],
         num_csx=int(tried.num_csx[place]),
@@ -92,24 +90,27 @@ def plan_row(search: Search, place: int) -> PlanRow:
         density=density,
         schedule=space.schedules[tried.schedule[place]],
         tokens_per_parameter=float(tried.tokens_per_parameter[place]),
-        tokens=tokens,
-        n_steps=float(found.n_steps[place]),
         step_time_s=step_s,
         closed_form_step_time_s=float(search.closed_form_s[place]),
         engine="event" if search.is_simulated[place] else "closed form",
         tokens_per_s=float(tried.batch_size[place] * search.question.seq_len / step_s),
         run_time_s=float(found.run_s[place]),
-        wall_clock_s=float(found.wall_clock_s[place]),
-        goodput=float(found.goodput[place]),
-        power_w=float(found.power_w[place]),
-        energy_j=float(found.energy_j[place]),
-        carbon_kg=float(found.carbon_kg[place]),
-        cost_usd=float(found.cost_usd[place]),
-        loss=loss,
-        loss_low=loss * law.low / law.value,
-        loss_high=loss * law.high / law.value,
+        loss_low=figures["loss"] * law.low / law.value,
+        loss_high=figures["loss"] * law.high / law.value,
         missed={name: float(excess[place]) for name, excess in search.missed.excess.items() if excess[place] > 0},
+        **figures,
     )
+
+
+def _axes(space: Space) -> dict[str, list[float | str]]:
+    return {
+        "system": list(space.systems),
+        "num_csx": list(space.num_csx),
+        "batch_size": list(space.batch_sizes),
+        "density": list(space.densities),
+        "schedule": list(space.schedules),
+        "tokens_per_parameter": list(space.tokens_per_parameter),
+    }
 
 
 def _caveats(search: Search) -> list[str]:

@@ -66,13 +66,7 @@ class Search:
         return float(errors.max(initial=0.0))
 
 
-def search(
-    question: Question,
-    space: Space,
-    constraints: Constraints,
-    *,
-    objective: str | None = None,
-) -> Search:
+def search(question: Question, space: Space, constraints: Constraints, *, objective: str | None = None) -> Search:
     """The candidates of `space` that keep to `constraints`, and the best of them.
 
     Parameters

@@ -49,16 +49,17 @@ def tornado(search: Search, place: int) -> list[DaysSensitivity]:
     if search.constraints.target_loss is not None:
         found.append(of_candidate.of_the_law(cluster, search.constraints.target_loss))
     moved = sorted((ends for ends in found if ends.span > 0), key=lambda ends: -ends.span)
-    return [
-        DaysSensitivity(
-            constant=ends.constant,
-            low=ends.low,
-            high=ends.high,
-            wall_clock_s_at_low=ends.at_low,
-            wall_clock_s_at_high=ends.at_high,
-        )
-        for ends in moved
-    ]
+    return [_of_days(ends) for ends in moved]
+
+
+def _of_days(ends: Ends) -> DaysSensitivity:
+    return DaysSensitivity(
+        constant=ends.constant,
+        low=ends.low,
+        high=ends.high,
+        wall_clock_s_at_low=ends.at_low,
+        wall_clock_s_at_high=ends.at_high,
+    )
 
 
 class _Candidate:

@@ -33,20 +33,8 @@ def plan_page(plan: Content) -> str:
     )
     body += section("Answer", paragraph(verdict(plan)), facts(asked.items()))
     if plan["front"]:
-        shown = front_section(plan)
-        body += section(
-            "Pareto front",
-            figure(pareto_plot(plan), _PARETO_CAPTION),
-            table(shown.header, shown.rows, label="configurations on the front", right=shown.right, kinds=_KINDS),
-            paragraph(
-                f"{len(plan['front'])} configurations are on the front: plan.json and front.csv hold all of them."
-            ),
-        )
-    rejected = rejected_section(plan)
-    body += section(
-        "What was rejected, and by what",
-        table(rejected.header, rejected.rows, label="candidates by wall or constraint", right=rejected.right),
-    )
+        body += _front(plan)
+    body += _rejected(plan)
     if plan["tornado"]:
         body += section("What the days hang on", figure(days_tornado(plan, _N_BARS), _TORNADO_CAPTION))
     body += section(
@@ -57,3 +45,21 @@ def plan_page(plan: Content) -> str:
     )
     body += section("Assumed constants", bullets(plan["assumed"]))
     return page(f"{title}: wse-sim plan", body)
+
+
+def _front(plan: Content) -> str:
+    shown = front_section(plan)
+    return section(
+        "Pareto front",
+        figure(pareto_plot(plan), _PARETO_CAPTION),
+        table(shown.header, shown.rows, label="configurations on the front", right=shown.right, kinds=_KINDS),
+        paragraph(f"{len(plan['front'])} configurations are on the front: plan.json and front.csv hold all of them."),
+    )
+
+
+def _rejected(plan: Content) -> str:
+    rejected = rejected_section(plan)
+    return section(
+        "What was rejected, and by what",
+        table(rejected.header, rejected.rows, label="candidates by wall or constraint", right=rejected.right),
+    )
