@@ -44,7 +44,8 @@ def test_neither_prices_nor_grids_change_the_step() -> None:
     changed = {name for name in plain if plain[name] != other[name] and name != "engine"}
     assert changed == {
         *("facility_energy_j", "pue", "carbon_kg", "kg_per_kwh", "grid"),
-        *("cost_usd", "cost_parts_usd", "price_basis", "price_as_of", "assumed"),
+        *("cost_usd", "cost_usd_low", "cost_usd_high", "cost_parts_usd", "usd_per_unit_h"),
+        *("price_basis", "price_as_of", "assumed", "assumed_constants"),
     }
 
 

@@ -2,14 +2,16 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wse_sim.spec.bill import Bill, bill
+from wse_sim.spec.bill import Bill, bill, bill_with_ends
 from wse_sim.spec.economics import Economics
+from wse_sim.spec.sourced import Sourced
 
 HOUR_S = 3600.0
 AMOUNTS = ("it_energy_j", "facility_energy_j", "carbon_kg", "rental_usd", "purchase_usd", "total_usd")
@@ -60,6 +62,23 @@ def test_a_bill_worked_by_hand() -> None:
     assert paid.amortisation_usd == pytest.approx(20 / 4380 * 876_000 / 5, rel=1e-15)
     assert paid.electricity_usd == pytest.approx(300 * 0.1, rel=1e-15)
     assert paid.upkeep_usd == pytest.approx(20 / 4380 * 876_000 * 0.1, rel=1e-15)
+
+
+@pytest.mark.parametrize(("basis", "price"), [("rental", "rental_usd_per_h"), ("purchase", "purchase_usd")])
+def test_ends_are_the_bills_at_the_ends_of_power_and_of_the_price_that_is_paid(basis: Any, price: str) -> None:
+    economics = replace(ROUND, price_basis=basis)
+    constants = {
+        name: Sourced(value=value, low=value / 2, high=3 * value, kind="published", source="a test", as_of=name)
+        for name, value in UNIT.items()
+    }
+    run = {"time_s": 10 * HOUR_S, "n_units": 2}
+    found, paid = bill_with_ends(economics, constants, **run), bill(economics, **run, **UNIT)
+    assert (found.energy_j, found.carbon_kg, found.cost_usd) == (paid.it_energy_j, paid.carbon_kg, paid.total_usd)
+    assert (found.energy_j_low, found.energy_j_high) == (paid.it_energy_j / 2, 3 * paid.it_energy_j)
+    ends = [bill(economics, **run, **{**UNIT, price: UNIT[price] * factor}).total_usd for factor in (0.5, 3)]
+    assert [found.cost_usd_low, found.cost_usd_high] == ends
+    assert found.price_as_of == price
+    assert found.usd_per_unit_h == pytest.approx(paid.total_usd / 20, rel=1e-12)
 
 
 def test_the_total_is_of_the_chosen_basis_and_the_sum_of_its_parts() -> None:

@@ -68,7 +68,7 @@ def compare(
         **_losses(run, ways_of(wafer, wafer_dense, gpu, gpu_dense, gpu_two_four, None)),
         layouts=gpu_layouts(job, side.fixed, n_layouts),
         **economics.terms,
-        assumed_constants=assumed_of(cluster.constants) | assumed_of(job.numbers) | economics.assumed_constants,
+        assumed_constants=cluster.assumed_constants | assumed_of(job.numbers) | economics.assumed_constants,
         notes=(),
     )
     programs = rates_of_programs(run, side, job.num_gpus)

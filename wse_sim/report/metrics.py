@@ -16,7 +16,7 @@ from wse_sim.spec.bill import bill_with_ends
 from wse_sim.spec.cluster import Cluster
 from wse_sim.spec.economics import Economics, PriceBasis
 from wse_sim.spec.run import Run
-from wse_sim.spec.sourced import Sourced, assumed_of
+from wse_sim.spec.sourced import Sourced
 from wse_sim.workload.flops import training_flops_per_token
 from wse_sim.workload.transformer import n_parameters, nonzero_parameters
 
@@ -156,7 +156,7 @@ def result(
     """
     of_step = figures(run, cluster, step_time_s, economics)
     low, high = tokens_per_s_range(of_step.tokens_per_s, sensitivity)
-    assumed = assumed_of(dict(sorted(cluster.constants.items()))) | economics.assumed_constants
+    assumed = cluster.assumed_constants | economics.assumed_constants
     return SimulationResult(
         **_of_run(run, cluster, plan),
         masks=masks,

@@ -176,6 +176,11 @@ class Cluster:
         """Power and prices of one system, by argument of `spec.bill.bill`."""
         return {argument: self.constants[name] for argument, name in OF_BILL.items()}
 
+    @property
+    def assumed_constants(self) -> dict[str, Sourced]:
+        """Constants for which nothing better than an assumption is known, by name."""
+        return {name: self.constants[name] for name in self.named("assumed")}
+
     def named(self, *kinds: str) -> list[str]:
         """Names of the constants whose kind is one of `kinds`."""
         return sorted(name for name, constant in self.constants.items() if constant.kind in kinds)
