@@ -1,7 +1,5 @@
 """`wse-sim compare`: a run on wafers beside GPUs, or a run that was executed here beside the same step simulated."""
 
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +10,7 @@ from wse_sim.cli.economics_options import economics_from, economics_options
 from wse_sim.cli.gpu_options import gpu_options, gpu_side_from
 from wse_sim.cli.operations_options import operations_from, operations_options
 from wse_sim.cli.options import imperfection_options, json_option, optional_run_options, parsed_seconds, run_from
-from wse_sim.cli.output import print_json, print_tables
+from wse_sim.cli.output import command_line, print_json, print_tables
 from wse_sim.errors import SpecError
 
 if TYPE_CHECKING:
@@ -136,7 +134,7 @@ def _measured(run: "Run", budget_s: float) -> object:
 def _write(comparison: "Comparison", folder: Path) -> None:
     from wse_sim.report.comparison_page import write_comparison
 
-    for path in write_comparison(comparison, folder, command=shlex.join(["wse-sim", *sys.argv[1:]])):
+    for path in write_comparison(comparison, folder, command=command_line()):
         click.echo(f"written: {path}", err=True)
 
 

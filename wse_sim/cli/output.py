@@ -1,5 +1,7 @@
 """What commands print: tables for people, JSON for programs, both on stdout."""
 
+import shlex
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,11 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 WIDTH = 100  # of tables that go into a file or a pipe
+
+
+def command_line() -> str:
+    """This command as it was typed, to be run again."""
+    return shlex.join(["wse-sim", *sys.argv[1:]])
 
 
 def print_json(content: Mapping[str, Any]) -> None:

@@ -1,7 +1,5 @@
 """`wse-sim sweep`: many configurations at once, simulated or trained, as one table."""
 
-import shlex
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +10,7 @@ import click
 
 from wse_sim.cli.app import EXIT_INTERRUPTED
 from wse_sim.cli.options import json_option
-from wse_sim.cli.output import print_json, print_tables
+from wse_sim.cli.output import command_line, print_json, print_tables
 from wse_sim.errors import SpecError
 from wse_sim.spec.written import split_at_commas
 
@@ -234,7 +232,7 @@ def _run(job: _Job, sort_by: str | None, *, as_json: bool) -> None:
         with sweep_progress(len(job.sweep.points), Console(stderr=True, highlight=False)) as watch:
             rows = run_sweep(job.sweep, job.evaluate, job.table, watch)
     except KeyboardInterrupt:
-        saved = f"stopped and saved; to go on:  {shlex.join(['wse-sim', *sys.argv[1:]])}"
+        saved = f"stopped and saved; to go on:  {command_line()}"
         click.echo("stopped; without --out no row is kept" if job.table is None else saved, err=True)
         raise click.exceptions.Exit(EXIT_INTERRUPTED) from None
     _print(job, rows, sort_by, as_json=as_json)

@@ -1,7 +1,6 @@
 """`wse-sim train`: train for real here, simulate the full-size run, and lay both side by side."""
 
 import shlex
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from wse_sim.cli.options import (
     parsed_seconds,
     sparse_wide_option,
 )
-from wse_sim.cli.output import print_json, print_tables
+from wse_sim.cli.output import command_line, print_json, print_tables
 from wse_sim.errors import SpecError
 
 if TYPE_CHECKING:
@@ -95,7 +94,7 @@ def command(
     try:
         with joined("cpu") as world:  # under torchrun, all processes come here
             console.quiet = not world.is_first
-            session = _Session(console=console, command=shlex.join(["wse-sim", *sys.argv[1:]]), world=world)
+            session = _Session(console=console, command=command_line(), world=world)
             if verify_resume:
                 session.verify_resume(_jobs(**options), out, remeasure=remeasure, as_json=as_json)
                 return

@@ -1,7 +1,5 @@
 """`wse-sim transfer`: does the best learning rate stay where it is when width, density or depth changes?"""
 
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +8,7 @@ import click
 from wse_sim.cli.app import EXIT_INTERRUPTED
 from wse_sim.cli.axis import AXES, parse_log2_lrs, parse_parametrizations, parse_values
 from wse_sim.cli.options import density_options, json_option
-from wse_sim.cli.output import print_json, print_tables
+from wse_sim.cli.output import command_line, print_json, print_tables
 from wse_sim.errors import choose
 from wse_sim.spec.written import parse_density
 
@@ -88,7 +86,7 @@ def command(
     try:
         results = run_study(study, folder, n_workers=workers, say=lambda line: click.echo(line, err=True))
     except KeyboardInterrupt:
-        click.echo(f"stopped and saved; to go on:  {shlex.join(['wse-sim', *sys.argv[1:]])}", err=True)
+        click.echo(f"stopped and saved; to go on:  {command_line()}", err=True)
         raise click.exceptions.Exit(EXIT_INTERRUPTED) from None
     content = _write(study, results, folder, plot)
     if as_json:
