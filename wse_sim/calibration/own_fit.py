@@ -254,7 +254,7 @@ def _notes(runs: OwnRuns, rows: Sequence[OwnRow], constants: Sequence[OwnConstan
             notes.append(
                 f"{constant.name} is above 1, which nothing reaches: the rows hold something that the model lacks"
             )
-        elif low < high and not low <= constant.after <= high:
+        elif low < high and not low <= float(f"{constant.after:.3g}") <= high:  # as it is shown
             notes.append(
                 f"{constant.name} was known to lie between {low:.3g} and {high:.3g}: the rows are unlike those that "
                 "said so, or hold something that the model lacks"
