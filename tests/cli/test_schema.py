@@ -86,6 +86,18 @@ def test_every_object_is_closed(name: str) -> None:
         assert schema["additionalProperties"] is False
 
 
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_property_is_described_but_tags_and_parts_that_are_themselves(name: str) -> None:
+    schema = schema_of(name)
+    described = {
+        f"#/$defs/{of_type}" for of_type, of_class in schema.get("$defs", {}).items() if of_class["description"]
+    }
+    for of_type, part in parts(schema):
+        for key, shape in part["properties"].items():
+            is_tag = len(shape.get("enum", ())) == 1
+            assert shape.get("description") or is_tag or shape.get("$ref") in described, f"{of_type}.{key} says nothing"
+
+
 @pytest.mark.parametrize("name", [name for name, document in DOCUMENTS.items() if not document.is_input])
 def test_explain_says_of_every_property_what_its_schema_says(name: str) -> None:
     for of_type, schema in own_parts(name):

@@ -111,7 +111,7 @@ def test_an_object_whose_keys_have_entries_has_these_alone() -> None:
     assert schema["properties"]["assumed_constants"]["additionalProperties"]
 
 
-def test_a_class_without_a_docstring_has_not_that_of_the_class_it_extends() -> None:
+def test_a_typed_dictionary_without_a_docstring_has_not_that_of_dict() -> None:
     bare: Any = TypedDict("bare", {"number": int})
     assert json_schema(bare, is_input=False)["description"] == ""
 

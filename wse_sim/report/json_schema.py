@@ -73,8 +73,9 @@ def _of_class(schema: Schema, cls: type, *, is_input: bool) -> Schema:
 
 
 def _first_paragraph(cls: type) -> str:
-    """Of the docstring that is the class's own: that of a typed dictionary without one would be `dict`'s."""
-    return inspect.cleandoc(cls.__doc__ or "").partition("\n\n")[0].replace("\n", " ")
+    """Of the docstring of a class, or of the one that it extends, which for a typed dictionary is not `dict`'s."""
+    said = inspect.getdoc(cls) or ""
+    return "" if said == inspect.getdoc(dict) else said.partition("\n\n")[0].replace("\n", " ")
 
 
 def _without_null(shape: Schema) -> Schema:
