@@ -54,6 +54,14 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ----------
     shape :
         Of the model that trains (the proxy, where one trains in place of the target).
+    parametrization, weight_decay_scaling :
+        By which rules `base` is transferred, and whether learning rate times weight decay stays that of the base.
+    seed :
+        Of weights, masks and the order of the data.
+    n_steps :
+        Optimizer steps.
+    weight_decay, betas, eps :
+        Of AdamW.
     density :
         Of the hidden matrices, in (0, 1]; where masks change, the one they end at (of SPDF, the one before they are
         lifted). Where `sparsity` names its own, this is what follows from it.

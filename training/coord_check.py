@@ -43,6 +43,10 @@ class CoordCheck(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     over, values :
         What the models differ in.
+    n_seeds :
+        Runs of each model.
+    seq_len, batch_size :
+        Tokens per sequence, and sequences per step.
     d_model, n_layers, density :
         Of all models, where the axis does not say otherwise.
     n_steps :

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from wse_sim import __version__
 from wse_sim.cli.app import COMMANDS, main
+from wse_sim.cli.explain_constants import constants_called
 from wse_sim.errors import SpecError
 from wse_sim.spec.written import parse_count
 
@@ -244,6 +245,12 @@ def test_explain_says_unit_definition_and_formula() -> None:
     fields = printed_json("explain")["fields"]
     assert len(fields) > 80
     assert printed_json("explain", "constants")["constants"]["csx.clock_hz"]["source"]
+
+
+def test_explain_takes_names_of_fields_for_constants_only_where_its_help_says_so() -> None:
+    names = {field["name"] for field in printed_json("explain")["fields"]}
+    assert {name for name in names if constants_called(name, "cs2")} == {"constants", "gpus", "operations", "economics"}
+    assert printed_json("explain", "constants.before")["fields"][0]["where"] == "calibration"
 
 
 def test_explain_prints_constants_of_gpus_with_range_kind_source_and_date() -> None:

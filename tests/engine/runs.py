@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wse_sim.engine.run_level import NO_STRAGGLERS, RunPlan, Terms
+from wse_sim.engine.run_level import RunPlan, StragglerDelays, Terms
 from wse_sim.spec.operations import Operations, load_operations
 
 FloatArray = npt.NDArray[np.float64]
+
+NO_STRAGGLERS = StragglerDelays(per_work_s=0.0, mean_s=0.0)
 
 
 def cluster(*, checkpoint_s: float, mtbf_s: float, **changes: Any) -> Operations:

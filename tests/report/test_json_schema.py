@@ -12,7 +12,6 @@ from jsonschema import Draft202012Validator
 
 from training.run_record import Row
 from wse_sim.calibration import FittedConstant
-from wse_sim.gpu.roofline import GpuResult
 from wse_sim.report.json_schema import json_schema
 from wse_sim.report.metrics import SimulationResult
 from wse_sim.spec.sourced import Sourced
@@ -69,7 +68,7 @@ def is_valid(instance: object, schema: dict[str, Any]) -> bool:
     return Draft202012Validator(schema).is_valid(instance)
 
 
-@pytest.mark.parametrize("cls", [Row, GpuResult, ValidationRow, FittedConstant, Outer, Sparing])
+@pytest.mark.parametrize("cls", [Row, Sourced, ValidationRow, FittedConstant, Outer, Sparing])
 @given(data=st.data())
 def test_what_a_type_writes_is_valid_and_a_key_more_or_less_is_not(cls: type, data: st.DataObject) -> None:
     schema = json_schema(cls, is_input=False)
@@ -106,8 +105,15 @@ def test_an_object_whose_keys_have_entries_has_these_alone() -> None:
     assert breakdown["required"] == list(breakdown["properties"])
     assert breakdown["additionalProperties"] is False
     assert breakdown["properties"]["linear"]["type"] == "number"
-    # Of a GPU no entry names the parts.
-    assert json_schema(GpuResult, is_input=False)["properties"]["breakdown"]["additionalProperties"]
+    # Parts of a cost hang on the price basis, and no entry names the constants.
+    assert schema["properties"]["cost_parts_usd"]["required"] == []
+    assert schema["properties"]["cost_parts_usd"]["additionalProperties"] is False
+    assert schema["properties"]["assumed_constants"]["additionalProperties"]
+
+
+def test_a_typed_dictionary_without_a_docstring_has_not_that_of_dict() -> None:
+    bare: Any = TypedDict("bare", {"number": int})
+    assert json_schema(bare, is_input=False)["description"] == ""
 
 
 def test_two_types_of_one_name_are_refused() -> None:

@@ -52,6 +52,8 @@ class SPDF(Masking, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="
 
     Parameters
     ----------
+    sparsity :
+        Until they are lifted.
     lift_at :
         Step, or fraction of the run, from which every weight lives; lifted ones start at 0.
 
@@ -88,6 +90,10 @@ class SET(Masking, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="s
 
     Parameters
     ----------
+    sparsity :
+        A number or a schedule; None = 1 - the run's density.
+    update :
+        None = at every step.
     drop_fraction :
         Of the live weights, at each update.
 
@@ -104,6 +110,8 @@ class RigL(Masking, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="
 
     Parameters
     ----------
+    sparsity, update, drop_fraction :
+        As in `SET`.
     balance_in_groups, balance_out_groups :
         Slices of equal size of the input, or output, dimension, each of which keeps as many weights as the others; at
         most one of the two.

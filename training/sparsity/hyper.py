@@ -16,7 +16,13 @@ from wse_sim.errors import SpecError
 
 
 class Constant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="constant"):
-    """The same value at every step."""
+    """The same value at every step.
+
+    Parameters
+    ----------
+    value :
+        In [0, 1].
+    """
 
     value: float
 
@@ -25,7 +31,13 @@ class Constant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Linear(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="linear"):
-    """init + slope x step."""
+    """init + slope x step.
+
+    Parameters
+    ----------
+    init, slope :
+        Value at step 0, and what each step adds.
+    """
 
     init: float
     slope: float
@@ -35,7 +47,15 @@ class Linear(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Exp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="exp"):
-    """final + (init - final) e^(gamma x step)."""
+    """final + (init - final) e^(gamma x step).
+
+    Parameters
+    ----------
+    init, final :
+        Values at step 0 and, for a negative gamma, after many steps.
+    gamma :
+        Per step.
+    """
 
     init: float
     gamma: float
@@ -46,7 +66,13 @@ class Exp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
 
 
 class Power(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="power"):
-    """init x beta^step."""
+    """init x beta^step.
+
+    Parameters
+    ----------
+    init, beta :
+        Value at step 0, and the factor of each step.
+    """
 
     init: float
     beta: float
@@ -56,7 +82,15 @@ class Power(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Cosine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="cosine"):
-    """From init to minimum along half a cosine over `half_period` steps, and back over the next."""
+    """From init to minimum along half a cosine over `half_period` steps, and back over the next.
+
+    Parameters
+    ----------
+    init, minimum :
+        Values at step 0 and half a period later.
+    half_period :
+        In steps, or a fraction of the run.
+    """
 
     init: float
     half_period: int | float
@@ -72,7 +106,15 @@ class Cosine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Cubic(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="cubic"):
-    """init until `start`, then final + (init - final) (1 - x)^3 with x from 0 to 1 at `stop`, then final."""
+    """init until `start`, then final + (init - final) (1 - x)^3 with x from 0 to 1 at `stop`, then final.
+
+    Parameters
+    ----------
+    init, final :
+        Values before and after.
+    start, stop :
+        Steps, or fractions of the run.
+    """
 
     final: float
     init: float = 0.0
@@ -86,7 +128,13 @@ class Cubic(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Cycling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="cycling"):
-    """The next value at each mask update, over and over."""
+    """The next value at each mask update, over and over.
+
+    Parameters
+    ----------
+    values :
+        In their order.
+    """
 
     values: tuple[float, ...]
 

@@ -16,6 +16,8 @@ class Update(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     Parameters
     ----------
+    freq :
+        In steps.
     start, stop :
         Steps, or fractions of the run (0.75); no stop means to the end of the run.
     steps :

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from wse_sim.errors import SpecError, choose
-from wse_sim.gpu.layout import RECOMPUTES, SHARDINGS
+from wse_sim.gpu.layout import GIVEN_NUMBERS, RECOMPUTES, SHARDINGS
 from wse_sim.gpu.spec import PRECISIONS
 from wse_sim.validation import Side
 
@@ -32,7 +32,7 @@ _OPTIONAL: dict[Side, dict[str, Kind]] = {
         "seq_len": int,
         "software": str,
         "precision": PRECISIONS,
-        **dict.fromkeys(("tp", "cp", "pp", "interleave", "microbatch"), int),
+        **dict.fromkeys(GIVEN_NUMBERS, int),
         "recompute": RECOMPUTES,
         "sharding": SHARDINGS,
     },

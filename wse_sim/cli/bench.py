@@ -33,7 +33,9 @@ def command() -> None:
 
 
 @command.command("cli")
-@click.option("--runs", type=click.IntRange(min=1), default=5, show_default=True, help="After one that warms up.")
+@click.option(
+    "--runs", type=click.IntRange(min=1), default=5, show_default=True, metavar="N", help="After one that warms up."
+)
 @json_option
 def cli(*, runs: int, as_json: bool) -> None:
     """Time whole processes: --help, and a simulation of the 2.7b model at density 0.25."""
@@ -50,7 +52,9 @@ def cli(*, runs: int, as_json: bool) -> None:
 
 
 @command.command("engine")
-@click.option("--runs", type=click.IntRange(min=1), default=5, show_default=True, help="Rounds; the best one counts.")
+@click.option(
+    "--runs", type=click.IntRange(min=1), default=5, show_default=True, metavar="N", help="Rounds; the best one counts."
+)
 @click.option("--quick", is_flag=True, help="A small step, in seconds: to see that it works, not to quote from.")
 @click.option("--full", is_flag=True, help="Also growth to 1e8 tasks, memory, and what it costs that a run may record.")
 @click.option(
@@ -161,7 +165,9 @@ def streaming(*, as_json: bool, clips: str, batch_sizes: str, **given: Any) -> N
 
 
 @command.command("plan")
-@click.option("--runs", type=click.IntRange(min=1), default=3, show_default=True, help="Rounds; the best one counts.")
+@click.option(
+    "--runs", type=click.IntRange(min=1), default=3, show_default=True, metavar="N", help="Rounds; the best one counts."
+)
 @click.option("--quick", is_flag=True, help="Small ones, in seconds: to see that it works, not to quote from.")
 @json_option
 @click.option("--markdown", is_flag=True, help="Print the page docs/results/plan_speed.md.")

@@ -42,7 +42,8 @@ def command(*, measurements: str, base: str | None, free: str | None, out: Path 
     Columns of runs on GPUs:
       model, gpu, num_gpus, batch_size, tokens_per_s or tokens_per_s_per_gpu or step_time_s
       and software, precision, seq_len, tp, cp, pp, interleave, microbatch, recompute, sharding
-    A line is a run. batch_size is in sequences; it and rates are over all systems, or GPUs.
+    A line is a run. batch_size and microbatch are in sequences, seq_len in tokens.
+    batch_size and rates are over all systems, or GPUs, but for tokens_per_s_per_gpu.
     """
     from wse_sim.calibration import calibrate, own_files, own_runs, read_measurements
     from wse_sim.files import write_atomically

@@ -29,7 +29,10 @@ def economics_options(command: Command) -> Command:
             help="Whose electricity, or kg CO2e per kWh.  [default: us, or FILE's]",
         ),
         click.option(
-            "--electricity-usd-per-kwh", type=float, metavar="USD", help="For a purchase.  [default: the data's]"
+            "--electricity-usd-per-kwh",
+            type=float,
+            metavar="USD",
+            help="Price of electricity, which --price-basis purchase pays.  [default: the data's]",
         ),
         click.option(
             "--pue", type=float, metavar="F", help="Energy of the facility over the systems'.  [default: the data's]"

@@ -18,13 +18,26 @@ def _parametrization_options(command: "Command") -> "Command":
     options = (
         click.option("--model", metavar="M", help="Preset, config.json or shape TOML.  [default: rules alone]"),
         density_options,
-        click.option("--parametrization", metavar="P", help="sp, mup, smupar, completep, ...  [default: smupar]"),
+        click.option(
+            "--parametrization", metavar="P", help="Whose rules: sp, mup, smupar, completep, ...  [default: smupar]"
+        ),
         click.option(
             "--base", metavar="B", help="Base to transfer, such as smupar-paper.  [default: the published one]"
         ),
-        click.option("--weight-decay-scaling", type=click.Choice(["none", "constant_lr_wd"]), help="[default: none]"),
-        click.option("--depth-alpha", type=float, metavar="A", help="Of completep, 0.5 to 1.  [default: 1]"),
-        click.option("--sparsity-algorithm", metavar="NAME", help="static, set, rigl, ...  [default: static]"),
+        click.option(
+            "--weight-decay-scaling",
+            type=click.Choice(["none", "constant_lr_wd"]),
+            help="Whether learning rate times weight decay stays that of the base.  [default: none]",
+        ),
+        click.option(
+            "--depth-alpha",
+            type=float,
+            metavar="A",
+            help="Of completep: exponent of the residual branches, 0.5 to 1.  [default: 1]",
+        ),
+        click.option(
+            "--sparsity-algorithm", metavar="NAME", help="How masks change: static, set, rigl, ...  [default: static]"
+        ),
     )
     for option in reversed(options):
         command = option(command)
@@ -37,13 +50,19 @@ def _parametrization_options(command: "Command") -> "Command":
 @_parametrization_options
 @json_option
 def command(*, name: str | None, system: str, as_json: bool, **of_parametrization: Any) -> None:
-    """Say what the field NAME of a result means: unit, definition, formula; without a name, list all.
+    """Say what NAME means: unit, kind, definition, formula; without a name, list all fields.
 
-    `constants` prints every constant of a system with its range and source; the name of one (csx.clock_hz) prints that.
-    `gpus` prints those of all GPUs and of what trains on them; h100, torch-eager or gpu_training those of one, and
-    h100.sustained_fraction one alone. So does a file of your own, FILE.toml.
-    `operations` prints those of a whole run: start, checkpoints, slow systems, failures. `gpu-operations`: on GPUs.
-    `economics` prints those of carbon and money: electricity, grids, purchase.
+    NAME is a key of what commands print as JSON, or a column of their tables; the object that it is in may stand before
+    it: mfu, contention, breakdown.linear. Other names print constants with their range and source:
+
+    \b
+      constants                   of a system; csx.clock_hz: one alone
+      gpus                        of all GPUs, and of what trains on them
+      h100, torch-eager, ...      of one of these; h100.sustained_fraction: one alone
+      FILE.toml                   of a system, GPU or program of your own
+      operations, gpu-operations  of a whole run: start, checkpoints, slow systems, failures
+      economics                   of carbon and money: electricity, grids, purchase
+
     `parametrization` prints the rules by which tensors are initialized and trained and, with --model, the numbers that
     every tensor of that model gets; the options from --model on belong to it.
     """

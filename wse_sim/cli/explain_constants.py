@@ -37,7 +37,7 @@ def constants_called(name: str, system: str) -> Constants | None:
     owner = name.partition(".")[0]
     if owner == "economics":
         return _of_economics(name)
-    if owner in ("constants", "csx", "memoryx", "swarmx"):
+    if name == "constants" or owner in ("csx", "memoryx", "swarmx"):
         return _of_system(name, system)
     return _of_gpus(name)
 

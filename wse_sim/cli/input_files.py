@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from inspect import getdoc
 from typing import Any, NotRequired, TypedDict
 
+from msgspec import Struct
 from msgspec.structs import fields
 
 
@@ -11,14 +12,42 @@ def model() -> type:
     from wse_sim.spec.model import ModelShape, Phase, Recipe
 
     class ShapeTable(ModelShape, frozen=True, kw_only=True):
+        """The shape of a decoder or encoder transformer, and where it is from.
+
+        Parameters
+        ----------
+        source :
+            Where it is published.
+        kind :
+            `published`, `derived` or `assumed`.
+        """
+
         source: str = ""
         kind: str = ""
 
     class PhaseTable(Phase, frozen=True, kw_only=True):
+        """A stretch of a run with one batch size, and where it is from.
+
+        Parameters
+        ----------
+        source :
+            Where it is published.
+        kind :
+            `published`, `derived` or `assumed`.
+        """
+
         source: str = ""
         kind: str = ""
 
     class RecipeTable(Recipe, frozen=True, kw_only=True):
+        """How a published model was trained.
+
+        Parameters
+        ----------
+        kind :
+            `published`, `derived` or `assumed`.
+        """
+
         phases: tuple[PhaseTable, ...] = ()
         kind: str = ""
 
@@ -26,7 +55,13 @@ def model() -> type:
         shape: ShapeTable
 
     class ModelFile(_ModelFile, total=False):
-        """A model: its shape, and if it has one its recipe, and what differs from that in μP."""
+        """A model: its shape, and if it has one its recipe, and what differs from that in μP.
+
+        Parameters
+        ----------
+        published :
+            Figures of it that are published, to be held against what follows from its shape and recipe.
+        """
 
         recipe: RecipeTable
         recipe_mup: _all_optional(RecipeTable, "RecipeOfMup")  # type: ignore[valid-type]
@@ -79,7 +114,7 @@ def _table_of_constants(cls: type, title: str, constants: Iterable[str], /, *, t
 
 
 def _all_optional(cls: type, name: str) -> type:
-    """A typed dictionary of what a struct has, none of it required."""
+    """A typed dictionary of what a struct has, none of it required; its docstring has also those that `cls` extends."""
     made: Any = TypedDict(name, {field.name: field.type for field in fields(cls)}, total=False)  # type: ignore[misc]
-    made.__doc__ = getdoc(cls)
+    made.__doc__ = "\n\n".join(getdoc(of_class) or "" for of_class in cls.__mro__ if of_class not in (Struct, object))
     return made

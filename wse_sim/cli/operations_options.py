@@ -20,9 +20,17 @@ def operations_options(command: Command) -> Command:
     """Adds the options that say how a cluster is run, for `operations_from`."""
     options = (
         click.option(
-            "--system-mtbf", callback=parsed_seconds, metavar="T", help="Mean time between failures of a system: 30d."
+            "--system-mtbf",
+            callback=parsed_seconds,
+            metavar="T",
+            help="Mean time between failures of a system: 30d.  [default: the data's]",
         ),
-        click.option("--cluster-mtbf", callback=parsed_seconds, metavar="T", help="The same of what systems share."),
+        click.option(
+            "--cluster-mtbf",
+            callback=parsed_seconds,
+            metavar="T",
+            help="The same of what systems share: 90d.  [default: the data's]",
+        ),
         click.option("--no-failures", is_flag=True, help="Nothing ever fails."),
         click.option(
             "--checkpoint-interval", metavar="T", help="Work between checkpoints: 2h, '500 steps'.  [default: best]"
@@ -31,7 +39,7 @@ def operations_options(command: Command) -> Command:
             "--operations",
             type=click.Path(dir_okay=False),
             metavar="FILE",
-            help="TOML with other values of constants: wse-sim explain operations.",
+            help="TOML with your constants of a whole run (wse-sim explain operations).",
         ),
     )
     for option in reversed(options):

@@ -61,7 +61,9 @@ sparse_wide_option = click.option(
 
 def density_options(command: Command) -> Command:
     """Adds `density` and `sparsity`, for `parse_density`."""
-    command = click.option("--sparsity", type=float, help="The same as 1 - density: give one of the two.")(command)
+    command = click.option("--sparsity", type=float, metavar="S", help="The same as 1 - density: give one of the two.")(
+        command
+    )
     return click.option(
         "--density", type=float, metavar="RHO", help="Fraction of the linear layers' weights kept.  [default: 1]"
     )(command)
@@ -91,9 +93,19 @@ def _run_options(command: Command, *, needs_model: bool) -> Command:
         sparse_wide_option,
         click.option("--release", default="r2", show_default=True, metavar="R", help="Software release: wse-sim list."),
         click.option(
-            "--tokens", callback=parsed_count, metavar="T", help="1e9, 26.3B, 800M.  [default: 20 per parameter]"
+            "--tokens",
+            callback=parsed_count,
+            metavar="T",
+            help="Length of the run: 1e9, 26.3B, 800M.  [default: 20 per parameter]",
         ),
-        click.option("--seed", type=int, default=0, show_default=True, help="Of drawn masks, jitter and failures."),
+        click.option(
+            "--seed",
+            type=int,
+            default=0,
+            show_default=True,
+            metavar="N",
+            help="Of drawn masks, jitter and failures.",
+        ),
     )
     for option in reversed(options):
         command = option(command)
@@ -103,8 +115,16 @@ def _run_options(command: Command, *, needs_model: bool) -> Command:
 def imperfection_options(command: Command) -> Command:
     """Adds what makes systems and masks less than ideal, for `run_from`."""
     options = (
-        click.option("--jitter", type=float, default=0.0, metavar="F", help="Passes take 0 to F longer, each drawn."),
-        click.option("--straggler", type=float, default=1.0, metavar="F", help="One system takes F times as long."),
+        click.option(
+            "--jitter",
+            type=float,
+            default=0.0,
+            metavar="F",
+            help="Each pass takes longer by a drawn fraction from 0 to F.  [default: 0]",
+        ),
+        click.option(
+            "--straggler", type=float, default=1.0, metavar="F", help="One system takes F times as long.  [default: 1]"
+        ),
         mask_update_options,
     )
     for option in reversed(options):

@@ -80,11 +80,26 @@ def validate() -> type:
     from wse_sim.calibration import FittedConstant
     from wse_sim.validation import Accuracy, ValidationRow
 
+    ValidationErrors = TypedDict(
+        "ValidationErrors",
+        {
+            "wafer fit": NotRequired[Accuracy],
+            "wafer predicted": NotRequired[Accuracy],
+            "wafer without the row": NotRequired[Accuracy],
+            "wafer without its group": NotRequired[Accuracy],
+            "gpu fit": NotRequired[Accuracy],
+            "gpu predicted": NotRequired[Accuracy],
+            "gpu without the row": NotRequired[Accuracy],
+            "gpu without its group": NotRequired[Accuracy],
+        },
+    )
+    ValidationErrors.__doc__ = "Errors summed up by side, and by what the fit has seen of the rows."
+
     class Validation(TypedDict):
         """Every published row beside the simulator's prediction, errors summed up, and the fitted constants."""
 
         rows: list[ValidationRow]
-        errors: dict[str, Accuracy]
+        errors: ValidationErrors
         errors_by_group: dict[str, Accuracy]
         fitted_constants: list[FittedConstant]
 
@@ -102,6 +117,13 @@ def calibrate() -> type:
         sha256: str
         n_rows: int
 
+    class FitErrors(TypedDict):
+        """Errors of all rows, summed up."""
+
+        before: Accuracy
+        after: Accuracy
+        left_out: Accuracy
+
     class Calibrated(TypedDict):
         """Constants fitted to runs that the user measured."""
 
@@ -111,7 +133,7 @@ def calibrate() -> type:
         unit: str
         rows: list[OwnRow]
         constants: list[OwnConstant]
-        errors: dict[str, Accuracy]
+        errors: FitErrors
         notes: list[str]
         files: list[str]
 

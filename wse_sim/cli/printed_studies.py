@@ -18,6 +18,7 @@ BenchMachine = TypedDict(
         "load_average": float | None,
     },
 )
+BenchMachine.__doc__ = "The machine, and the versions of what is timed on it."
 
 
 class BenchGoal(TypedDict):

@@ -10,15 +10,20 @@ from wse_sim.errors import SpecError
 
 @click.command("schema")
 @click.argument("name", required=False, metavar="[DOCUMENT]")
-@click.option("--all", "is_all", is_flag=True, help="Every document, into --out.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Write files there.")
+@click.option("--all", "is_all", is_flag=True, help="Every document, into the folder --out.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Folder to write into: a file for each document.",
+)
 @click.option("--markdown", is_flag=True, help="Print the page docs/reference/json.md.")
 def command(*, name: str | None, is_all: bool, out: Path | None, markdown: bool) -> None:
     """Print the JSON Schema (2020-12) of DOCUMENT; without one, list the documents.
 
     Documents are what commands print under --json, what they write, and the TOML files that users write. Every
-    property says its unit, its kind (input, measured, simulated or projected) and its formula, in the words of
-    `wse-sim explain`.
+    property says what it is, its unit, its kind (input, measured, simulated or projected) and its formula, in the words
+    of `wse-sim explain`.
 
     \b
         wse-sim schema simulate

@@ -117,6 +117,8 @@ class Layout:
 
 
 LAYOUT_FIELDS = tuple(field.name for field in fields(Layout))
+# What is asked for, or published, in numbers; dp follows from these and the number of GPUs.
+GIVEN_NUMBERS = tuple(name for name in LAYOUT_FIELDS if name not in ("dp", "recompute", "sharding"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

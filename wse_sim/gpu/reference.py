@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from wse_sim.gpu.layout import Job, Layout, Recompute
+from wse_sim.gpu.layout import GIVEN_NUMBERS, Job, Layout, Recompute
 from wse_sim.gpu.roofline import GpuResult, gpu_job, gpu_result
 from wse_sim.gpu.search import known_to_run
 from wse_sim.gpu.spec import Precision, Sharding
@@ -47,7 +47,7 @@ class GpuRow(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
     @property
     def layout(self) -> Layout:
         """What is published of it."""
-        numbers = {name: getattr(self, name) or None for name in ("tp", "cp", "pp", "interleave", "microbatch")}
+        numbers = {name: getattr(self, name) or None for name in GIVEN_NUMBERS}
         return Layout(**numbers, recompute=self.recompute, sharding=self.sharding)
 
 

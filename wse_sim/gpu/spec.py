@@ -40,6 +40,8 @@ class GpuSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     Parameters
     ----------
+    name :
+        What lists and results call it.
     generation :
         Name of the architecture: `ampere`, `hopper`, ...
     peak_flops_per_s, fp8_peak_flops_per_s :
@@ -50,10 +52,14 @@ class GpuSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         Share of the best measured product that the products of a training step sustain: clocks under load.
     n_sms :
         Multiprocessors (compute units of an AMD GPU).
+    memory_bytes, memory_bytes_per_s :
+        Of one GPU, and the rate at which it is read and written.
     nvlink_bytes_per_s, network_bytes_per_s :
         Per GPU and direction, inside a server (or rack) whose GPUs are linked directly, and beyond it.
     gpus_per_node :
         GPUs that are linked directly.
+    tdp_w :
+        Power limit of the GPU alone.
     server_w_per_gpu :
         Power of the whole server over its GPUs; `low` is the GPU alone.
     price_usd_per_h, purchase_usd :
@@ -107,6 +113,10 @@ class Software(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     Parameters
     ----------
+    name, description :
+        What lists and results call it, and which program it is.
+    source, kind :
+        Where it is described, and whether what is said here is `published`, `derived` or `assumed`.
     rate_factor :
         Rate of its products over that of the best program, by generation of GPUs; 1 for a generation not named.
     attention_fraction :
@@ -119,8 +129,9 @@ class Software(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Share of the tensor-parallel exchanges that no computation hides.
     is_overlapped :
         The data-parallel exchanges run beside the computation.
-    shardings, has_parallel_layers, has_fp8 :
-        What it offers: how weights, gradients and moments are sharded; tensor, pipeline and context parallelism; fp8.
+    shardings, has_parallel_layers, has_interleaving, has_fp8 :
+        What it offers: how weights, gradients and moments are sharded; tensor, pipeline and context parallelism; stages
+        of several groups of blocks; fp8.
     """
 
     name: str

@@ -6,9 +6,10 @@ from wse_sim.report.comparison import ClusterWay, Comparison, Way
 from wse_sim.report.comparison_lines import shown_ways
 from wse_sim.report.figures import time_ticks
 from wse_sim.report.quantities import duration, signed_percent
+from wse_sim.report.sensitivity import Ends
 from wse_sim.report.svg import FAINT, SERIES, Plot, legend_below, plot
 from wse_sim.report.tables import LEAST_SPAN
-from wse_sim.report.tornado import Bar, tornado
+from wse_sim.report.tornado import tornado
 
 _EVERY = 5  # points of a curve for one row of its numbers
 _STYLES = ("-", "-", "-", "--", ":")  # 2:4 may lie on dense GPUs: both are to be seen
@@ -53,7 +54,7 @@ def loss_by_time(comparison: Comparison) -> Plot:
 def throughput_tornado(way: ClusterWay, salt: str) -> Plot:
     """Change of tokens/s with each constant at both ends of its range, the widest first."""
     bars = [
-        Bar(
+        Ends(
             s.constant,
             s.low,
             s.high,

@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 from wse_sim.report.comparison import ClusterWay, Comparison, GpuLayout, GpuWay, HereWay, Ratio, Way, distinct
-from wse_sim.report.headline import Kind, cluster, gpu_in_words
+from wse_sim.report.headline import PARALLEL_WAYS, Kind, cluster, gpu_in_words
 from wse_sim.report.quantities import carbon, count, data_size, duration, energy, factor, money, percent, significant
 
 NOTHING = "–"
 _LAYOUT = {
-    **{name: name for name in ("dp", "tp", "cp", "pp")},
+    **{name: name for name in PARALLEL_WAYS},
     "groups": "interleave",
     "batch": "microbatch",
     **{name: name for name in ("recompute", "sharding")},
 }  # column -> field
-LAYOUT_NUMBERS = ("dp", "tp", "cp", "pp", "groups", "batch", "step", "tokens/s each")
+LAYOUT_NUMBERS = (*PARALLEL_WAYS, "groups", "batch", "step", "tokens/s each")
 _Cell = Callable[[Comparison, str, Way], str]  # of the way with this name
 
 
@@ -116,7 +116,7 @@ def equal_loss_words(comparison: Comparison) -> str:
 
 def layout_words(way: GpuWay) -> str:
     """How the GPUs share the work, in a line."""
-    ways = [f"{name} {getattr(way, name)}" for name in ("dp", "tp", "cp", "pp") if getattr(way, name) > 1]
+    ways = [f"{name} {getattr(way, name)}" for name in PARALLEL_WAYS if getattr(way, name) > 1]
     groups = [f"{way.interleave} groups of blocks a stage"] if way.interleave > 1 else []
     recompute = "nothing recomputed" if way.recompute == "none" else f"{way.recompute} recomputation"
     sharding = [] if way.sharding == "none" else [way.sharding]

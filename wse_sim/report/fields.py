@@ -17,9 +17,12 @@ _PLACES = {
     "matrices": ("simulation", "matrices."),
     "wall_clock_parts_s": ("simulation", "wall_clock_parts_s."),
     "checkpoint_loss": ("simulation", "checkpoint_loss."),
+    "cost_parts_usd": ("simulation", "cost_parts_usd."),
     "sensitivity": ("simulation", "sensitivity."),
     "engine": ("simulation", "engine."),
     "gpu": ("GPU cluster", ""),
+    "gpu_breakdown": ("GPU cluster", "breakdown."),
+    "gpu_memory_bytes": ("GPU cluster", "memory_bytes."),
     "comparison": ("comparison", ""),
     "written_comparison": ("comparison", ""),
     "ratios": ("comparison", "ratios."),
@@ -30,12 +33,18 @@ _PLACES = {
     "loss_curves": ("comparison", "loss_curves."),
     "layouts": ("comparison", "layouts."),
     "way": ("way of a comparison", ""),
+    "here_way": ("way of a comparison", ""),
+    "here_breakdown": ("way of a comparison", "breakdown."),
     "memory": ("way of a comparison", "memory."),
     "projection": ("loss projection", ""),
     "plan": ("plan", ""),
+    "constraints": ("plan", "constraints."),
     "plan_row": ("configuration of a plan", ""),
     "plan_tornado": ("plan", "tornado."),
+    "plan_wall": ("wall that rejects configurations of a plan", ""),
+    "candidate": ("row of candidates.csv of a plan", ""),
     "sweep_table": ("sweep", ""),
+    "sweep_row": ("sweep", "rows."),
     "run_row": ("row of run.jsonl", ""),
     "summary": ("summary of a run", ""),
     "target": ("summary of a run", "target."),
@@ -52,13 +61,16 @@ _PLACES = {
     "resume_proof": ("proof of resuming", "runs."),
     "executed_step": ("executed step", ""),
     "layer_comparison": ("executed step", "layers."),
+    "validation": ("validation", ""),
     "validation_row": ("validation", "rows."),
+    "validation_errors": ("validation", "errors."),
     "accuracy": ("validation", "errors."),
     "fitted_constant": ("validation", "fitted_constants."),
     "calibrated": ("calibration", ""),
     "measured_runs": ("calibration", "measurements."),
     "own_row": ("calibration", "rows."),
     "own_constant": ("calibration", "constants."),
+    "fit_errors": ("calibration", "errors."),
     "projected_loss": ("projection from runs", ""),
     "projection_law": ("projection from runs", "law."),
     "projection_row": ("projection from runs", "rows."),
@@ -66,6 +78,7 @@ _PLACES = {
     "schedules": ("schedules", ""),
     "averaged_tensors": ("schedules", "tensors."),
     "schedule_figures": ("schedules", "schedules."),
+    "listed_schedules": ("list of schedules", ""),
     "listed_schedule": ("list of schedules", "schedules."),
     "estimate": ("figure over seeds", ""),
     "transfer": ("transfer study", ""),
@@ -74,25 +87,31 @@ _PLACES = {
     "rate_result": ("transfer study", "results.values.rates."),
     "coordinate_check": ("coordinate check", ""),
     "judged_slope": ("coordinate check", "slopes."),
+    "tested_claims": ("tested claims", ""),
     "record": ("tested claims", "claims."),
     "table": ("tested claims", "claims.tables."),
     "axes": ("tested claims", "claims.figure."),
     "line": ("tested claims", "claims.figure.curves."),
     "machine": ("tested claims", "claims.machine."),
+    "listed_claims": ("list of claims", ""),
     "listed_claim": ("list of claims", "claims."),
+    "explained_fields": ("explained fields", ""),
     "field": ("explained fields", "fields."),
     "explained_constants": ("explained constants", ""),
     "explained_constant": ("explained constants", "constants."),
+    "sourced": ("constant", ""),
     "explanation": ("explained parameterization", ""),
     "factors": ("explained parameterization", "factors."),
     "rule_text": ("explained parameterization", "rules."),
     "multiplier": ("explained parameterization", "multipliers."),
     "tensor_row": ("explained parameterization", "tensors."),
+    "listed": ("lists", ""),
     "model_row": ("lists", "models."),
     "system_row": ("lists", "systems."),
     "gpu_row": ("lists", "gpus."),
     "software_row": ("lists", "gpu-software."),
     "release_row": ("lists", "releases."),
+    "benchmark": ("benchmark", ""),
     "command_line_speed": ("speed of the command line", ""),
     "process_time": ("speed of the command line", "processes."),
     "engine_speeds": ("speed of the engines", ""),
@@ -121,13 +140,21 @@ _TABLES = {
     "GpuResult": ("simulation", "gpu"),
     "WaferWay": ("simulation", "way"),
     "GpuWay": ("simulation", "gpu", "way"),
-    "HereWay": ("simulation", "gpu", "way"),
+    "HereWay": ("simulation", "gpu", "way", "here_way"),
     "GpuLayout": ("gpu", "layouts"),
     "LossCurve": ("loss_curves",),
     "LossProjection": ("projection",),
     "DaysSensitivity": ("plan_tornado",),
+    "CommandLineSpeed": ("benchmark", "command_line_speed"),
+    "EngineSpeeds": ("benchmark", "engine_speeds"),
+    "PlanSpeeds": ("benchmark", "plan_speeds"),
+    "TrainerSpeed": ("benchmark", "trainer_speed"),
+    "StreamingSpeeds": ("benchmark", "streaming_speeds"),
     "Row": ("run_row",),
+    "Grid": ("explained_constant",),
 }
+# Objects that lack those of their keys which say nothing of the run, by the tables of the keys.
+_PARTIAL = ("cost_parts_usd", "here_breakdown")
 _INNER_CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 
 
@@ -206,17 +233,21 @@ def inner_fields(field: Field) -> dict[str, Field]:
     return {other.name.removeprefix(prefix): other for other in inner}
 
 
+def may_lack_keys(field: Field) -> bool:
+    """Whether the object that `field` is has some of its inner fields alone."""
+    return (field.where, f"{field.name}.") in [_PLACES[table] for table in _PARTIAL]
+
+
 def explained(name: str) -> tuple[Field, ...]:
-    """All fields called `name`; a key of an inner object also without the object's name.
+    """All fields called `name`, and behind them the keys of inner objects that are called so.
 
     Raises
     ------
     SpecError
         When there is none; the message names the nearest one.
     """
-    named = tuple(field for field in all_fields() if field.name == name)
-    if not named:
-        named = tuple(field for field in all_fields() if field.name.endswith(f".{name}"))
+    whole = [field for field in all_fields() if field.name == name]
+    named = (*whole, *(field for field in all_fields() if field.name.endswith(f".{name}")))
     if not named:
         near = get_close_matches(name, [field.name for field in all_fields()], n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""

@@ -12,6 +12,7 @@ from wse_sim.units import S_PER_HOUR
 
 Kind = Literal["measured", "simulated", "projected"]
 Table = Mapping[str, Any]
+PARALLEL_WAYS = ("dp", "tp", "cp", "pp")  # of a layout of GPUs, as people list them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +174,7 @@ def _on_gpus(gpu: Table, wafer: Table | None) -> Iterator[Line]:
     def line(name: str, value: str, note: str = "") -> Line:
         return Line(group=group, kind="simulated", name=name, value=value, note=note)
 
-    ways = (f"{name} {gpu[name]}" for name in ("dp", "tp", "cp", "pp") if gpu.get(name, 1) > 1 or name == "dp")
+    ways = (f"{name} {gpu[name]}" for name in PARALLEL_WAYS if gpu.get(name, 1) > 1 or name == "dp")
     layout = ", ".join(ways) if "dp" in gpu else ""
     yield line("tokens/s", significant(gpu["tokens_per_s"]), layout)
     ratio = f"{factor(gpu['run_time_s'] / wafer['run_time_s'])} as long as on the wafers" if wafer else ""

@@ -8,7 +8,7 @@ from typing import Any, get_type_hints
 import msgspec
 from msgspec.inspect import DataclassType, StructType, TypedDictType, type_info
 
-from wse_sim.report.fields import Field, fields_of, inner_fields
+from wse_sim.report.fields import Field, fields_of, inner_fields, may_lack_keys
 
 Schema = dict[str, Any]
 
@@ -64,12 +64,18 @@ def _of_class(schema: Schema, cls: type, *, is_input: bool) -> Schema:
         shapes = {name: _without(shape, "default") for name, shape in shapes.items()}
     return {
         "title": cls.__name__,
-        "description": (inspect.getdoc(cls) or "").partition("\n\n")[0].replace("\n", " "),
+        "description": _first_paragraph(cls),
         "type": "object",
         "properties": _explained(shapes, cls),
         "required": [name for name in shapes if name in required],
         "additionalProperties": False,
     }
+
+
+def _first_paragraph(cls: type) -> str:
+    """Of the docstring of a class, or of the one that it extends, which for a typed dictionary is not `dict`'s."""
+    said = inspect.getdoc(cls) or ""
+    return "" if said == inspect.getdoc(dict) else said.partition("\n\n")[0].replace("\n", " ")
 
 
 def _without_null(shape: Schema) -> Schema:
@@ -107,7 +113,7 @@ def _closed(shape: Schema, field: Field) -> Schema:
     return {
         "type": "object",
         "properties": {key: shape["additionalProperties"] | _meaning(inner[key]) for key in inner},
-        "required": list(inner),
+        "required": [] if may_lack_keys(field) else list(inner),
         "additionalProperties": False,
     }
 

@@ -9,8 +9,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from wse_sim.report.plan_tables import named
 from wse_sim.report.quantities import duration, money
+from wse_sim.report.sensitivity import Ends
 from wse_sim.report.svg import FAINT, INK, SERIES, Plot, legend_below, plot
-from wse_sim.report.tornado import Bar, tornado
+from wse_sim.report.tornado import tornado
 from wse_sim.units import S_PER_DAY
 
 Content = Mapping[str, Any]
@@ -41,7 +42,7 @@ def days_tornado(plan: Content, n_bars: int) -> Plot:
     """Which assumption moves the days of the configuration most."""
     shown = plan["best"] or plan["nearest_miss"]
     bars = [
-        Bar(
+        Ends(
             bar["constant"],
             bar["low"],
             bar["high"],

@@ -1,28 +1,18 @@
 """The figure of what a result hangs on: a bar for each constant, from its low end to its high end."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from wse_sim.report.sensitivity import Ends
 from wse_sim.report.svg import FAINT, INK, SERIES, Plot, legend_below, plot
 from wse_sim.report.tables import plain_number
 
 _BAR_HEIGHT, _AROUND_BARS = 36, 110  # points
 
 
-class Bar(NamedTuple):
-    """A constant with the ends of its range, and the result at each."""
-
-    constant: str
-    low: float
-    high: float
-    at_low: float
-    at_high: float
-
-
-def tornado(bars: Sequence[Bar], *, at: float, result: str, shown: Callable[[float], str], salt: str) -> Plot:
+def tornado(bars: Sequence[Ends], *, at: float, result: str, shown: Callable[[float], str], salt: str) -> Plot:
     """Bars from the result with all constants at their values to that with one of them at an end of its range.
 
     Parameters

@@ -18,13 +18,19 @@ class Csx:
 
     Parameters
     ----------
+    name :
+        Kind of system.
     cores :
         Working cores; the peak rate counts these.
     mesh_width, mesh_height :
         Cores per row and per column that a program can use; hidden channels lie along the width, tokens along the
         height.
+    clock_hz :
+        Of the cores.
     fp16_fmac_per_cycle :
         Lanes of a core's multiply-accumulate unit: an AXPY works in whole multiples of it.
+    sram_bytes :
+        Memory on the wafer.
     io_bytes_per_s :
         Line rate onto the wafer, and as much off it.
     working_bytes_per_activation :
@@ -56,6 +62,8 @@ class Csx:
         Of one system alone; the upper end of its range has its share of MemoryX, SwarmX and hosts.
     usd_per_hour, purchase_usd :
         Of one system with that share: rented, and bought.
+    max_systems :
+        Most systems of a cluster.
     """
 
     name: str
@@ -101,6 +109,8 @@ class MemoryX:
     ----------
     servers :
         Weight servers, among which the weights are dealt; each has its share of the bandwidths below.
+    egress_bytes_per_s, ingress_bytes_per_s :
+        Of all its servers together: weights out, and gradients in.
     optimizer_bytes_per_s :
         Memory bandwidth of all its servers together, which bounds the update.
     update_bytes_per_weight :
@@ -111,6 +121,8 @@ class MemoryX:
         Bytes that choosing a weight's place in a new mask reads and writes.
     state_bytes_per_weight :
         Master weight and both moments, at rest.
+    capacity_bytes :
+        For what is at rest.
     """
 
     servers: float

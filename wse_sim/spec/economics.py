@@ -32,7 +32,15 @@ class Grid(Sourced, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class UnitPrices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the user knows better of one system or GPU than the data; None = as there."""
+    """What the user knows better of one system or GPU than the data; None = as there.
+
+    Parameters
+    ----------
+    power_w :
+        While it works.
+    rental_usd_per_h, purchase_usd :
+        Rent with everything in it, and price to buy it.
+    """
 
     power_w: Sourced | None = None
     rental_usd_per_h: Sourced | None = None
@@ -57,6 +65,8 @@ class EconomicsFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ----------
     default_grid :
         Name of the grid that is meant where none is named, or kg of CO2 equivalent per kWh.
+    usd_per_kwh :
+        Price of electricity.
     pue :
         Power usage effectiveness: energy of the facility over that of its computers.
     amortisation_years :

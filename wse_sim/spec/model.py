@@ -16,8 +16,18 @@ class ModelShape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     Parameters
     ----------
+    name :
+        What lists and results call it.
+    n_layers :
+        Blocks.
+    d_model :
+        Width of the residual stream.
+    n_heads :
+        Heads of attention, into which d_model is divided.
     d_ff :
         Width of the feed-forward layer (4 x d_model in GPT-2).
+    vocab_size :
+        Entries of the vocabulary.
     seq_len :
         Longest sequence; learned positions have one vector for each of its places.
     n_kv_heads :
@@ -26,6 +36,8 @@ class ModelShape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         `gelu` has two matrices, `swiglu` three.
     norm :
         `rmsnorm` has no bias, whatever `has_biases` says.
+    positions :
+        `learned` vectors, `rotary` queries and keys, or `alibi`, which adds to scores.
     is_tied :
         The output layer uses the token embedding's matrix.
     has_biases :
@@ -76,6 +88,8 @@ class Phase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ----------
     batch_size :
         Sequences per optimizer step.
+    num_csx :
+        Systems that it ran on.
     first_step, last_step :
         Of the step counter when the phase begins and ends; a later phase starts where the tokens seen so far stand,
         counted in its own steps.
@@ -117,14 +131,24 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Sequences per optimizer step, over the whole cluster; of the last phase where there are several.
     n_steps :
         Of the whole run, in steps of batch_size.
+    warmup_steps :
+        Over which the learning rate rises to its peak.
+    peak_lr :
+        Largest learning rate.
     end_lr_fraction :
         Learning rate at the end, as a fraction of the peak.
+    decay :
+        How it falls from the peak to the end.
+    adam_eps, betas, weight_decay :
+        Of AdamW.
     clip :
         Largest norm of the gradient.
     num_csx :
         Systems that the published run used.
     phases :
         Where the batch size changed during the run.
+    source :
+        Where it is published.
     """
 
     parametrization: Literal["sp", "mup"] = "sp"

@@ -4,7 +4,7 @@ The run is a sequence of *segments*, each some steps and the checkpoint that sav
 to the last checkpoint that was completed, and the run restarts; failures strike restarts and checkpoints as well. They
 are a Poisson process, so that the expected time is a formula (`expected`), and nothing between two of them needs to be
 played: all replications go from failure to failure, exactly, however many steps lie between (`replications`).
-`reference` plays every event and is what both are held against; `candidates` is the formula for arrays of runs.
+`candidates` is the formula for arrays of runs. Tests hold all of them against a run that is played event by event.
 """
 
 from wse_sim.engine.run_level.candidates import ExpectedRuns, expected_runs
@@ -17,12 +17,11 @@ from wse_sim.engine.run_level.interval import (
 )
 from wse_sim.engine.run_level.plan import RunPlan, plan_run
 from wse_sim.engine.run_level.replications import RunTimes, simulate_runs
-from wse_sim.engine.run_level.stragglers import NO_STRAGGLERS, StragglerDelays, straggler_delays
+from wse_sim.engine.run_level.stragglers import StragglerDelays, straggler_delays
 from wse_sim.engine.run_level.terms import MOST_FAILURES, Terms, terms
 
 __all__ = [
     "MOST_FAILURES",
-    "NO_STRAGGLERS",
     "PARTS",
     "CheckpointInterval",
     "ExpectedRuns",

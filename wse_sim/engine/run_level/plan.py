@@ -31,7 +31,7 @@ class RunPlan:
 def plan_run(
     operations: Operations,
     *,
-    step_s: float | FloatArray,
+    step_s: float,
     n_steps: int,
     n_parameters: int,
     n_systems: int,
@@ -41,8 +41,6 @@ def plan_run(
 
     Parameters
     ----------
-    step_s : or (n_drawn,)
-        Time of every step, or of steps that were drawn with jitter and repeat from the first when they run out.
     n_systems :
         What fails on its own: CS systems, or servers with eight GPUs.
     checkpoint_steps :
@@ -54,26 +52,18 @@ def plan_run(
     SpecError
         When there are no steps, none between two checkpoints, a step takes no time, or no interval lets the run end.
     """
-    drawn_s = np.atleast_1d(np.asarray(step_s, np.float64))
     if n_steps < 1 or (checkpoint_steps is not None and checkpoint_steps < 1):
         raise SpecError(f"{n_steps} steps, a checkpoint every {checkpoint_steps}: both must be at least 1")
-    if drawn_s.size == 0 or not (drawn_s > 0).all():
+    if not step_s > 0:
         raise SpecError("every step must take time")
     if checkpoint_steps is None:
         checkpoint_steps = chosen_checkpoint_steps(
-            operations, step_s=float(drawn_s.mean()), n_steps=n_steps, n_parameters=n_parameters, n_systems=n_systems
+            operations, step_s=step_s, n_steps=n_steps, n_parameters=n_parameters, n_systems=n_systems
         )
     saved_at = np.append(np.arange(0, n_steps, checkpoint_steps), n_steps)
     of_run = terms(operations, n_parameters=n_parameters, n_systems=n_systems)
     return RunPlan(
         terms=of_run,
-        work_s=np.diff(_first_steps_s(drawn_s, saved_at), prepend=0.0),
+        work_s=np.diff(saved_at * step_s, prepend=0.0),
         checkpoint_s=np.where(saved_at == 0, of_run.first_checkpoint_s, of_run.checkpoint_s),
     )
-
-
-def _first_steps_s(drawn_s: FloatArray, n: npt.NDArray[np.int64]) -> FloatArray:
-    """Time of the first `n` steps, for each entry of `n`."""
-    sums = np.append(0.0, np.cumsum(drawn_s))
-    rounds, rest = np.divmod(n, len(drawn_s))
-    return np.asarray(rounds * sums[-1] + sums[rest])

@@ -41,9 +41,6 @@ class StragglerDelays:
         return self.per_work_s * self.mean_s / (1 + failures_per_s * self.mean_s) ** 2
 
 
-NO_STRAGGLERS = StragglerDelays(per_work_s=0.0, mean_s=0.0)
-
-
 def straggler_delays(operations: Operations, n_systems: Numbers) -> StragglerDelays:
     """The delays of a run on `n_systems` systems of which each may be slow now and then.
 

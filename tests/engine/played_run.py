@@ -5,8 +5,7 @@ from typing import Any
 
 import simpy
 
-from wse_sim.engine.run_level.expected import PARTS
-from wse_sim.engine.run_level.plan import RunPlan
+from wse_sim.engine.run_level import PARTS, RunPlan
 
 Process = Generator[simpy.Event, Any, None]
 
