@@ -14,7 +14,15 @@ from wse_sim.errors import SpecError
 from wse_sim.laws.cerebras_gpt import project_loss
 from wse_sim.laws.power_lines import critical_batch_tokens, optimal_batch_tokens
 from wse_sim.plan.constraints import Constraints
-from wse_sim.plan.outcomes import WALLS, Question, outcomes, planned_run, run_at
+from wse_sim.plan.outcomes import (
+    WALLS,
+    Outcomes,
+    Question,
+    outcomes,
+    planned_run,
+    run_at,
+    steps_in_closed_form,
+)
 from wse_sim.plan.planner import plan_of, walls
 from wse_sim.plan.result import Plan
 from wse_sim.plan.search import Search, search
@@ -118,11 +126,51 @@ def slowly(asked: Question, space: Space, tried: Candidates, place: int) -> floa
     return 1.5 * float(outcomes(asked, space, tried[np.array([place])]).step_s[0])
 
 
+def hastily(asked: Question, space: Space, tried: Candidates, place: int) -> float:
+    """An event engine that is faster than the closed form, by a little less than a plan reckons with."""
+    return 0.985 * float(outcomes(asked, space, tried[np.array([place])]).step_s[0])
+
+
+def in_other_time(of: Search, factor: float) -> Outcomes:
+    """Outcomes of the candidates where every step takes `factor` times its time in closed form."""
+    steps = steps_in_closed_form(of.question, of.space, of.tried)
+    return outcomes(of.question, of.space, of.tried, with_changes(steps, step_s=factor * steps.step_s))
+
+
+def test_candidates_with_the_same_step_have_the_same_step_time() -> None:
+    """Whatever their schedule and tokens; a few hundred are simulated for it, not each candidate."""
+    of = found()
+    fits = of.found.wall == 0
+    alike = [of.tried.system, of.tried.num_csx, of.tried.batch_size, of.tried.microbatch, of.tried.density]
+    rows = np.stack([*alike, of.found.step_s, of.is_simulated], axis=1)[fits]
+    assert len(np.unique(rows, axis=0)) == len(np.unique(rows[:, : len(alike)], axis=0))
+    assert of.is_simulated[fits].sum() > 1.5 * len(np.unique(rows[rows[:, -1] == 1], axis=0))
+
+
+def test_everything_on_the_front_is_simulated() -> None:
+    of = found()
+    assert of.is_simulated[of.front].all()
+
+
+@pytest.mark.parametrize("objective", ["loss", "cost"])
+def test_limits_and_the_best_are_those_of_simulated_steps(objective: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the closed form alone says that a candidate misses a limit, or is not the best."""
+    monkeypatch.setattr("wse_sim.plan.search._simulated_s", hastily)
+    limits = Constraints(deadline_s=0.99 * float(np.nanmin(found(Constraints()).found.wall_clock_s)) / 0.985)
+    of = found(limits, objective=objective)
+    truth = in_other_time(of, 0.985)
+    kept = (truth.wall == 0) & (truth.wall_clock_s <= limits.deadline_s)
+    assert 0 < kept.sum() < 20
+    assert of.best is not None
+    figure = {"loss": truth.loss, "cost": truth.cost_usd}[objective]
+    assert figure[of.best] == figure[kept].min()
+
+
 def test_what_turns_out_too_slow_gives_way_to_what_it_dominated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wse_sim.plan.search._simulated_s", slowly)
     limits = Constraints(deadline_s=2 * 86_400.0)
     of = found(limits)
-    slow = outcomes(of.question, of.space, of.tried, 1.5 * of.closed_form_s)
+    slow = in_other_time(of, 1.5)
     is_kept = (slow.wall == 0) & (slow.wall_clock_s <= limits.deadline_s)
     assert not is_kept[of.is_simulated].all()
     assert of.best is not None

@@ -59,6 +59,26 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Steps:
+    """Single steps of candidates, every field (n,): what does not hang on the schedule and the tokens.
+
+    Parameters
+    ----------
+    wall :
+        Place in `WALLS` of the memory that the step does not fit into; its times are nan.
+    contention :
+        As in `schedule.estimate.Estimate`.
+    """
+
+    wall: IntArray
+    step_s: FloatArray
+    contention: FloatArray
+
+    def __getitem__(self, kept: IntArray) -> "Steps":
+        return Steps(wall=self.wall[kept], step_s=self.step_s[kept], contention=self.contention[kept])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcomes:
     """What candidates do; every field (n,). Where `wall` is not 0, the loss and what hangs on the step are nan.
 
@@ -91,19 +111,19 @@ class Outcomes:
     loss: FloatArray
 
 
-def outcomes(question: Question, space: Space, tried: Candidates, step_s: FloatArray | None = None) -> Outcomes:
+def outcomes(question: Question, space: Space, tried: Candidates, steps: Steps | None = None) -> Outcomes:
     """What `tried` would do.
 
     Parameters
     ----------
-    step_s : (n,)
-        Times of their steps, where better ones than the closed form's are known.
+    steps :
+        None = in closed form.
     """
     tokens = tried.tokens_per_parameter * n_parameters(question.shape)
     n_steps = tokens / (tried.batch_size * question.seq_len)
-    found_s, contention, wall = _steps(question, space, tried)
-    wall = np.where((wall == _NONE) & _is_beyond_critical(question, tried, tokens), _CRITICAL, wall)
-    step_s = np.where(wall == _NONE, found_s if step_s is None else step_s, np.nan)
+    steps = steps_in_closed_form(question, space, tried) if steps is None else steps
+    wall = np.where((steps.wall == _NONE) & _is_beyond_critical(question, tried, tokens), _CRITICAL, steps.wall)
+    step_s = np.where(wall == _NONE, steps.step_s, np.nan)
     run_s = n_steps * step_s
     expected = expected_runs(
         question.operations,
@@ -116,7 +136,7 @@ def outcomes(question: Question, space: Space, tried: Candidates, step_s: FloatA
     return Outcomes(
         wall=wall,
         step_s=step_s,
-        contention=contention,
+        contention=steps.contention,
         tokens=tokens,
         n_steps=n_steps,
         run_s=run_s,
@@ -128,6 +148,12 @@ def outcomes(question: Question, space: Space, tried: Candidates, step_s: FloatA
         cost_usd=cost_usd,
         loss=np.where(wall == _NONE, losses(question, space, tried, tokens), np.nan),
     )
+
+
+def steps_in_closed_form(question: Question, space: Space, tried: Candidates) -> Steps:
+    """Each step that `tried` have in common once."""
+    _, one_of_each, step = np.unique(tried.step, return_index=True, return_inverse=True)
+    return _distinct_steps(question, space, tried[one_of_each])[step]
 
 
 def losses(question: Question, space: Space, tried: Candidates, tokens: FloatArray) -> FloatArray:
@@ -153,8 +179,8 @@ def _is_beyond_critical(question: Question, tried: Candidates, tokens: FloatArra
     return np.asarray(tried.batch_size * question.seq_len > critical_batch_tokens(tokens))
 
 
-def _steps(question: Question, space: Space, tried: Candidates) -> tuple[FloatArray, FloatArray, IntArray]:
-    """Step time, contention and wall of each; one closed form for each system and density."""
+def _distinct_steps(question: Question, space: Space, tried: Candidates) -> Steps:
+    """Steps of which none comes twice; one closed form for each system and density."""
     n = len(tried)
     step_s, contention, wall = np.full(n, np.nan), np.full(n, np.nan), np.zeros(n, np.int64)
     for system, name in enumerate(space.systems):
@@ -174,7 +200,7 @@ def _steps(question: Question, space: Space, tried: Candidates) -> tuple[FloatAr
             costs = microbatch_costs(planned_run(question, name, density), cluster.csx, sizes)[place]
             estimate = estimate_steps(costs, cluster, tried.n_microbatches[here])
             step_s[here], contention[here] = estimate.step_s, estimate.contention
-    return step_s, contention, wall
+    return Steps(wall=wall, step_s=step_s, contention=contention)
 
 
 def planned_run(question: Question, system: str, density: float, **given: Any) -> Run:

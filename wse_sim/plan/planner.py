@@ -1,6 +1,7 @@
 """A search as a plan: rows, the tornado, and what stands behind them."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from wse_sim.plan.space import Space
 from wse_sim.plan.tornado import tornado
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.economics import priced
+from wse_sim.spec.model import ModelShape
 from wse_sim.workload.transformer import n_parameters
 
 LOSS_LAW = (
@@ -77,10 +79,7 @@ def plan_row(search: Search, place: int) -> PlanRow:
     tried, found, space = search.tried, search.found, search.space
     figures = {name: float(getattr(found, name)[place]) for name in _FIGURES}
     density = float(tried.density[place])
-    # The range of the law about the value, which also knows the batch and the schedule.
-    law = project_loss(
-        search.question.shape, density=density, tokens=figures["tokens"], seq_len=search.question.seq_len
-    )
+    below, above = _range_of_the_law(search.question.shape, density, figures["tokens"], search.question.seq_len)
     step_s = float(found.step_s[place])
     return PlanRow(
         system=space.systems[tried.system[place]],
@@ -95,11 +94,18 @@ def plan_row(search: Search, place: int) -> PlanRow:
         engine="event" if search.is_simulated[place] else "closed form",
         tokens_per_s=float(tried.batch_size[place] * search.question.seq_len / step_s),
         run_time_s=float(found.run_s[place]),
-        loss_low=figures["loss"] * law.low / law.value,
-        loss_high=figures["loss"] * law.high / law.value,
+        loss_low=figures["loss"] * below,
+        loss_high=figures["loss"] * above,
         missed={name: float(excess[place]) for name, excess in search.missed.excess.items() if excess[place] > 0},
         **figures,
     )
+
+
+@lru_cache
+def _range_of_the_law(shape: ModelShape, density: float, tokens: float, seq_len: int) -> tuple[float, float]:
+    """Times the law's loss; a loss that also knows the batch and the schedule has the same. Rows share few of them."""
+    law = project_loss(shape, density=density, tokens=tokens, seq_len=seq_len)
+    return law.low / law.value, law.high / law.value
 
 
 def _axes(space: Space) -> dict[str, list[float | str]]:

@@ -90,9 +90,8 @@ def front_section(plan: Content) -> Section:
     """Rows of the front, spread over it, the best one marked."""
     front, best = plan["front"], plan["best"]
     header = ("", "system", "batch", "at a time", "density", "schedule", "TPP", "wall clock", "cost", "energy", "loss")
-    chosen = [row for row in front if row["engine"] == "event"]
-    step = max(1, -(-len(chosen) // SHOWN_ROWS))
-    rows = [front_cells(row, is_best=row == best) for i, row in enumerate(chosen) if i % step == 0 or row == best]
+    step = max(1, -(-len(front) // SHOWN_ROWS))
+    rows = [front_cells(row, is_best=row == best) for i, row in enumerate(front) if i % step == 0 or row == best]
     title = (
         f"Pareto front in wall clock, cost (simulated) and loss (projected): {len(rows)} of {len(front)}, by the event "
         f"engine; closed form within {percent(plan['largest_closed_form_error'])}"
