@@ -82,6 +82,28 @@ def test_files_are_written_when_nothing_keeps_to_the_limits_too(tmp_path: Path) 
     assert "The nearest miss is" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
+def test_when_no_run_comes_to_its_end_the_plan_says_so_and_what_would_help(tmp_path: Path) -> None:
+    result = run(*AXES, "--system-mtbf", "3s", "--out", str(tmp_path))
+    assert result.exit_code == EXIT_UNMET
+    assert "Traceback" not in result.output
+    said = " ".join(result.stdout.split())
+    assert said.startswith("Nothing fits: none of")
+    assert "do not come to their end: a longer --system-mtbf" in said
+    assert json.loads((tmp_path / "plan.json").read_text(encoding="utf-8"))["rejected"]["failures"] > 0
+
+
+def test_a_constant_that_leaves_the_run_no_end_says_so_in_the_tornado(tmp_path: Path) -> None:
+    """A run that fails every five minutes, and may take an hour to notice."""
+    result = run(*AXES, "--num-csx", "1", "--system-mtbf", "5m", "--out", str(tmp_path))
+    assert result.exit_code == 0, result.output
+    assert "never ends" in result.stdout
+    bars = json.loads((tmp_path / "plan.json").read_text(encoding="utf-8"))["tornado"]
+    assert bars[0]["constant"] == "operations.detection_s"
+    assert bars[0]["wall_clock_s_at_high"] is None
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "At one end of its range failures do not let the run end: operations.detection_s" in page
+
+
 def test_an_encoder_is_refused_for_its_loss() -> None:
     result = run("--model", "bert-large", *WITHIN)
     assert result.exit_code == EXIT_INPUT

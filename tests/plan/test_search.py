@@ -225,6 +225,19 @@ def test_walls_are_those_that_the_simulator_hits() -> None:
     assert "wafer memory" in seen
 
 
+def test_a_run_that_fails_too_often_hits_a_wall_as_in_the_simulator() -> None:
+    asked = with_changes(question(), operations=question().operations.with_values("a test", system_mtbf_s=1200.0))
+    of = search(asked, SMALL, Constraints())
+    is_endless = of.found.wall == WALLS.index("failures")
+    assert is_endless.any()
+    assert np.isnan(of.found.wall_clock_s[is_endless]).all()
+    assert (of.found.goodput[of.is_feasible] > 0).all()
+    for place in np.flatnonzero(is_endless)[::400].tolist():
+        run = replace(run_at(asked, SMALL, of.tried, place), tokens=float(of.found.tokens[place]))
+        with pytest.raises(SpecError, match="does not come to its end"):
+            simulate(run, operations=asked.operations)
+
+
 def test_a_model_too_large_for_memoryx_hits_that_wall() -> None:
     asked = question("13b")
     huge = with_changes(asked, shape=replace(asked.shape, n_layers=40 * 8000))

@@ -23,9 +23,9 @@ from wse_sim.spec.operations import Operations
 from wse_sim.spec.run import Run
 from wse_sim.workload.transformer import n_parameters, nonzero_parameters
 
-Wall = Literal["", "wafer memory", "activation servers", "MemoryX capacity", "critical batch size"]
+Wall = Literal["", "wafer memory", "activation servers", "MemoryX capacity", "critical batch size", "failures"]
 WALLS: tuple[Wall, ...] = get_args(Wall)
-_NONE, _WAFER, _SERVERS, _MEMORYX, _CRITICAL = range(len(WALLS))
+_NONE, _WAFER, _SERVERS, _MEMORYX, _CRITICAL, _FAILURES = range(len(WALLS))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,7 @@ class Outcomes:
     Parameters
     ----------
     wall :
-        Place in `WALLS` of what the candidate does not fit through.
+        Place in `WALLS` of what the candidate does not fit through; with `failures` it does not come to its end.
     step_s, run_s, wall_clock_s :
         One step, all of them, and the run with its start, checkpoints and failures.
     contention :
@@ -123,15 +123,16 @@ def outcomes(question: Question, space: Space, tried: Candidates, steps: Steps |
     n_steps = tokens / (tried.batch_size * question.seq_len)
     steps = steps_in_closed_form(question, space, tried) if steps is None else steps
     wall = np.where((steps.wall == _NONE) & _is_beyond_critical(question, tried, tokens), _CRITICAL, steps.wall)
-    step_s = np.where(wall == _NONE, steps.step_s, np.nan)
-    run_s = n_steps * step_s
     expected = expected_runs(
         question.operations,
-        step_s=step_s,
+        step_s=np.where(wall == _NONE, steps.step_s, np.nan),
         n_steps=np.maximum(1.0, np.round(n_steps)),
         n_parameters=_by_density(tried, lambda density: nonzero_parameters(question.shape, density)),
         n_systems=tried.num_csx,
     )
+    wall = np.where(np.isinf(expected.wall_clock_s), _FAILURES, wall)
+    step_s = np.where(wall == _NONE, steps.step_s, np.nan)
+    run_s = n_steps * step_s
     power_w, energy_j, carbon_kg, cost_usd = _bills(question, space, tried, run_s)
     return Outcomes(
         wall=wall,
@@ -140,8 +141,8 @@ def outcomes(question: Question, space: Space, tried: Candidates, steps: Steps |
         tokens=tokens,
         n_steps=n_steps,
         run_s=run_s,
-        wall_clock_s=expected.wall_clock_s,
-        goodput=expected.goodput,
+        wall_clock_s=np.where(wall == _NONE, expected.wall_clock_s, np.nan),
+        goodput=np.where(wall == _NONE, expected.goodput, np.nan),
         power_w=power_w,
         energy_j=energy_j,
         carbon_kg=carbon_kg,

@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from wse_sim.report.plan_tables import named
+from wse_sim.report.plan_tables import leaves_no_end, named
 from wse_sim.report.quantities import duration, money
 from wse_sim.report.svg import FAINT, INK, SERIES, Plot, legend_below, plot
 from wse_sim.report.tornado import Bar, tornado
@@ -38,7 +38,7 @@ def pareto_plot(plan: Content) -> Plot:
 
 
 def days_tornado(plan: Content, n_bars: int) -> Plot:
-    """Which assumption moves the days of the configuration most."""
+    """Which assumption moves the days of the configuration most; without those that leave it no end."""
     shown = plan["best"] or plan["nearest_miss"]
     bars = [
         Bar(
@@ -48,7 +48,7 @@ def days_tornado(plan: Content, n_bars: int) -> Plot:
             bar["wall_clock_s_at_low"] / S_PER_DAY,
             bar["wall_clock_s_at_high"] / S_PER_DAY,
         )
-        for bar in plan["tornado"][:n_bars]
+        for bar in [bar for bar in plan["tornado"] if not leaves_no_end(bar)][:n_bars]
     ]
     return tornado(
         bars,

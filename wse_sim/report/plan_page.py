@@ -6,7 +6,7 @@ from typing import Any
 from wse_sim.report.html_sections import kinds_legend
 from wse_sim.report.markup import bullets, facts, figure, page, paragraph, section, table, text
 from wse_sim.report.plan_figures import days_tornado, pareto_plot
-from wse_sim.report.plan_tables import LIMITS, front_section, rejected_section, verdict
+from wse_sim.report.plan_tables import LIMITS, front_section, leaves_no_end, rejected_section, verdict
 from wse_sim.report.quantities import count
 
 Content = Mapping[str, Any]
@@ -36,7 +36,7 @@ def plan_page(plan: Content) -> str:
         body += _front(plan)
     body += _rejected(plan)
     if plan["tornado"]:
-        body += section("What the days hang on", figure(days_tornado(plan, _N_BARS), _TORNADO_CAPTION))
+        body += _tornado(plan)
     body += section(
         "Before you book",
         bullets(plan["caveats"]),
@@ -54,6 +54,15 @@ def _front(plan: Content) -> str:
         figure(pareto_plot(plan), _PARETO_CAPTION),
         table(shown.header, shown.rows, label="configurations on the front", right=shown.right, kinds=_KINDS),
         paragraph(f"{len(plan['front'])} configurations are on the front: plan.json and front.csv hold all of them."),
+    )
+
+
+def _tornado(plan: Content) -> str:
+    endless = [bar["constant"] for bar in plan["tornado"] if leaves_no_end(bar)]
+    return section(
+        "What the days hang on",
+        figure(days_tornado(plan, _N_BARS), _TORNADO_CAPTION),
+        paragraph(f"At one end of its range failures do not let the run end: {', '.join(endless)}.") if endless else "",
     )
 
 

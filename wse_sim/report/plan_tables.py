@@ -1,10 +1,12 @@
 """A plan as tables for a terminal, from the content of plan.json."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import RenderableType
 
+from wse_sim.engine.run_level import MOST_FAILURES
 from wse_sim.report.headline import cluster
 from wse_sim.report.quantities import carbon, duration, energy, money, percent, signed_percent, significant
 from wse_sim.report.tables import Section, plain_number, section_table
@@ -14,6 +16,15 @@ Content = Mapping[str, Any]
 SHOWN_ROWS = 12
 SHOWN_BARS = 10
 _WIDTH = 16
+_WAYS_OUT = {
+    "wafer memory": "Most need more memory on the wafer than it has: a smaller --microbatch would help.",
+    "activation servers": "Most need larger activation servers: a smaller --microbatch would help.",
+    "MemoryX capacity": "Most have more weights than MemoryX holds: another --system or a lower --density would help.",
+    "critical batch size": "Most are beyond the critical batch size: a smaller --batch-size or a larger --tpp would "
+    "help.",
+    "failures": f"Most expect more than {MOST_FAILURES:,.0f} failures and do not come to their end: a longer "
+    "--system-mtbf or --cluster-mtbf, fewer systems or a shorter --checkpoint-interval would help.",
+}
 LIMITS = {
     "deadline_s": ("deadline", duration),
     "max_cost_usd": ("cost", money),
@@ -52,7 +63,11 @@ def verdict(plan: Content) -> str:
         aim = aims.get(plan["objective"], f"has the least {plan['objective']}")
         return f"Book {named(best)}: {figures(best)}. It {aim} of {plan['n_feasible']:,} candidates{asked}."
     if plan["nearest_miss"] is None:
-        return f"Nothing fits: none of {plan['n_candidates']:,} candidates does, whatever the constraints."
+        wall = next(iter(plan["rejected"]))  # the one that rejects most
+        return (
+            f"Nothing fits: none of {plan['n_candidates']:,} candidates does, whatever the constraints. "
+            f"{_WAYS_OUT[wall]}"
+        )
     near = plan["nearest_miss"]
     missed = ", ".join(
         f"{LIMITS[name][0]} by {signed_percent(excess).lstrip('+')}" for name, excess in near["missed"].items()
@@ -130,16 +145,30 @@ def rejected_section(plan: Content) -> Section:
 def tornado_section(plan: Content) -> Section:
     """How far each assumption's range moves the days, the widest first."""
     shown: Sequence[Content] = plan["tornado"][:SHOWN_BARS]
-    spans = [abs(bar["wall_clock_s_at_high"] - bar["wall_clock_s_at_low"]) for bar in shown]
+    spans = [_span_s(bar) for bar in shown]
+    widest_s = max((span_s for span_s in spans if span_s < math.inf), default=1.0)
     rows = [
         (
             bar["constant"],
             f"{plain_number(bar['low'])} – {plain_number(bar['high'])}",
-            duration(bar["wall_clock_s_at_low"]),
-            duration(bar["wall_clock_s_at_high"]),
-            "█" * max(1, round(_WIDTH * span / spans[0])),
+            _or_never(bar["wall_clock_s_at_low"]),
+            _or_never(bar["wall_clock_s_at_high"]),
+            "█" * max(1, round(_WIDTH * min(1.0, span_s / widest_s))),
         )
-        for bar, span in zip(shown, spans, strict=True)
+        for bar, span_s in zip(shown, spans, strict=True)
     ]
     header = ("assumption", "range", "at low", "at high", "")
     return Section(title="What the wall clock hangs on, in closed form", header=header, rows=rows, right=header[2:4])
+
+
+def leaves_no_end(bar: Content) -> bool:
+    """Whether failures do not let the run end at one end of the constant's range."""
+    return bar["wall_clock_s_at_low"] is None or bar["wall_clock_s_at_high"] is None
+
+
+def _span_s(bar: Content) -> float:
+    return math.inf if leaves_no_end(bar) else abs(bar["wall_clock_s_at_high"] - bar["wall_clock_s_at_low"])
+
+
+def _or_never(wall_clock_s: float | None) -> str:
+    return "never ends" if wall_clock_s is None else duration(wall_clock_s)
