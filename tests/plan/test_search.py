@@ -208,6 +208,18 @@ def test_the_nearest_miss_misses_least_and_says_what() -> None:
     assert set(plan.nearest_miss.missed) == {"deadline_s", "max_cost_usd", "target_loss"}
 
 
+@pytest.mark.parametrize("objective", ["cost", "time", "loss"])
+def test_of_the_nearest_misses_that_miss_as_much_the_objective_decides(objective: str) -> None:
+    """All candidates of one system miss a limit on power by as much."""
+    of = found(Constraints(max_power_w=1.0), objective=objective)
+    assert of.nearest_miss is not None
+    nearest = of.missed.worst == np.nanmin(of.missed.worst)
+    assert nearest.sum() > 10
+    values = {"cost": of.found.cost_usd, "time": of.found.wall_clock_s, "loss": of.found.loss}[objective]
+    assert of.is_simulated[of.nearest_miss]
+    assert values[of.nearest_miss] == values[nearest].min()
+
+
 def test_walls_are_those_that_the_simulator_hits() -> None:
     of = found(Constraints())
     seen = set()

@@ -38,7 +38,7 @@ class Search:
         fastest first. All are simulated.
     best, nearest_miss :
         Place of the candidate of least objective among those that keep to all constraints; of the one that misses them
-        least, where none does. Both are simulated. None = there is none.
+        least, where none does, and of these again that of least objective. Both are simulated. None = there is none.
     """
 
     question: Question
@@ -101,7 +101,7 @@ def search(question: Question, space: Space, constraints: Constraints, *, object
         is_simulated=is_simulated,
         front=front,
         best=_best(aim, tried, found, missed.is_kept) if len(front) else None,
-        nearest_miss=None if len(front) else next(iter(_nearest(found, missed).tolist()), None),
+        nearest_miss=None if len(front) else next(iter(_nearest(aim, tried, found, missed).tolist()), None),
     )
 
 
@@ -142,7 +142,7 @@ def _front(found: Outcomes, kept: npt.NDArray[np.bool_]) -> IntArray:
 def _finalists(aim: str, tried: Candidates, found: Outcomes, missed: Violations) -> IntArray:
     """The front and the best; the nearest misses where nothing keeps to the constraints."""
     if not missed.is_kept.any():
-        return _nearest(found, missed)[:_NEAR_MISSES]
+        return _nearest(aim, tried, found, missed)[:_NEAR_MISSES]
     return np.append(_front(found, missed.is_kept), _best(aim, tried, found, missed.is_kept))
 
 
@@ -167,12 +167,18 @@ def _figure(aim: str, tried: Candidates, found: Outcomes) -> FloatArray:
 def _best(aim: str, tried: Candidates, found: Outcomes, kept: npt.NDArray[np.bool_]) -> int:
     """Place of the least figure of those `kept`; of equal ones the cheapest, then the fastest, then of least loss."""
     figure = _figure(aim, tried, found)
-    places = np.flatnonzero(kept & (figure == figure[kept].min()))
-    keys = (found.loss, found.wall_clock_s, found.cost_usd)
-    return int(places[np.lexsort([key[places] for key in keys])[0]])
+    return int(_least_first(np.flatnonzero(kept & (figure == figure[kept].min())), found)[0])
 
 
-def _nearest(found: Outcomes, missed: Violations) -> IntArray:
-    """Places of the candidates that fit, that which misses the constraints least first."""
-    places = np.flatnonzero(found.wall == 0)
-    return places[np.argsort(missed.worst[places], kind="stable")]
+def _nearest(aim: str, tried: Candidates, found: Outcomes, missed: Violations) -> IntArray:
+    """Places of the candidates that fit, that which misses the constraints least first; of equal ones as of the best.
+
+    A constraint that many miss by as much, such as power, is no reason to take the dearest of them.
+    """
+    return _least_first(np.flatnonzero(found.wall == 0), found, missed.worst, _figure(aim, tried, found))
+
+
+def _least_first(places: IntArray, found: Outcomes, *keys: FloatArray) -> IntArray:
+    """`places` in ascending order of the first of `keys`, then of the others, cost, wall clock and loss."""
+    in_order = (*keys, found.cost_usd, found.wall_clock_s, found.loss)
+    return places[np.lexsort([key[places] for key in reversed(in_order)])]
