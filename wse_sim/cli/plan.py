@@ -90,10 +90,10 @@ def command(*, model: str, minimise: str | None, out: Path | None, as_json: bool
     from wse_sim.plan.search import search
     from wse_sim.spec.load import load_model
 
-    preset = load_model(model)
+    shape, seq_len = load_model(model).shape, options.pop("seq_len")
     question = Question(
-        shape=preset.shape,
-        seq_len=options.pop("seq_len") or preset.shape.seq_len,
+        shape=shape,
+        seq_len=shape.seq_len if seq_len is None else seq_len,
         release=options.pop("release").lower(),
         seed=options.pop("seed"),
         economics=economics_from(options),

@@ -20,7 +20,7 @@ from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.economics import Economics, priced
 from wse_sim.spec.model import ModelShape
 from wse_sim.spec.operations import Operations
-from wse_sim.spec.run import Run
+from wse_sim.spec.run import Run, check_seq_len
 from wse_sim.workload.transformer import n_parameters, nonzero_parameters
 
 Wall = Literal["", "wafer memory", "activation servers", "MemoryX capacity", "critical batch size", "failures"]
@@ -40,7 +40,7 @@ class Question:
     Raises
     ------
     SpecError
-        When no law knows the model's loss.
+        When no law knows the model's loss, or it does not take sequences of `seq_len`.
     """
 
     shape: ModelShape
@@ -56,6 +56,7 @@ class Question:
                 f"{self.shape.name} is an encoder, whose loss no law here knows, and a plan weighs loss against time "
                 "and cost: wse-sim sweep prices its runs without one"
             )
+        check_seq_len(self.shape, self.seq_len)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
