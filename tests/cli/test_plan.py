@@ -48,7 +48,7 @@ def test_when_nothing_keeps_to_the_limits_the_exit_code_is_3_and_the_nearest_mis
 
 
 def test_units_of_limits_are_understood() -> None:
-    words = ["--max-power", "0.1MW", "--max-energy", "30 MWh", "--max-carbon", "20t", "--max-csx", "4"]
+    words = ["--max-power", "0.1mw", "--max-energy", "30 MWh", "--max-carbon", "20t", "--max-csx", "4"]
     constraints = json.loads(run(*AXES, *words, "--json").stdout)["constraints"]
     assert constraints["max_power_w"] == 1e5
     assert constraints["max_energy_j"] == pytest.approx(30 * 3.6e9)
@@ -113,9 +113,12 @@ def test_an_encoder_is_refused_for_its_loss() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--deadline", "soon"], "deadline is 'soon': write a positive time"),
-        (["--max-power", "500"], "max-power is '500': write a positive number with its unit: "),
-        (["--max-cost", "cheap"], "max-cost is 'cheap'"),
+        (["--deadline", "soon"], "--deadline is 'soon': write a positive number with its unit: s, m, h, d"),
+        (["--deadline", "10"], "--deadline is '10': write a positive number with its unit: s, m, h, d"),
+        (["--max-power", "500"], "--max-power is '500': write a positive number with its unit: W, kW, MW"),
+        (["--max-energy", "-1kWh"], "--max-energy is '-1kWh': write a positive number with its unit: kWh, MWh, GWh"),
+        (["--max-cost", "cheap"], "--max-cost is 'cheap'"),
+        (["--max-cost", "-5"], "--max-cost (max_cost_usd) is -5: it must be a positive number"),
         (["--tpp", "20,-1"], "tpp is '20,-1': write positive numbers"),
         (["--num-csx", "1,x"], "num_csx is '1,x': write whole numbers"),
         (["--schedule", "cosine"], "unknown schedule whose loss a law knows 'cosine'"),
@@ -123,7 +126,7 @@ def test_an_encoder_is_refused_for_its_loss() -> None:
         (["--density", "0.5", "--sparsity", "0.5"], "density and sparsity are both given"),
         (["--seq-len", "0"], "seq_len is 0: 111m takes 1 to 2048"),
         (["--seq-len", "2049"], "seq_len is 2049: 111m takes 1 to 2048"),
-        (["--target-loss", "-1"], "target_loss is -1"),
+        (["--target-loss", "-1"], "--target-loss (target_loss) is -1: it must be a positive number"),
     ],
 )
 def test_wrong_input_is_one_message(words: list[str], message: str) -> None:
