@@ -292,6 +292,21 @@ def test_cost_and_energy_add_up() -> None:
         assert of.found.energy_j[place] == pytest.approx(of.found.power_w[place] * of.found.run_s[place], rel=1e-12)
 
 
+def test_a_cost_that_leaves_much_of_the_wall_clock_out_says_so() -> None:
+    def said(**operations: float) -> tuple[float, str]:
+        asked = with_changes(question(), operations=question().operations.with_values("a test", **operations))
+        of = search(asked, SMALL, Constraints())
+        assert of.best is not None
+        return float(of.found.goodput[of.best]), " ".join(plan_of(of).caveats)
+
+    goodput, caveats = said()
+    assert goodput > 0.9
+    assert "wall clock" not in caveats
+    goodput, caveats = said(system_mtbf_s=3600.0)
+    assert goodput < 0.9
+    assert f"of the steps, {100 * goodput:.1f} % of the wall clock" in caveats
+
+
 def test_losses_are_the_published_law_at_the_best_batch_of_a_decay_to_a_tenth() -> None:
     asked = question()
     space = Space(systems=("cs2",), num_csx=(1,), batch_sizes=(128,), densities=(1.0, 0.25), schedules=("linear_10x",))
