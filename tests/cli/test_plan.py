@@ -80,6 +80,10 @@ def test_files_are_written_when_nothing_keeps_to_the_limits_too(tmp_path: Path) 
     result = run(*AXES, "--deadline", "1h", "--target-loss", "1.2", "--out", str(tmp_path))
     assert result.exit_code == EXIT_UNMET
     assert "The nearest miss is" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert run(*AXES, *WITHIN, "--out", str(tmp_path / "kept")).exit_code == 0
+    empty, full = ((folder / "front.csv").read_text(encoding="utf-8") for folder in (tmp_path, tmp_path / "kept"))
+    assert empty.splitlines() == full.splitlines()[:1]
+    assert empty.startswith("system,num_csx,batch_size,")
 
 
 def test_when_no_run_comes_to_its_end_the_plan_says_so_and_what_would_help(tmp_path: Path) -> None:
