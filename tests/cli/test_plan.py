@@ -2,11 +2,13 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from wse_sim import __version__
 from wse_sim.cli.app import EXIT_INPUT, EXIT_UNMET, main
 
 AXES = ["--model", "1.3b", "--num-csx", "1,4,16", "--batch-size", "256,512", "--tpp", "10,20"]
@@ -40,11 +42,29 @@ def test_json_is_one_object_with_the_keys_that_scripts_rely_on() -> None:
 def test_when_nothing_keeps_to_the_limits_the_exit_code_is_3_and_the_nearest_miss_is_shown() -> None:
     result = run(*AXES, "--deadline", "1h", "--target-loss", "1.2")
     assert result.exit_code == EXIT_UNMET
-    assert result.stdout.startswith("Nothing keeps to the constraints within deadline 1.00 h, loss 1.2.")
+    assert result.stdout.startswith("Nothing keeps to deadline 1.00 h, loss 1.2. ")
     assert "The nearest miss is" in result.stdout
     content = run(*AXES, "--deadline", "1h", "--target-loss", "1.2", "--json")
     assert content.exit_code == EXIT_UNMET
     assert json.loads(content.stdout)["nearest_miss"]["missed"].keys() == {"deadline_s", "target_loss"}
+
+
+@pytest.mark.parametrize(
+    ("deadline", "said"), [("10s", r"misses deadline at [\d,]{3,} times the limit"), ("1h", r"deadline by \d+\.\d %")]
+)
+def test_a_miss_is_a_percentage_or_beyond_the_tenfold_a_multiple(deadline: str, said: str) -> None:
+    result = run(*AXES, "--deadline", deadline, "--density", "1")
+    assert re.search(said, " ".join(result.stdout.split()))
+
+
+def test_one_candidate_is_no_candidates(tmp_path: Path) -> None:
+    one = ("--system", "cs3", "--num-csx", "1", "--batch-size", "256", "--microbatch", "64", "--density", "1")
+    result = run("--model", "1.3b", *one, "--schedule", "linear", "--tpp", "20", "--out", str(tmp_path))
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "It is the cheapest of 1 candidate." in " ".join(result.stdout.split())
+    assert "1 configuration on the front" in page
+    assert not re.search(r"\b1 (candidates|configurations)\b", result.stdout + page)
+    assert f"wse-sim {__version__}</p>" in page
 
 
 def test_units_of_limits_are_understood() -> None:

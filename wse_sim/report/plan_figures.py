@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from wse_sim.report.plan_tables import leaves_no_end, named
-from wse_sim.report.quantities import duration, money
+from wse_sim.report.quantities import counted, duration, money
 from wse_sim.report.svg import FAINT, INK, SERIES, Plot, legend_below, plot
 from wse_sim.report.tornado import Bar, tornado
 from wse_sim.units import S_PER_DAY
@@ -88,7 +88,7 @@ def _sizes(losses: Sequence[float]) -> list[float]:
 def _in_words(front: Sequence[Content]) -> str:
     times_s, costs_usd, losses = ([row[name] for row in front] for name in ("wall_clock_s", "cost_usd", "loss"))
     return (
-        f"{len(front)} configurations from {duration(min(times_s))} to {duration(max(times_s))}, "
+        f"{counted(len(front), 'configuration')} from {duration(min(times_s))} to {duration(max(times_s))}, "
         f"{money(min(costs_usd))} to {money(max(costs_usd))}, projected loss {min(losses):.3f} to {max(losses):.3f}."
     )
 

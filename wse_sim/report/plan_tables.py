@@ -8,7 +8,7 @@ from rich.console import RenderableType
 
 from wse_sim.engine.run_level import MOST_FAILURES
 from wse_sim.report.headline import cluster
-from wse_sim.report.quantities import carbon, duration, energy, money, percent, signed_percent, significant
+from wse_sim.report.quantities import carbon, counted, duration, energy, money, percent, significant
 from wse_sim.report.tables import Section, plain_number, section_table
 
 Content = Mapping[str, Any]
@@ -61,21 +61,17 @@ def verdict(plan: Content) -> str:
         best = plan["best"]
         aims = {"time": "is the fastest", "systems": "has the fewest systems", "cost": "is the cheapest"}
         aim = aims.get(plan["objective"], f"has the least {plan['objective']}")
-        return f"Book {named(best)}: {figures(best)}. It {aim} of {plan['n_feasible']:,} candidates{asked}."
+        among = counted(plan["n_feasible"], "candidate") + (f" within {asked}" if asked else "")
+        return f"Book {named(best)}: {figures(best)}. It {aim} of {among}."
     if plan["nearest_miss"] is None:
         wall = next(iter(plan["rejected"]))  # the one that rejects most
         return (
-            f"Nothing fits: none of {plan['n_candidates']:,} candidates does, whatever the constraints. "
+            f"Nothing fits: none of {counted(plan['n_candidates'], 'candidate')} does, whatever the limits. "
             f"{_WAYS_OUT[wall]}"
         )
     near = plan["nearest_miss"]
-    missed = ", ".join(
-        f"{LIMITS[name][0]} by {signed_percent(excess).lstrip('+')}" for name, excess in near["missed"].items()
-    )
-    return (
-        f"Nothing keeps to the constraints{asked}. The nearest miss is {named(near)}: {figures(near)}. "
-        f"It misses {missed}."
-    )
+    missed = ", ".join(f"{LIMITS[name][0]} {_by(excess)}" for name, excess in near["missed"].items())
+    return f"Nothing keeps to {asked}. The nearest miss is {named(near)}: {figures(near)}. It misses {missed}."
 
 
 def named(row: Content) -> str:
@@ -96,9 +92,15 @@ def figures(row: Content) -> str:
 
 
 def limits(plan: Content) -> str:
-    """The constraints that the user gave, in words."""
-    said = [f"{LIMITS[name][0]} {LIMITS[name][1](limit)}" for name, limit in plan["constraints"].items() if limit]
-    return f" within {', '.join(said)}" if said else ""
+    """The constraints that the user gave, in words; "" for none."""
+    return ", ".join(
+        f"{LIMITS[name][0]} {LIMITS[name][1](limit)}" for name, limit in plan["constraints"].items() if limit
+    )
+
+
+def _by(excess: float) -> str:
+    """By how much a limit is missed; a percentage says little beyond the tenfold."""
+    return f"by {percent(excess)}" if excess < 9 else f"at {significant(1 + excess)} times the limit"
 
 
 def front_section(plan: Content) -> Section:
@@ -139,7 +141,7 @@ def rejected_section(plan: Content) -> Section:
     ]
     rows.append(("kept", f"{plan['n_feasible']:,}", percent(plan["n_feasible"] / n)))
     header = ("rejected by", "candidates", "share")
-    return Section(title=f"{n:,} candidates", header=header, rows=rows, right=header[1:])
+    return Section(title=counted(n, "candidate"), header=header, rows=rows, right=header[1:])
 
 
 def tornado_section(plan: Content) -> Section:
