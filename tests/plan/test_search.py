@@ -57,7 +57,7 @@ def figures(of: Search) -> np.ndarray[Any, np.dtype[np.float64]]:
 def test_the_front_is_not_dominated_by_any_candidate() -> None:
     """Simulated where it is, in closed form elsewhere."""
     of = found()
-    kept = figures(of)[of.is_feasible]
+    kept = figures(of)[of.missed.is_kept]
     assert len(of.front) > 5
     for row in figures(of)[of.front]:
         assert not ((kept <= row).all(axis=1) & (kept < row).any(axis=1)).any()
@@ -117,7 +117,7 @@ def test_the_best_is_simulated_and_has_the_least_of_its_objective_of_all(
         "loss": of.found.loss,
         "systems": of.tried.num_csx,
     }[objective]
-    assert values[of.best] == values[of.is_feasible].min()
+    assert values[of.best] == values[of.missed.is_kept].min()
     assert of.best in of.front or objective in ("energy", "carbon")
 
 
@@ -183,7 +183,7 @@ def test_when_what_is_simulated_misses_the_limits_the_nearest_miss_is_told(monke
     fastest_s = float(np.nanmin(outcomes(question(), SMALL, candidates(SMALL)).wall_clock_s))
     of = found(Constraints(deadline_s=1.2 * fastest_s))
     assert of.best is None
-    assert not of.is_feasible.any()
+    assert not of.missed.is_kept.any()
     assert of.nearest_miss is not None
     assert verdict(msgspec.to_builtins(plan_of(of))).startswith("Nothing keeps to deadline ")
 
@@ -243,7 +243,7 @@ def test_a_run_that_fails_too_often_hits_a_wall_as_in_the_simulator() -> None:
     is_endless = of.found.wall == WALLS.index("failures")
     assert is_endless.any()
     assert np.isnan(of.found.wall_clock_s[is_endless]).all()
-    assert (of.found.goodput[of.is_feasible] > 0).all()
+    assert (of.found.goodput[of.missed.is_kept] > 0).all()
     for place in np.flatnonzero(is_endless)[::400].tolist():
         run = replace(run_at(asked, SMALL, of.tried, place), tokens=float(of.found.tokens[place]))
         with pytest.raises(SpecError, match="does not come to its end"):
@@ -261,7 +261,7 @@ def test_rejections_and_the_kept_add_up() -> None:
     of = found()
     plan = plan_of(of)
     assert sum(plan.rejected.values()) + plan.n_feasible == plan.n_candidates == len(of.tried)
-    assert [name == "" for name in walls(of)] == of.is_feasible.tolist()
+    assert [name == "" for name in walls(of)] == of.missed.is_kept.tolist()
 
 
 @pytest.mark.parametrize("limits", [Constraints(), Constraints(max_csx=4), replace(LIMITS, max_csx=4)])
@@ -272,7 +272,7 @@ def test_no_limit_is_said_to_be_missed_or_kept_behind_a_wall(limits: Constraints
     assert of.missed.excess.keys() == limits.said.keys()
     for excess in (of.missed.worst, *of.missed.excess.values()):
         assert (np.isnan(excess) == is_wall).all()
-    assert not of.is_feasible[is_wall].any()
+    assert not of.missed.is_kept[is_wall].any()
 
 
 def test_cost_and_energy_add_up() -> None:

@@ -1,6 +1,6 @@
 """What each candidate would do: time, energy, cost and loss in closed form, and the wall that it hits."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -15,7 +15,7 @@ from wse_sim.laws.published import published_laws
 from wse_sim.plan.space import Candidates, FloatArray, IntArray, Space
 from wse_sim.schedule.estimate import estimate_steps, microbatch_costs
 from wse_sim.schedule.placement import microbatch_limits
-from wse_sim.spec.bill import bill
+from wse_sim.spec.bill import Bill, bill
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.economics import Economics, priced
 from wse_sim.spec.model import ModelShape
@@ -66,17 +66,11 @@ class Steps:
     Parameters
     ----------
     wall :
-        Place in `WALLS` of the memory that the step does not fit into; its times are nan.
-    contention :
-        As in `schedule.estimate.Estimate`.
+        Place in `WALLS` of the memory that the step does not fit into; its time is nan.
     """
 
     wall: IntArray
     step_s: FloatArray
-    contention: FloatArray
-
-    def __getitem__(self, kept: IntArray) -> "Steps":
-        return Steps(wall=self.wall[kept], step_s=self.step_s[kept], contention=self.contention[kept])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,8 +83,6 @@ class Outcomes:
         Place in `WALLS` of what the candidate does not fit through; with `failures` it does not come to its end.
     step_s, run_s, wall_clock_s :
         One step, all of them, and the run with its start, checkpoints and failures.
-    contention :
-        As in `schedule.estimate.Estimate`.
     power_w, energy_j, carbon_kg, cost_usd :
         Power of the systems while they run; of the steps of the run.
     loss :
@@ -99,7 +91,6 @@ class Outcomes:
 
     wall: IntArray
     step_s: FloatArray
-    contention: FloatArray
     tokens: FloatArray
     n_steps: FloatArray
     run_s: FloatArray
@@ -134,20 +125,19 @@ def outcomes(question: Question, space: Space, tried: Candidates, steps: Steps |
     wall = np.where(np.isinf(expected.wall_clock_s), _FAILURES, wall)
     step_s = np.where(wall == _NONE, steps.step_s, np.nan)
     run_s = n_steps * step_s
-    power_w, energy_j, carbon_kg, cost_usd = _bills(question, space, tried, run_s)
+    power_w, paid = _bill(question, space, tried, run_s)
     return Outcomes(
         wall=wall,
         step_s=step_s,
-        contention=steps.contention,
         tokens=tokens,
         n_steps=n_steps,
         run_s=run_s,
         wall_clock_s=np.where(wall == _NONE, expected.wall_clock_s, np.nan),
         goodput=np.where(wall == _NONE, expected.goodput, np.nan),
         power_w=power_w,
-        energy_j=energy_j,
-        carbon_kg=carbon_kg,
-        cost_usd=cost_usd,
+        energy_j=paid.it_energy_j,
+        carbon_kg=paid.carbon_kg,
+        cost_usd=paid.total_usd,
         loss=np.where(wall == _NONE, losses(question, space, tried, tokens), np.nan),
     )
 
@@ -155,7 +145,8 @@ def outcomes(question: Question, space: Space, tried: Candidates, steps: Steps |
 def steps_in_closed_form(question: Question, space: Space, tried: Candidates) -> Steps:
     """Each step that `tried` have in common once."""
     _, one_of_each, step = np.unique(tried.step, return_index=True, return_inverse=True)
-    return _distinct_steps(question, space, tried[one_of_each])[step]
+    distinct = _distinct_steps(question, space, tried[one_of_each])
+    return Steps(wall=distinct.wall[step], step_s=distinct.step_s[step])
 
 
 def losses(question: Question, space: Space, tried: Candidates, tokens: FloatArray) -> FloatArray:
@@ -184,7 +175,7 @@ def _is_beyond_critical(question: Question, tried: Candidates, tokens: FloatArra
 def _distinct_steps(question: Question, space: Space, tried: Candidates) -> Steps:
     """Steps of which none comes twice; one closed form for each system and density."""
     n = len(tried)
-    step_s, contention, wall = np.full(n, np.nan), np.full(n, np.nan), np.zeros(n, np.int64)
+    step_s, wall = np.full(n, np.nan), np.zeros(n, np.int64)
     for system, name in enumerate(space.systems):
         cluster = load_cluster(name, 1)
         on_wafer, on_servers = microbatch_limits(question.shape, cluster.csx, seq_len=question.seq_len)
@@ -200,9 +191,8 @@ def _distinct_steps(question: Question, space: Space, tried: Candidates) -> Step
                 continue
             sizes, place = np.unique(tried.microbatch[here], return_inverse=True)
             costs = microbatch_costs(planned_run(question, name, density), cluster.csx, sizes)[place]
-            estimate = estimate_steps(costs, cluster, tried.n_microbatches[here])
-            step_s[here], contention[here] = estimate.step_s, estimate.contention
-    return Steps(wall=wall, step_s=step_s, contention=contention)
+            step_s[here] = estimate_steps(costs, cluster, tried.n_microbatches[here]).step_s
+    return Steps(wall=wall, step_s=step_s)
 
 
 def planned_run(question: Question, system: str, density: float, **given: Any) -> Run:
@@ -231,25 +221,25 @@ def run_at(question: Question, space: Space, tried: Candidates, place: int) -> R
     )
 
 
-def _bills(question: Question, space: Space, tried: Candidates, run_s: FloatArray) -> Iterator[FloatArray]:
-    """Power, energy, carbon and cost of each candidate on its system."""
-    bills = [_bill(question, name, run_s, tried.num_csx) for name in space.systems]
-    of_each = np.arange(len(tried))
-    return (np.array(column)[tried.system, of_each] for column in zip(*bills, strict=True))
+def _bill(
+    question: Question, space: Space, tried: Candidates, run_s: FloatArray
+) -> tuple[FloatArray, Bill[FloatArray]]:
+    """Power of the systems of each candidate, and what they take in `run_s`."""
+    csx = [priced(load_cluster(name, 1), question.economics).csx for name in space.systems]
 
+    def of_each(field: str) -> FloatArray:
+        return np.array([getattr(system, field) for system in csx], np.float64)[tried.system]
 
-def _bill(question: Question, system: str, run_s: FloatArray, num_csx: IntArray) -> tuple[FloatArray, ...]:
-    """Power, energy, carbon and cost, as if every candidate were on `system`."""
-    csx = priced(load_cluster(system, 1), question.economics).csx
-    found = bill(
+    power_w, n_units = of_each("power_w"), tried.num_csx.astype(np.float64)
+    paid = bill(
         question.economics,
         time_s=run_s,
-        n_units=num_csx.astype(np.float64),
-        power_w=csx.power_w,
-        rental_usd_per_h=csx.usd_per_hour,
-        purchase_usd=csx.purchase_usd,
+        n_units=n_units,
+        power_w=power_w,
+        rental_usd_per_h=of_each("usd_per_hour"),
+        purchase_usd=of_each("purchase_usd"),
     )
-    return np.asarray(num_csx * csx.power_w, np.float64), found.it_energy_j, found.carbon_kg, found.total_usd
+    return n_units * power_w, paid
 
 
 def _by_density(tried: Candidates, value: Callable[[float], float]) -> FloatArray:

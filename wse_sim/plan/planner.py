@@ -31,8 +31,7 @@ _FIGURES = ("tokens", "n_steps", "wall_clock_s", "goodput", "power_w", "energy_j
 
 def plan_of(search: Search) -> Plan:
     """What the search found, in the words of its users."""
-    shown = search.best if search.best is not None else search.nearest_miss
-    question, space = search.question, search.space
+    question, space, shown = search.question, search.space, search.shown
     systems = space.systems if shown is None else (space.systems[search.tried.system[shown]],)
     return Plan(
         kind="simulated and projected",
@@ -48,7 +47,7 @@ def plan_of(search: Search) -> Plan:
         nearest_miss=None if search.nearest_miss is None else plan_row(search, search.nearest_miss),
         front=[plan_row(search, int(place)) for place in search.front],
         n_candidates=len(search.tried),
-        n_feasible=int(search.is_feasible.sum()),
+        n_feasible=int(search.missed.is_kept.sum()),
         rejected=rejections(search),
         largest_closed_form_error=search.largest_closed_form_error,
         tornado=[] if shown is None else tornado(search, shown),
@@ -123,7 +122,7 @@ def _axes(space: Space) -> dict[str, list[float | str]]:
 
 
 def _caveats(search: Search) -> list[str]:
-    place = search.best if search.best is not None else search.nearest_miss
+    place = search.shown
     if place is None:
         return []
     question = search.question

@@ -55,9 +55,9 @@ class Search:
     nearest_miss: int | None
 
     @property
-    def is_feasible(self) -> npt.NDArray[np.bool_]:
-        """(n,): candidates that fit and keep to all constraints."""
-        return self.missed.is_kept
+    def shown(self) -> int | None:
+        """The best, or the nearest miss where there is none."""
+        return self.nearest_miss if self.best is None else self.best
 
     @property
     def largest_closed_form_error(self) -> float:
