@@ -112,7 +112,7 @@ def test_when_no_run_comes_to_its_end_the_plan_says_so_and_what_would_help(tmp_p
     assert "Traceback" not in result.output
     said = " ".join(result.stdout.split())
     assert said.startswith("Nothing fits: none of")
-    assert "do not come to their end: a longer --system-mtbf" in said
+    assert "failures do not let the run end, more than 100,000 are expected: a longer --system-mtbf" in said
     assert json.loads((tmp_path / "plan.json").read_text(encoding="utf-8"))["rejected"]["failures"] > 0
 
 

@@ -166,6 +166,14 @@ def test_limits_and_the_best_are_those_of_simulated_steps(objective: str, monkey
     assert figure[of.best] == figure[kept].min()
 
 
+def test_figures_of_the_front_as_limits_are_kept_to_by_their_own_row() -> None:
+    """To the last bit: the second plan prices its step as the first did."""
+    of = found()
+    for place in of.front[:: max(1, len(of.front) // 5)].tolist():
+        own = Constraints(deadline_s=float(of.found.wall_clock_s[place]), max_cost_usd=float(of.found.cost_usd[place]))
+        assert found(own, objective="loss").best == place
+
+
 def test_what_turns_out_too_slow_gives_way_to_what_it_dominated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wse_sim.plan.search._simulated_s", slowly)
     limits = Constraints(deadline_s=2 * 86_400.0)

@@ -16,14 +16,13 @@ Content = Mapping[str, Any]
 SHOWN_ROWS = 12
 SHOWN_BARS = 10
 _WIDTH = 16
-_WAYS_OUT = {
-    "wafer memory": "Most need more memory on the wafer than it has: a smaller --microbatch would help.",
-    "activation servers": "Most need larger activation servers: a smaller --microbatch would help.",
-    "MemoryX capacity": "Most have more weights than MemoryX holds: another --system or a lower --density would help.",
-    "critical batch size": "Most are beyond the critical batch size: a smaller --batch-size or a larger --tpp would "
-    "help.",
-    "failures": f"Most expect more than {MOST_FAILURES:,.0f} failures and do not come to their end: a longer "
-    "--system-mtbf or --cluster-mtbf, fewer systems or a shorter --checkpoint-interval would help.",
+_WAYS_OUT = {  # by the wall
+    "wafer memory": "the wafer's memory is too small: a smaller --microbatch would help",
+    "activation servers": "the activation servers are too small: a smaller --microbatch would help",
+    "MemoryX capacity": "MemoryX is too small: another --system or a lower --density would help",
+    "critical batch size": "the batch is beyond the critical size: a smaller --batch-size or a larger --tpp would help",
+    "failures": f"failures do not let the run end, more than {MOST_FAILURES:,.0f} are expected: a longer --system-mtbf "
+    "or --cluster-mtbf, fewer systems or a shorter --checkpoint-interval would help",
 }
 LIMITS = {
     "deadline_s": ("deadline", duration),
@@ -64,10 +63,10 @@ def verdict(plan: Content) -> str:
         among = counted(plan["n_feasible"], "candidate") + (f" within {asked}" if asked else "")
         return f"Book {named(best)}: {figures(best)}. It {aim} of {among}."
     if plan["nearest_miss"] is None:
-        wall = next(iter(plan["rejected"]))  # the one that rejects most
+        wall, n_rejected = next(iter(plan["rejected"].items()))  # the one that rejects most
         return (
             f"Nothing fits: none of {counted(plan['n_candidates'], 'candidate')} does, whatever the limits. "
-            f"{_WAYS_OUT[wall]}"
+            f"For {n_rejected:,} of them {_WAYS_OUT[wall]}."
         )
     near = plan["nearest_miss"]
     missed = ", ".join(f"{LIMITS[name][0]} {_by(excess)}" for name, excess in near["missed"].items())
