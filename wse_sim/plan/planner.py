@@ -1,5 +1,6 @@
 """A search as a plan: rows, the tornado, and what stands behind them."""
 
+from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -71,9 +72,9 @@ def walls(search: Search) -> list[str]:
 
 def rejections(search: Search) -> dict[str, int]:
     """How many candidates each wall and each constraint rejected, most first."""
-    names, counts = np.unique(walls(search), return_counts=True)
-    found = {name: count for name, count in zip(names.tolist(), counts.tolist(), strict=True) if name}
-    return dict(sorted(found.items(), key=lambda item: -item[1]))
+    counts = Counter(walls(search))
+    del counts[""]
+    return dict(counts.most_common())
 
 
 def plan_row(search: Search, place: int) -> PlanRow:
