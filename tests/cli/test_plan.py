@@ -2,11 +2,13 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from wse_sim import __version__
 from wse_sim.cli.app import EXIT_INPUT, EXIT_UNMET, main
 
 AXES = ["--model", "1.3b", "--num-csx", "1,4,16", "--batch-size", "256,512", "--tpp", "10,20"]
@@ -40,15 +42,33 @@ def test_json_is_one_object_with_the_keys_that_scripts_rely_on() -> None:
 def test_when_nothing_keeps_to_the_limits_the_exit_code_is_3_and_the_nearest_miss_is_shown() -> None:
     result = run(*AXES, "--deadline", "1h", "--target-loss", "1.2")
     assert result.exit_code == EXIT_UNMET
-    assert result.stdout.startswith("Nothing keeps to the constraints within deadline 1.00 h, loss 1.2.")
+    assert result.stdout.startswith("Nothing keeps to deadline 1.00 h, loss 1.2. ")
     assert "The nearest miss is" in result.stdout
     content = run(*AXES, "--deadline", "1h", "--target-loss", "1.2", "--json")
     assert content.exit_code == EXIT_UNMET
     assert json.loads(content.stdout)["nearest_miss"]["missed"].keys() == {"deadline_s", "target_loss"}
 
 
+@pytest.mark.parametrize(
+    ("deadline", "said"), [("10s", r"misses deadline at [\d,]{3,} times the limit"), ("1h", r"deadline by \d+\.\d %")]
+)
+def test_a_miss_is_a_percentage_or_beyond_the_tenfold_a_multiple(deadline: str, said: str) -> None:
+    result = run(*AXES, "--deadline", deadline, "--density", "1")
+    assert re.search(said, " ".join(result.stdout.split()))
+
+
+def test_one_candidate_is_no_candidates(tmp_path: Path) -> None:
+    one = ("--system", "cs3", "--num-csx", "1", "--batch-size", "256", "--microbatch", "64", "--density", "1")
+    result = run("--model", "1.3b", *one, "--schedule", "linear", "--tpp", "20", "--out", str(tmp_path))
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "It is the cheapest of 1 candidate." in " ".join(result.stdout.split())
+    assert "1 configuration on the front" in page
+    assert not re.search(r"\b1 (candidates|configurations)\b", result.stdout + page)
+    assert f"wse-sim {__version__}</p>" in page
+
+
 def test_units_of_limits_are_understood() -> None:
-    words = ["--max-power", "0.1MW", "--max-energy", "30 MWh", "--max-carbon", "20t", "--max-csx", "4"]
+    words = ["--max-power", "0.1mw", "--max-energy", "30 MWh", "--max-carbon", "20t", "--max-csx", "4"]
     constraints = json.loads(run(*AXES, *words, "--json").stdout)["constraints"]
     assert constraints["max_power_w"] == 1e5
     assert constraints["max_energy_j"] == pytest.approx(30 * 3.6e9)
@@ -80,6 +100,32 @@ def test_files_are_written_when_nothing_keeps_to_the_limits_too(tmp_path: Path) 
     result = run(*AXES, "--deadline", "1h", "--target-loss", "1.2", "--out", str(tmp_path))
     assert result.exit_code == EXIT_UNMET
     assert "The nearest miss is" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert run(*AXES, *WITHIN, "--out", str(tmp_path / "kept")).exit_code == 0
+    empty, full = ((folder / "front.csv").read_text(encoding="utf-8") for folder in (tmp_path, tmp_path / "kept"))
+    assert empty.splitlines() == full.splitlines()[:1]
+    assert empty.startswith("system,num_csx,batch_size,")
+
+
+def test_when_no_run_comes_to_its_end_the_plan_says_so_and_what_would_help(tmp_path: Path) -> None:
+    result = run(*AXES, "--system-mtbf", "3s", "--out", str(tmp_path))
+    assert result.exit_code == EXIT_UNMET
+    assert "Traceback" not in result.output
+    said = " ".join(result.stdout.split())
+    assert said.startswith("Nothing fits: none of")
+    assert "failures do not let the run end, more than 100,000 are expected: a longer --system-mtbf" in said
+    assert json.loads((tmp_path / "plan.json").read_text(encoding="utf-8"))["rejected"]["failures"] > 0
+
+
+def test_a_constant_that_leaves_the_run_no_end_says_so_in_the_tornado(tmp_path: Path) -> None:
+    """A run that fails every five minutes, and may take an hour to notice."""
+    result = run(*AXES, "--num-csx", "1", "--system-mtbf", "5m", "--out", str(tmp_path))
+    assert result.exit_code == 0, result.output
+    assert "never ends" in result.stdout
+    bars = json.loads((tmp_path / "plan.json").read_text(encoding="utf-8"))["tornado"]
+    assert bars[0]["constant"] == "operations.detection_s"
+    assert bars[0]["wall_clock_s_at_high"] is None
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "At one end of its range failures do not let the run end: operations.detection_s" in page
 
 
 def test_an_encoder_is_refused_for_its_loss() -> None:
@@ -91,15 +137,20 @@ def test_an_encoder_is_refused_for_its_loss() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--deadline", "soon"], "deadline is 'soon': write a positive time"),
-        (["--max-power", "500"], "max-power is '500': write a positive number with its unit: "),
-        (["--max-cost", "cheap"], "max-cost is 'cheap'"),
+        (["--deadline", "soon"], "--deadline is 'soon': write a positive number with its unit: s, m, h, d"),
+        (["--deadline", "10"], "--deadline is '10': write a positive number with its unit: s, m, h, d"),
+        (["--max-power", "500"], "--max-power is '500': write a positive number with its unit: W, kW, MW"),
+        (["--max-energy", "-1kWh"], "--max-energy is '-1kWh': write a positive number with its unit: kWh, MWh, GWh"),
+        (["--max-cost", "cheap"], "--max-cost is 'cheap'"),
+        (["--max-cost", "-5"], "--max-cost (max_cost_usd) is -5: it must be a positive number"),
         (["--tpp", "20,-1"], "tpp is '20,-1': write positive numbers"),
         (["--num-csx", "1,x"], "num_csx is '1,x': write whole numbers"),
         (["--schedule", "cosine"], "unknown schedule whose loss a law knows 'cosine'"),
         (["--minimise", "fun"], "unknown objective 'fun'"),
         (["--density", "0.5", "--sparsity", "0.5"], "density and sparsity are both given"),
-        (["--target-loss", "-1"], "target_loss is -1"),
+        (["--seq-len", "0"], "seq_len is 0: 111m takes 1 to 2048"),
+        (["--seq-len", "2049"], "seq_len is 2049: 111m takes 1 to 2048"),
+        (["--target-loss", "-1"], "--target-loss (target_loss) is -1: it must be a positive number"),
     ],
 )
 def test_wrong_input_is_one_message(words: list[str], message: str) -> None:

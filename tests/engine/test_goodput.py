@@ -20,6 +20,7 @@ from wse_sim.engine.run_level import (
     plan_run,
     terms,
 )
+from wse_sim.errors import SpecError
 from wse_sim.spec.operations import Operations, load_gpu_operations, load_operations
 from wse_sim.units import S_PER_DAY
 
@@ -130,6 +131,18 @@ def test_runs_without_end_take_for_ever() -> None:
     )
     assert (found.wall_clock_s == math.inf).all()
     assert (found.goodput == 0).all()
+
+
+def test_runs_that_expect_too_many_failures_are_those_that_one_run_refuses() -> None:
+    run: dict[str, Any] = {"step_s": 1.0, "n_parameters": 1, "n_systems": 1}
+    operations = cluster(checkpoint_s=10.0, mtbf_s=100.0)
+    n_steps = np.array([10**6, 10**7])
+    found = expected_runs(operations, **run, n_steps=n_steps)
+    assert found.wall_clock_s[0] < math.inf
+    assert best_checkpoint_interval(operations, **run, n_steps=10**6).run_s < math.inf
+    assert found.wall_clock_s[1] == math.inf
+    with pytest.raises(SpecError, match="does not come to its end"):
+        best_checkpoint_interval(operations, **run, n_steps=10**7)
 
 
 def test_arguments_broadcast() -> None:

@@ -8,8 +8,10 @@ from hypothesis.extra.numpy import arrays
 from wse_sim.plan.front import pareto_front
 from wse_sim.plan.space import FloatArray
 
-# Few different values, so that rows tie in one figure and in all of them.
-FIGURES = arrays(np.float64, st.tuples(st.integers(0, 60), st.just(3)), elements=st.integers(0, 6).map(float))
+# Few different values, so that rows tie in one figure and in all of them, and more than are passed over by columns.
+FIGURES = arrays(
+    np.float64, st.tuples(st.integers(0, 60), st.just(3)), elements=(st.integers(0, 6) | st.integers(0, 100)).map(float)
+)
 
 
 def dominates(a: FloatArray, b: FloatArray) -> bool:

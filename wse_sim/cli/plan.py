@@ -10,21 +10,23 @@ from wse_sim.cli.host_options import parse_whole_numbers
 from wse_sim.cli.operations_options import operations_from, operations_options
 from wse_sim.cli.options import json_option, parse_densities
 from wse_sim.cli.output import print_json, print_tables
-from wse_sim.spec.written import parse_amount, parse_count, parse_numbers, parse_seconds
+from wse_sim.spec.written import parse_amount, parse_count, parse_numbers
+from wse_sim.units import J_PER_KWH, S_PER_DAY, S_PER_HOUR
 
 if TYPE_CHECKING:
     from wse_sim.plan.constraints import Constraints
     from wse_sim.plan.search import Search
     from wse_sim.plan.space import Space
 
-_WATTS = {"w": 1.0, "kw": 1e3, "mw": 1e6}
-_JOULES = {"kwh": 3.6e6, "mwh": 3.6e9, "gwh": 3.6e12}
+_SECONDS = {"s": 1.0, "m": 60.0, "h": S_PER_HOUR, "d": S_PER_DAY}
+_WATTS = {"W": 1.0, "kW": 1e3, "MW": 1e6}
+_JOULES = {"kWh": J_PER_KWH, "MWh": 1e3 * J_PER_KWH, "GWh": 1e6 * J_PER_KWH}
 _KILOGRAMS = {"kg": 1.0, "t": 1e3, "kt": 1e6}
 
 
 def _limit_options(command: Any) -> Any:
     options = (
-        click.option("--deadline", metavar="TIME", help="Of the whole run, failures included: 10d, 36h."),
+        click.option("--deadline", metavar="TIME", help="Of the whole run, failures included: 36h, 10d."),
         click.option("--max-cost", metavar="USD", help="200k, 1.5M."),
         click.option("--max-power", metavar="POWER", help="Of the systems while they run: 500kW, 1.2MW."),
         click.option("--max-energy", metavar="ENERGY", help="Of the run: 40MWh."),
@@ -90,10 +92,10 @@ def command(*, model: str, minimise: str | None, out: Path | None, as_json: bool
     from wse_sim.plan.search import search
     from wse_sim.spec.load import load_model
 
-    preset = load_model(model)
+    shape, seq_len = load_model(model).shape, options.pop("seq_len")
     question = Question(
-        shape=preset.shape,
-        seq_len=options.pop("seq_len") or preset.shape.seq_len,
+        shape=shape,
+        seq_len=shape.seq_len if seq_len is None else seq_len,
         release=options.pop("release").lower(),
         seed=options.pop("seed"),
         economics=economics_from(options),
@@ -122,11 +124,12 @@ def _constraints(options: dict[str, Any]) -> "Constraints":
     deadline, cost = options.pop("deadline"), options.pop("max_cost")
     power, energy, carbon = options.pop("max_power"), options.pop("max_energy"), options.pop("max_carbon")
     return Constraints(
-        deadline_s=None if deadline is None else parse_seconds(deadline, "deadline"),
-        max_cost_usd=None if cost is None else parse_count(cost.removeprefix("$"), "max-cost"),
-        max_power_w=None if power is None else parse_amount(power, "max-power", _WATTS),
-        max_energy_j=None if energy is None else parse_amount(energy, "max-energy", _JOULES),
-        max_carbon_kg=None if carbon is None else parse_amount(carbon, "max-carbon", _KILOGRAMS),
+        # A bare number would be seconds, as elsewhere, in which nobody counts the days of a run.
+        deadline_s=None if deadline is None else parse_amount(deadline, "--deadline", _SECONDS),
+        max_cost_usd=None if cost is None else parse_count(cost.removeprefix("$"), "--max-cost"),
+        max_power_w=None if power is None else parse_amount(power, "--max-power", _WATTS),
+        max_energy_j=None if energy is None else parse_amount(energy, "--max-energy", _JOULES),
+        max_carbon_kg=None if carbon is None else parse_amount(carbon, "--max-carbon", _KILOGRAMS),
         target_loss=options.pop("target_loss"),
         max_csx=options.pop("max_csx"),
     )

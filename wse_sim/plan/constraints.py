@@ -11,6 +11,16 @@ from wse_sim.errors import SpecError
 from wse_sim.plan.outcomes import Outcomes
 from wse_sim.plan.space import Candidates, FloatArray
 
+_OPTIONS = {  # of the command, by field
+    "deadline_s": "--deadline",
+    "max_cost_usd": "--max-cost",
+    "max_power_w": "--max-power",
+    "max_energy_j": "--max-energy",
+    "max_carbon_kg": "--max-carbon",
+    "target_loss": "--target-loss",
+    "max_csx": "--max-csx",
+}
+
 
 class Constraints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Upper limits; None = no limit.
@@ -36,7 +46,7 @@ class Constraints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     def __post_init__(self) -> None:
         for name, limit in msgspec.structs.asdict(self).items():
             if limit is not None and not 0 < limit < math.inf:
-                raise SpecError(f"{name} is {limit}: it must be a positive number")
+                raise SpecError(f"{_OPTIONS[name]} ({name}) is {limit:g}: it must be a positive number")
 
     @property
     def said(self) -> dict[str, float]:

@@ -6,8 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import fields
+
 from wse_sim.files import json_text, make_folder, write_atomically
 from wse_sim.plan.planner import walls
+from wse_sim.plan.result import PlanRow
 from wse_sim.plan.search import Search
 from wse_sim.report.plan_page import plan_page
 from wse_sim.report.run_files import PLAN, REPORT
@@ -23,11 +26,10 @@ def write_plan(out: Path, plan: Mapping[str, Any], search: Search) -> list[Path]
     SpecError
         When a file cannot be written.
     """
-    rows = [{name: value for name, value in row.items() if name != "missed"} for row in plan["front"]]
-    header = list(rows[0]) if rows else []
+    header = [field.name for field in fields(PlanRow) if field.name != "missed"]
     contents = {
         PLAN: json_text(plan),
-        FRONT: _csv(header, (list(row.values()) for row in rows)),
+        FRONT: _csv(header, ([row[name] for name in header] for row in plan["front"])),
         CANDIDATES: _csv(*_candidates(search)),
         REPORT: plan_page(plan),
     }

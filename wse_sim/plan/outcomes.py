@@ -1,6 +1,6 @@
 """What each candidate would do: time, energy, cost and loss in closed form, and the wall that it hits."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -15,17 +15,17 @@ from wse_sim.laws.published import published_laws
 from wse_sim.plan.space import Candidates, FloatArray, IntArray, Space
 from wse_sim.schedule.estimate import estimate_steps, microbatch_costs
 from wse_sim.schedule.placement import microbatch_limits
-from wse_sim.spec.bill import bill
+from wse_sim.spec.bill import Bill, bill
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.economics import Economics, priced
 from wse_sim.spec.model import ModelShape
 from wse_sim.spec.operations import Operations
-from wse_sim.spec.run import Run
+from wse_sim.spec.run import Run, check_seq_len
 from wse_sim.workload.transformer import n_parameters, nonzero_parameters
 
-Wall = Literal["", "wafer memory", "activation servers", "MemoryX capacity", "critical batch size"]
+Wall = Literal["", "wafer memory", "activation servers", "MemoryX capacity", "critical batch size", "failures"]
 WALLS: tuple[Wall, ...] = get_args(Wall)
-_NONE, _WAFER, _SERVERS, _MEMORYX, _CRITICAL = range(len(WALLS))
+_NONE, _WAFER, _SERVERS, _MEMORYX, _CRITICAL, _FAILURES = range(len(WALLS))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ class Question:
     Raises
     ------
     SpecError
-        When no law knows the model's loss.
+        When no law knows the model's loss, or it does not take sequences of `seq_len`.
     """
 
     shape: ModelShape
@@ -56,6 +56,21 @@ class Question:
                 f"{self.shape.name} is an encoder, whose loss no law here knows, and a plan weighs loss against time "
                 "and cost: wse-sim sweep prices its runs without one"
             )
+        check_seq_len(self.shape, self.seq_len)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steps:
+    """Single steps of candidates, every field (n,): what does not hang on the schedule and the tokens.
+
+    Parameters
+    ----------
+    wall :
+        Place in `WALLS` of the memory that the step does not fit into; its time is nan.
+    """
+
+    wall: IntArray
+    step_s: FloatArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,11 +80,9 @@ class Outcomes:
     Parameters
     ----------
     wall :
-        Place in `WALLS` of what the candidate does not fit through.
+        Place in `WALLS` of what the candidate does not fit through; with `failures` it does not come to its end.
     step_s, run_s, wall_clock_s :
         One step, all of them, and the run with its start, checkpoints and failures.
-    contention :
-        As in `schedule.estimate.Estimate`.
     power_w, energy_j, carbon_kg, cost_usd :
         Power of the systems while they run; of the steps of the run.
     loss :
@@ -78,7 +91,6 @@ class Outcomes:
 
     wall: IntArray
     step_s: FloatArray
-    contention: FloatArray
     tokens: FloatArray
     n_steps: FloatArray
     run_s: FloatArray
@@ -91,43 +103,50 @@ class Outcomes:
     loss: FloatArray
 
 
-def outcomes(question: Question, space: Space, tried: Candidates, step_s: FloatArray | None = None) -> Outcomes:
+def outcomes(question: Question, space: Space, tried: Candidates, steps: Steps | None = None) -> Outcomes:
     """What `tried` would do.
 
     Parameters
     ----------
-    step_s : (n,)
-        Times of their steps, where better ones than the closed form's are known.
+    steps :
+        None = in closed form.
     """
     tokens = tried.tokens_per_parameter * n_parameters(question.shape)
     n_steps = tokens / (tried.batch_size * question.seq_len)
-    found_s, contention, wall = _steps(question, space, tried)
-    wall = np.where((wall == _NONE) & _is_beyond_critical(question, tried, tokens), _CRITICAL, wall)
-    step_s = np.where(wall == _NONE, found_s if step_s is None else step_s, np.nan)
-    run_s = n_steps * step_s
+    steps = steps_in_closed_form(question, space, tried) if steps is None else steps
+    wall = np.where((steps.wall == _NONE) & _is_beyond_critical(question, tried, tokens), _CRITICAL, steps.wall)
     expected = expected_runs(
         question.operations,
-        step_s=step_s,
+        step_s=np.where(wall == _NONE, steps.step_s, np.nan),
         n_steps=np.maximum(1.0, np.round(n_steps)),
         n_parameters=_by_density(tried, lambda density: nonzero_parameters(question.shape, density)),
         n_systems=tried.num_csx,
     )
-    power_w, energy_j, carbon_kg, cost_usd = _bills(question, space, tried, run_s)
+    wall = np.where(np.isinf(expected.wall_clock_s), _FAILURES, wall)
+    step_s = np.where(wall == _NONE, steps.step_s, np.nan)
+    run_s = n_steps * step_s
+    power_w, paid = _bill(question, space, tried, run_s)
     return Outcomes(
         wall=wall,
         step_s=step_s,
-        contention=contention,
         tokens=tokens,
         n_steps=n_steps,
         run_s=run_s,
-        wall_clock_s=expected.wall_clock_s,
-        goodput=expected.goodput,
+        wall_clock_s=np.where(wall == _NONE, expected.wall_clock_s, np.nan),
+        goodput=np.where(wall == _NONE, expected.goodput, np.nan),
         power_w=power_w,
-        energy_j=energy_j,
-        carbon_kg=carbon_kg,
-        cost_usd=cost_usd,
+        energy_j=paid.it_energy_j,
+        carbon_kg=paid.carbon_kg,
+        cost_usd=paid.total_usd,
         loss=np.where(wall == _NONE, losses(question, space, tried, tokens), np.nan),
     )
+
+
+def steps_in_closed_form(question: Question, space: Space, tried: Candidates) -> Steps:
+    """Each step that `tried` have in common once."""
+    _, one_of_each, step = np.unique(tried.step, return_index=True, return_inverse=True)
+    distinct = _distinct_steps(question, space, tried[one_of_each])
+    return Steps(wall=distinct.wall[step], step_s=distinct.step_s[step])
 
 
 def losses(question: Question, space: Space, tried: Candidates, tokens: FloatArray) -> FloatArray:
@@ -153,10 +172,10 @@ def _is_beyond_critical(question: Question, tried: Candidates, tokens: FloatArra
     return np.asarray(tried.batch_size * question.seq_len > critical_batch_tokens(tokens))
 
 
-def _steps(question: Question, space: Space, tried: Candidates) -> tuple[FloatArray, FloatArray, IntArray]:
-    """Step time, contention and wall of each; one closed form for each system and density."""
+def _distinct_steps(question: Question, space: Space, tried: Candidates) -> Steps:
+    """Steps of which none comes twice; one closed form for each system and density."""
     n = len(tried)
-    step_s, contention, wall = np.full(n, np.nan), np.full(n, np.nan), np.zeros(n, np.int64)
+    step_s, wall = np.full(n, np.nan), np.zeros(n, np.int64)
     for system, name in enumerate(space.systems):
         cluster = load_cluster(name, 1)
         on_wafer, on_servers = microbatch_limits(question.shape, cluster.csx, seq_len=question.seq_len)
@@ -172,9 +191,8 @@ def _steps(question: Question, space: Space, tried: Candidates) -> tuple[FloatAr
                 continue
             sizes, place = np.unique(tried.microbatch[here], return_inverse=True)
             costs = microbatch_costs(planned_run(question, name, density), cluster.csx, sizes)[place]
-            estimate = estimate_steps(costs, cluster, tried.n_microbatches[here])
-            step_s[here], contention[here] = estimate.step_s, estimate.contention
-    return step_s, contention, wall
+            step_s[here] = estimate_steps(costs, cluster, tried.n_microbatches[here]).step_s
+    return Steps(wall=wall, step_s=step_s)
 
 
 def planned_run(question: Question, system: str, density: float, **given: Any) -> Run:
@@ -203,25 +221,25 @@ def run_at(question: Question, space: Space, tried: Candidates, place: int) -> R
     )
 
 
-def _bills(question: Question, space: Space, tried: Candidates, run_s: FloatArray) -> Iterator[FloatArray]:
-    """Power, energy, carbon and cost of each candidate on its system."""
-    bills = [_bill(question, name, run_s, tried.num_csx) for name in space.systems]
-    of_each = np.arange(len(tried))
-    return (np.array(column)[tried.system, of_each] for column in zip(*bills, strict=True))
+def _bill(
+    question: Question, space: Space, tried: Candidates, run_s: FloatArray
+) -> tuple[FloatArray, Bill[FloatArray]]:
+    """Power of the systems of each candidate, and what they take in `run_s`."""
+    csx = [priced(load_cluster(name, 1), question.economics).csx for name in space.systems]
 
+    def of_each(field: str) -> FloatArray:
+        return np.array([getattr(system, field) for system in csx], np.float64)[tried.system]
 
-def _bill(question: Question, system: str, run_s: FloatArray, num_csx: IntArray) -> tuple[FloatArray, ...]:
-    """Power, energy, carbon and cost, as if every candidate were on `system`."""
-    csx = priced(load_cluster(system, 1), question.economics).csx
-    found = bill(
+    power_w, n_units = of_each("power_w"), tried.num_csx.astype(np.float64)
+    paid = bill(
         question.economics,
         time_s=run_s,
-        n_units=num_csx.astype(np.float64),
-        power_w=csx.power_w,
-        rental_usd_per_h=csx.usd_per_hour,
-        purchase_usd=csx.purchase_usd,
+        n_units=n_units,
+        power_w=power_w,
+        rental_usd_per_h=of_each("usd_per_hour"),
+        purchase_usd=of_each("purchase_usd"),
     )
-    return np.asarray(num_csx * csx.power_w, np.float64), found.it_energy_j, found.carbon_kg, found.total_usd
+    return n_units * power_w, paid
 
 
 def _by_density(tried: Candidates, value: Callable[[float], float]) -> FloatArray:

@@ -1,6 +1,8 @@
 """A search as a plan: rows, the tornado, and what stands behind them."""
 
+from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 
 import numpy as np
 
@@ -11,8 +13,10 @@ from wse_sim.plan.result import Plan, PlanRow
 from wse_sim.plan.search import Search
 from wse_sim.plan.space import Space
 from wse_sim.plan.tornado import tornado
+from wse_sim.report.quantities import money, percent
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.economics import priced
+from wse_sim.spec.model import ModelShape
 from wse_sim.workload.transformer import n_parameters
 
 LOSS_LAW = (
@@ -20,14 +24,15 @@ LOSS_LAW = (
     "Hoffmann et al., batches after Power Lines, the decay to zero after Straight to Zero"
 )
 
+_NOTABLE_GOODPUT = 0.9  # below it what the steps cost is not nearly what the run costs
+
 # Of a row, as of the outcomes.
 _FIGURES = ("tokens", "n_steps", "wall_clock_s", "goodput", "power_w", "energy_j", "carbon_kg", "cost_usd", "loss")
 
 
 def plan_of(search: Search) -> Plan:
     """What the search found, in the words of its users."""
-    shown = search.best if search.best is not None else search.nearest_miss
-    question, space = search.question, search.space
+    question, space, shown = search.question, search.space, search.shown
     systems = space.systems if shown is None else (space.systems[search.tried.system[shown]],)
     return Plan(
         kind="simulated and projected",
@@ -43,7 +48,7 @@ def plan_of(search: Search) -> Plan:
         nearest_miss=None if search.nearest_miss is None else plan_row(search, search.nearest_miss),
         front=[plan_row(search, int(place)) for place in search.front],
         n_candidates=len(search.tried),
-        n_feasible=int(search.is_feasible.sum()),
+        n_feasible=int(search.missed.is_kept.sum()),
         rejected=rejections(search),
         largest_closed_form_error=search.largest_closed_form_error,
         tornado=[] if shown is None else tornado(search, shown),
@@ -67,9 +72,9 @@ def walls(search: Search) -> list[str]:
 
 def rejections(search: Search) -> dict[str, int]:
     """How many candidates each wall and each constraint rejected, most first."""
-    names, counts = np.unique(walls(search), return_counts=True)
-    found = {name: count for name, count in zip(names.tolist(), counts.tolist(), strict=True) if name}
-    return dict(sorted(found.items(), key=lambda item: -item[1]))
+    counts = Counter(walls(search))
+    del counts[""]
+    return dict(counts.most_common())
 
 
 def plan_row(search: Search, place: int) -> PlanRow:
@@ -77,10 +82,7 @@ def plan_row(search: Search, place: int) -> PlanRow:
     tried, found, space = search.tried, search.found, search.space
     figures = {name: float(getattr(found, name)[place]) for name in _FIGURES}
     density = float(tried.density[place])
-    # The range of the law about the value, which also knows the batch and the schedule.
-    law = project_loss(
-        search.question.shape, density=density, tokens=figures["tokens"], seq_len=search.question.seq_len
-    )
+    below, above = _range_of_the_law(search.question.shape, density, figures["tokens"], search.question.seq_len)
     step_s = float(found.step_s[place])
     return PlanRow(
         system=space.systems[tried.system[place]],
@@ -95,11 +97,18 @@ def plan_row(search: Search, place: int) -> PlanRow:
         engine="event" if search.is_simulated[place] else "closed form",
         tokens_per_s=float(tried.batch_size[place] * search.question.seq_len / step_s),
         run_time_s=float(found.run_s[place]),
-        loss_low=figures["loss"] * law.low / law.value,
-        loss_high=figures["loss"] * law.high / law.value,
+        loss_low=figures["loss"] * below,
+        loss_high=figures["loss"] * above,
         missed={name: float(excess[place]) for name, excess in search.missed.excess.items() if excess[place] > 0},
         **figures,
     )
+
+
+@lru_cache
+def _range_of_the_law(shape: ModelShape, density: float, tokens: float, seq_len: int) -> tuple[float, float]:
+    """Times the law's loss; a loss that also knows the batch and the schedule has the same. Rows share few of them."""
+    law = project_loss(shape, density=density, tokens=tokens, seq_len=seq_len)
+    return law.low / law.value, law.high / law.value
 
 
 def _axes(space: Space) -> dict[str, list[float | str]]:
@@ -114,17 +123,25 @@ def _axes(space: Space) -> dict[str, list[float | str]]:
 
 
 def _caveats(search: Search) -> list[str]:
-    place = search.best if search.best is not None else search.nearest_miss
+    place = search.shown
     if place is None:
         return []
     question = search.question
-    tokens = float(search.found.tokens[place])
+    tokens, goodput = float(search.found.tokens[place]), float(search.found.goodput[place])
     law = project_loss(question.shape, density=float(search.tried.density[place]), tokens=tokens)
     return [
         "masks are static and drawn at random: a loss that was really reached comes from wse-sim train",
         *law.caveats,
         "the gain of a decay to zero was published for 610M parameters and dense models",
+        *([_bill_of_the_steps(float(search.found.cost_usd[place]), goodput)] if goodput < _NOTABLE_GOODPUT else []),
     ]
+
+
+def _bill_of_the_steps(cost_usd: float, goodput: float) -> str:
+    return (
+        f"cost, energy and carbon are of the steps, {percent(goodput)} of the wall clock, without start, checkpoints, "
+        f"lost work and restarts: at the same rate the whole wall clock costs {money(cost_usd / goodput)}"
+    )
 
 
 def _assumed(question: Question, systems: Iterable[str]) -> list[str]:

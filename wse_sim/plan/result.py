@@ -35,13 +35,13 @@ class PlanRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DaysSensitivity(msgspec.Struct, frozen=True, kw_only=True):
-    """The wall clock of the best configuration with one constant at either end of its range."""
+    """The wall clock of the best configuration with one constant at either end of its range; None = without end."""
 
     constant: str
     low: float
     high: float
-    wall_clock_s_at_low: float
-    wall_clock_s_at_high: float
+    wall_clock_s_at_low: float | None
+    wall_clock_s_at_high: float | None
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,6 +1,6 @@
 """From constraints to a front: all candidates in closed form, then its finalists by the event engine."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -9,15 +9,15 @@ import numpy.typing as npt
 from wse_sim.errors import choose
 from wse_sim.plan.constraints import Constraints, Violations, violations
 from wse_sim.plan.front import pareto_front
-from wse_sim.plan.outcomes import Outcomes, Question, outcomes, run_at
+from wse_sim.plan.outcomes import Outcomes, Question, Steps, outcomes, run_at, steps_in_closed_form
 from wse_sim.plan.space import Candidates, FloatArray, IntArray, Space, candidates
 from wse_sim.simulate import step_time_s
 from wse_sim.spec.cluster import load_cluster
 
 Objective = Literal["cost", "time", "energy", "carbon", "loss", "systems"]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
-_N_FINALISTS = 32  # along the front
-_NEAR_BEST = 8  # candidates next to the best one are simulated too: their order may change
+_NEAR_MISSES = 8  # simulated at a time where nothing keeps to the constraints
+_MARGIN = 0.02  # by which the closed form may be slower than the event engine, and a candidate be overlooked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,17 +27,18 @@ class Search:
     Parameters
     ----------
     tried, found, missed : n
-        Candidates; their outcomes; how far they are from the constraints. Finalists' are simulated, the others' are in
-        closed form.
+        Candidates; their outcomes; how far they are from the constraints. With the steps of finalists simulated, the
+        others in closed form.
     closed_form_s : (n,)
-        Step times in closed form.
+        Step times in closed form; nan where a step fits into no memory.
     is_simulated : (n,)
+        Whose step is that of a finalist.
     front :
         Places of the candidates that keep to all constraints and are not dominated in wall clock, cost and loss, the
-        fastest first.
+        fastest first. All are simulated.
     best, nearest_miss :
         Place of the candidate of least objective among those that keep to all constraints; of the one that misses them
-        least, where none does. Both are simulated. None = there is none.
+        least, where none does, and of these again that of least objective. Both are simulated. None = there is none.
     """
 
     question: Question
@@ -54,15 +55,15 @@ class Search:
     nearest_miss: int | None
 
     @property
-    def is_feasible(self) -> npt.NDArray[np.bool_]:
-        """(n,): candidates that fit and keep to all constraints."""
-        return self.missed.is_kept
+    def shown(self) -> int | None:
+        """The best, or the nearest miss where there is none."""
+        return self.nearest_miss if self.best is None else self.best
 
     @property
     def largest_closed_form_error(self) -> float:
         """Of the finalists' step times, relative to the event engine's."""
-        simulated = self.found.step_s[self.is_simulated]
-        errors = np.abs(self.closed_form_s[self.is_simulated] / simulated - 1.0)
+        known = self.is_simulated & (self.found.wall == 0)
+        errors = np.abs(self.closed_form_s[known] / self.found.step_s[known] - 1.0)
         return float(errors.max(initial=0.0))
 
 
@@ -82,19 +83,12 @@ def search(question: Question, space: Space, constraints: Constraints, *, object
     """
     aim = choose(_default_objective(constraints) if objective is None else objective, OBJECTIVES, "objective")
     tried = candidates(space)
-    found = outcomes(question, space, tried)
-    closed_form_s, step_s, is_simulated = found.step_s, found.step_s.copy(), np.zeros(len(tried), bool)
-    while True:
-        missed = violations(constraints, tried, found)
-        front = _front(found, missed.is_kept)
-        finalists = _finalists(aim, tried, found, missed, front)
-        todo = finalists[~is_simulated[finalists]]
-        if not len(todo):
-            break
-        # What is simulated may fall out of the front, or out of the constraints: others come in its place.
-        step_s[todo] = [_simulated_s(question, space, tried, place) for place in todo.tolist()]
-        is_simulated[todo] = True
-        found = outcomes(question, space, tried, step_s)
+    steps = steps_in_closed_form(question, space, tried)
+    simulated_s = _simulated_finalists(question, space, constraints, aim, tried, steps)
+    is_simulated = ~np.isnan(simulated_s)
+    found = outcomes(question, space, tried, _with_times(steps, simulated_s, otherwise=1.0))
+    missed = violations(constraints, tried, found)
+    front = _front(found, missed.is_kept)
     return Search(
         question=question,
         space=space,
@@ -103,12 +97,36 @@ def search(question: Question, space: Space, constraints: Constraints, *, object
         tried=tried,
         found=found,
         missed=missed,
-        closed_form_s=closed_form_s,
+        closed_form_s=steps.step_s,
         is_simulated=is_simulated,
         front=front,
-        best=_first(_best_first(aim, tried, found, missed)),
-        nearest_miss=None if len(front) else _first(_nearest(found, missed)),
+        best=_best(aim, tried, found, missed.is_kept) if len(front) else None,
+        nearest_miss=None if len(front) else next(iter(_nearest(aim, tried, found, missed).tolist()), None),
     )
+
+
+def _simulated_finalists(
+    question: Question, space: Space, constraints: Constraints, aim: str, tried: Candidates, steps: Steps
+) -> FloatArray:
+    """(n,): step times by the event engine; nan where a step is that of no finalist.
+
+    A step that was not simulated is taken to be as fast as it may be. Where it turns out slower, others come in the
+    place of its candidates, until no other may belong there.
+    """
+    simulated_s = np.full(len(tried), np.nan)
+    while True:
+        hoped = outcomes(question, space, tried, _with_times(steps, simulated_s, otherwise=1.0 - _MARGIN))
+        finalists = _finalists(aim, tried, hoped, violations(constraints, tried, hoped))
+        todo = finalists[np.isnan(simulated_s[finalists])]
+        if not len(todo):
+            return simulated_s
+        for place in todo[np.unique(tried.step[todo], return_index=True)[1]].tolist():
+            simulated_s[tried.step == tried.step[place]] = _simulated_s(question, space, tried, place)
+
+
+def _with_times(steps: Steps, simulated_s: FloatArray, *, otherwise: float) -> Steps:
+    """`steps` with simulated times where there are some, otherwise with so many times those of the closed form."""
+    return replace(steps, step_s=np.where(np.isnan(simulated_s), otherwise * steps.step_s, simulated_s))
 
 
 def _default_objective(constraints: Constraints) -> Objective:
@@ -121,13 +139,11 @@ def _front(found: Outcomes, kept: npt.NDArray[np.bool_]) -> IntArray:
     return places[pareto_front(np.stack([found.wall_clock_s, found.cost_usd, found.loss], axis=1)[places])]
 
 
-def _finalists(aim: str, tried: Candidates, found: Outcomes, missed: Violations, front: IntArray) -> IntArray:
-    """Those next to the best, and more along the front; the nearest misses where nothing keeps to the constraints."""
-    if not len(front):
-        return _nearest(found, missed)[:_NEAR_BEST]
-    near_best = _best_first(aim, tried, found, missed)[:_NEAR_BEST]
-    along = front[np.unique(np.linspace(0, len(front) - 1, _N_FINALISTS).round().astype(np.int64))]
-    return np.union1d(near_best, along)
+def _finalists(aim: str, tried: Candidates, found: Outcomes, missed: Violations) -> IntArray:
+    """The front and the best; the nearest misses where nothing keeps to the constraints."""
+    if not missed.is_kept.any():
+        return _nearest(aim, tried, found, missed)[:_NEAR_MISSES]
+    return np.append(_front(found, missed.is_kept), _best(aim, tried, found, missed.is_kept))
 
 
 def _simulated_s(question: Question, space: Space, tried: Candidates, place: int) -> float:
@@ -148,21 +164,21 @@ def _figure(aim: str, tried: Candidates, found: Outcomes) -> FloatArray:
     return figures[aim]
 
 
-def _best_first(aim: str, tried: Candidates, found: Outcomes, missed: Violations) -> IntArray:
-    """Places of the candidates that keep to all constraints, that of least figure first.
+def _best(aim: str, tried: Candidates, found: Outcomes, kept: npt.NDArray[np.bool_]) -> int:
+    """Place of the least figure of those `kept`; of equal ones the cheapest, then the fastest, then of least loss."""
+    figure = _figure(aim, tried, found)
+    return int(_least_first(np.flatnonzero(kept & (figure == figure[kept].min())), found)[0])
 
-    Of equal ones the cheapest, then the fastest, then that of least loss.
+
+def _nearest(aim: str, tried: Candidates, found: Outcomes, missed: Violations) -> IntArray:
+    """Places of the candidates that fit, that which misses the constraints least first; of equal ones as of the best.
+
+    A constraint that many miss by as much, such as power, is no reason to take the dearest of them.
     """
-    keys = (found.loss, found.wall_clock_s, found.cost_usd, _figure(aim, tried, found))
-    places = np.flatnonzero(missed.is_kept)
-    return places[np.lexsort([key[places] for key in keys])]
+    return _least_first(np.flatnonzero(found.wall == 0), found, missed.worst, _figure(aim, tried, found))
 
 
-def _first(places: IntArray) -> int | None:
-    return int(places[0]) if len(places) else None
-
-
-def _nearest(found: Outcomes, missed: Violations) -> IntArray:
-    """Places of the candidates that fit, that which misses the constraints least first."""
-    places = np.flatnonzero(found.wall == 0)
-    return places[np.argsort(missed.worst[places], kind="stable")]
+def _least_first(places: IntArray, found: Outcomes, *keys: FloatArray) -> IntArray:
+    """`places` in ascending order of the first of `keys`, then of the others, cost, wall clock and loss."""
+    in_order = (*keys, found.cost_usd, found.wall_clock_s, found.loss)
+    return places[np.lexsort([key[places] for key in reversed(in_order)])]

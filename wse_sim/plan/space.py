@@ -66,8 +66,15 @@ class Space:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidates:
-    """Configurations; every field (n,), `system` and `schedule` as places in the space's tuples."""
+    """Configurations; every field (n,), `system` and `schedule` as places in the space's tuples.
 
+    Parameters
+    ----------
+    step :
+        Number of the step: the same where candidates differ in schedule or tokens alone, which play no part in it.
+    """
+
+    step: IntArray
     system: IntArray
     num_csx: IntArray
     batch_size: IntArray
@@ -106,6 +113,7 @@ def candidates(space: Space) -> Candidates:
     system, num_csx, batch_size, microbatch = np.repeat(sizes, len(rest), axis=0).T
     density, schedule, tokens_per_parameter = np.tile(rest, (len(sizes), 1)).T
     return Candidates(
+        step=np.arange(len(system)) // (len(space.schedules) * len(space.tokens_per_parameter)),
         system=system,
         num_csx=num_csx,
         batch_size=batch_size,

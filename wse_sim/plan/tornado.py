@@ -1,6 +1,7 @@
 """Which assumption moves the days of the best configuration most."""
 
 import dataclasses
+from math import isinf
 
 import numpy as np
 
@@ -57,8 +58,8 @@ def _of_days(ends: Ends) -> DaysSensitivity:
         constant=ends.constant,
         low=ends.low,
         high=ends.high,
-        wall_clock_s_at_low=ends.at_low,
-        wall_clock_s_at_high=ends.at_high,
+        wall_clock_s_at_low=None if isinf(ends.at_low) else ends.at_low,
+        wall_clock_s_at_high=None if isinf(ends.at_high) else ends.at_high,
     )
 
 
@@ -77,7 +78,7 @@ class _Candidate:
     def wall_clock_s(
         self, cluster: Cluster, operations: Operations | None = None, *, tokens: float = 1.0, faster: float = 1.0
     ) -> float:
-        """With other constants, `tokens` times the tokens, and computation `faster`."""
+        """With other constants, `tokens` times the tokens, and computation `faster`; inf where it has no end."""
         csx = dataclasses.replace(
             cluster.csx,
             linear_efficiency=cluster.csx.linear_efficiency * faster,

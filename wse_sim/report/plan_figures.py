@@ -7,8 +7,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from wse_sim.report.plan_tables import named
-from wse_sim.report.quantities import duration, money
+from wse_sim.report.plan_tables import leaves_no_end, named
+from wse_sim.report.quantities import counted, duration, money
 from wse_sim.report.sensitivity import Ends
 from wse_sim.report.svg import FAINT, INK, SERIES, Plot, legend_below, plot
 from wse_sim.report.tornado import tornado
@@ -39,7 +39,7 @@ def pareto_plot(plan: Content) -> Plot:
 
 
 def days_tornado(plan: Content, n_bars: int) -> Plot:
-    """Which assumption moves the days of the configuration most."""
+    """Which assumption moves the days of the configuration most; without those that leave it no end."""
     shown = plan["best"] or plan["nearest_miss"]
     bars = [
         Ends(
@@ -49,7 +49,7 @@ def days_tornado(plan: Content, n_bars: int) -> Plot:
             bar["wall_clock_s_at_low"] / S_PER_DAY,
             bar["wall_clock_s_at_high"] / S_PER_DAY,
         )
-        for bar in plan["tornado"][:n_bars]
+        for bar in [bar for bar in plan["tornado"] if not leaves_no_end(bar)][:n_bars]
     ]
     return tornado(
         bars,
@@ -89,7 +89,7 @@ def _sizes(losses: Sequence[float]) -> list[float]:
 def _in_words(front: Sequence[Content]) -> str:
     times_s, costs_usd, losses = ([row[name] for row in front] for name in ("wall_clock_s", "cost_usd", "loss"))
     return (
-        f"{len(front)} configurations from {duration(min(times_s))} to {duration(max(times_s))}, "
+        f"{counted(len(front), 'configuration')} from {duration(min(times_s))} to {duration(max(times_s))}, "
         f"{money(min(costs_usd))} to {money(max(costs_usd))}, projected loss {min(losses):.3f} to {max(losses):.3f}."
     )
 

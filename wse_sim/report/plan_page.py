@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from wse_sim import __version__
 from wse_sim.report.html_sections import kinds_legend
 from wse_sim.report.markup import bullets, facts, figure, page, paragraph, section, table, text
 from wse_sim.report.plan_figures import days_tornado, pareto_plot
-from wse_sim.report.plan_tables import LIMITS, front_section, rejected_section, verdict
-from wse_sim.report.quantities import count
+from wse_sim.report.plan_tables import LIMITS, front_section, leaves_no_end, rejected_section, verdict
+from wse_sim.report.quantities import count, counted
 
 Content = Mapping[str, Any]
 
@@ -26,9 +27,9 @@ def plan_page(plan: Content) -> str:
     """The page; the same plan gives the same bytes."""
     title = f"What to book for {plan['model']}"
     asked = {LIMITS[name][0]: LIMITS[name][1](limit) for name, limit in plan["constraints"].items() if limit}
-    lead = f"{count(plan['params'])} parameters, {plan['n_candidates']:,} candidates"
+    lead = f"{count(plan['params'])} parameters, {counted(plan['n_candidates'], 'candidate')}"
     body = (
-        f"<header>\n{paragraph('wse-sim plan', 'eyebrow')}<h1>{text(title)}</h1>\n{paragraph(lead, 'lead')}"
+        f"<header>\n{paragraph(f'wse-sim {__version__}', 'eyebrow')}<h1>{text(title)}</h1>\n{paragraph(lead, 'lead')}"
         f"{kinds_legend()}</header>\n"
     )
     body += section("Answer", paragraph(verdict(plan)), facts(asked.items()))
@@ -36,7 +37,7 @@ def plan_page(plan: Content) -> str:
         body += _front(plan)
     body += _rejected(plan)
     if plan["tornado"]:
-        body += section("What the days hang on", figure(days_tornado(plan, _N_BARS), _TORNADO_CAPTION))
+        body += _tornado(plan)
     body += section(
         "Before you book",
         bullets(plan["caveats"]),
@@ -53,7 +54,18 @@ def _front(plan: Content) -> str:
         "Pareto front",
         figure(pareto_plot(plan), _PARETO_CAPTION),
         table(shown.header, shown.rows, label="configurations on the front", right=shown.right, kinds=_KINDS),
-        paragraph(f"{len(plan['front'])} configurations are on the front: plan.json and front.csv hold all of them."),
+        paragraph(
+            f"{counted(len(plan['front']), 'configuration')} on the front, all of them in plan.json and front.csv."
+        ),
+    )
+
+
+def _tornado(plan: Content) -> str:
+    endless = [bar["constant"] for bar in plan["tornado"] if leaves_no_end(bar)]
+    return section(
+        "What the days hang on",
+        figure(days_tornado(plan, _N_BARS), _TORNADO_CAPTION),
+        paragraph(f"At one end of its range failures do not let the run end: {', '.join(endless)}.") if endless else "",
     )
 
 

@@ -1,12 +1,14 @@
 """A plan as tables for a terminal, from the content of plan.json."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import RenderableType
 
+from wse_sim.engine.run_level import MOST_FAILURES
 from wse_sim.report.headline import cluster
-from wse_sim.report.quantities import carbon, duration, energy, money, percent, signed_percent, significant
+from wse_sim.report.quantities import carbon, counted, duration, energy, money, percent, significant
 from wse_sim.report.tables import Section, plain_number, section_table
 
 Content = Mapping[str, Any]
@@ -14,6 +16,14 @@ Content = Mapping[str, Any]
 SHOWN_ROWS = 12
 SHOWN_BARS = 10
 _WIDTH = 16
+_WAYS_OUT = {  # by the wall
+    "wafer memory": "the wafer's memory is too small: a smaller --microbatch would help",
+    "activation servers": "the activation servers are too small: a smaller --microbatch would help",
+    "MemoryX capacity": "MemoryX is too small: another --system or a lower --density would help",
+    "critical batch size": "the batch is beyond the critical size: a smaller --batch-size or a larger --tpp would help",
+    "failures": f"failures do not let the run end, more than {MOST_FAILURES:,.0f} are expected: a longer --system-mtbf "
+    "or --cluster-mtbf, fewer systems or a shorter --checkpoint-interval would help",
+}
 LIMITS = {
     "deadline_s": ("deadline", duration),
     "max_cost_usd": ("cost", money),
@@ -50,17 +60,17 @@ def verdict(plan: Content) -> str:
         best = plan["best"]
         aims = {"time": "is the fastest", "systems": "has the fewest systems", "cost": "is the cheapest"}
         aim = aims.get(plan["objective"], f"has the least {plan['objective']}")
-        return f"Book {named(best)}: {figures(best)}. It {aim} of {plan['n_feasible']:,} candidates{asked}."
+        among = counted(plan["n_feasible"], "candidate") + (f" within {asked}" if asked else "")
+        return f"Book {named(best)}: {figures(best)}. It {aim} of {among}."
     if plan["nearest_miss"] is None:
-        return f"Nothing fits: none of {plan['n_candidates']:,} candidates does, whatever the constraints."
+        wall, n_rejected = next(iter(plan["rejected"].items()))  # the one that rejects most
+        return (
+            f"Nothing fits: none of {counted(plan['n_candidates'], 'candidate')} does, whatever the limits. "
+            f"For {n_rejected:,} of them {_WAYS_OUT[wall]}."
+        )
     near = plan["nearest_miss"]
-    missed = ", ".join(
-        f"{LIMITS[name][0]} by {signed_percent(excess).lstrip('+')}" for name, excess in near["missed"].items()
-    )
-    return (
-        f"Nothing keeps to the constraints{asked}. The nearest miss is {named(near)}: {figures(near)}. "
-        f"It misses {missed}."
-    )
+    missed = ", ".join(f"{LIMITS[name][0]} {_by(excess)}" for name, excess in near["missed"].items())
+    return f"Nothing keeps to {asked}. The nearest miss is {named(near)}: {figures(near)}. It misses {missed}."
 
 
 def named(row: Content) -> str:
@@ -81,18 +91,23 @@ def figures(row: Content) -> str:
 
 
 def limits(plan: Content) -> str:
-    """The constraints that the user gave, in words."""
-    said = [f"{LIMITS[name][0]} {LIMITS[name][1](limit)}" for name, limit in plan["constraints"].items() if limit]
-    return f" within {', '.join(said)}" if said else ""
+    """The constraints that the user gave, in words; "" for none."""
+    return ", ".join(
+        f"{LIMITS[name][0]} {LIMITS[name][1](limit)}" for name, limit in plan["constraints"].items() if limit
+    )
+
+
+def _by(excess: float) -> str:
+    """By how much a limit is missed; a percentage says little beyond the tenfold."""
+    return f"by {percent(excess)}" if excess < 9 else f"at {significant(1 + excess)} times the limit"
 
 
 def front_section(plan: Content) -> Section:
     """Rows of the front, spread over it, the best one marked."""
     front, best = plan["front"], plan["best"]
     header = ("", "system", "batch", "at a time", "density", "schedule", "TPP", "wall clock", "cost", "energy", "loss")
-    chosen = [row for row in front if row["engine"] == "event"]
-    step = max(1, -(-len(chosen) // SHOWN_ROWS))
-    rows = [front_cells(row, is_best=row == best) for i, row in enumerate(chosen) if i % step == 0 or row == best]
+    step = max(1, -(-len(front) // SHOWN_ROWS))
+    rows = [front_cells(row, is_best=row == best) for i, row in enumerate(front) if i % step == 0 or row == best]
     title = (
         f"Pareto front in wall clock, cost (simulated) and loss (projected): {len(rows)} of {len(front)}, by the event "
         f"engine; closed form within {percent(plan['largest_closed_form_error'])}"
@@ -125,22 +140,36 @@ def rejected_section(plan: Content) -> Section:
     ]
     rows.append(("kept", f"{plan['n_feasible']:,}", percent(plan["n_feasible"] / n)))
     header = ("rejected by", "candidates", "share")
-    return Section(title=f"{n:,} candidates", header=header, rows=rows, right=header[1:])
+    return Section(title=counted(n, "candidate"), header=header, rows=rows, right=header[1:])
 
 
 def tornado_section(plan: Content) -> Section:
     """How far each assumption's range moves the days, the widest first."""
     shown: Sequence[Content] = plan["tornado"][:SHOWN_BARS]
-    spans = [abs(bar["wall_clock_s_at_high"] - bar["wall_clock_s_at_low"]) for bar in shown]
+    spans = [_span_s(bar) for bar in shown]
+    widest_s = max((span_s for span_s in spans if span_s < math.inf), default=1.0)
     rows = [
         (
             bar["constant"],
             f"{plain_number(bar['low'])} – {plain_number(bar['high'])}",
-            duration(bar["wall_clock_s_at_low"]),
-            duration(bar["wall_clock_s_at_high"]),
-            "█" * max(1, round(_WIDTH * span / spans[0])),
+            _or_never(bar["wall_clock_s_at_low"]),
+            _or_never(bar["wall_clock_s_at_high"]),
+            "█" * max(1, round(_WIDTH * min(1.0, span_s / widest_s))),
         )
-        for bar, span in zip(shown, spans, strict=True)
+        for bar, span_s in zip(shown, spans, strict=True)
     ]
     header = ("assumption", "range", "at low", "at high", "")
     return Section(title="What the wall clock hangs on, in closed form", header=header, rows=rows, right=header[2:4])
+
+
+def leaves_no_end(bar: Content) -> bool:
+    """Whether failures do not let the run end at one end of the constant's range."""
+    return bar["wall_clock_s_at_low"] is None or bar["wall_clock_s_at_high"] is None
+
+
+def _span_s(bar: Content) -> float:
+    return math.inf if leaves_no_end(bar) else abs(bar["wall_clock_s_at_high"] - bar["wall_clock_s_at_low"])
+
+
+def _or_never(wall_clock_s: float | None) -> str:
+    return "never ends" if wall_clock_s is None else duration(wall_clock_s)

@@ -34,6 +34,11 @@ def count(number: float) -> str:
     return _scaled(number, _LARGE, "") or f"{number:,.0f}"
 
 
+def counted(number: int, noun: str) -> str:
+    """How many there are of something: 1 candidate, 54,848 candidates."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def data_size(n_bytes: float) -> str:
     return _scaled(n_bytes, _BYTES, " ") or f"{n_bytes:,.0f} bytes"
 

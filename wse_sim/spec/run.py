@@ -122,8 +122,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
                 f"microbatch {self.microbatch} does not divide the {self.batch_per_csx} sequences per system; "
                 f"these do: {', '.join(map(str, self.microbatches))}"
             )
-        if self.seq_len < 1 or (self.shape.positions == "learned" and self.seq_len > self.shape.seq_len):
-            raise SpecError(f"seq_len is {self.seq_len}: {self.shape.name} takes 1 to {self.shape.seq_len}")
+        check_seq_len(self.shape, self.seq_len)
         if not 0 <= self.jitter < float("inf"):
             raise SpecError(f"jitter is {self.jitter}: it must be at least 0 (0.05 = passes take up to 5 % longer)")
         if not 1 <= self.straggler < float("inf"):
@@ -149,6 +148,18 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     def n_steps(self) -> float:
         """Optimizer steps of the whole run."""
         return self.tokens / self.tokens_per_step
+
+
+def check_seq_len(shape: ModelShape, seq_len: int) -> None:
+    """Refuse sequences that the model cannot take.
+
+    Raises
+    ------
+    SpecError
+        When `seq_len` is below 1, or beyond the positions that the model has learned.
+    """
+    if seq_len < 1 or (shape.positions == "learned" and seq_len > shape.seq_len):
+        raise SpecError(f"seq_len is {seq_len}: {shape.name} takes 1 to {shape.seq_len}")
 
 
 def _neighbours(batch_size: int, num_csx: int) -> str:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from wse_sim.engine.run_level.interval import daly_interval_s
 from wse_sim.engine.run_level.stragglers import RAREST
-from wse_sim.engine.run_level.terms import Terms, terms
+from wse_sim.engine.run_level.terms import MOST_FAILURES, Terms, terms
 from wse_sim.spec.operations import Operations
 
 FloatArray = npt.NDArray[np.float64]
@@ -20,7 +20,7 @@ class ExpectedRuns:
     Parameters
     ----------
     wall_clock_s :
-        Of the whole run; inf where it does not come to its end.
+        Of the whole run; inf where it does not come to its end, as it expects more than `MOST_FAILURES`.
     goodput :
         Fraction of it that goes into steps that count, taken at the time of a step when nobody straggles.
     """
@@ -53,6 +53,8 @@ def expected_runs(
         n_segments = _best_segments(of_runs, work_s, n_steps)
     with np.errstate(over="ignore"):  # a run without end takes an infinite time
         wall_clock_s = of_runs.run_s(n_segments * of_runs.segment_s(work_s / n_segments))
+    is_endless = of_runs.failures_per_s * (wall_clock_s - of_runs.compile_s) > MOST_FAILURES
+    wall_clock_s = np.where(is_endless, np.inf, wall_clock_s)
     return ExpectedRuns(wall_clock_s=wall_clock_s, goodput=work_s / wall_clock_s)
 
 
