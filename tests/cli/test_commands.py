@@ -196,7 +196,7 @@ def test_releases_may_be_more_exact_than_the_data() -> None:
         ((*SIMULATE, "--straggler", "0.5"), "straggler is 0.5: it must be at least 1"),
         ((*SIMULATE, "--engine", "ptolemy"), "unknown engine 'ptolemy': known are max-plus, des, reference"),
         ((*SIMULATE, "--mask-update-steps", "5"), "mask_update_steps is 5, but static masks never change"),
-        ((*SIMULATE, "--sparsity-algorithm", "gmp", "--mask-update-steps", "0"), "masks change every 0 steps"),
+        ((*SIMULATE, "--sparsity-algorithm", "gmp", "--mask-update-steps", "0"), "mask_update_steps is 0: it must be"),
         ((*SIMULATE, "--mask-from", "/no/such/run"), "/no/such/run: no checkpoint in"),
         (("explain", "mfuu"), "unknown field 'mfuu': did you mean 'mfu'?"),
         (("explain", "csx.clock"), "unknown constant 'csx.clock': did you mean 'csx.clock_hz'?"),

@@ -203,6 +203,7 @@ def test_closed_form_gives_the_same_points_and_says_what_each_row_came_from(tmp_
         ((*SMALL, "--density", ""), "density is '': write a number"),
         ((*SMALL, "--set", "release=r2),(r1"), "release 'r2),(r1': parentheses and brackets must come in pairs"),
         ((*SMALL, "--sort-by", "mfuu"), "unknown field to sort by 'mfuu': did you mean 'mfu'?"),
+        ((*SMALL, "--num-csx", "1,0"), "num_csx is 0: it must be at least 1"),
         ((*SMALL, "--out", "sweep.xlsx"), "sweep.xlsx: a table ends in .csv, .csv.gz, .jsonl"),
         ((*SMALL, "--out", "/proc/no/sweep.csv"), "/proc/no: the folder cannot be made"),
         ((*SMALL, "--peak-lr", "1e-3"), "peak_lr is for runs that are trained: give --train too"),

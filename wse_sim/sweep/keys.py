@@ -10,6 +10,7 @@ from wse_sim.gpu.layout import RECOMPUTES, SHARDINGS
 from wse_sim.gpu.spec import PRECISIONS, check_gpu_constant, gpu_constants, load_gpu, load_software
 from wse_sim.spec.cluster import SYSTEMS, check_constant, load_cluster
 from wse_sim.spec.load import canonical, load_model, load_release
+from wse_sim.spec.ranges import check_number
 from wse_sim.spec.run import SPARSITY_ALGORITHMS
 from wse_sim.spec.written import BOTH_GIVEN, parse_count, parse_seconds
 
@@ -52,6 +53,17 @@ def number_of(given: object, what: str) -> float:
 def count(given: object, what: str) -> float:
     """A large number, such as 26.3B."""
     return parse_count(given, what) if isinstance(given, str) else number_of(given, what)
+
+
+def of_a_run(read: Callable[[object, str], float]) -> Reader:
+    """Reads as `read` does the number of a run, or of its layout on GPUs, that the key names."""
+
+    def read_checked(given: object, what: str) -> Value:
+        value = read(given, what)
+        check_number(what.removesuffix("_gpu"), value, what)
+        return value
+
+    return read_checked
 
 
 def seconds(given: object, what: str) -> float:
@@ -99,22 +111,17 @@ def _require_model(name: str) -> None:
 RUN_READERS: Mapping[str, Reader] = {
     "model": model,
     "system": named(lambda name: load_cluster(name, 1)),
-    "num_csx": whole,
-    "batch_size": whole,
-    "microbatch": whole,
-    "seq_len": whole,
-    "density": number_of,
-    "sparsity": number_of,
+    **dict.fromkeys(("num_csx", "batch_size", "microbatch", "seq_len"), of_a_run(whole)),
+    **dict.fromkeys(("density", "sparsity"), of_a_run(number_of)),
     "sparse_wide": yes_or_no,
     "release": named(load_release),
-    "tokens": count,
+    "tokens": of_a_run(count),
     "seed": whole,
-    "jitter": number_of,
-    "straggler": number_of,
+    **dict.fromkeys(("jitter", "straggler"), of_a_run(number_of)),
     "sparsity_algorithm": one_of(*SPARSITY_ALGORITHMS),
-    "mask_update_steps": whole,
+    "mask_update_steps": of_a_run(whole),
 }
-GPU_READERS: Mapping[str, Reader] = {"gpu": named(load_gpu), "num_gpus": whole}
+GPU_READERS: Mapping[str, Reader] = {"gpu": named(load_gpu), "num_gpus": of_a_run(whole)}
 # Called as the options of `wse-sim compare`.
 GPU_SOFTWARE_READERS: Mapping[str, Reader] = {
     "gpu_software": named(load_software),
@@ -122,7 +129,7 @@ GPU_SOFTWARE_READERS: Mapping[str, Reader] = {
     "two_four": yes_or_no,
 }
 GPU_LAYOUT_READERS: Mapping[str, Reader] = {
-    **dict.fromkeys(("tp", "cp", "pp", "interleave", "microbatch_gpu"), whole),
+    **dict.fromkeys(("tp", "cp", "pp", "interleave", "microbatch_gpu"), of_a_run(whole)),
     "recompute_gpu": one_of(*RECOMPUTES),
     "sharding": one_of(*SHARDINGS),
 }
