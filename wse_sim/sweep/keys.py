@@ -1,5 +1,6 @@
 """What a sweep may vary: the fields of a run by the names of the command line, and every constant of the cluster."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -33,19 +34,16 @@ def text(given: object, what: str) -> str:
 
 def whole(given: object, what: str) -> int:
     """A whole number."""
-    number = number_of(given, what)
-    if number % 1:
+    number = _number(given)
+    if number % 1 != 0:
         raise SpecError(f"{what} is {given!r}: write a whole number such as 512")
     return int(number)
 
 
 def number_of(given: object, what: str) -> float:
     """A finite number."""
-    try:
-        number = float("nan" if isinstance(given, bool) else given)  # type: ignore[arg-type]  # that is tried here
-    except (TypeError, ValueError):
-        number = float("nan")
-    if not abs(number) < float("inf"):
+    number = _number(given)
+    if not math.isfinite(number):
         raise SpecError(f"{what} is {given!r}: write a number such as 0.25")
     return number
 
@@ -223,6 +221,14 @@ def check_model_and_density(point: Point) -> None:
         raise SpecError("model is missing: name a preset (wse-sim list), a config.json or a shape TOML")
     if "density" in point and "sparsity" in point:
         raise SpecError(BOTH_GIVEN)
+
+
+def _number(given: object) -> float:
+    """NaN where it is none."""
+    try:
+        return math.nan if isinstance(given, bool) else float(given)  # type: ignore[arg-type]  # that is tried here
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
 
 
 def _constant(given: object, what: str) -> float:
