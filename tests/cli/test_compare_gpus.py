@@ -171,6 +171,7 @@ def test_here_adds_this_machine_measured_for_as_long_as_was_asked(monkeypatch: p
         0.25,
         "blocks",
     )
+    assert content["here"]["memory"]["verdict"] == "does not fit: needs 20.0 GB, free are 8.00 GB"
     assert content["iso_loss"]["here"]["run_time_s"] == pytest.approx(5e7)
     result = call(*EIGHT, "--here")
     assert "a line of progress" in result.stderr
