@@ -13,7 +13,6 @@ from wse_sim.workload.transformer import check_density, linear_weights, n_parame
 
 Convention = Literal["6nd", "palm", "algorithmic", "paper"]
 CONVENTIONS: tuple[Convention, ...] = ("6nd", "palm", "algorithmic", "paper")
-FORWARD_FRACTION = 1 / 3
 
 
 def linear_flops(shape: ModelShape, density: float = 1.0) -> float:
