@@ -194,6 +194,8 @@ def test_releases_may_be_more_exact_than_the_data() -> None:
         ((*SIMULATE, "--trace", "/no/such/folder/t.json"), "/no/such/folder/t.json: cannot be written"),
         ((*SIMULATE, "--jitter", "-1"), "jitter is -1.0: it must be at least 0"),
         ((*SIMULATE, "--straggler", "0.5"), "straggler is 0.5: it must be at least 1"),
+        ((*SIMULATE, "--straggler", "1e6", "--engine", "des"), "the event engine counts up to 2.2 s: use more tiles"),
+        ((*SIMULATE, "--straggler", "1e12"), "s is more than 2^63 ps, where the simulated clock ends"),
         ((*SIMULATE, "--engine", "ptolemy"), "unknown engine 'ptolemy': known are max-plus, des, reference"),
         ((*SIMULATE, "--mask-update-steps", "5"), "mask_update_steps is 5, but static masks never change"),
         ((*SIMULATE, "--sparsity-algorithm", "gmp", "--mask-update-steps", "0"), "mask_update_steps is 0: it must be"),
