@@ -55,10 +55,13 @@ def count(given: object, what: str) -> float:
 
 def of_a_run(read: Callable[[object, str], float]) -> Reader:
     """Reads as `read` does the number of a run, or of its layout on GPUs, that the key names."""
+    return _checked(read, lambda what, value: check_number(what.removesuffix("_gpu"), value, what))
 
+
+def _checked(read: Callable[[object, str], float], check: Callable[[str, float], None]) -> Reader:
     def read_checked(given: object, what: str) -> Value:
         value = read(given, what)
-        check_number(what.removesuffix("_gpu"), value, what)
+        check(what, value)
         return value
 
     return read_checked
@@ -186,8 +189,8 @@ def simulated_vocabulary() -> Vocabulary:
             **GPU_READERS,
             **GPU_SOFTWARE_READERS,
             **GPU_LAYOUT_READERS,
-            **dict.fromkeys(load_cluster(SYSTEMS[0], 1).constants, _constant),
-            **dict.fromkeys(_gpu_constants(), _gpu_constant),
+            **dict.fromkeys(load_cluster(SYSTEMS[0], 1).constants, _checked(number_of, check_constant)),
+            **dict.fromkeys(_gpu_constants(), _checked(number_of, check_gpu_constant)),
         },
         others=" and the constants of `wse-sim explain constants` and of GPUs, such as h100.sustained_fraction",
         check=check_simulated,
@@ -229,18 +232,6 @@ def _number(given: object) -> float:
         return math.nan if isinstance(given, bool) else float(given)  # type: ignore[arg-type]  # that is tried here
     except (TypeError, ValueError, OverflowError):
         return math.nan
-
-
-def _constant(given: object, what: str) -> float:
-    value = number_of(given, what)
-    check_constant(what, value)
-    return value
-
-
-def _gpu_constant(given: object, what: str) -> float:
-    value = number_of(given, what)
-    check_gpu_constant(what, value)
-    return value
 
 
 @cache
