@@ -1,16 +1,18 @@
 """What training a model takes on the machine at hand, as it follows from what was timed there."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 import numpy as np
 import torch
 
-from training.execution import Device, ExecutorName, Precision
+from training.execution import ExecutorName, Precision
 from training.resampling import draws, estimate
 from training.step_extent import Part, StepPart, Timed
 from training.step_measurement import Measurement
 from wse_sim.processes.limits import cpu_name
+from wse_sim.report.quantities import percent
 from wse_sim.workload.flops import training_flops_per_token
 
 
@@ -49,7 +51,7 @@ class HereResult(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     device :
         Name of the processor or GPU.
-    device_kind, n_threads, precision, executor :
+    n_threads, precision, executor :
         What the parts ran on, and how.
     microbatch :
         Sequences that went through at once; a step has `n_microbatches` of them, the last of which may be smaller.
@@ -73,19 +75,15 @@ class HereResult(msgspec.Struct, frozen=True, kw_only=True):
         Of the whole model, a micro-batch at a time, by `training.memory`; on the GPU where there is one.
     fits :
         The run could really be made.
-    measured_s :
-        That all this took.
     notes :
         Plain sentences: what was left out or cut short, and what that means.
     """
 
     model: str
     device: str
-    device_kind: Device
     n_threads: int
     precision: Precision
     executor: ExecutorName
-    torch_version: str
     batch_size: int
     microbatch: int
     n_microbatches: float
@@ -111,22 +109,21 @@ class HereResult(msgspec.Struct, frozen=True, kw_only=True):
     memory_bytes_needed: float
     memory_bytes_available: float
     fits: bool
-    measured_s: float
     notes: tuple[str, ...]
 
 
-def result_of(measurement: Measurement, *, batch_size: int, tokens: float, measured_s: float) -> HereResult:
+def result_of(measurement: Measurement, *, batch_size: int, tokens: float) -> HereResult:
     """What a run of `tokens` takes, in steps of `batch_size` sequences."""
     config = measurement.config
     medians_s = {what: float(np.median(seconds)) for what, seconds in measurement.seconds.items()}
     parts_s = {part: float(s) for part, s in measurement.step_parts_s(medians_s, batch_size).items()}
     step_s = sum(parts_s.values())
+    utilisation = _utilisation(measurement, batch_size * config.seq_len / step_s)
     return HereResult(
         model=config.shape.name,
         n_threads=config.n_threads,
         precision=config.execution.precision,
         executor=config.execution.executor,
-        torch_version=str(torch.__version__),
         batch_size=batch_size,
         microbatch=config.batch_size,
         n_microbatches=batch_size / config.batch_size,
@@ -135,10 +132,9 @@ def result_of(measurement: Measurement, *, batch_size: int, tokens: float, measu
         tokens=tokens,
         timings=tuple(_timing(what, measurement) for what in measurement.seconds),
         parts=tuple(StepShare(part=part, seconds=s, share=s / step_s) for part, s in parts_s.items()),
-        measured_s=measured_s,
-        notes=measurement.notes(batch_size),
+        notes=(*measurement.notes(batch_size), *_about_the_peak(utilisation["dense_equivalent_mfu"])),
         **_times(measurement, step_s, batch_size, tokens),
-        **_utilisation(measurement, batch_size * config.seq_len / step_s),
+        **utilisation,
         **_memory(measurement),
     )
 
@@ -178,12 +174,21 @@ def _utilisation(measurement: Measurement, tokens_per_s: float) -> dict[str, Any
     return {"peak_flops_per_s": peak, "mfu": needed / peak, "dense_equivalent_mfu": with_zeros / peak}
 
 
+def _about_the_peak(dense_equivalent_mfu: float) -> Iterator[str]:
+    """What it means that products which gain nothing from zeros were faster than the fastest of them."""
+    if dense_equivalent_mfu > 1.0:
+        yield (
+            f"with zeros counted it comes to {percent(dense_equivalent_mfu)} of the peak, above which no step can be: "
+            "it is extrapolated, attention is counted for all pairs of places while half of them are skipped, and the "
+            "peak is that of products of one size"
+        )
+
+
 def _memory(measurement: Measurement) -> dict[str, Any]:
     room, need = measurement.room, measurement.need
     on_gpu = room.device_bytes is not None
     return {
         "device": torch.cuda.get_device_name() if on_gpu else cpu_name(),
-        "device_kind": measurement.config.execution.device,
         "memory_bytes_needed": need.device_bytes if on_gpu else need.n_bytes,
         "memory_bytes_available": room.device_bytes if on_gpu else room.n_bytes,
         "fits": room.holds(need),

@@ -6,6 +6,7 @@ import msgspec
 
 from training.execution import Clip, Device, Precision, Recompute, Sharding
 from wse_sim.errors import SpecError
+from wse_sim.spec.ranges import check_number
 
 Mode = Literal["auto", "full", "dense", "proxy"]
 
@@ -52,10 +53,10 @@ class Host(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return self.mode in ("full", "dense")
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "microbatch"):
+        for name in ("steps", "batch_size", "microbatch", "peak_lr", "clip"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise SpecError(f"{name} is {value}, it must be at least 1")
+            if value not in (None, "none"):
+                check_number(name, value)
         if not self.is_itself:
             defaults = Host(mode="full")
             given = [name for name in self.__struct_fields__[1:] if getattr(self, name) != getattr(defaults, name)]

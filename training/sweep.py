@@ -73,10 +73,10 @@ def trained_vocabulary() -> Vocabulary:
         "parametrization": keys.one_of(*PARAMETRIZATIONS),
         "budget": keys.seconds,
         "mode": keys.one_of(*get_args(Mode)),
-        "steps": keys.whole,
+        "steps": keys.of_a_run(keys.whole),
         "precision": keys.one_of(*get_args(Precision)),
         "device": keys.one_of(*get_args(Device)),
-        "peak_lr": keys.number_of,
+        "peak_lr": keys.of_a_run(keys.number_of),
         "clip": _clip,
         "recompute": keys.one_of(*get_args(Recompute)),
         "moments": keys.one_of(*get_args(Precision)),
@@ -218,4 +218,4 @@ def _schedule(given: object, what: str) -> str:
 
 
 def _clip(given: object, what: str) -> Value:
-    return "none" if given == "none" else keys.number_of(given, what)
+    return "none" if given == "none" else keys.of_a_run(keys.number_of)(given, what)

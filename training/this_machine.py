@@ -104,7 +104,7 @@ def measure_here(
         )
         _require_room(config, room)
         measurement = _measurement(config, room, batch_size, started_s + budget_s, clock, say)
-    return result_of(measurement, batch_size=batch_size, tokens=tokens, measured_s=clock() - started_s)
+    return result_of(measurement, batch_size=batch_size, tokens=tokens)
 
 
 def _require_positive(**numbers: float) -> None:

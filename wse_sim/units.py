@@ -22,9 +22,19 @@ def to_ps(seconds: npt.ArrayLike) -> npt.NDArray[np.int64]:
     OverflowError
         When one is more than 2^63 ps, which is 106 days.
     """
-    exact = np.maximum(1, np.ceil(np.asarray(seconds) * PS_PER_S))
+    return whole_ps(np.maximum(1, np.ceil(np.asarray(seconds) * PS_PER_S)))
+
+
+def whole_ps(exact: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Whole numbers of picoseconds, as the simulated clock counts them.
+
+    Raises
+    ------
+    OverflowError
+        As `to_ps`.
+    """
     if not (exact < _END_PS).all():
-        raise OverflowError(f"{np.max(seconds):.3g} s is more than 2^63 ps, where the simulated clock ends")
+        raise OverflowError(f"{to_s(np.max(exact)):.3g} s is more than 2^63 ps, where the simulated clock ends")
     ticks: npt.NDArray[np.int64] = exact.astype(np.int64)
     return ticks
 

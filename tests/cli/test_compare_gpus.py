@@ -171,6 +171,7 @@ def test_here_adds_this_machine_measured_for_as_long_as_was_asked(monkeypatch: p
         0.25,
         "blocks",
     )
+    assert content["here"]["memory"]["verdict"] == "does not fit: needs 20.0 GB, free are 8.00 GB"
     assert content["iso_loss"]["here"]["run_time_s"] == pytest.approx(5e7)
     result = call(*EIGHT, "--here")
     assert "a line of progress" in result.stderr
@@ -218,7 +219,7 @@ def test_report_of_what_is_no_comparison_names_the_file_and_the_key(tmp_path: Pa
         (("compare", "nemotron4-340b"), "to compare a model with GPUs: --model nemotron4-340b"),
         ((*RUN, "--gpu", "h10"), "unknown GPU 'h10': did you mean 'h100'?"),
         ((*RUN, "--gpu-software", "megatorn"), "did you mean 'megatron'?"),
-        ((*RUN, "--num-gpus", "0"), "num_gpus is 0, it must be at least 1"),
+        ((*RUN, "--num-gpus", "0"), "num_gpus is 0: it must be at least 1"),
         ((*EIGHT, "--tp", "0"), "--tp is 0: it must be at least 1"),
         ((*EIGHT, "--tp", "3"), "no layout of 1.3b on 8 GPUs with megatron has tp 3"),
         ((*EIGHT, "--layouts", "-1"), "--layouts is -1: it must be at least 0"),

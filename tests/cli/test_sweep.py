@@ -152,6 +152,21 @@ def test_table_for_people_has_the_best_rows_and_says_why_others_fail() -> None:
     assert costs == sorted(costs)
 
 
+def test_table_for_people_shows_the_systems_and_batches_that_were_filled_in() -> None:
+    lines = call("--model", "111m,13b").stdout.splitlines()
+    assert lines[0] == "filled in: system cs2"
+    assert lines[2].split()[:5] == ["model", "num", "csx", "batch", "size"]
+    assert [line.split()[:3] for line in lines[3:5]] == [["111m", "1", "120"], ["13b", "12", "1080"]]
+    alike = call("--model", "111m", "--system", "cs3", "--density", "1,0.5").stdout.splitlines()
+    assert alike[0] == "model 111m, system cs3; filled in: num_csx 1, batch_size 120"
+    assert alike[2].split()[:2] == ["density", "tokens/s"]
+
+
+def test_keys_are_printed_as_they_were_given() -> None:
+    lines = call(*SMALL, "--num-csx", "1", "--seed", "12345678").stdout.splitlines()
+    assert lines[0] == "model 111m, system cs3, batch_size 240, num_csx 1, seed 12345678"
+
+
 def test_gzipped_table_is_the_same_table(tmp_path: Path) -> None:
     for name in ("sweep.csv", "sweep.csv.gz"):
         assert call(*SMALL, "--num-csx", "1,2", "--out", str(tmp_path / name)).exit_code == 0
@@ -203,6 +218,7 @@ def test_closed_form_gives_the_same_points_and_says_what_each_row_came_from(tmp_
         ((*SMALL, "--density", ""), "density is '': write a number"),
         ((*SMALL, "--set", "release=r2),(r1"), "release 'r2),(r1': parentheses and brackets must come in pairs"),
         ((*SMALL, "--sort-by", "mfuu"), "unknown field to sort by 'mfuu': did you mean 'mfu'?"),
+        ((*SMALL, "--num-csx", "1,0"), "num_csx is 0: it must be at least 1"),
         ((*SMALL, "--out", "sweep.xlsx"), "sweep.xlsx: a table ends in .csv, .csv.gz, .jsonl"),
         ((*SMALL, "--out", "/proc/no/sweep.csv"), "/proc/no: the folder cannot be made"),
         ((*SMALL, "--peak-lr", "1e-3"), "peak_lr is for runs that are trained: give --train too"),

@@ -143,7 +143,7 @@ def test_resuming_is_proved_on_the_users_own_run(model: str, tmp_path: Path, mon
     [
         (["--steps", "3"], "steps is given, but in mode auto"),
         (["--mode", "proxy", "--microbatch", "1"], "microbatch is given, but in mode proxy"),
-        (["--mode", "full", "--steps", "0"], "steps is 0, it must be at least 1"),
+        (["--mode", "full", "--steps", "0"], "steps is 0: it must be at least 1"),
         (["--mode", "full", "--steps", "1", "--clip", "x"], "clip is 'x': write a norm such as 1.0, or none"),
         (["--mode", "full", "--steps", "1", "--compile"], "the streaming executor has no such thing"),
         (["--mode", "dense", "--steps", "1", "--moments", "bf16"], "the dense executor has no such thing"),

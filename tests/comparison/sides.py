@@ -32,7 +32,7 @@ def measured_here(way: Way) -> HereWay:
         name="this machine",
         kind="measured",
         density=way.density,
-        memory=Memory(fits=False, needed_bytes=2e10, available_bytes=8e9, verdict="does not fit: 20.0 GB of 8.00 GB"),
+        memory=Memory(fits=False, needed_bytes=2e10, available_bytes=8e9, verdict="does not fit: needs 20.0 GB"),
         step_time_s=1e4 * way.step_time_s,
         tokens_per_s=1e-4 * way.tokens_per_s,
         tokens_per_s_low=0.9e-4 * way.tokens_per_s,

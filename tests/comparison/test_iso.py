@@ -62,6 +62,7 @@ def test_an_encoder_has_no_law_and_so_no_loss(tmp_path: Path) -> None:
     comparison = compare(run("bert-large", density=1.0, num_csx=1, batch_size=256), GpuSide(num_gpus=8))
     assert (comparison.wafer.loss, comparison.iso_time, comparison.iso_loss) == (None, {}, {})
     assert "loss: no law is known of an encoder" in comparison.notes
+    assert not any("wse-sim plan" in note for note in comparison.notes)
     assert {line.group for line in lines(comparison)} == {"Memory", "Speed", "Run"}
     write_comparison(comparison, tmp_path, command="-")
 
@@ -84,6 +85,10 @@ def test_a_law_outside_of_what_it_was_fitted_to_says_so() -> None:
     caveats = " ".join(loss.caveats)
     assert "Eq. 1 was fitted at 20 tokens per parameter, this run has 11.8" in caveats
     assert "away from 20 the law is less sure" in " ".join(compared().notes)
+
+
+def test_notes_say_why_a_plan_projects_other_losses_for_the_same_run() -> None:
+    assert any(note.startswith("these losses know nothing of batch and schedule") for note in compared().notes)
 
 
 def test_curves_pass_through_the_ends_of_the_runs() -> None:

@@ -11,6 +11,7 @@ from tests.engine.conditions import Streams, servers
 from tests.engine.programs import chain, programs
 from wse_sim.engine.des import run_des
 from wse_sim.engine.result import Finish
+from wse_sim.errors import SpecError
 from wse_sim.schedule.program import Program
 
 LAW = settings(max_examples=150, deadline=None)
@@ -119,7 +120,7 @@ def test_long_runs_outlast_the_event_key() -> None:
 
 
 def test_service_too_long_for_the_key_is_refused() -> None:
-    with pytest.raises(OverflowError, match="use more tiles"):
+    with pytest.raises(SpecError, match="use more tiles, or the engine max-plus"):
         run_des(chain(compute_ps=[[2**41]]))
 
 

@@ -106,12 +106,25 @@ def test_free_layout_is_not_slower_than_a_given_one() -> None:
         assert free.step_time_s <= given.step_time_s
 
 
-def test_the_memory_wall_says_what_it_takes_and_that_is_enough() -> None:
+@pytest.mark.parametrize(("num_gpus", "batch_size", "fewest"), [(2, 64, 6), (4, 64, 6), (1, 1, 6)])
+def test_the_memory_wall_says_the_fewest_gpus_on_which_the_job_fits(
+    num_gpus: int, batch_size: int, fewest: int
+) -> None:
     with pytest.raises(
-        SpecError, match=r"memory: needs \d+ GB, most of it states, a100-40 has 43 GB .* use at least 8"
-    ):
-        run("a100-40", model="13b", num_gpus=2, batch_size=64)
-    assert run("a100-40", model="13b", num_gpus=8, batch_size=256).memory_bytes_per_gpu < 43e9
+        SpecError, match=rf"needs \d+ GB, most of it states, a100-40 has 43 GB .* it would fit on {fewest} GPUs"
+    ) as wall:
+        run("a100-40", model="13b", num_gpus=num_gpus, batch_size=batch_size)
+    assert str(wall.value).endswith("GPUs")
+    assert run("a100-40", model="13b", num_gpus=fewest, batch_size=batch_size).memory_bytes_per_gpu < 43e9
+    with pytest.raises(SpecError, match="it would fit on"):
+        run("a100-40", model="13b", num_gpus=fewest - 1, batch_size=batch_size)
+
+
+def test_the_memory_wall_says_the_batch_too_where_the_one_given_is_too_small_for_more_gpus() -> None:
+    alone: dict[str, Any] = {"model": "13b", "software": "torch-compile"}  # splits nothing but the batch
+    with pytest.raises(SpecError, match=r"it would fit on 3 GPUs with a batch of 3$"):
+        run("h100", num_gpus=1, batch_size=1, **alone)
+    assert run("h100", num_gpus=3, batch_size=3, **alone).memory_bytes_per_gpu < 86e9
 
 
 def test_a_microbatch_that_does_not_fit_is_not_answered_with_more_gpus() -> None:

@@ -51,8 +51,8 @@ def test_the_verdict_comes_first_and_memory_first_in_it(page: str, comparison: C
     sections += ["Layouts of the GPUs", "What to know before using this", "Assumed constants", "To do it again"]
     places = [text.index(f"\n{name}\n") for name in sections]
     assert places == sorted(places)
-    assert text.index("16 × H100 2:4 fits") < text.index(comparison.headline)
-    assert "this machine does not fit: 20.0 GB of 8.00 GB" in text
+    assert text.index("On 16 × H100 2:4 it fits") < text.index(comparison.headline)
+    assert "On this machine it does not fit: needs 20.0 GB" in text
 
 
 def test_every_note_every_figure_and_every_word_is_on_the_page(page: str, comparison: Comparison) -> None:

@@ -261,6 +261,30 @@ def test_activations_beyond_their_servers_name_the_wall_and_what_fits() -> None:
         place(shape, csx, seq_len=2048, microbatch=largest + 1)
 
 
+@pytest.mark.parametrize("slowdown", [1e2, 1e6, 1e10, 1e14, 1e18, 1e30])
+@pytest.mark.parametrize("name", [*WIRES, "csx.input_tokens_per_s", "csx.clock_hz"])
+def test_constants_that_are_far_off_make_steps_as_long_as_they_say_or_one_error(name: str, slowdown: float) -> None:
+    """A time that the clock does not hold would come round as a short one, or a negative one."""
+    run, cluster = small_run(microbatch=16), load_cluster("cs2", 4)
+    slow = cluster.with_constant(name, cluster.constants[name].value / slowdown)
+    fast_s = steady_s(plan_step(run, cluster).program)
+    try:
+        program = plan_step(run, slow).program
+    except SpecError as error:
+        assert "s is more than 2^63 ps, where the simulated clock ends: a constant" in str(error)  # noqa: PT017
+        assert slowdown > 1e2
+        return
+    busiest_ps = max(float(times.sum(axis=-1).max()) for times in (program.down_ps, program.up_ps, program.compute_ps))
+    n_each = program.n_microbatches * program.n_tiles // program.n_lanes  # at the least: not all wires have lanes
+    assert steady_s(program) >= max(fast_s, 0.999 * to_s(busiest_ps * n_each))
+
+
+@pytest.mark.parametrize("changes", [{"straggler": 1e12}, {"straggler": 1e30}, {"jitter": 1e12}, {"jitter": 1e30}])
+def test_stragglers_and_jitter_that_the_clock_does_not_hold_are_refused(changes: dict[str, float]) -> None:
+    with pytest.raises(SpecError, match=r"the simulated clock ends: a constant .* the straggler or the jitter"):
+        plan_step(small_run(**changes), load_cluster("cs2", 4))
+
+
 def test_a_straggler_slows_all_and_jitter_costs_something() -> None:
     shape, cluster = load_model("590m").shape, load_cluster("cs2", 4)
 

@@ -87,10 +87,11 @@ def test_csv_has_a_point_in_each_row_and_none_of_an_empty_cell(tmp_path: Path) -
         ('[[list]]\nmodel = "111m"\n[[list]]\nmodel = "112m"', r"\[\[list\]\] 2: unknown model '112m'"),
         ('list = 3\n[fixed]\nmodel = "111m"', r"points.toml: write \[\[list\]\], once for each point"),
         ('grid = 3\n[fixed]\nmodel = "111m"', r"points.toml \[grid\]: must be a table"),
-        ('[fixed]\nmodel = "111m"\n[grid]\nnum_csx = ["two"]', "num_csx is 'two': write a number"),
+        ('[fixed]\nmodel = "111m"\n[grid]\nnum_csx = ["two"]', "num_csx is 'two': write a whole number such as 512"),
         ('[fixed]\nmodel = "111m"\n[grid]\nnum_csx = [1.5]', "num_csx is 1.5: write a whole number"),
-        ('[fixed]\nmodel = "111m"\n[grid]\nnum_csx = [true]', "num_csx is True: write a number"),
+        ('[fixed]\nmodel = "111m"\n[grid]\nnum_csx = [true]', "num_csx is True: write a whole number"),
         ('[fixed]\nmodel = "111m"\nsparse_wide = "perhaps"', "sparse_wide is 'perhaps': write true or false"),
+        (f'[fixed]\nmodel = "111m"\nnum_csx = 1{"0" * 400}', "write a whole number such as 512"),
         ("[fixed]\nmodel = 111", "model is 111: write a name, in quotes"),
     ],
 )
@@ -104,8 +105,12 @@ def test_toml_that_cannot_be_meant_is_refused_with_its_place(tmp_path: Path, tex
     [
         ("model,density\n111m,0.5,3\n", "points.csv line 2: has 3 cells, the header has 2"),
         ("model,density\n111m,0.5\n111m,half\n", "points.csv line 3: density is 'half'"),
-        ("model,densty\n111m,0.5\n", "points.csv line 2: unknown key 'densty': did you mean 'density'"),
-        ("model,model\n111m,111m\n", "a key stands in its header twice"),
+        ("model,density\n111m,0.5\n\n111m,2\n", "points.csv line 4: density is 2.0: it must be above 0"),
+        ("model,densty\n111m,0.5\n", "points.csv line 1: unknown key 'densty': did you mean 'density'"),
+        ("model,model\n111m,111m\n", "points.csv line 1: a key stands in the header twice"),
+        ("\n\nmodel,density\n111m,0.5\n111m,-1\n", "points.csv line 5: density is -1.0: it must be"),
+        ('model,num_csx\n111m,1\n"111m\n",1.5\n111m,1\n', "points.csv line 3: num_csx is '1.5': write a whole number"),
+        (f"model,num_csx\n111m,{'1' * 200_000}\n", "points.csv line 2: is not CSV: field larger"),
         ("model\n", "there is no point in it"),
         ("", "there is no point in it"),
     ],
@@ -156,6 +161,29 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 def test_point_that_cannot_be_meant_is_refused(point: Point, message: str) -> None:
     with pytest.raises(SpecError, match=message):
         simulated_vocabulary().point(point)
+
+
+ON_GPUS: Point = {"model": "111m", "gpu": "h100", "num_gpus": 8}
+
+
+@pytest.mark.parametrize(
+    ("point", "name", "value", "right"),
+    [
+        *(({"model": "111m"}, name, 0, "at least 1") for name in ("num_csx", "batch_size", "microbatch", "seq_len")),
+        ({"model": "111m", "sparsity_algorithm": "set"}, "mask_update_steps", 0, "at least 1"),
+        ({"model": "111m"}, "density", 2.0, "above 0 and at most 1"),
+        ({"model": "111m"}, "sparsity", 1.0, "at least 0 and below 1"),
+        ({"model": "111m"}, "tokens", -5.0, "a positive number"),
+        ({"model": "111m"}, "jitter", -1.0, "at least 0"),
+        ({"model": "111m"}, "straggler", 0.5, "at least 1"),
+        *((ON_GPUS, name, 0, "at least 1") for name in ("num_gpus", "tp", "cp", "pp", "interleave", "microbatch_gpu")),
+    ],
+)
+def test_number_that_no_run_can_have_is_refused_whatever_the_others_are(
+    point: Point, name: str, value: float, right: str
+) -> None:
+    with pytest.raises(SpecError, match=f"^{name} is {value}: it must be {right}"):
+        simulated_vocabulary().point({**point, name: value})
 
 
 @pytest.mark.parametrize("system", SYSTEMS)

@@ -207,6 +207,14 @@ def test_the_least_is_timed_however_little_time_there_is() -> None:
     assert any("grows with the square" in note for note in here.notes)
 
 
+@pytest.mark.parametrize(("peak", "is_told"), [(1e9, False), (1.0, True)])
+def test_a_step_faster_than_the_peak_is_explained(monkeypatch: pytest.MonkeyPatch, peak: float, is_told: bool) -> None:
+    monkeypatch.setattr(this_machine, "matmul_flops_per_s", lambda precision, device: peak)
+    here = measured(density=0.25)
+    assert (here.dense_equivalent_mfu > 1) == is_told
+    assert any("above which no step can be" in note for note in here.notes) == is_told
+
+
 @pytest.mark.parametrize(("slowest", "is_told"), [(1.0, False), (3.0, True)])
 def test_noise_widens_the_interval_and_is_told(slowest: float, is_told: bool) -> None:
     config = TrainConfig(shape=SHAPE, n_steps=1, batch_size=2, seq_len=SEQ_LEN)
@@ -220,7 +228,7 @@ def test_noise_widens_the_interval_and_is_told(slowest: float, is_told: bool) ->
         peak_flops_per_s=PEAK,
         room=Room(n_bytes=1e12, device_bytes=None),
     )
-    here = result_of(measurement, batch_size=2, tokens=1e6, measured_s=1.0)
+    here = result_of(measurement, batch_size=2, tokens=1e6)
     assert here.step_time_s_high == pytest.approx(slowest * here.step_time_s * (1 + WHOLE_ERROR))
     assert here.step_time_s_low == pytest.approx(here.step_time_s / (1 + WHOLE_ERROR))
     assert any("other programs" in note for note in here.notes) == is_told

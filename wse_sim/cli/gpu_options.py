@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wse_sim.cli.options import Command
-from wse_sim.errors import SpecError
+from wse_sim.spec.ranges import check_number
 
 if TYPE_CHECKING:
     from wse_sim.comparison import GpuSide
@@ -57,8 +57,8 @@ def gpu_side_from(options: dict[str, Any]) -> "GpuSide":
     names = {part: f"{part}_gpu" if f"{part}_gpu" in options else part for part in LAYOUT_FIELDS if part != "dp"}
     fixed = {part: options.pop(name) for part, name in names.items()}
     for part, name in names.items():
-        if isinstance(fixed[part], int) and fixed[part] < 1:
-            raise SpecError(f"--{name.replace('_', '-')} is {fixed[part]}: it must be at least 1")
+        if isinstance(fixed[part], int):
+            check_number(part, fixed[part], f"--{name.replace('_', '-')}")
     return GpuSide(
         gpu=options.pop("gpu"),
         num_gpus=options.pop("num_gpus"),

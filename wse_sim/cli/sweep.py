@@ -247,7 +247,8 @@ def _print(job: _Job, rows: "list[Row]", sort_by: str, *, as_json: bool) -> None
         print_json(content_of(sweep, rows, **_assumed(sweep, rows)))
     else:
         best = best_first(sweep, rows, sort_by)
-        print_tables(common_keys(sweep), *([best_table(sweep, best, sort_by)] if best else []), *failures(sweep, rows))
+        table = [best_table(sweep, best, sort_by)] if best else []
+        print_tables(common_keys(sweep, best), *table, *failures(sweep, rows))
     if job.table is not None:
         click.echo(f"table: {job.table}", err=True)
 

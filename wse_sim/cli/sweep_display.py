@@ -25,6 +25,7 @@ _FIGURES = {
     "simulated": ("tokens_per_s", "mfu", "run_time_s", "cost_usd", "energy_j"),
     "measured": ("measured_val_loss", "measured_host_s", "simulated_run_time_s", "simulated_cost_usd"),
 }
+_FILLED_IN = ("system", "num_csx", "batch_size")  # to be shown: what the figures are of
 _CONTENTION = "contention"  # says how far a row in closed form can be trusted
 # By the ending of a name, the first that fits.
 _READ_AS: dict[str, Callable[[float], str]] = {
@@ -118,11 +119,12 @@ class _Bar:
 
 
 def best_table(sweep: Sweep, best: Sequence[Row], sort_by: str) -> Table:
-    """The first of the rows that are sorted by `sort_by`: what they differ in, and their main figures."""
-    n_figures = max(_LEAST_FIGURES, _MOST_COLUMNS - len(sweep.varied))
+    """The first of the rows that are sorted by `sort_by`: what all of them differ in, and their main figures."""
+    names = (*sweep.varied, *(name for name, values in _filled_in(sweep, best).items() if len(values) > 1))
+    n_figures = max(_LEAST_FIGURES, _MOST_COLUMNS - len(names))
     trust = (_CONTENTION,) if _CONTENTION in sweep.results else ()
     figures = tuple(dict.fromkeys((sort_by, *trust, *_FIGURES[sweep.kind])))[:n_figures]
-    header = (*(name for name in sweep.varied if name != sort_by), *figures)
+    header = (*(name for name in names if name != sort_by), *figures)
     shown = [sweep.cells(row) for row in best[:_N_BEST]]
     cells = [tuple(_shown(sweep, name, row[name]) for name in header) for row in shown]
     numbers = tuple(name for name in header if all(not isinstance(row[name], str) for row in shown))
@@ -131,10 +133,21 @@ def best_table(sweep: Sweep, best: Sequence[Row], sort_by: str) -> Table:
     return plain_table(tuple(words.values()), cells, title=title, right=[words[name] for name in numbers])
 
 
-def common_keys(sweep: Sweep) -> Text:
-    """The keys that are the same for all points."""
-    common = ((name, sweep.points[0][name]) for name in sweep.keys if name not in sweep.varied)
-    return Text(", ".join(f"{name} {_shown(sweep, name, value)}" for name, value in common))
+def common_keys(sweep: Sweep, best: Sequence[Row]) -> Text:
+    """The keys that are the same for all points, and what was filled in for all of these rows alike."""
+    common = {name: sweep.points[0][name] for name in sweep.keys if name not in sweep.varied}
+    filled_in = {name: next(iter(values)) for name, values in _filled_in(sweep, best).items() if len(values) == 1}
+    given, found = (
+        ", ".join(f"{name} {_shown(sweep, name, value)}" for name, value in of.items() if value is not None)
+        for of in (common, filled_in)
+    )
+    return Text("; ".join(part for part in (given, f"filled in: {found}" if found else "") if part))
+
+
+def _filled_in(sweep: Sweep, rows: Sequence[Row]) -> dict[str, set["Value | None"]]:
+    """The values that rows have of what no point gives."""
+    names = [name for name in _FILLED_IN if name in sweep.results and name not in sweep.keys]
+    return {name: {row.results.get(name) for row in rows} for name in names}
 
 
 def failures(sweep: Sweep, rows: Sequence[Row]) -> Iterator[Text]:
@@ -172,8 +185,8 @@ def _shown(sweep: Sweep, name: str, value: "Value | None") -> str:
         return "–"
     if isinstance(value, str | bool):
         return str(value)
-    if name in sweep.keys and name != "tokens":
-        return f"{value:g}"
+    if name in (*sweep.keys, *_FILLED_IN) and name != "tokens":
+        return str(value) if isinstance(value, int) else f"{value:g}"
     for ending, read in _READ_AS.items():
         if name.endswith(ending):
             return read(value)

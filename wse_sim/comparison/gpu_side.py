@@ -7,7 +7,7 @@ from wse_sim.errors import SpecError
 from wse_sim.gpu.layout import Job, Layout
 from wse_sim.gpu.prices import priced_gpu, unit_constants
 from wse_sim.gpu.roofline import DEFAULT_SOFTWARE, SEARCH_ALL, gpu_job
-from wse_sim.gpu.search import Found, best
+from wse_sim.gpu.search import Found, search
 from wse_sim.gpu.spec import GpuSpec, Precision, Software, load_gpu, software_names
 from wse_sim.spec.bill import usd_per_unit_h
 from wse_sim.spec.cluster import Cluster
@@ -104,6 +104,7 @@ def rates_of_programs(run: Run, side: GpuSide, num_gpus: int) -> dict[str, float
 def fastest(job: Job, fixed: Layout) -> Found | None:
     """The fastest layout of `job` that fits, alone; None where none does."""
     try:
-        return best(job, fixed)
-    except SpecError:
+        found = search(job, fixed)
+    except SpecError:  # there is no layout
         return None
+    return found.only(0) if found.fits[0] else None

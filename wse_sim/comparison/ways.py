@@ -135,7 +135,11 @@ def here_way(run: Run, measured: Mapping[str, Any]) -> HereWay:
             fits=measured["fits"],
             needed_bytes=needed,
             available_bytes=available,
-            verdict=_verdict(measured["fits"], needed, available, "free here"),
+            verdict=(
+                _fits(needed, available, "free here")
+                if measured["fits"]
+                else f"does not fit: needs {data_size(needed)}, free are {data_size(available)}"
+            ),
         ),
         bottleneck=max(parts, key=lambda name: parts[name]),
         breakdown=parts,
@@ -171,7 +175,7 @@ def _wafer_memory(simulation: Simulation) -> Memory:
     placement, csx = simulation.plan.placement, simulation.cluster.csx
     blocks = f"{placement.resident_layers} of {simulation.run.shape.n_layers} blocks"
     left = f", {data_size(placement.offloaded_bytes)} go to the activation servers" if placement.offloaded_bytes else ""
-    held = _verdict(True, placement.working_bytes, csx.sram_bytes, "on each wafer for one layer")
+    held = _fits(placement.working_bytes, csx.sram_bytes, "on each wafer for one layer")
     return Memory(
         fits=True,  # what does not fit cannot be simulated
         needed_bytes=placement.working_bytes,
@@ -183,7 +187,7 @@ def _wafer_memory(simulation: Simulation) -> Memory:
 def _gpu_memory(job: Job, result: GpuResult) -> Memory:
     needed, available = result.memory_bytes_per_gpu, job.gpu.memory_bytes.value
     largest = max(result.memory_bytes, key=lambda name: result.memory_bytes[name])
-    held = _verdict(True, needed, available, "on each GPU")
+    held = _fits(needed, available, "on each GPU")
     return Memory(
         fits=True,  # a layout that does not fit is not taken
         needed_bytes=needed,
@@ -192,5 +196,5 @@ def _gpu_memory(job: Job, result: GpuResult) -> Memory:
     )
 
 
-def _verdict(fits: bool, needed: float, available: float, where: str) -> str:
-    return f"{'fits' if fits else 'does not fit'}: {data_size(needed)} of {data_size(available)} {where}"
+def _fits(needed: float, available: float, where: str) -> str:
+    return f"fits: {data_size(needed)} of {data_size(available)} {where}"

@@ -33,7 +33,9 @@ from numba.extending import intrinsic
 from wse_sim.engine.pointers import pointer
 from wse_sim.engine.result import Finish, blocks
 from wse_sim.engine.rules import ARBITRATE, COMPUTE, DOWN, DRAIN, FEED, REDUCE, UP, UPDATE
+from wse_sim.errors import SpecError
 from wse_sim.schedule.program import IntArray, Program, places
+from wse_sim.units import to_s
 
 # An event is one integer, (time - base) << 20 | server. Servers are numbered by (kind, entity), the order of `rules`.
 _SHIFT = 20
@@ -88,7 +90,7 @@ def run_des(program: Program) -> Finish:
 
     Raises
     ------
-    OverflowError
+    SpecError
         When a single service is too long, or the tree too large, for the event key.
     RuntimeError
         When tasks are left that can never start: the program's credits are in deadlock.
@@ -105,7 +107,7 @@ def des_step_ends_ps(program: Program) -> IntArray:
 
     Raises
     ------
-    OverflowError, RuntimeError
+    SpecError, RuntimeError
         As `run_des`.
     """
     memory = _run_checked(program, np.empty(0, np.int64))
@@ -138,12 +140,15 @@ def _check_key(p: Program) -> None:
         latency_ps + int(max(p.accumulate_ps.max(), p.drain_ps.max(), p.feed_ps.max(initial=0))),
     )
     if longest_ps >= LONGEST_SERVICE_PS:
-        raise OverflowError(
-            f"one tile takes {longest_ps} ps, the engine's longest service is {LONGEST_SERVICE_PS} ps: use more tiles"
+        raise SpecError(
+            f"one of {p.n_tiles} tiles of a layer takes {to_s(longest_ps):.3g} s, the event engine counts up to "
+            f"{to_s(LONGEST_SERVICE_PS):.3g} s: use more tiles, or the engine max-plus or reference"
         )
     n_servers = 3 * (p.n_edges + p.n_lanes) + p.n_nodes + p.n_leaves * (2 + p.n_feeds)
     if n_servers + _FIRST >= MOST_SERVERS:
-        raise OverflowError(f"{n_servers} servers are more than the engine's {MOST_SERVERS}")
+        raise SpecError(
+            f"{n_servers} servers are more than the event engine's {MOST_SERVERS}: use the engine max-plus or reference"
+        )
 
 
 def _check_conservation(p: Program, memory: IntArray) -> None:

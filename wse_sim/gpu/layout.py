@@ -25,6 +25,7 @@ from wse_sim.gpu.spec import (
     with_number,
 )
 from wse_sim.spec.model import ModelShape
+from wse_sim.spec.ranges import check_number
 from wse_sim.spec.sourced import Sourced
 
 IntArray = npt.NDArray[np.int64]
@@ -110,6 +111,11 @@ class Layout:
     microbatch: int | None = None
     recompute: Recompute | None = None
     sharding: Sharding | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("dp", *GIVEN_NUMBERS):
+            if (value := getattr(self, name)) is not None:
+                check_number(name, value)
 
     def on(self, num_gpus: int) -> dict[str, Any]:
         """Its parts by name, as they are on so many GPUs: one alone shards nothing."""

@@ -22,6 +22,7 @@ from wse_sim.gpu.spec import (
 from wse_sim.spec.bill import bill_with_ends
 from wse_sim.spec.economics import Economics, PriceBasis, load_economics
 from wse_sim.spec.model import ModelShape
+from wse_sim.spec.ranges import check_number
 from wse_sim.spec.sourced import Sourced, assumed_of
 from wse_sim.workload.flops import attention_flops, linear_flops, training_flops_per_token
 from wse_sim.workload.transformer import check_density
@@ -120,8 +121,7 @@ def gpu_job(
         is_two_four=is_two_four,
     )
     for name in ("num_gpus", "batch_size", "seq_len"):
-        if getattr(job, name) < 1:
-            raise SpecError(f"{name} is {getattr(job, name)}, it must be at least 1")
+        check_number(name, getattr(job, name))
     if job.gpu.name == job.software.name:
         raise SpecError(f"GPU and program are both called {job.gpu.name!r}: give one of them another name")
     if precision == "fp8" and not job.software.has_fp8:
@@ -188,9 +188,8 @@ def simulate_gpu(
     job = job.with_numbers(constants or {})
     if is_two_four and density != 0.5:
         raise SpecError(f"2:4 sparsity keeps half of the weights: use density 0.5, not {density:g}")
-    for name, value in (("tokens", tokens), ("microbatch", fixed.microbatch)):
-        if value is not None and not value >= 1:
-            raise SpecError(f"{name} is {value}, it must be at least 1")
+    if tokens is not None:
+        check_number("tokens", tokens)
     return gpu_result(job, best(job, fixed), density=density, tokens=tokens, economics=economics)
 
 

@@ -118,21 +118,34 @@ def _memory_wall(job: Job, fixed: Layout, found: Found) -> str:
     text = (
         f"{job.shape.name} on {job.num_gpus} x {job.gpu.name}: {found.wall(job, found.leanest)} in the leanest layout; "
     )
-    if fixed != Layout():
-        free = search(job, Layout())
-        if free.fits.any():
-            return text + "leave parts of the layout free, or use a smaller microbatch or recomputation"
+    is_free = fixed == Layout()
+    if not is_free and _fits(job):
+        return text + "leave parts of the layout free, or use a smaller microbatch or recomputation"
     enough = _enough_gpus(job)
-    return text + (f"use at least {enough} GPUs" if enough else "use a shorter seq_len or a GPU with more memory")
+    if enough is None:
+        return text + "use a shorter seq_len or a GPU with more memory"
+    batch = "" if _fits(replace(job, num_gpus=enough)) else f" with a batch of {enough}"
+    return text + f"{'it' if is_free else 'another one'} would fit on {enough} GPUs{batch}"
 
 
 def _enough_gpus(job: Job) -> int | None:
-    """The fewest GPUs, in doublings, on which the job fits with as many sequences each; None = no number helps."""
-    for i in range(1, _DOUBLINGS):
-        more = replace(job, num_gpus=job.num_gpus * 2**i, batch_size=job.batch_size * 2**i)
-        try:
-            if search(more, Layout()).fits.any():
-                return more.num_gpus
-        except SpecError:
-            continue
-    return None
+    """The fewest GPUs, more than those of the job, on which it fits, if each has a sequence; None = no number helps.
+
+    Doublings find a number that is enough. Below it any may be the first, since some divide a model badly.
+    """
+
+    def is_enough(num_gpus: int) -> bool:
+        return _fits(replace(job, num_gpus=num_gpus, batch_size=max(job.batch_size, num_gpus)))
+
+    doublings = (job.num_gpus * 2**i for i in range(1, _DOUBLINGS))
+    enough = next(filter(is_enough, doublings), None)
+    return enough and next(filter(is_enough, range(job.num_gpus + 1, enough + 1)))
+
+
+def _fits(job: Job) -> bool:
+    """Whether some layout of `job` fits."""
+    try:
+        needed = total(memory_parts_bytes(job, layouts(job, Layout())))
+    except SpecError:  # the batch is too small for any
+        return False
+    return bool((needed <= job.gpu.memory_bytes.value).any())

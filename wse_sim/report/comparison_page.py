@@ -105,7 +105,7 @@ def _verdict(comparison: Comparison) -> list[str]:
     )
     equal_loss = equal_loss_words(comparison)
     said = [paragraph(words) for words in (comparison.headline, equal_loss) if words]
-    return [bullets(f"{way.name} {way.memory.verdict}" for way in ways), *said, ratios]
+    return [bullets(f"On {way.name} it {way.memory.verdict}" for way in ways), *said, ratios]
 
 
 def _ways_table(comparison: Comparison) -> str:

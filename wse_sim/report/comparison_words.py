@@ -129,6 +129,10 @@ def _about_the_loss(comparison: Comparison) -> Iterator[str]:
         yield "loss: no law is known of an encoder"
         return
     yield f"loss by {loss.law}: {'; '.join(loss.caveats)}"
+    yield (
+        "these losses know nothing of batch and schedule: wse-sim plan adds what a large batch wastes and what a decay "
+        "to zero gains, so that its losses of the same run are others"
+    )
     valid = published_laws().cerebras_gpt_validity.tokens_per_parameter
     tpps = [found.tokens_per_parameter for found in comparison.iso_time.values()]
     if any(not math.isclose(tpp, valid, rel_tol=_SAME_TPP) for tpp in tpps):

@@ -1,19 +1,23 @@
 """What makes systems unequal: a straggler, and jitter from pass to pass."""
 
 import numpy as np
+import numpy.typing as npt
 
 from wse_sim.randomness import splitmix64, uniform
 from wse_sim.schedule.program import IntArray
+from wse_sim.units import whole_ps
+
+FloatArray = npt.NDArray[np.float64]
 
 
 def with_straggler(compute_ps: IntArray, slowdown: float) -> IntArray:
     """`compute_ps`, (n_leaves, n_passes), with every service of the first leaf `slowdown` times as long."""
     slowed: IntArray = compute_ps.copy()
-    slowed[0] = np.ceil(slowed[0] * slowdown)
+    slowed[0] = whole_ps(np.ceil(slowed[0] * slowdown))
     return slowed
 
 
-def drawn_jitter_ps(pass_ps: IntArray, jitter: float, n_occurrences: int, seed: int) -> IntArray:
+def drawn_jitter_ps(pass_ps: IntArray | FloatArray, jitter: float, n_occurrences: int, seed: int) -> IntArray:
     """(n_leaves, n_occurrences * n_passes): what each occurrence of each pass takes longer at each leaf.
 
     Drawn evenly from 0 to the fraction `jitter` of the pass. A draw is a hash of (seed, leaf, occurrence), so that it
@@ -31,5 +35,4 @@ def drawn_jitter_ps(pass_ps: IntArray, jitter: float, n_occurrences: int, seed: 
         return np.zeros((n_leaves, 0), np.int64)
     streams = splitmix64(seed % 2**64, np.arange(n_leaves))
     draws = uniform(splitmix64(streams[:, None], np.arange(n_occurrences * n_passes)))
-    drawn: IntArray = np.floor(np.tile(pass_ps * jitter, n_occurrences) * draws).astype(np.int64)
-    return drawn
+    return whole_ps(np.floor(np.tile(pass_ps * jitter, n_occurrences) * draws))

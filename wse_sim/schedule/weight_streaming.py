@@ -20,7 +20,7 @@ from wse_sim.schedule.program import IntArray, Program
 from wse_sim.schedule.tree import swarmx_tree, tiles_per_layer
 from wse_sim.spec.cluster import Cluster
 from wse_sim.spec.run import Run
-from wse_sim.units import to_ps
+from wse_sim.units import to_ps, whole_ps
 from wse_sim.wafer.masks import RunMasks
 from wse_sim.workload.transformer import nonzero_parameters
 
@@ -63,13 +63,21 @@ def plan_step(
     Raises
     ------
     SpecError
-        When no micro-batch fits into the wafer's memory, or the optimizer's state not into MemoryX.
+        When no micro-batch fits into the wafer's memory, or the optimizer's state not into MemoryX, or when the
+        simulated clock does not hold the step.
     """
     microbatch, placement = fitted(run, cluster)
     costs = StepCosts(run, cluster.csx, placement, microbatch, masks=masks, is_mask_update=is_mask_update)
     passes = costs.passes()
     n_tiles = tiles_per_layer(int(cluster.memoryx.servers)) if n_tiles is None else n_tiles
-    program = _program(run, passes, cluster, run.batch_per_csx // microbatch, n_tiles)
+    try:
+        program = _program(run, passes, cluster, run.batch_per_csx // microbatch, n_tiles)
+        _require_end(program)
+    except OverflowError as error:
+        raise SpecError(
+            f"{run.shape.name} on {cluster.csx.name}: {error}: a constant (wse-sim explain constants), the straggler "
+            "or the jitter must be far off"
+        ) from None
     return StepPlan(
         microbatch=microbatch,
         placement=placement,
@@ -141,7 +149,9 @@ def _program(run: Run, passes: list[Pass], cluster: Cluster, n_microbatches: int
         up_ps=np.stack([per_tile(gradients, rate) for rate in up_rates]),
         latency_ps=np.full(3, to_ps(swarmx.hop_latency_s)),
         compute_ps=compute_ps,
-        jitter_ps=drawn_jitter_ps(compute_ps * n_tiles, run.jitter, n_steps * n_microbatches, run.seed),
+        jitter_ps=drawn_jitter_ps(
+            np.multiply(compute_ps, n_tiles, dtype=np.float64), run.jitter, n_steps * n_microbatches, run.seed
+        ),
         follows=index([p.follows for p in passes]),
         lag_ps=np.array([to_ps(p.latency_s) if p.follows else 0 for p in passes], np.int64),
         feed_ps=np.stack(
@@ -164,3 +174,13 @@ def _program(run: Run, passes: list[Pass], cluster: Cluster, n_microbatches: int
         up_slots=node_slots,
         reduce_slots=node_slots,
     )
+
+
+def _require_end(p: Program) -> None:
+    """Raise OverflowError where the clock would not hold the end, were everything done one after another."""
+    of_tiles = (p.down_ps, p.up_ps, p.feed_ps, p.drain_ps, p.reduce_ps, p.update_ps, p.accumulate_ps)
+    tile_ps = sum(times_ps.sum(dtype=np.float64) for times_ps in (*of_tiles, p.compute_ps.max(axis=0)))
+    hops_ps = 2 * p.n_passes * p.latency_ps.sum(dtype=np.float64)
+    microbatch_ps = p.n_tiles * tile_ps + hops_ps + p.lag_ps.sum(dtype=np.float64)
+    jitter_ps = p.jitter_ps.max(axis=0, initial=0).sum(dtype=np.float64)
+    whole_ps(p.n_steps * p.n_microbatches * microbatch_ps + jitter_ps)

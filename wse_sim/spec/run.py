@@ -6,10 +6,12 @@ import msgspec
 
 from wse_sim.errors import SpecError, choose
 from wse_sim.spec.model import ModelShape
+from wse_sim.spec.ranges import check_number
 
 TOKENS_PER_PARAMETER = 20  # compute-optimal, Cerebras-GPT (arXiv 2304.03208) Section 2 after Chinchilla
 ChangingAlgorithm = Literal["set", "rigl", "gmp"]
 SPARSITY_ALGORITHMS = ("static", *get_args(ChangingAlgorithm))
+_NUMBERS = ("density", "num_csx", "batch_size", "microbatch", "seq_len", "jitter", "straggler", "tokens")
 
 
 class MaskUpdates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -34,8 +36,7 @@ class MaskUpdates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     until: float = 0.75
 
     def __post_init__(self) -> None:
-        if self.every_steps < 1:
-            raise SpecError(f"masks change every {self.every_steps} steps: it must be at least 1")
+        check_number("mask_update_steps", self.every_steps)
         if not 0 < self.until <= 1:
             raise SpecError(f"masks change until {self.until} of the run: it must be above 0 and at most 1")
 
@@ -106,29 +107,20 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     mask_updates: MaskUpdates | None = None
 
     def __post_init__(self) -> None:
-        if not 0 < self.density <= 1:
-            raise SpecError(f"density is {self.density}: it must be above 0 and at most 1 (density = 1 - sparsity)")
-        if self.num_csx < 1:
-            raise SpecError(f"num_csx is {self.num_csx}: it must be at least 1")
-        if self.batch_size < 1:
-            raise SpecError(f"batch_size is {self.batch_size}: it must be at least 1")
+        for name in _NUMBERS:
+            if (value := getattr(self, name)) is not None:
+                check_number(name, value)
         if self.batch_size % self.num_csx:
             raise SpecError(
                 f"batch_size {self.batch_size} is not a multiple of num_csx {self.num_csx}: every system takes "
                 f"the same number of sequences; the next that work are {_neighbours(self.batch_size, self.num_csx)}"
             )
-        if self.microbatch is not None and (self.microbatch < 1 or self.batch_per_csx % self.microbatch):
+        if self.microbatch is not None and self.batch_per_csx % self.microbatch:
             raise SpecError(
                 f"microbatch {self.microbatch} does not divide the {self.batch_per_csx} sequences per system; "
                 f"these do: {', '.join(map(str, self.microbatches))}"
             )
         check_seq_len(self.shape, self.seq_len)
-        if not 0 <= self.jitter < float("inf"):
-            raise SpecError(f"jitter is {self.jitter}: it must be at least 0 (0.05 = passes take up to 5 % longer)")
-        if not 1 <= self.straggler < float("inf"):
-            raise SpecError(f"straggler is {self.straggler}: it must be at least 1 (1.2 = one system is 20 % slower)")
-        if not 0 < self.tokens < float("inf"):
-            raise SpecError(f"tokens is {self.tokens}: it must be a positive number")
 
     @property
     def batch_per_csx(self) -> int:
@@ -158,7 +150,8 @@ def check_seq_len(shape: ModelShape, seq_len: int) -> None:
     SpecError
         When `seq_len` is below 1, or beyond the positions that the model has learned.
     """
-    if seq_len < 1 or (shape.positions == "learned" and seq_len > shape.seq_len):
+    check_number("seq_len", seq_len)
+    if shape.positions == "learned" and seq_len > shape.seq_len:
         raise SpecError(f"seq_len is {seq_len}: {shape.name} takes 1 to {shape.seq_len}")
 
 

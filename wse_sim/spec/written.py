@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 
 from wse_sim.errors import SpecError
+from wse_sim.spec.ranges import check_number
 
 _COUNT = re.compile(r"(?P<number>[-+0-9.eE]+)\s*(?P<suffix>[kmbt]?)", re.IGNORECASE)
 _SUFFIXES = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
@@ -91,13 +92,11 @@ def parse_density(density: float | None, sparsity: float | None) -> float:
     if density is not None and sparsity is not None:
         raise SpecError(BOTH_GIVEN)
     if sparsity is not None:
-        if not 0 <= sparsity < 1:
-            raise SpecError(f"sparsity is {sparsity}: it must be at least 0 and below 1 (0.75 masks 3 of 4 weights)")
+        check_number("sparsity", sparsity)
         return round(1.0 - sparsity, 12)  # 1 - 0.9 is to be 0.1
     if density is None:
         return 1.0
-    if not 0 < density <= 1:
-        raise SpecError(f"density is {density}: it must be above 0 and at most 1 (0.25 keeps 1 of 4 weights)")
+    check_number("density", density)
     return density
 
 

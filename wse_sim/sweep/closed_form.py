@@ -131,12 +131,10 @@ def _sizes(run: Run, points: Sequence[Point]) -> Sizes:
             return np.full(len(points), otherwise)
         return np.array([point[name] for point in points], np.float64 if name == "tokens" else np.int64)
 
-    microbatch = column("microbatch", FASTEST)
     return Sizes(
         num_csx=column("num_csx", run.num_csx),
         batch_size=column("batch_size", run.batch_size),
-        # Whoever asks for 0 sequences does not mean the fastest.
-        microbatch=np.where(microbatch == FASTEST, -1, microbatch) if "microbatch" in points[0] else microbatch,
+        microbatch=column("microbatch", FASTEST),
         tokens=column("tokens", run.tokens),
     )
 

@@ -1,5 +1,6 @@
 """What a sweep may vary: the fields of a run by the names of the command line, and every constant of the cluster."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -10,6 +11,7 @@ from wse_sim.gpu.layout import RECOMPUTES, SHARDINGS
 from wse_sim.gpu.spec import PRECISIONS, check_gpu_constant, gpu_constants, load_gpu, load_software
 from wse_sim.spec.cluster import SYSTEMS, check_constant, load_cluster
 from wse_sim.spec.load import canonical, load_model, load_release
+from wse_sim.spec.ranges import check_number
 from wse_sim.spec.run import SPARSITY_ALGORITHMS
 from wse_sim.spec.written import BOTH_GIVEN, parse_count, parse_seconds
 
@@ -32,19 +34,16 @@ def text(given: object, what: str) -> str:
 
 def whole(given: object, what: str) -> int:
     """A whole number."""
-    number = number_of(given, what)
-    if number % 1:
+    number = _number(given)
+    if number % 1 != 0:
         raise SpecError(f"{what} is {given!r}: write a whole number such as 512")
     return int(number)
 
 
 def number_of(given: object, what: str) -> float:
     """A finite number."""
-    try:
-        number = float("nan" if isinstance(given, bool) else given)  # type: ignore[arg-type]  # that is tried here
-    except (TypeError, ValueError):
-        number = float("nan")
-    if not abs(number) < float("inf"):
+    number = _number(given)
+    if not math.isfinite(number):
         raise SpecError(f"{what} is {given!r}: write a number such as 0.25")
     return number
 
@@ -52,6 +51,20 @@ def number_of(given: object, what: str) -> float:
 def count(given: object, what: str) -> float:
     """A large number, such as 26.3B."""
     return parse_count(given, what) if isinstance(given, str) else number_of(given, what)
+
+
+def of_a_run(read: Callable[[object, str], float]) -> Reader:
+    """Reads as `read` does the number of a run, or of its layout on GPUs, that the key names."""
+    return _checked(read, lambda what, value: check_number(what.removesuffix("_gpu"), value, what))
+
+
+def _checked(read: Callable[[object, str], float], check: Callable[[str, float], None]) -> Reader:
+    def read_checked(given: object, what: str) -> Value:
+        value = read(given, what)
+        check(what, value)
+        return value
+
+    return read_checked
 
 
 def seconds(given: object, what: str) -> float:
@@ -99,22 +112,17 @@ def _require_model(name: str) -> None:
 RUN_READERS: Mapping[str, Reader] = {
     "model": model,
     "system": named(lambda name: load_cluster(name, 1)),
-    "num_csx": whole,
-    "batch_size": whole,
-    "microbatch": whole,
-    "seq_len": whole,
-    "density": number_of,
-    "sparsity": number_of,
+    **dict.fromkeys(("num_csx", "batch_size", "microbatch", "seq_len"), of_a_run(whole)),
+    **dict.fromkeys(("density", "sparsity"), of_a_run(number_of)),
     "sparse_wide": yes_or_no,
     "release": named(load_release),
-    "tokens": count,
+    "tokens": of_a_run(count),
     "seed": whole,
-    "jitter": number_of,
-    "straggler": number_of,
+    **dict.fromkeys(("jitter", "straggler"), of_a_run(number_of)),
     "sparsity_algorithm": one_of(*SPARSITY_ALGORITHMS),
-    "mask_update_steps": whole,
+    "mask_update_steps": of_a_run(whole),
 }
-GPU_READERS: Mapping[str, Reader] = {"gpu": named(load_gpu), "num_gpus": whole}
+GPU_READERS: Mapping[str, Reader] = {"gpu": named(load_gpu), "num_gpus": of_a_run(whole)}
 # Called as the options of `wse-sim compare`.
 GPU_SOFTWARE_READERS: Mapping[str, Reader] = {
     "gpu_software": named(load_software),
@@ -122,7 +130,7 @@ GPU_SOFTWARE_READERS: Mapping[str, Reader] = {
     "two_four": yes_or_no,
 }
 GPU_LAYOUT_READERS: Mapping[str, Reader] = {
-    **dict.fromkeys(("tp", "cp", "pp", "interleave", "microbatch_gpu"), whole),
+    **dict.fromkeys(("tp", "cp", "pp", "interleave", "microbatch_gpu"), of_a_run(whole)),
     "recompute_gpu": one_of(*RECOMPUTES),
     "sharding": one_of(*SHARDINGS),
 }
@@ -181,8 +189,8 @@ def simulated_vocabulary() -> Vocabulary:
             **GPU_READERS,
             **GPU_SOFTWARE_READERS,
             **GPU_LAYOUT_READERS,
-            **dict.fromkeys(load_cluster(SYSTEMS[0], 1).constants, _constant),
-            **dict.fromkeys(_gpu_constants(), _gpu_constant),
+            **dict.fromkeys(load_cluster(SYSTEMS[0], 1).constants, _checked(number_of, check_constant)),
+            **dict.fromkeys(_gpu_constants(), _checked(number_of, check_gpu_constant)),
         },
         others=" and the constants of `wse-sim explain constants` and of GPUs, such as h100.sustained_fraction",
         check=check_simulated,
@@ -218,16 +226,12 @@ def check_model_and_density(point: Point) -> None:
         raise SpecError(BOTH_GIVEN)
 
 
-def _constant(given: object, what: str) -> float:
-    value = number_of(given, what)
-    check_constant(what, value)
-    return value
-
-
-def _gpu_constant(given: object, what: str) -> float:
-    value = number_of(given, what)
-    check_gpu_constant(what, value)
-    return value
+def _number(given: object) -> float:
+    """NaN where it is none."""
+    try:
+        return math.nan if isinstance(given, bool) else float(given)  # type: ignore[arg-type]  # that is tried here
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
 
 
 @cache

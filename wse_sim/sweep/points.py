@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
@@ -105,18 +105,32 @@ def _csv_points(path: Path, vocabulary: Vocabulary) -> list[Point]:
         content = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    rows = _csv_rows(path, content)
+    line, header = next(rows, (1, []))
+    names = [name.strip() for name in header]
+    with _in(f"{path} line {line}"):
+        if len(set(names)) < len(names):
+            raise SpecError("a key stands in the header twice")
+        for name in names:
+            vocabulary.reader(name)
+    points = []
+    for line, cells in rows:
+        with _in(f"{path} line {line}"):
+            if len(cells) != len(names):
+                raise SpecError(f"has {len(cells)} cells, the header has {len(names)}")
+            given = {name: cell for name, cell in zip(names, cells, strict=True) if cell.strip()}
+            points.append(vocabulary.point(given))
+    return points
+
+
+def _csv_rows(path: Path, content: str) -> Iterator[tuple[int, list[str]]]:
+    """Rows that are not empty, each with the line in which it begins, as editors count them."""
     rows = csv.reader(io.StringIO(content))
-    header = [name.strip() for name in next(rows, [])]
-    if len(set(header)) < len(header):
-        raise SpecError(f"{path}: a key stands in its header twice")
-    return list(_csv_rows(path, header, rows, vocabulary))
-
-
-def _csv_rows(path: Path, header: list[str], rows: Any, vocabulary: Vocabulary) -> Iterable[Point]:
-    for cells in rows:
-        if not cells:
-            continue
-        with _in(f"{path} line {rows.line_num}"):
-            if len(cells) != len(header):
-                raise SpecError(f"has {len(cells)} cells, the header has {len(header)}")
-            yield vocabulary.point({name: cell for name, cell in zip(header, cells, strict=True) if cell.strip()})
+    line = 1
+    try:
+        for cells in rows:
+            if cells:
+                yield line, cells
+            line = rows.line_num + 1
+    except csv.Error as error:
+        raise SpecError(f"{path} line {line}: is not CSV: {error}") from None

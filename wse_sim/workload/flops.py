@@ -7,13 +7,13 @@ Recomputation is never counted: it is work of the machine, not of the model.
 
 from typing import Literal
 
-from wse_sim.errors import SpecError, choose
+from wse_sim.errors import choose
 from wse_sim.spec.model import ModelShape
+from wse_sim.spec.ranges import check_number
 from wse_sim.workload.transformer import check_density, linear_weights, n_parameters
 
 Convention = Literal["6nd", "palm", "algorithmic", "paper"]
 CONVENTIONS: tuple[Convention, ...] = ("6nd", "palm", "algorithmic", "paper")
-FORWARD_FRACTION = 1 / 3
 
 
 def linear_flops(shape: ModelShape, density: float = 1.0) -> float:
@@ -77,8 +77,7 @@ def training_flops_per_token(
     """
     choose(convention, CONVENTIONS, "FLOP convention")
     check_density(density)
-    if seq_len < 1:
-        raise SpecError(f"seq_len is {seq_len}, it must be at least 1")
+    check_number("seq_len", seq_len)
     if convention in ("6nd", "palm"):
         masked = (1.0 - density) * linear_weights(shape)
         attention = attention_flops(shape, seq_len) if convention == "palm" else 0.0

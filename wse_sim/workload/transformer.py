@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from wse_sim.errors import SpecError
 from wse_sim.spec.model import ModelShape
+from wse_sim.spec.ranges import check_number
 from wse_sim.workload.sparsity import exact_nonzeros
 
 
@@ -84,8 +84,7 @@ def nonzero_parameters(shape: ModelShape, density: float) -> int:
 
 def check_density(density: float) -> None:
     """Raises SpecError unless `density` is above 0 and at most 1."""
-    if not 0.0 < density <= 1.0:
-        raise SpecError(f"density is {density}, it must be above 0 and at most 1 (density = 1 - sparsity)")
+    check_number("density", density)
 
 
 def _norms_and_biases(shape: ModelShape) -> int:
