@@ -13,7 +13,7 @@ from models.roles import Role, parameter_roles
 from models.rules import PARAMETRIZATIONS, Factors, ParametrizationName, Rule, Start, Table, factors_of, rules_of
 from wse_sim.errors import SpecError, choose
 from wse_sim.spec.model import ModelShape
-from wse_sim.workload.transformer import check_density
+from wse_sim.spec.ranges import check_number
 
 __all__ = [
     "BASES",
@@ -160,7 +160,7 @@ def effective_table(
     roles = parameter_roles(model)
     for name, density in densities.items():
         choose(name, roles, "parameter with a density")
-        check_density(density)
+        check_number("density", density)
     base, rules = parametrization.base, parametrization.rules
     rows = []
     for name, parameter in model.named_parameters():

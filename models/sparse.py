@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from models.roles import HIDDEN_ROLES, parameter_roles
+from wse_sim.spec.ranges import check_number
 from wse_sim.workload.sparsity import exact_nonzeros
-from wse_sim.workload.transformer import check_density
 
 MASK_SUFFIX = "_mask"
 
@@ -72,7 +72,7 @@ def random_mask(seed: int, name: str, shape: tuple[int, ...], density: float) ->
     SpecError
         When the density is out of range or leaves the tensor empty.
     """
-    check_density(density)
+    check_number("density", density)
     n_weights = int(np.prod(shape))
     return top_k(random_scores(seed, name, n_weights), exact_nonzeros(n_weights, density)).reshape(shape)
 

@@ -7,6 +7,7 @@ import msgspec
 
 from wse_sim.errors import SpecError, choose
 from wse_sim.spec.model import ModelShape
+from wse_sim.spec.ranges import check_number
 
 Axis = Literal["width", "density", "depth"]
 
@@ -22,9 +23,9 @@ def checked_values(over: str, values: Iterable[float]) -> tuple[float, ...]:
     choose(over, get_args(Axis), "axis")
     is_density = over == "density"
     for value in values:
-        if is_density and not 0 < value <= 1:
-            raise SpecError(f"a density is {value:g}: it must be above 0 and at most 1")
-        if not is_density and not (value >= 1 and value == int(value)):
+        if is_density:
+            check_number("density", value)
+        elif not (value >= 1 and value == int(value)):
             raise SpecError(f"a {over} is {value:g}: it must be a whole number, at least 1")
     different = {value if is_density else int(value) for value in values}
     if len(different) < 2:

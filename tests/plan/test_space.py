@@ -27,7 +27,7 @@ def test_candidates_are_every_combination_whose_batch_is_shared_evenly() -> None
         ({"systems": ("cs9",)}, "unknown system 'cs9'"),
         ({"schedules": ("wsd",)}, "unknown schedule whose loss a law knows 'wsd'"),
         ({"densities": (0.0,)}, "above 0 and at most 1"),
-        ({"batch_sizes": (0,)}, "batch_sizes has 0"),
+        ({"batch_sizes": (0,)}, "batch_size is 0"),
     ],
 )
 def test_a_wrong_axis_is_refused(given: dict[str, Any], message: str) -> None:

@@ -9,7 +9,8 @@ from training.schedules.warmup import warmup_steps
 from wse_sim.errors import SpecError
 from wse_sim.spec.load import load_model
 from wse_sim.spec.model import ModelPreset, Recipe
-from wse_sim.workload.transformer import check_density, n_parameters
+from wse_sim.spec.ranges import check_number
+from wse_sim.workload.transformer import n_parameters
 
 EXAMPLE = "d2z-610m"
 # Of the example's hidden matrices: 1.62e-2 x 256/2048, the base of SμPar (arXiv 2405.15743), Table 3, by μP.
@@ -121,7 +122,7 @@ def model_setting(
     SpecError
         When something is unknown or out of range, or neither given nor in a recipe.
     """
-    check_density(density)
+    check_number("density", density)
     preset = load_model(model)
     name = parametrization or (preset.recipe.parametrization if preset.recipe else "smupar")
     recipe = preset.recipe_for(name) or preset.recipe

@@ -19,8 +19,8 @@ from training.sparsity.hyper import step_of, value_at
 from training.sparsity.updates import update_steps
 from wse_sim.errors import SpecError
 from wse_sim.spec.model import ModelShape
+from wse_sim.spec.ranges import check_number
 from wse_sim.workload.sparsity import erk_densities, exact_nonzeros, uniform_densities
-from wse_sim.workload.transformer import check_density
 
 _DISTRIBUTIONS = {"uniform": uniform_densities, "erk": erk_densities}
 _DIGITS = 12  # 1 - 0.9 is 0.09999999999999998 in binary: one weight too few
@@ -184,7 +184,7 @@ def plan_sparsity(algorithms: Sequence[Algorithm], shape: ModelShape, *, density
     SpecError
         When a filter matches nothing, an update leaves a tensor empty, or no step is an update step.
     """
-    check_density(density)
+    check_number("density", density)
     parameters = _parameters(shape)
     taken: set[str] = set()
     groups = []

@@ -25,7 +25,6 @@ from wse_sim.spec.model import ModelShape
 from wse_sim.spec.ranges import check_number
 from wse_sim.spec.sourced import Sourced, assumed_of
 from wse_sim.workload.flops import attention_flops, linear_flops, training_flops_per_token
-from wse_sim.workload.transformer import check_density
 
 SEARCH_ALL = Layout()
 DEFAULT_SOFTWARE = "megatron"
@@ -169,7 +168,7 @@ def simulate_gpu(
     SpecError
         When the input is wrong, or no layout fits: the message names the memory wall.
     """
-    check_density(density)
+    check_number("density", density)
     economics = economics or load_economics()
     job = gpu_job(
         shape,

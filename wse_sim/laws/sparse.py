@@ -4,7 +4,7 @@ import msgspec
 import numpy as np
 
 from wse_sim.laws.form import Floats, Form
-from wse_sim.workload.transformer import check_density
+from wse_sim.spec.ranges import check_number
 
 _UNIT = 1e6  # of non-zeros and of data in a fitted law, so that those of two fits can be compared
 
@@ -60,7 +60,7 @@ class SparseLaw(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
         Source: Frantar et al., arXiv 2309.08520, Eq. 1, solved for the size at equal loss.
         """
-        check_density(density)
+        check_number("density", density)
         ratio = self._worth(np.asarray(density)) / self._worth(np.asarray(1.0))
         return float(nonzeros * ratio ** (-1.0 / self.b_n))
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from wse_sim.errors import SpecError, choose
 from wse_sim.schedule.estimate import LEAST_BUFFER_LAYERS, LONGEST_HOP_S, knows
 from wse_sim.spec.cluster import load_cluster
+from wse_sim.spec.ranges import check_number
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
@@ -24,6 +25,13 @@ DENSITIES = (1.0, 0.5, 0.25, 0.125)
 TOKENS_PER_PARAMETER = (10.0, 20.0, 40.0, 80.0)
 NUM_CSX = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 BATCH_SIZES = (128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192)
+_NUMBERS = {  # what the values of an axis are, by axis
+    "num_csx": "num_csx",
+    "batch_sizes": "batch_size",
+    "microbatches": "microbatch",
+    "densities": "density",
+    "tokens_per_parameter": "tokens_per_parameter",
+}
 MOST_MICROBATCHES = 8  # sizes tried for one share of a batch: the largest that divide it
 
 
@@ -55,13 +63,9 @@ class Space:
                 )
         for schedule in self.schedules:
             choose(schedule, SCHEDULES, "schedule whose loss a law knows")
-        for name in ("num_csx", "batch_sizes", "microbatches", "tokens_per_parameter"):
-            for value in getattr(self, name) or ():
-                if not value > 0:
-                    raise SpecError(f"{name} has {value}: it must be above 0")
-        for density in self.densities:
-            if not 0 < density <= 1:
-                raise SpecError(f"densities have {density}: it must be above 0 and at most 1")
+        for field, number in _NUMBERS.items():
+            for value in getattr(self, field) or ():
+                check_number(number, value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ _COUNTS = ("num_csx", "batch_size", "microbatch", "seq_len", "mask_update_steps"
 _COUNTS_OF_GPUS = ("num_gpus", "dp", "tp", "cp", "pp", "interleave")
 _ALLOWED: Mapping[str, Allowed] = {
     **dict.fromkeys((*_COUNTS, *_COUNTS_OF_GPUS), _COUNT),
-    **dict.fromkeys(("tokens", "peak_lr", "clip"), _POSITIVE),
+    **dict.fromkeys(("tokens", "tokens_per_parameter", "peak_lr", "clip"), _POSITIVE),
     "density": (lambda rho: 0 < rho <= 1, "above 0 and at most 1 (0.25 keeps 1 of 4 weights; density = 1 - sparsity)"),
     "sparsity": (lambda s: 0 <= s < 1, "at least 0 and below 1 (0.75 masks 3 of 4 weights)"),
     "jitter": (lambda share: 0 <= share < math.inf, "at least 0 (0.05 = passes take up to 5 % longer)"),

@@ -10,7 +10,7 @@ from typing import Literal
 from wse_sim.errors import choose
 from wse_sim.spec.model import ModelShape
 from wse_sim.spec.ranges import check_number
-from wse_sim.workload.transformer import check_density, linear_weights, n_parameters
+from wse_sim.workload.transformer import linear_weights, n_parameters
 
 Convention = Literal["6nd", "palm", "algorithmic", "paper"]
 CONVENTIONS: tuple[Convention, ...] = ("6nd", "palm", "algorithmic", "paper")
@@ -76,7 +76,7 @@ def training_flops_per_token(
     Source: PaLM, arXiv 2204.02311, Appendix B; Cerebras-GPT, arXiv 2304.03208, Appendix F and Table 8.
     """
     choose(convention, CONVENTIONS, "FLOP convention")
-    check_density(density)
+    check_number("density", density)
     check_number("seq_len", seq_len)
     if convention in ("6nd", "palm"):
         masked = (1.0 - density) * linear_weights(shape)
@@ -100,6 +100,6 @@ def flop_reduction(shape: ModelShape, *, seq_len: int, density: float) -> float:
 
     Source: SPDF, arXiv 2303.10464, Section 3.
     """
-    check_density(density)
+    check_number("density", density)
     rest = attention_flops(shape, seq_len) + logits_flops(shape)
     return (linear_flops(shape) + rest) / (linear_flops(shape, density) + rest)

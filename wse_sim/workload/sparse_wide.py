@@ -5,7 +5,7 @@ import math
 import msgspec
 
 from wse_sim.spec.model import ModelShape
-from wse_sim.workload.transformer import check_density
+from wse_sim.spec.ranges import check_number
 
 
 def sparse_wide(shape: ModelShape, density: float) -> ModelShape:
@@ -28,7 +28,7 @@ def sparse_wide(shape: ModelShape, density: float) -> ModelShape:
     Source: Sparse-IFT (arXiv 2303.11525) Section 3, Sparse Wide; the rounding to whole heads (768 to 1092 at 12 heads
     and density 0.5) is that of the configurations in the Cerebras Model Zoo.
     """
-    check_density(density)
+    check_number("density", density)
     if density == 1.0:
         return shape
     factor = 1.0 / math.sqrt(density)

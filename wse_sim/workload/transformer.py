@@ -77,14 +77,9 @@ def nonzero_parameters(shape: ModelShape, density: float) -> int:
 
     Source: SPDF, arXiv 2303.10464 (which layers are sparse); SμPar, arXiv 2405.15743, Section 4 (uniform density).
     """
-    check_density(density)
+    check_number("density", density)
     kept = sum(exact_nonzeros(matrix.n_weights, density) for matrix in linear_matrices(shape))
     return n_parameters(shape) - linear_weights(shape) + shape.n_layers * kept
-
-
-def check_density(density: float) -> None:
-    """Raises SpecError unless `density` is above 0 and at most 1."""
-    check_number("density", density)
 
 
 def _norms_and_biases(shape: ModelShape) -> int:
