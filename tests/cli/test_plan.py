@@ -148,7 +148,7 @@ def test_an_encoder_is_refused_for_its_loss() -> None:
         (["--schedule", "cosine"], "unknown schedule whose loss a law knows 'cosine'"),
         (["--minimise", "fun"], "unknown objective 'fun'"),
         (["--density", "0.5", "--sparsity", "0.5"], "density and sparsity are both given"),
-        (["--seq-len", "0"], "seq_len is 0: 111m takes 1 to 2048"),
+        (["--seq-len", "0"], "seq_len is 0: it must be at least 1"),
         (["--seq-len", "2049"], "seq_len is 2049: 111m takes 1 to 2048"),
         (["--target-loss", "-1"], "--target-loss (target_loss) is -1: it must be a positive number"),
     ],

@@ -16,7 +16,7 @@ def gpu_options(command: Command) -> Command:
     options = (
         click.option("--gpu", default="h100", show_default=True, metavar="G", help="Kind of GPU: wse-sim list gpus."),
         click.option(
-            "--num-gpus", type=int, metavar="K", help="GPUs.  [default: whole servers nearest to the wafers' price]"
+            "--num-gpus", type=int, metavar="K", help="How many.  [default: whole servers nearest to the wafers' price]"
         ),
         click.option(
             "--gpu-software",
@@ -26,7 +26,11 @@ def gpu_options(command: Command) -> Command:
             help="Their training program: wse-sim list gpu-software.",
         ),
         click.option(
-            "--precision", type=click.Choice(["bf16", "fp8"]), default="bf16", show_default=True, help="Of the GPUs."
+            "--precision",
+            type=click.Choice(["bf16", "fp8"]),
+            default="bf16",
+            show_default=True,
+            help="Of products on the GPUs.",
         ),
         click.option("--two-four", is_flag=True, help="Also 2:4 sparsity, which these GPUs can skip."),
         click.option("--tp", type=int, metavar="N", help="Tensor-parallel ways.  [default, as of what follows: best]"),
@@ -34,8 +38,14 @@ def gpu_options(command: Command) -> Command:
         click.option("--pp", type=int, metavar="N", help="Pipeline stages."),
         click.option("--interleave", type=int, metavar="N", help="Groups of blocks of each stage."),
         click.option("--microbatch-gpu", type=int, metavar="m", help="Sequences of a copy of the model at a time."),
-        click.option("--recompute-gpu", type=click.Choice(["none", "selective", "full"]), help="Activations."),
-        click.option("--sharding", type=click.Choice(["zero1", "zero3"]), help="Of weights, gradients, moments."),
+        click.option(
+            "--recompute-gpu", type=click.Choice(["none", "selective", "full"]), help="What going back computes again."
+        ),
+        click.option(
+            "--sharding",
+            type=click.Choice(["zero1", "zero3"]),
+            help="What the copies share out: zero1 (moments), zero3 (weights and gradients too).",
+        ),
     )
     for option in reversed(options):
         command = option(command)

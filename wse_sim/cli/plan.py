@@ -26,12 +26,14 @@ _KILOGRAMS = {"kg": 1.0, "t": 1e3, "kt": 1e6}
 
 def _limit_options(command: Any) -> Any:
     options = (
-        click.option("--deadline", metavar="TIME", help="Of the whole run, failures included: 36h, 10d."),
-        click.option("--max-cost", metavar="USD", help="200k, 1.5M."),
-        click.option("--max-power", metavar="POWER", help="Of the systems while they run: 500kW, 1.2MW."),
-        click.option("--max-energy", metavar="ENERGY", help="Of the run: 40MWh."),
-        click.option("--max-carbon", metavar="MASS", help="Of the run: 20t."),
-        click.option("--target-loss", type=float, metavar="L", help="Nats per token of the Pile, projected."),
+        click.option("--deadline", metavar="TIME", help="The whole run at most, failures included: 36h, 10d."),
+        click.option("--max-cost", metavar="USD", help="Cost of the run at most: 200k, 1.5M."),
+        click.option("--max-power", metavar="POWER", help="Of the systems while they run, at most: 500kW, 1.2MW."),
+        click.option("--max-energy", metavar="ENERGY", help="Of the systems over the run, at most: 40MWh."),
+        click.option("--max-carbon", metavar="MASS", help="CO2e of the run at most: 20t."),
+        click.option(
+            "--target-loss", type=float, metavar="L", help="Projected loss at most, in nats per token of the Pile."
+        ),
         click.option("--max-csx", type=click.IntRange(min=1), metavar="N", help="Systems at most."),
     )
     for option in reversed(options):
@@ -47,9 +49,13 @@ def _axis_options(command: Any) -> Any:
         click.option("--num-csx", metavar="N[,...]", help="Numbers of systems.  [default: 1 to 64]"),
         click.option("--batch-size", metavar="B[,...]", help="Sequences per step.  [default: 128 to 8192]"),
         click.option(
-            "--microbatch", metavar="m[,...]", help="At a time on each system.  [default: largest that divide]"
+            "--microbatch", metavar="m[,...]", help="Sequences per system at a time.  [default: largest that divide]"
         ),
-        click.option("--density", metavar="RHO[,...]", help="Densities.  [default: 1,0.5,0.25,0.125]"),
+        click.option(
+            "--density",
+            metavar="RHO[,...]",
+            help="Fractions of the linear layers' weights kept.  [default: 1,0.5,0.25,0.125]",
+        ),
         click.option("--sparsity", metavar="S[,...]", help="The same as 1 - density: give one of the two."),
         click.option("--schedule", metavar="NAME[,...]", help="linear (to zero), linear_10x.  [default: both]"),
         click.option("--tpp", metavar="X[,...]", help="Tokens per parameter.  [default: 10,20,40,80]"),
@@ -63,12 +69,15 @@ def _axis_options(command: Any) -> Any:
 @click.option("--model", required=True, metavar="M", help="Preset, config.json or shape TOML (wse-sim list).")
 @_limit_options
 @click.option(
-    "--minimise", metavar="FIGURE", help="cost, time, energy, carbon, loss, systems.  [default: what is not limited]"
+    "--minimise",
+    metavar="FIGURE",
+    help="What is least in the answer: cost, time, energy, carbon, loss, systems.  [default: loss; with "
+    "--target-loss, or without limits, cost]",
 )
 @_axis_options
 @click.option("--seq-len", type=int, metavar="S", help="Tokens per sequence.  [default: the model's]")
 @click.option("--release", default="r2", show_default=True, metavar="R", help="Software release: wse-sim list.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the drawn masks.")
+@click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Of the drawn masks.")
 @economics_options
 @operations_options
 @click.option(

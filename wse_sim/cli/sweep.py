@@ -29,9 +29,9 @@ _KEYS = (
     ("density", "RHO", "Fraction of the linear layers' weights kept.  [default: 1]"),
     ("sparsity", "S", "The same as 1 - density: give one of the two."),
     ("release", "R", "Software releases.  [default: r2]"),
-    ("tokens", "T", "1e9, 26.3B, 800M.  [default: 20 per parameter]"),
+    ("tokens", "T", "Lengths of the run: 1e9, 26.3B, 800M.  [default: 20 per parameter]"),
     ("seed", "N", "Of the drawn masks, and of jitter.  [default: 0]"),
-    ("jitter", "F", "Passes take 0 to F longer, each drawn.  [default: 0]"),
+    ("jitter", "F", "Each pass takes longer by a drawn fraction from 0 to F.  [default: 0]"),
     ("straggler", "F", "One system takes F times as long.  [default: 1]"),
     ("sparsity_algorithm", "A", "static, set, rigl, gmp: how masks change.  [default: static]"),
     ("mask_update_steps", "N", "Steps between two changes of the masks.  [default: 100]"),
@@ -45,8 +45,8 @@ _KEYS = (
     ("pp", "N", "Pipeline stages."),
     ("interleave", "N", "Groups of blocks of each stage."),
     ("microbatch_gpu", "m", "Sequences of a copy of the model at a time."),
-    ("recompute_gpu", "R", "none, selective, full: activations."),
-    ("sharding", "S", "zero1, zero3: of weights, gradients, moments."),
+    ("recompute_gpu", "R", "What going back computes again: none, selective (attention), full."),
+    ("sharding", "S", "What the copies share out: zero1 (moments), zero3 (weights and gradients too)."),
 )
 _TRAIN_KEYS = (
     ("schedule", "NAME", "With --train: learning-rate schedules.  [default: linear]"),
@@ -98,7 +98,13 @@ def _key_options(command: Callable[..., Any]) -> Callable[..., Any]:
     show_default=True,
     help="Processes here, or Ray (pip install 'wse-sim[ray]').",
 )
-@click.option("--processes", "n_processes", type=click.IntRange(min=1), metavar="N", help="[default: one for each CPU]")
+@click.option(
+    "--processes",
+    "n_processes",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Processes here at most.  [default: one for each CPU]",
+)
 @click.option("--sort-by", metavar="FIELD", help="Of the best rows.  [default: tokens_per_s, or measured_val_loss]")
 @json_option
 def command(

@@ -73,8 +73,7 @@ def search(question: Question, space: Space, constraints: Constraints, *, object
     Parameters
     ----------
     objective :
-        What is least in the best candidate; None = cost where a target loss is given, loss where another limit is, else
-        cost.
+        What is least in the best candidate; None = loss; cost with a target loss, or without limits.
 
     Raises
     ------
