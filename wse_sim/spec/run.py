@@ -11,7 +11,7 @@ from wse_sim.spec.ranges import check_number
 TOKENS_PER_PARAMETER = 20  # compute-optimal, Cerebras-GPT (arXiv 2304.03208) Section 2 after Chinchilla
 ChangingAlgorithm = Literal["set", "rigl", "gmp"]
 SPARSITY_ALGORITHMS = ("static", *get_args(ChangingAlgorithm))
-_NUMBERS = ("density", "num_csx", "batch_size", "microbatch", "seq_len", "jitter", "straggler", "tokens")
+_NUMBERS = ("density", "num_csx", "batch_size", "microbatch", "jitter", "straggler", "tokens")
 
 
 class MaskUpdates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
