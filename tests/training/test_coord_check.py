@@ -159,7 +159,7 @@ def test_activations_that_overflow_are_not_flat() -> None:
     [
         ({"over": "height"}, "unknown axis 'height'"),
         ({"values": (1.0,)}, "at least two different ones"),
-        ({"values": (1.0, 1.5)}, "a density is 1.5: it must be above 0 and at most 1"),
+        ({"values": (1.0, 1.5)}, "density is 1.5: it must be above 0 and at most 1"),
         ({"over": "depth", "values": (2, 2.5)}, "a depth is 2.5: it must be a whole number"),
         ({"over": "width", "values": (64, 65)}, "width 65 is not a whole number of heads of 32"),
         ({"n_steps": 1}, "n_steps is 1, it must be at least 2"),
