@@ -5,7 +5,6 @@ points with an outcome are not run again, points in the middle go on from their 
 function of its configuration alone, not of how many run beside it or in which order.
 """
 
-import fcntl
 import os
 import shutil
 import time
@@ -23,7 +22,7 @@ from training.execution import Execution
 from training.grid_worker import Task
 from training.outcome import Key, Outcome
 from wse_sim.errors import SpecError
-from wse_sim.files import make_folder
+from wse_sim.files import make_folder, open_locked, read_bytes, whole_lines
 from wse_sim.processes.limits import n_usable_cpus
 from wse_sim.processes.pool import on_processes
 from wse_sim.report.quantities import duration
@@ -121,10 +120,7 @@ def read_outcomes(out: Path) -> list[Outcome]:
         When the file cannot be read or another line is not an outcome.
     """
     path = Path(out) / OUTCOMES_FILE
-    try:
-        return _decoded(path.read_bytes(), path)
-    except OSError as error:
-        raise SpecError(f"{path}: cannot be read: {error.strerror}") from None
+    return _decoded(read_bytes(path).split(b"\n")[:-1], path)
 
 
 class Progress:
@@ -175,13 +171,10 @@ class _OutcomeFile:
         self._out = out
         self._path = out / OUTCOMES_FILE
         make_folder(out)
+        busy = f"{out}: another process works on this grid: wait for it, or stop it"
+        self._file = open_locked(self._path, busy=busy)
         try:
-            self._file = self._path.open("a+b")
-        except OSError as error:
-            raise SpecError(f"{self._path}: cannot be written: {error.strerror}") from None
-        try:
-            self._lock()
-            self.known = self._read()
+            self.known = {outcome.digest: outcome for outcome in _decoded(whole_lines(self._file), self._path)}
         except BaseException:
             self._file.close()
             raise
@@ -206,20 +199,6 @@ class _OutcomeFile:
         with suppress(OSError):  # not empty: runs that can be resumed
             (self._out / _POINTS_FOLDER).rmdir()
 
-    def _lock(self) -> None:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise SpecError(f"{self._out}: another process works on this grid: wait for it, or stop it") from None
-
-    def _read(self) -> dict[str, Outcome]:
-        self._file.seek(0)
-        content = self._file.read()
-        known = {outcome.digest: outcome for outcome in _decoded(content, self._path)}
-        # What a crash cut short would otherwise become the beginning of the next line.
-        self._file.truncate(content.rfind(b"\n") + 1)
-        return known
-
     def _require_same_data(self, outcome: Outcome) -> None:
         for other in self.known.values():
             if other.data == outcome.data and other.data_sha256 != outcome.data_sha256:
@@ -229,9 +208,9 @@ class _OutcomeFile:
                 )
 
 
-def _decoded(content: bytes, path: Path) -> list[Outcome]:
+def _decoded(lines: Iterable[bytes], path: Path) -> list[Outcome]:
     outcomes = []
-    for number, line in enumerate(content.split(b"\n")[:-1], start=1):
+    for number, line in enumerate(lines, start=1):
         try:
             outcomes.append(msgspec.json.decode(line, type=Outcome))
         except msgspec.DecodeError as error:

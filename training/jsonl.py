@@ -7,7 +7,7 @@ from typing import Generic, Protocol, TypeVar
 import msgspec
 
 from wse_sim.errors import FileError, SpecError
-from wse_sim.files import write_atomically
+from wse_sim.files import read_bytes, write_atomically
 
 
 class Stepped(Protocol):
@@ -63,10 +63,7 @@ def read_lines(path: Path, kind: type[AnyLine]) -> list[AnyLine]:
     SpecError
         When the file is missing or another line is no such record.
     """
-    try:
-        content = path.read_bytes().splitlines()
-    except OSError as error:
-        raise SpecError(f"{path}: cannot be read: {error.strerror}") from None
+    content = read_bytes(path).splitlines()
     lines = []
     for number, line in enumerate(content, start=1):
         try:

@@ -1,10 +1,12 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and files that one process appends lines to."""
 
+import fcntl
 import json
 import os
 from collections.abc import Iterable, Mapping
+from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from wse_sim.errors import FileError, SpecError
 
@@ -40,6 +42,20 @@ def write_atomically(path: Path, content: bytes | Iterable[bytes | memoryview]) 
         raise FileError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
+def read_bytes(path: Traversable) -> bytes:
+    """The content of a file.
+
+    Raises
+    ------
+    SpecError
+        When it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SpecError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
 def json_text(content: Mapping[str, Any]) -> str:
     """The lines of a JSON object, as it is printed and written; what has no JSON form is our mistake and fails."""
     return json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
@@ -54,6 +70,39 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
         When it cannot be written.
     """
     write_atomically(path, json_text(content).encode())
+
+
+def open_locked(path: Path, *, busy: str) -> IO[bytes]:
+    """A file to append lines to, locked against a second process until it is closed.
+
+    Parameters
+    ----------
+    busy :
+        What to say where another process has it.
+
+    Raises
+    ------
+    SpecError
+        When it cannot be written, or another process has it.
+    """
+    try:
+        file = path.open("a+b")
+    except OSError as error:
+        raise SpecError(f"{path}: cannot be written: {error.strerror}") from None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise SpecError(busy) from None
+    return file
+
+
+def whole_lines(file: IO[bytes]) -> list[bytes]:
+    """The lines of such a file; what a crash cut short is removed, or it would become the beginning of the next one."""
+    file.seek(0)
+    content = file.read()
+    file.truncate(content.rfind(b"\n") + 1)
+    return content.split(b"\n")[:-1]
 
 
 def make_folder(path: Path) -> None:

@@ -8,7 +8,7 @@ import msgspec
 
 from training.claims.claim import Claim, Finding, Table, Verdict
 from wse_sim.errors import SpecError
-from wse_sim.files import write_atomically
+from wse_sim.files import read_bytes, write_atomically
 from wse_sim.report.curves import Curve, Panel, Scale
 
 _DIGITS = 6  # of a figure's points
@@ -174,9 +174,7 @@ def read_record(path: Path) -> Record:
         When it cannot be read, or is none.
     """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Record)
-    except OSError as error:
-        raise SpecError(f"{path}: cannot be read: {error.strerror}") from None
+        return msgspec.json.decode(read_bytes(path), type=Record)
     except msgspec.DecodeError as error:
         raise SpecError(f"{path}: is no finding about a claim: {error}") from None
 

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from wse_sim.errors import SpecError, choose
+from wse_sim.files import read_bytes
 from wse_sim.gpu.layout import GIVEN_NUMBERS, RECOMPUTES, SHARDINGS
 from wse_sim.gpu.spec import PRECISIONS
+from wse_sim.spec.reading import text_of
 from wse_sim.validation import Side
 
 Kind = type[str] | type[int] | type[float] | tuple[str, ...]
@@ -108,14 +110,8 @@ def read_measurements(path: str) -> Measurements:
     SpecError
         When it cannot be read, or a column or a value is wrong; the message names line and column.
     """
-    try:
-        content = Path(path).read_bytes()
-        text = content.decode("utf-8-sig")
-    except OSError as error:
-        raise SpecError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except UnicodeDecodeError as error:
-        raise SpecError(f"{path}: is not UTF-8 text (byte {error.start}), so it cannot be CSV") from None
-    rows = csv.reader(io.StringIO(text, newline=""))
+    content = read_bytes(Path(path))
+    rows = csv.reader(io.StringIO(text_of(content, path, "CSV", encoding="utf-8-sig"), newline=""))
     try:
         header = [name.strip().lower() for name in next(rows, [])]
         side = _side(header, path)

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from wse_sim.errors import SpecError
+from wse_sim.files import read_bytes
 
 T = TypeVar("T")
 
@@ -66,14 +67,27 @@ def convert(obj: object, type: type[T], where: str) -> T:
         raise SpecError(f"{where}: {_explained(str(error), type)}") from None
 
 
-def _read(path: Traversable | str, parse: Callable[[str], Any], language: str) -> Any:
-    file = Path(path) if isinstance(path, str) else path
+def text_of(content: bytes, path: object, language: str, *, encoding: str = "utf-8") -> str:
+    """The text in a file of some language.
+
+    Parameters
+    ----------
+    encoding :
+        `utf-8-sig` where a byte order mark may come first, as spreadsheets write it.
+
+    Raises
+    ------
+    SpecError
+        When it is not UTF-8.
+    """
     try:
-        text = file.read_bytes().decode("utf-8")
+        return content.decode(encoding)
     except UnicodeDecodeError as error:
         raise SpecError(f"{path}: is not UTF-8 text (byte {error.start}), so it cannot be {language}") from None
-    except OSError as error:
-        raise SpecError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+def _read(path: Traversable | str, parse: Callable[[str], Any], language: str) -> Any:
+    text = text_of(read_bytes(Path(path) if isinstance(path, str) else path), path, language)
     try:
         return parse(text)
     except (ValueError, RecursionError) as error:

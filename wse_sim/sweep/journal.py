@@ -6,7 +6,6 @@ Beside the table `sweep.csv`, which is there once it is whole, stand
 - `sweep.csv.part`, as long as rows are missing: those that are there, a line of JSON each, in whatever order they came.
 """
 
-import fcntl
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO
@@ -15,7 +14,7 @@ import msgspec
 
 from wse_sim import __version__
 from wse_sim.errors import SpecError
-from wse_sim.files import make_folder, write_atomically
+from wse_sim.files import make_folder, open_locked, whole_lines, write_json
 from wse_sim.sweep.sweep import Row, Sweep
 from wse_sim.sweep.table import read_table, require_table_name, write_table
 
@@ -57,9 +56,10 @@ class Journal:
         if out.exists():
             self.rows = {row.index: row for row in read_table(out, sweep)}
             return
-        self._part = _locked(out)
+        busy = f"{out}: another process works on this sweep: wait for it, or stop it"
+        self._part = open_locked(_part_of(out), busy=busy)
         try:
-            self.rows = self._read(self._part)
+            self.rows = {row.index: row for row in self._decoded(whole_lines(self._part))}
         except BaseException:
             self.close()
             raise
@@ -83,13 +83,6 @@ class Journal:
         """Close the files."""
         if self._part is not None:
             self._part.close()
-
-    def _read(self, part: IO[bytes]) -> dict[int, Row]:
-        part.seek(0)
-        content = part.read()
-        # What a crash cut short would otherwise become the beginning of the next line.
-        part.truncate(content.rfind(b"\n") + 1)
-        return {row.index: row for row in self._decoded(content.split(b"\n")[:-1])}
 
     def _decoded(self, lines: Iterable[bytes]) -> Iterable[Row]:
         for number, line in enumerate(lines, start=1):
@@ -120,7 +113,7 @@ def _claim(sweep: Sweep, out: Path) -> None:
     if out.exists() or _part_of(out).exists():
         raise SpecError(f"{out}: is there already, and no sweep has written it: name another file with --out")
     make_folder(out.parent)
-    write_atomically(path, msgspec.json.format(msgspec.json.encode(ours), indent=2) + b"\n")
+    write_json(path, msgspec.to_builtins(ours))
 
 
 def _identity(path: Path) -> Identity:
@@ -136,20 +129,6 @@ def _difference(theirs: Identity, ours: Identity) -> str:
     if (theirs.n_points, theirs.keys) != (ours.n_points, ours.keys):
         return f"belongs to another sweep, of {theirs.n_points:,} points over {', '.join(theirs.keys)}"
     return "belongs to another sweep: its values, models or constants are not these"
-
-
-def _locked(out: Path) -> IO[bytes]:
-    path = _part_of(out)
-    try:
-        file = path.open("a+b")
-    except OSError as error:
-        raise SpecError(f"{path}: cannot be written: {error.strerror}") from None
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        raise SpecError(f"{out}: another process works on this sweep: wait for it, or stop it") from None
-    return file
 
 
 def _part_of(out: Path) -> Path:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from wse_sim.errors import SpecError, choose
-from wse_sim.spec.reading import read_toml
+from wse_sim.files import read_bytes
+from wse_sim.spec.reading import read_toml, text_of
 from wse_sim.sweep.keys import Point, Vocabulary
 
 _TABLES = ("fixed", "grid", "list")
@@ -101,11 +102,7 @@ def _joined(fixed: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _csv_points(path: Path, vocabulary: Vocabulary) -> list[Point]:
-    try:
-        content = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    rows = _csv_rows(path, content)
+    rows = _csv_rows(path, text_of(read_bytes(path), path, "CSV", encoding="utf-8-sig"))
     line, header = next(rows, (1, []))
     names = [name.strip() for name in header]
     with _in(f"{path} line {line}"):
@@ -125,7 +122,7 @@ def _csv_points(path: Path, vocabulary: Vocabulary) -> list[Point]:
 
 def _csv_rows(path: Path, content: str) -> Iterator[tuple[int, list[str]]]:
     """Rows that are not empty, each with the line in which it begins, as editors count them."""
-    rows = csv.reader(io.StringIO(content))
+    rows = csv.reader(io.StringIO(content, newline=""))
     line = 1
     try:
         for cells in rows:
