@@ -14,7 +14,7 @@ from wse_sim.laws.cerebras_gpt import LossProjection, project_loss
 from wse_sim.report.comparison import ClusterWay, GpuWay, HereWay, Memory, WaferWay
 from wse_sim.report.headline import cluster, gpu_in_words
 from wse_sim.report.metrics import SimulationResult
-from wse_sim.report.quantities import data_size
+from wse_sim.report.quantities import data_size, named_density
 from wse_sim.report.sensitivity import Sensitivity, sensitivities, tokens_per_s_range
 from wse_sim.report.wall_clock import wall_clock
 from wse_sim.simulate import Simulation, as_dense, simulate
@@ -79,10 +79,9 @@ def gpu_ways(
 def wafer_way(simulation: Simulation) -> WaferWay:
     """The simulated run on the wafers."""
     run, result = simulation.run, simulation.result
-    density = "dense" if run.density == 1 else f"density {run.density:g}"
     return WaferWay(
         **_copied(WaferWay, result),
-        name=f"{cluster(result.as_dict())} {density}",
+        name=f"{cluster(result.as_dict())} {named_density(run.density)}",
         memory=_wafer_memory(simulation),
         loss=loss_of(run, run.density, run.tokens),
     )

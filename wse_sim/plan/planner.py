@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from wse_sim.laws.cerebras_gpt import project_loss
+from wse_sim.laws.cerebras_gpt import LossProjection, project_loss
 from wse_sim.laws.power_lines import uncertain_coefficients
 from wse_sim.plan.outcomes import WALLS, Question
 from wse_sim.plan.result import Plan, PlanRow
@@ -82,7 +82,7 @@ def plan_row(search: Search, place: int) -> PlanRow:
     tried, found, space = search.tried, search.found, search.space
     figures = {name: float(getattr(found, name)[place]) for name in _FIGURES}
     density = float(tried.density[place])
-    below, above = _range_of_the_law(search.question.shape, density, figures["tokens"], search.question.seq_len)
+    law = _law(search.question.shape, density, figures["tokens"], search.question.seq_len)
     step_s = float(found.step_s[place])
     return PlanRow(
         system=space.systems[tried.system[place]],
@@ -97,18 +97,18 @@ def plan_row(search: Search, place: int) -> PlanRow:
         engine="event" if search.is_simulated[place] else "closed form",
         tokens_per_s=float(tried.batch_size[place] * search.question.seq_len / step_s),
         run_time_s=float(found.run_s[place]),
-        loss_low=figures["loss"] * below,
-        loss_high=figures["loss"] * above,
+        # A loss that also knows the batch and the schedule has the law's range.
+        loss_low=figures["loss"] * (law.low / law.value),
+        loss_high=figures["loss"] * (law.high / law.value),
         missed={name: float(excess[place]) for name, excess in search.missed.excess.items() if excess[place] > 0},
         **figures,
     )
 
 
 @lru_cache
-def _range_of_the_law(shape: ModelShape, density: float, tokens: float, seq_len: int) -> tuple[float, float]:
-    """Times the law's loss; a loss that also knows the batch and the schedule has the same. Rows share few of them."""
-    law = project_loss(shape, density=density, tokens=tokens, seq_len=seq_len)
-    return law.low / law.value, law.high / law.value
+def _law(shape: ModelShape, density: float, tokens: float, seq_len: int) -> LossProjection:
+    """What the law says of rows, which share few densities and lengths."""
+    return project_loss(shape, density=density, tokens=tokens, seq_len=seq_len)
 
 
 def _axes(space: Space) -> dict[str, list[float | str]]:
@@ -128,7 +128,7 @@ def _caveats(search: Search) -> list[str]:
         return []
     question = search.question
     tokens, goodput = float(search.found.tokens[place]), float(search.found.goodput[place])
-    law = project_loss(question.shape, density=float(search.tried.density[place]), tokens=tokens)
+    law = _law(question.shape, float(search.tried.density[place]), tokens, question.seq_len)
     return [
         "masks are static and drawn at random: a loss that was really reached comes from wse-sim train",
         *law.caveats,

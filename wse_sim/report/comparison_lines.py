@@ -6,7 +6,18 @@ from typing import Literal
 
 from wse_sim.report.comparison import ClusterWay, Comparison, GpuLayout, GpuWay, HereWay, Ratio, Way, distinct
 from wse_sim.report.headline import PARALLEL_WAYS, Kind, cluster, gpu_in_words
-from wse_sim.report.quantities import carbon, count, data_size, duration, energy, factor, money, percent, significant
+from wse_sim.report.quantities import (
+    carbon,
+    count,
+    data_size,
+    duration,
+    energy,
+    factor,
+    money,
+    of_density,
+    percent,
+    significant,
+)
 
 NOTHING = "–"
 _LAYOUT = {
@@ -54,9 +65,10 @@ class Line:
 def title(comparison: Comparison) -> str:
     """What is compared, in a line."""
     wafer, gpu = comparison.wafer, comparison.gpu
-    density = " dense" if comparison.density == 1 else f" at density {comparison.density:g}"
     wafers = cluster({"num_csx": wafer.num_csx, "system": wafer.system})
-    return f"{comparison.model}{density}: {wafers} beside {gpu.num_gpus} × {gpu_in_words(gpu.gpu)}"
+    return (
+        f"{comparison.model}{of_density(comparison.density)}: {wafers} beside {gpu.num_gpus} × {gpu_in_words(gpu.gpu)}"
+    )
 
 
 def shown_ways(comparison: Comparison) -> dict[str, Way]:

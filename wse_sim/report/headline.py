@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from wse_sim.report.quantities import carbon, count, duration, energy, factor, money, percent, significant
+from wse_sim.report.quantities import carbon, count, duration, energy, factor, money, of_density, percent, significant
 from wse_sim.spec.cluster import SYSTEMS
 from wse_sim.spec.load import data_names
 from wse_sim.units import S_PER_HOUR
@@ -54,7 +54,7 @@ def title(summary: Table) -> str:
     text = str(target.get("model") or simulated.get("model") or "run")
     density = target.get("density", simulated.get("density"))
     if density is not None:
-        text += " dense" if density == 1 else f" at density {density:g}"
+        text += of_density(density)
     if target.get("sparsity_algorithm", "static") not in ("dense", "static"):
         text += f", masks by {target['sparsity_algorithm']},"
     if "num_csx" in simulated:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from wse_sim.report.plan_tables import leaves_no_end, named
-from wse_sim.report.quantities import counted, duration, money
+from wse_sim.report.quantities import counted, duration, money, named_density
 from wse_sim.report.sensitivity import Ends
 from wse_sim.report.svg import FAINT, INK, SERIES, Plot, legend_below, plot
 from wse_sim.report.tornado import tornado
@@ -75,8 +75,7 @@ def _draw_front(axes: Axes, front: Sequence[Content]) -> None:
             alpha=0.7,
             linewidths=0,
         )
-        name = "dense" if density == 1 else f"density {density:g}"
-        axes.scatter([], [], s=40, color=colour, marker=marker, label=name)
+        axes.scatter([], [], s=40, color=colour, marker=marker, label=named_density(density))
 
 
 def _sizes(losses: Sequence[float]) -> list[float]:

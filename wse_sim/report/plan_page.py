@@ -7,7 +7,7 @@ from wse_sim import __version__
 from wse_sim.report.html_sections import kinds_legend
 from wse_sim.report.markup import bullets, facts, figure, page, paragraph, section, table, text
 from wse_sim.report.plan_figures import days_tornado, pareto_plot
-from wse_sim.report.plan_tables import LIMITS, front_section, leaves_no_end, rejected_section, verdict
+from wse_sim.report.plan_tables import front_section, leaves_no_end, limits, rejected_section, verdict
 from wse_sim.report.quantities import count, counted
 
 Content = Mapping[str, Any]
@@ -26,13 +26,12 @@ _TORNADO_CAPTION = (
 def plan_page(plan: Content) -> str:
     """The page; the same plan gives the same bytes."""
     title = f"What to book for {plan['model']}"
-    asked = {LIMITS[name][0]: LIMITS[name][1](limit) for name, limit in plan["constraints"].items() if limit}
     lead = f"{count(plan['params'])} parameters, {counted(plan['n_candidates'], 'candidate')}"
     body = (
         f"<header>\n{paragraph(f'wse-sim {__version__}', 'eyebrow')}<h1>{text(title)}</h1>\n{paragraph(lead, 'lead')}"
         f"{kinds_legend()}</header>\n"
     )
-    body += section("Answer", paragraph(verdict(plan)), facts(asked.items()))
+    body += section("Answer", paragraph(verdict(plan)), facts(limits(plan).items()))
     if plan["front"]:
         body += _front(plan)
     body += _rejected(plan)

@@ -8,7 +8,7 @@ from rich.console import RenderableType
 
 from wse_sim.engine.run_level import MOST_FAILURES
 from wse_sim.report.headline import cluster
-from wse_sim.report.quantities import carbon, counted, duration, energy, money, percent, significant
+from wse_sim.report.quantities import carbon, counted, duration, energy, money, named_density, percent, significant
 from wse_sim.report.tables import Section, plain_number, section_table
 
 Content = Mapping[str, Any]
@@ -55,7 +55,7 @@ def plan_tables(plan: Content) -> Iterator[RenderableType]:
 
 def verdict(plan: Content) -> str:
     """What to book, or what is missed by how much, in a sentence."""
-    asked = limits(plan)
+    asked = ", ".join(f"{name} {limit}" for name, limit in limits(plan).items())
     if plan["best"] is not None:
         best = plan["best"]
         aims = {"time": "is the fastest", "systems": "has the fewest systems", "cost": "is the cheapest"}
@@ -75,9 +75,8 @@ def verdict(plan: Content) -> str:
 
 def named(row: Content) -> str:
     """The configuration of a row."""
-    density = "dense" if row["density"] == 1 else f"density {row['density']:g}"
     return (
-        f"{cluster(row)}, batch {row['batch_size']} ({row['microbatch']} at a time), {density}, "
+        f"{cluster(row)}, batch {row['batch_size']} ({row['microbatch']} at a time), {named_density(row['density'])}, "
         f"{row['tokens_per_parameter']:g} tokens per parameter, {row['schedule']}"
     )
 
@@ -90,11 +89,9 @@ def figures(row: Content) -> str:
     )
 
 
-def limits(plan: Content) -> str:
-    """The constraints that the user gave, in words; "" for none."""
-    return ", ".join(
-        f"{LIMITS[name][0]} {LIMITS[name][1](limit)}" for name, limit in plan["constraints"].items() if limit
-    )
+def limits(plan: Content) -> dict[str, str]:
+    """The constraints that the user gave, by name and in words."""
+    return {LIMITS[name][0]: LIMITS[name][1](limit) for name, limit in plan["constraints"].items() if limit}
 
 
 def _by(excess: float) -> str:

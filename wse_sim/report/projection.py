@@ -11,7 +11,7 @@ from wse_sim.laws.observation import Sample
 from wse_sim.laws.power_lines import recommend
 from wse_sim.laws.projection import EQUATIONS, Projection
 from wse_sim.laws.published import published_laws
-from wse_sim.report.quantities import count, percent, significant
+from wse_sim.report.quantities import count, of_density, percent, significant
 from wse_sim.report.tables import plain_table
 from wse_sim.spec.load import data_path, read_toml
 from wse_sim.spec.model import ModelPreset, ModelShape, Recipe
@@ -97,8 +97,9 @@ def _hidden_lr(shape: ModelShape, recipe: Recipe) -> float:
 
 def projection_tables(content: Content) -> Iterator[RenderableType]:
     """The same for a terminal: the target, the law, the rows, the advice, and what to know before using it."""
-    density = " dense" if content["density"] == 1 else f" at density {content['density']:g}"
-    yield plain_table(_HEADER, _target_lines(content), title=f"{content['model']}{density}: projected")
+    yield plain_table(
+        _HEADER, _target_lines(content), title=f"{content['model']}{of_density(content['density'])}: projected"
+    )
     yield ""
     yield plain_table(_HEADER, _law_lines(content["law"]), title=f"Law: {content['law']['equation']}")
     if content["rows"]:

@@ -39,6 +39,16 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def named_density(density: float) -> str:
+    """What a column or a curve is called: dense, density 0.25."""
+    return "dense" if density == 1 else f"density {density:g}"
+
+
+def of_density(density: float) -> str:
+    """What follows the name of a model: " dense", " at density 0.25"."""
+    return " dense" if density == 1 else f" at density {density:g}"
+
+
 def data_size(n_bytes: float) -> str:
     return _scaled(n_bytes, _BYTES, " ") or f"{n_bytes:,.0f} bytes"
 

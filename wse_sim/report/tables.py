@@ -10,7 +10,17 @@ from rich.text import Text
 
 from wse_sim.report.headline import Line, cluster, headline, simulation_lines, title
 from wse_sim.report.metrics import SimulationResult
-from wse_sim.report.quantities import count, data_size, duration, energy, factor, money, percent, significant
+from wse_sim.report.quantities import (
+    count,
+    data_size,
+    duration,
+    energy,
+    factor,
+    money,
+    of_density,
+    percent,
+    significant,
+)
 from wse_sim.report.sensitivity import Sensitivity
 from wse_sim.spec.sourced import Sourced
 
@@ -85,7 +95,7 @@ def comparison_cells(comparison: Mapping[str, Any]) -> tuple[tuple[str, ...], li
 def simulation_table(result: SimulationResult) -> Table:
     """A simulation on one screen."""
     values = result.as_dict()
-    table = _grid(f"{result.model}{_density(result.density)} on {cluster(values)}: simulated")
+    table = _grid(f"{result.model}{of_density(result.density)} on {cluster(values)}: simulated")
     lines = list(simulation_lines(values))
     _heading(table, "Step", is_first=True)
     _add(table, lines[:4])
@@ -212,10 +222,6 @@ def _add_breakdown(table: Table, breakdown: Mapping[str, float]) -> None:
 def _bar(fraction: float) -> str:
     eighths = round(fraction * _BAR_WIDTH * 8)
     return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
-
-
-def _density(density: float) -> str:
-    return " dense" if density == 1 else f" at density {density:g}"
 
 
 def _comparison_row(row: Mapping[str, Any]) -> tuple[str, ...]:
