@@ -100,7 +100,7 @@ def run_points(
             Task(key=point.key, digest=digest, config=point.config, folder=str(file.folder_of(digest)))
             for digest, point in sorted(todo.items(), key=lambda item: -item[1].cost)  # the longest first
         ]
-        n_workers = _n_workers(n_workers, points, len(tasks))
+        n_workers = _n_workers(n_workers, points)
         with closing(on_processes(_WORK, tasks, Outcome, n_workers=n_workers)) as outcomes:
             for outcome in outcomes:
                 file.append(outcome)
@@ -218,8 +218,8 @@ def _decoded(lines: Iterable[bytes], path: Path) -> list[Outcome]:
     return outcomes
 
 
-def _n_workers(asked: int | None, points: Sequence[Point], n_tasks: int) -> int:
+def _n_workers(asked: int | None, points: Sequence[Point]) -> int:
     if asked is not None and asked < 1:
         raise SpecError(f"workers: {asked}, it must be at least 1")
     n_threads = max((point.config.n_threads for point in points), default=1)
-    return min(n_tasks, asked or max(1, n_usable_cpus() // n_threads))
+    return asked or max(1, n_usable_cpus() // n_threads)

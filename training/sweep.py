@@ -111,8 +111,7 @@ def train_points(
     tasks.sort(key=lambda task: -seconds[task.index])  # the longest first
     spread: Spread = partial(on_ray, cpus_per_task=threads)
     if not is_on_ray:
-        n_workers = min(len(tasks), n_workers or max(1, n_usable_cpus() // threads))
-        spread = partial(on_processes, n_workers=n_workers)
+        spread = partial(on_processes, n_workers=n_workers or max(1, n_usable_cpus() // threads))
     with closing(spread(_WORK, tasks, Row)) as rows:
         for row in rows:
             yield [row]

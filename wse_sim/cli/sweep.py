@@ -58,7 +58,6 @@ _TRAIN_KEYS = (
 _SET = "assignments"
 _TABLE, _RUNS = "sweep.csv", Path("runs/sweep")
 _TABLE_SUFFIXES = (".csv", ".gz", ".jsonl")
-_POINTS_PER_PROCESS = 32  # fewer take less time than the start of a process
 
 
 def _key_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -189,21 +188,17 @@ def _simulated(
     is_on_ray: bool,
     is_closed_form: bool,
 ) -> _Job:
-    from wse_sim.processes.limits import n_usable_cpus
     from wse_sim.processes.on_ray import on_ray
-    from wse_sim.processes.pool import in_this_process, on_processes
-    from wse_sim.sweep.closed_form import closed_form_sweep, n_without_closed_form, price_points
+    from wse_sim.sweep.closed_form import closed_form_sweep, price_points
     from wse_sim.sweep.keys import simulated_vocabulary
-    from wse_sim.sweep.simulated import simulate_points, simulated_sweep
+    from wse_sim.sweep.simulated import on_cores, simulate_points, simulated_sweep
 
     points = _points(file, lists, simulated_vocabulary())
     evaluate = price_points if is_closed_form else simulate_points
-    n_simulated = n_without_closed_form(points) if is_closed_form else len(points)
-    n_workers = n_processes or min(n_usable_cpus(), n_simulated // _POINTS_PER_PROCESS)
-    spread: Spread = in_this_process if n_workers <= 1 else partial(on_processes, n_workers=n_workers)
+    spread: Spread = on_ray if is_on_ray else partial(on_cores, n_processes=n_processes)
     return _Job(
         sweep=closed_form_sweep(points) if is_closed_form else simulated_sweep(points),
-        evaluate=partial(evaluate, spread=on_ray if is_on_ray else spread),
+        evaluate=partial(evaluate, spread=spread),
         table=out,
         sort_by="tokens_per_s",
     )

@@ -65,6 +65,8 @@ def on_processes(
         What does a task, as `package.module:function`: of one annotated argument, and not None.
     outcome :
         The type that it returns.
+    n_workers :
+        Processes at most: no more than there are tasks.
 
     Raises
     ------
@@ -108,7 +110,7 @@ class _Pool(Generic[AnyTask, AnyOutcome]):
         self._n_tasks = len(tasks)
         self._todo = deque(tasks)
         self._replies: Queue[tuple[AnyTask, Reply[AnyOutcome]]] = Queue()
-        self._workers = [_Worker(work, outcome) for _ in range(n_workers)]
+        self._workers = [_Worker(work, outcome) for _ in range(min(n_workers, len(tasks)))]
         self._threads = [Thread(target=self._serve, args=(worker,), daemon=True) for worker in self._workers]
 
     def __enter__(self) -> "_Pool[AnyTask, AnyOutcome]":

@@ -58,7 +58,7 @@ def price_points(todo: Mapping[int, Point], spread: Spread) -> Generator[Sequenc
         How the others are simulated. To price a point takes less time than to hand it to another process.
     """
     groups = _groups(todo.items())
-    others = _without_closed_form(groups)
+    others = {index: point for group in groups if not _has_closed_form(group[0][1]) for index, point in group}
     for group in groups:
         if group[0][0] in others:
             continue
@@ -69,15 +69,6 @@ def price_points(todo: Mapping[int, Point], spread: Spread) -> Generator[Sequenc
     with closing(simulate_points(others, spread)) as simulated:
         for rows in simulated:
             yield [_told(row, ROOFLINE if "gpu" in others[row.index] else EVENT) for row in rows]
-
-
-def n_without_closed_form(points: Sequence[Point]) -> int:
-    """How many of `points` the event engine simulates, or a GPU's roofline prices."""
-    return len(_without_closed_form(_groups(enumerate(points))))
-
-
-def _without_closed_form(groups: Iterable[Points]) -> dict[int, Point]:
-    return {index: point for group in groups if not _has_closed_form(group[0][1]) for index, point in group}
 
 
 def _has_closed_form(point: Point) -> bool:

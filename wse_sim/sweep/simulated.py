@@ -10,7 +10,8 @@ import msgspec
 from wse_sim.errors import SpecError
 from wse_sim.gpu.layout import LAYOUT_FIELDS, Layout
 from wse_sim.gpu.roofline import GpuResult, simulate_gpu
-from wse_sim.processes.pool import Spread
+from wse_sim.processes.limits import n_usable_cpus
+from wse_sim.processes.pool import AnyOutcome, AnyTask, Spread, in_this_process, on_processes
 from wse_sim.simulate import run_from, simulate_quickly
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.economics import Economics, load_economics
@@ -20,6 +21,7 @@ from wse_sim.sweep.sweep import Row, Sweep
 
 _WORK = "wse_sim.sweep.simulated:simulate_chunk"
 _CHUNK = 16  # points, about a tenth of a second: long beside the way to a process, short beside a sweep
+_CHUNKS_PER_PROCESS = 2  # fewer take less time than the start of a process
 COMMON = ("system", "release", "seq_len", "density")  # of a run, whatever its sizes
 _INPUTS = ("batch_size", "seq_len", "density", "tokens")  # with what was left out filled in
 RESULTS = (
@@ -70,6 +72,16 @@ def simulate_points(todo: Mapping[int, Point], spread: Spread) -> Generator[Sequ
     points = tuple(todo.items())
     chunks = [Chunk(points=points[first : first + _CHUNK]) for first in range(0, len(points), _CHUNK)]
     return spread(_WORK, chunks, list[Row])
+
+
+def on_cores(
+    work: str, tasks: Sequence[AnyTask], outcome: type[AnyOutcome], *, n_processes: int | None = None
+) -> Generator[AnyOutcome, None, None]:
+    """A `Spread` over so many processes; None = as many as there are CPUs, but here where the tasks are few."""
+    n_workers = n_processes or min(n_usable_cpus(), len(tasks) // _CHUNKS_PER_PROCESS)
+    if n_workers <= 1:
+        return in_this_process(work, tasks, outcome)
+    return on_processes(work, tasks, outcome, n_workers=n_workers)
 
 
 def simulate_chunk(chunk: Chunk) -> list[Row]:
