@@ -11,7 +11,7 @@ from wse_sim.schedule.cost import StepCosts
 from wse_sim.schedule.estimate import NOTHING_CONTENDS, STREAMS, IntArray, estimate_steps, knows, microbatch_costs
 from wse_sim.schedule.placement import largest_microbatch, place
 from wse_sim.simulate import resolve_run, step_time_s
-from wse_sim.spec.cluster import SYSTEMS, Cluster, load_cluster
+from wse_sim.spec.cluster import SYSTEMS, Cluster, Csx, load_cluster
 from wse_sim.spec.load import load_model
 from wse_sim.spec.run import Run
 
@@ -40,8 +40,8 @@ def run_of(model: str, system: str, density: float, num_csx: int, batch_size: in
     return resolve_run(load_model(model), system=system, density=density, num_csx=num_csx, batch_size=batch_size)
 
 
-def fitting(run: Run, system: str) -> IntArray:
-    most = largest_microbatch(run.shape, load_cluster(system, 1).csx, seq_len=run.seq_len)
+def fitting(run: Run, csx: Csx) -> IntArray:
+    most = largest_microbatch(run.shape, csx, seq_len=run.seq_len)
     return np.array([m for m in run.microbatches if m <= most][-3:], np.int64)
 
 
@@ -65,7 +65,7 @@ def test_within_a_percent_of_the_event_engine_wherever_nothing_contends(
 ) -> None:
     """In fact within 0.7 %; where streams contend within 6 %."""
     run, cluster = run_of(model, system, density, *size), load_cluster(system, size[0])
-    check_errors(run, cluster, fitting(run, system), tolerance=0.01, congested=0.06)
+    check_errors(run, cluster, fitting(run, cluster.csx), tolerance=0.01, congested=0.06)
 
 
 @settings(max_examples=100, deadline=None)
@@ -81,7 +81,7 @@ def test_what_contends_is_known_whatever_the_constants(
 ) -> None:
     """Within 2.1 %, over all that may be drawn here."""
     run, cluster = run_of(model, system, density, *size), load_cluster(system, size[0], dict([other]))
-    check_errors(run, cluster, fitting(run, system)[-1:], tolerance=0.025, congested=0.6)
+    check_errors(run, cluster, fitting(run, cluster.csx)[-1:], tolerance=0.025, congested=0.6)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_every_system_of_the_data_is_known(system: str) -> None:
 @pytest.mark.parametrize("density", [1.0, 0.25])
 def test_a_micro_batch_is_the_uncongested_sum_of_its_passes(model: str, density: float) -> None:
     run, csx = run_of(model, "cs2", density, 1, 96), load_cluster("cs2", 1).csx
-    microbatch = fitting(run, "cs2")
+    microbatch = fitting(run, csx)
     costs = microbatch_costs(run, csx, microbatch)
     for i, size in enumerate(microbatch.tolist()):
         placement = place(run.shape, csx, seq_len=run.seq_len, microbatch=size)
@@ -123,7 +123,7 @@ def test_a_micro_batch_is_the_uncongested_sum_of_its_passes(model: str, density:
 @pytest.mark.parametrize("factor", [1.5, 10.0])
 def test_more_bandwidth_never_hurts(constant: str, factor: float) -> None:
     run, cluster = run_of("2.7b", "cs3", 0.1, 4, 512), load_cluster("cs3", 4)
-    microbatch = fitting(run, "cs3")
+    microbatch = fitting(run, cluster.csx)
     costs = microbatch_costs(run, cluster.csx, microbatch)
     part, name = constant.split(".")
     faster = cluster.with_constant(constant, factor * getattr(getattr(cluster, part), name))
