@@ -1,42 +1,10 @@
 """Factors between units: the only place where they stand."""
 
-import numpy as np
-import numpy.typing as npt
-
 PS_PER_S = 1e12
-_END_PS = 2.0**63
 S_PER_DAY = 86_400.0
 S_PER_HOUR = 3_600.0
 H_PER_YEAR = 8_760.0
 J_PER_KWH = 3.6e6
-
-
-def to_ps(seconds: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """`seconds` as whole picoseconds, rounded up, and never less than one.
-
-    Rounding up and the floor of one tick make every service take time, so no event can follow itself at the same
-    instant.
-
-    Raises
-    ------
-    OverflowError
-        When one is more than 2^63 ps, which is 106 days.
-    """
-    return whole_ps(np.maximum(1, np.ceil(np.asarray(seconds) * PS_PER_S)))
-
-
-def whole_ps(exact: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """Whole numbers of picoseconds, as the simulated clock counts them.
-
-    Raises
-    ------
-    OverflowError
-        As `to_ps`.
-    """
-    if not (exact < _END_PS).all():
-        raise OverflowError(f"{to_s(np.max(exact)):.3g} s is more than 2^63 ps, where the simulated clock ends")
-    ticks: npt.NDArray[np.int64] = exact.astype(np.int64)
-    return ticks
 
 
 def to_s(ticks_ps: float) -> float:

@@ -70,6 +70,8 @@ def test_help_lists_every_command_and_imports_nothing_heavy() -> None:
         assert line in result.output
     heavy = {"numpy", "numba", "torch", "matplotlib", "rich", "msgspec", "simpy"}
     assert not heavy & loaded_modules("--help")
+    for name in COMMANDS:
+        assert not heavy & loaded_modules(name, "--help"), name
 
 
 def test_a_warm_simulation_imports_neither_torch_nor_what_draws_nor_numba() -> None:

@@ -10,15 +10,14 @@ from wse_sim.cli.host_options import parse_whole_numbers
 from wse_sim.cli.operations_options import operations_from, operations_options
 from wse_sim.cli.options import json_option, parse_densities
 from wse_sim.cli.output import print_json, print_tables
-from wse_sim.spec.written import parse_amount, parse_count, parse_numbers
-from wse_sim.units import J_PER_KWH, S_PER_DAY, S_PER_HOUR
+from wse_sim.spec.written import SECONDS, parse_amount, parse_count, parse_numbers
+from wse_sim.units import J_PER_KWH
 
 if TYPE_CHECKING:
     from wse_sim.plan.constraints import Constraints
     from wse_sim.plan.search import Search
     from wse_sim.plan.space import Space
 
-_SECONDS = {"s": 1.0, "m": 60.0, "h": S_PER_HOUR, "d": S_PER_DAY}
 _WATTS = {"W": 1.0, "kW": 1e3, "MW": 1e6}
 _JOULES = {"kWh": J_PER_KWH, "MWh": 1e3 * J_PER_KWH, "GWh": 1e6 * J_PER_KWH}
 _KILOGRAMS = {"kg": 1.0, "t": 1e3, "kt": 1e6}
@@ -134,7 +133,7 @@ def _constraints(options: dict[str, Any]) -> "Constraints":
     power, energy, carbon = options.pop("max_power"), options.pop("max_energy"), options.pop("max_carbon")
     return Constraints(
         # A bare number would be seconds, as elsewhere, in which nobody counts the days of a run.
-        deadline_s=None if deadline is None else parse_amount(deadline, "--deadline", _SECONDS),
+        deadline_s=None if deadline is None else parse_amount(deadline, "--deadline", SECONDS),
         max_cost_usd=None if cost is None else parse_count(cost.removeprefix("$"), "--max-cost"),
         max_power_w=None if power is None else parse_amount(power, "--max-power", _WATTS),
         max_energy_j=None if energy is None else parse_amount(energy, "--max-energy", _JOULES),

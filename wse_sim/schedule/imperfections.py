@@ -4,8 +4,8 @@ import numpy as np
 import numpy.typing as npt
 
 from wse_sim.randomness import splitmix64, uniform
+from wse_sim.schedule.clock import whole_ps
 from wse_sim.schedule.program import IntArray
-from wse_sim.units import whole_ps
 
 FloatArray = npt.NDArray[np.float64]
 

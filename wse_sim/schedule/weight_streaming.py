@@ -12,6 +12,7 @@ import numpy as np
 
 from wse_sim.errors import SpecError
 from wse_sim.schedule.block import MatrixWork
+from wse_sim.schedule.clock import to_ps, whole_ps
 from wse_sim.schedule.cost import Pass, StepCosts
 from wse_sim.schedule.imperfections import drawn_jitter_ps, with_straggler
 from wse_sim.schedule.microbatch import fastest_microbatch
@@ -20,7 +21,6 @@ from wse_sim.schedule.program import IntArray, Program
 from wse_sim.schedule.tree import swarmx_tree, tiles_per_layer
 from wse_sim.spec.cluster import Cluster
 from wse_sim.spec.run import Run
-from wse_sim.units import to_ps, whole_ps
 from wse_sim.wafer.masks import RunMasks
 from wse_sim.workload.transformer import nonzero_parameters
 
