@@ -5,7 +5,6 @@ from pathlib import Path
 
 import msgspec
 
-from wse_sim import __version__
 from wse_sim.files import make_folder, write_atomically, write_json
 from wse_sim.report import run_files
 from wse_sim.report.comparison import Comparison, Way, WrittenComparison
@@ -23,7 +22,7 @@ from wse_sim.report.comparison_lines import (
     title,
 )
 from wse_sim.report.headline import gpu_in_words
-from wse_sim.report.html_sections import breakdown_bar, constants_list, kinds_legend
+from wse_sim.report.html_sections import breakdown_bar, constants_list, opening
 from wse_sim.report.markup import bullets, figure, page, paragraph, scrolling, section, table, tag, text
 from wse_sim.report.quantities import count, duration
 from wse_sim.spec.reading import convert, read_json
@@ -73,8 +72,7 @@ def render_comparison(comparison: Comparison, *, command: str) -> str:
         That made it.
     """
     heading, ways = title(comparison), shown_ways(comparison)
-    body = f"<header>\n{paragraph(f'wse-sim {__version__}', 'eyebrow')}<h1>{text(heading)}</h1>\n"
-    body += f"{paragraph(_asked(comparison), 'lead')}{kinds_legend()}</header>\n"
+    body = opening(heading, _asked(comparison))
     body += section("Verdict", *_verdict(comparison))
     body += section("Side by side", _ways_table(comparison))
     body += section("One step", *(_step(way) for way in ways.values()))

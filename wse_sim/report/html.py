@@ -13,13 +13,13 @@ from wse_sim.report.html_sections import (
     assumed_section,
     choice_section,
     headline_section,
-    kinds_legend,
     loss_section,
+    opening,
     origin_section,
     step_section,
     what_was_asked,
 )
-from wse_sim.report.markup import figure, page, paragraph, section, table, text
+from wse_sim.report.markup import figure, page, section, table, text
 from wse_sim.report.plan_page import plan_page
 from wse_sim.report.tables import COMPARISON_COLUMNS, comparison_cells
 from wse_sim.spec.reading import read_json
@@ -35,7 +35,7 @@ def render_run_report(run_dir: Path) -> str:
     """
     summary = run_files.read_summary(run_dir)
     rows, trace = run_files.read_rows(run_dir), run_files.read_trace(run_dir)
-    body = _opening(summary, title(summary), what_was_asked(summary))
+    body = opening(title(summary), what_was_asked(summary), version=summary.get("version", ""))
     body += headline_section(summary)
     body += loss_section(summary, rows)
     body += step_section(summary, trace)
@@ -58,7 +58,7 @@ def render_comparison_report(out_dir: Path) -> str:
     timed = {name: rows for name, rows in runs.items() if rows and (rows[-1].get("wafer_s") or 0) > 0}
     first: Mapping[str, Any] = next((row.get("summary", {}) for row in comparison["rows"]), {})
     model = first.get("target", {}).get("model", "")
-    body = _opening(comparison, f"{model}: {len(runs)} runs compared".removeprefix(": "), "")
+    body = opening(f"{model}: {len(runs)} runs compared".removeprefix(": "), "", version=comparison.get("version", ""))
     header, cells = comparison_cells(comparison)
     kinds = tuple(COMPARISON_COLUMNS.values())
     compared = table(header, cells, label="comparison of the runs", right=header[2:], kinds=kinds)
@@ -95,12 +95,6 @@ def write_report(run_dir: Path) -> Path:
     path = run_dir / run_files.REPORT
     write_atomically(path, content.encode())
     return path
-
-
-def _opening(content: Mapping[str, Any], heading: str, asked: str) -> str:
-    eyebrow = f"wse-sim {content.get('version', '')}".strip()
-    lead = paragraph(asked, "lead") if asked else ""
-    return f"<header>\n{paragraph(eyebrow, 'eyebrow')}<h1>{text(heading)}</h1>\n{lead}{kinds_legend()}</header>\n"
 
 
 def _links(out_dir: Path, names: Mapping[str, str]) -> str:

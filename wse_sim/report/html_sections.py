@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+from wse_sim import __version__
 from wse_sim.report.figures import loss_by_step, loss_by_time, timeline
 from wse_sim.report.headline import cluster, headline
 from wse_sim.report.markup import bullets, facts, figure, paragraph, scrolling, section, table, tag, text
@@ -60,10 +61,12 @@ _PART_COLOURS = {
 _OTHER_COLOUR = "var(--ink)"
 
 
-def kinds_legend() -> str:
-    """What the three words mean."""
-    items = "".join(f"<li>{tag(kind)} {text(meaning)}</li>\n" for kind, meaning in _KINDS.items())
-    return f'<ul class="legend">\n{items}</ul>\n'
+def opening(heading: str, lead: str, *, version: str = __version__) -> str:
+    """The top of a page: whose it is, what it is about, and what the three words mean."""
+    eyebrow = paragraph(f"wse-sim {version}".strip(), "eyebrow")
+    led = paragraph(lead, "lead") if lead else ""
+    words = "".join(f"<li>{tag(kind)} {text(meaning)}</li>\n" for kind, meaning in _KINDS.items())
+    return f'<header>\n{eyebrow}<h1>{text(heading)}</h1>\n{led}<ul class="legend">\n{words}</ul>\n</header>\n'
 
 
 def what_was_asked(summary: Summary) -> str:

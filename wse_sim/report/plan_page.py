@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from wse_sim import __version__
-from wse_sim.report.html_sections import kinds_legend
-from wse_sim.report.markup import bullets, facts, figure, page, paragraph, section, table, text
+from wse_sim.report.html_sections import opening
+from wse_sim.report.markup import bullets, facts, figure, page, paragraph, section, table
 from wse_sim.report.plan_figures import days_tornado, pareto_plot
 from wse_sim.report.plan_tables import front_section, leaves_no_end, limits, rejected_section, verdict
 from wse_sim.report.quantities import count, counted
@@ -27,10 +26,7 @@ def plan_page(plan: Content) -> str:
     """The page; the same plan gives the same bytes."""
     title = f"What to book for {plan['model']}"
     lead = f"{count(plan['params'])} parameters, {counted(plan['n_candidates'], 'candidate')}"
-    body = (
-        f"<header>\n{paragraph(f'wse-sim {__version__}', 'eyebrow')}<h1>{text(title)}</h1>\n{paragraph(lead, 'lead')}"
-        f"{kinds_legend()}</header>\n"
-    )
+    body = opening(title, lead)
     body += section("Answer", paragraph(verdict(plan)), facts(limits(plan).items()))
     if plan["front"]:
         body += _front(plan)
