@@ -20,7 +20,7 @@ from wse_sim.schedule.phases import phases
 from wse_sim.schedule.weight_streaming import StepPlan, plan_step
 from wse_sim.spec.cluster import Cluster, load_cluster
 from wse_sim.spec.economics import Economics, load_economics, priced
-from wse_sim.spec.load import is_file, load_model
+from wse_sim.spec.load import canonical, load_model
 from wse_sim.spec.model import ModelPreset
 from wse_sim.spec.operations import Operations, load_operations
 from wse_sim.spec.run import TOKENS_PER_PARAMETER, Run, mask_updates_of
@@ -111,13 +111,11 @@ def run_from(
     SpecError
         When the input is wrong, or the batch size is missing and the model has no recipe.
     """
-    said = {name: given.pop(name) for name in ("system", "release") if name in given}
-    names = {name: text if is_file(text) else text.lower() for name, text in said.items()}
+    given |= {name: canonical(given[name]) for name in ("system", "release") if name in given}
     return resolve_run(
         load_model(model),
         density=parse_density(density, sparsity),
         mask_updates=mask_updates_of(sparsity_algorithm, mask_update_steps),
-        **names,
         **given,
     )
 

@@ -87,10 +87,6 @@ class ValidationRow:
     error_without_row: float | None = None
     error_without_group: float | None = None
 
-    @property
-    def left_out_errors(self) -> tuple[float | None, float | None]:
-        return self.error_without_row, self.error_without_group
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accuracy:
@@ -143,11 +139,12 @@ def accuracies(rows: Iterable[ValidationRow]) -> dict[str, Accuracy]:
     kinds = ("fit", "predicted", "without the row", "without its group")
     errors: dict[str, list[float]] = {f"{side} {kind}": [] for side in get_args(Side) for kind in kinds}
     for row in rows:
-        named = (
-            ("fit" if row.used_to_fit else "predicted", row.error),
-            *zip(kinds[2:], row.left_out_errors, strict=True),
-        )
-        for kind, error in named:
+        named = {
+            "fit" if row.used_to_fit else "predicted": row.error,
+            "without the row": row.error_without_row,
+            "without its group": row.error_without_group,
+        }
+        for kind, error in named.items():
             if error is not None:
                 errors[f"{row.side} {kind}"].append(error)
     return {name: accuracy(found) for name, found in errors.items() if found}

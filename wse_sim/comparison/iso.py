@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from wse_sim.comparison.ways import loss_of
-from wse_sim.laws.cerebras_gpt import LossProjection, dense_equivalent_size, projected_losses
+from wse_sim.laws.cerebras_gpt import LossProjection, dense_equivalent_size, project_loss, projected_losses
 from wse_sim.report.comparison import ClusterWay, IsoLoss, IsoTime, LossCurve, Way
 from wse_sim.spec.run import Run
 from wse_sim.workload.transformer import n_parameters
@@ -86,12 +86,12 @@ def _bisected(loss_after: Callable[[float], float], target: float, low: float, h
 
 
 def _iso_loss(run: Run, way: Way, target: LossProjection) -> IsoLoss:
-    def loss_after(tokens: float) -> LossProjection:
-        loss = loss_of(run, way.density, tokens)
-        assert loss is not None, "there is a law for one way, so for all"
-        return loss
+    size = dense_equivalent_size(run.shape, way.density)
 
-    tokens = tokens_to_loss(lambda tokens: loss_after(tokens).value, target.value, run.tokens)
+    def loss_after(tokens: float) -> float:
+        return float(projected_losses(run.shape, size, tokens, seq_len=run.seq_len))
+
+    tokens = tokens_to_loss(loss_after, target.value, run.tokens)
     if tokens is None:
         most = 2.0**_MOST_DOUBLINGS
         return IsoLoss(
@@ -110,5 +110,5 @@ def _iso_loss(run: Run, way: Way, target: LossProjection) -> IsoLoss:
         run_time_s=way.run_time_s * share,
         **paid,
         reason="",
-        caveats=loss_after(tokens).caveats,
+        caveats=project_loss(run.shape, density=way.density, tokens=tokens, seq_len=run.seq_len).caveats,
     )

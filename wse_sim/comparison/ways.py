@@ -10,7 +10,7 @@ from wse_sim.gpu.layout import Job, Layouts
 from wse_sim.gpu.roofline import GpuResult, gpu_result
 from wse_sim.gpu.search import Found, best
 from wse_sim.gpu.step import step_parts_s, total
-from wse_sim.laws.cerebras_gpt import LossProjection, project_loss
+from wse_sim.laws.cerebras_gpt import LossProjection, knows_loss_of, project_loss
 from wse_sim.report.comparison import ClusterWay, GpuWay, HereWay, Memory, WaferWay
 from wse_sim.report.headline import cluster, gpu_in_words
 from wse_sim.report.metrics import SimulationResult
@@ -35,7 +35,7 @@ def loss_of(run: Run, density: float, tokens: float) -> LossProjection | None:
 
     None for an encoder: the law is of models that predict every next token.
     """
-    if run.shape.logits_fraction < 1:
+    if not knows_loss_of(run.shape):
         return None
     return project_loss(run.shape, density=density, tokens=tokens, seq_len=run.seq_len)
 

@@ -135,11 +135,11 @@ def project_loss(shape: ModelShape, *, density: float, tokens: float, seq_len: i
             float(projected_losses(shape, size, tokens, seq_len=length, is_replication=fit)) for fit in (True, False)
         ]
 
-    flops = float(_flops(shape, equivalent, length))
+    expected, flops = at(equivalent), float(_flops(shape, equivalent, length))
     is_sparse = density < 1.0
     return LossProjection(
-        value=at(equivalent)[0],
-        low=min(at(equivalent)) * (1.0 - spread),
+        value=expected[0],
+        low=min(expected) * (1.0 - spread),
         high=max(at(nonzeros)) * (1.0 + spread),
         effective_flops=flops,
         law="Cerebras-GPT Eq. 1" + (" at the dense-equivalent size of Frantar et al." if is_sparse else ""),

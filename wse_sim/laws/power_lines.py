@@ -6,6 +6,7 @@ import msgspec
 
 from wse_sim.errors import SpecError
 from wse_sim.laws.published import Amount, published_laws
+from wse_sim.spec.sourced import assumed_of
 
 Line = Literal["timescale", "optimal_batch", "critical_batch"]
 _LINES: tuple[Line, ...] = get_args(Line)
@@ -126,4 +127,4 @@ def uncertain_coefficients(*lines: Line) -> tuple[str, ...]:
     """Coefficients of these power lines, by their names in data/laws.toml, that were not checked against the paper."""
     powers = {line: getattr(published_laws().power_lines, line) for line in lines}
     sourced = {f"{line}.{part}": getattr(power, part) for line, power in powers.items() for part in _PARTS}
-    return tuple(name for name, coefficient in sourced.items() if coefficient.kind == "assumed")
+    return tuple(assumed_of(sourced))

@@ -147,7 +147,7 @@ def _bill_of_the_steps(cost_usd: float, goodput: float) -> str:
 def _assumed(question: Question, systems: Iterable[str]) -> list[str]:
     """Names of the constants behind plans on `systems` for which nothing better than an assumption is known."""
     clusters = (priced(load_cluster(system, 1), question.economics) for system in systems)
-    names = {name for cluster in clusters for name in cluster.named("assumed")}
+    names = {name for cluster in clusters for name in cluster.assumed_constants}
     names |= {f"operations.{name}" for name in question.operations.assumed}
     names |= {f"power_lines.{name}" for name in uncertain_coefficients("optimal_batch", "critical_batch")}
     return sorted(names | set(question.economics.assumed))

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from wse_sim.engine.run_level import (
+    asked_checkpoint_steps,
     best_checkpoint_interval,
-    chosen_checkpoint_steps,
     expected_failures,
     expected_parts_s,
     plan_run,
@@ -93,15 +93,15 @@ def wall_clock(
         "n_systems": n_systems,
     }
     best = best_checkpoint_interval(operations, **known)
-    steps = chosen_checkpoint_steps(operations, **known) if operations.is_interval_given else best.steps
+    steps = asked_checkpoint_steps(operations, step_s=step_s, n_steps=known["n_steps"]) or best.steps
     plan = plan_run(operations, **known, checkpoint_steps=steps)
-    parts_s, drawn = {name: float(s) for name, s in expected_parts_s(plan).items()}, simulate_runs(plan, seed=seed)
+    parts_s, drawn = expected_parts_s(plan), simulate_runs(plan, seed=seed)
     chosen_loss = sum(parts_s.values()) / best.run_s - 1 if steps != best.steps else 0.0
     return WallClock(
         parts_s=parts_s,
         p5_s=drawn.percentile_s(5),
         p95_s=drawn.percentile_s(95),
-        n_failures=float(expected_failures(plan)),
+        n_failures=expected_failures(plan),
         checkpoint_steps=steps,
         checkpoint_interval_s=steps * step_s,
         checkpoint_loss={"half": best.loss_at_half, "double": best.loss_at_double, "chosen": chosen_loss},

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from wse_sim.errors import SpecError, choose
 from wse_sim.spec.load import convert, is_file, load_named, read_toml
-from wse_sim.spec.sourced import Sourced
+from wse_sim.spec.sourced import Sourced, assumed_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,7 +191,7 @@ class Cluster:
     @property
     def assumed_constants(self) -> dict[str, Sourced]:
         """Constants for which nothing better than an assumption is known, by name."""
-        return {name: self.constants[name] for name in self.named("assumed")}
+        return dict(sorted(assumed_of(self.constants).items()))
 
     def named(self, *kinds: str) -> list[str]:
         """Names of the constants whose kind is one of `kinds`."""

@@ -96,11 +96,6 @@ class Operations:
         unused = () if self.stragglers_per_system_day else ("straggler_duration_s", "straggler_slowdown")
         return [name for name in self.named("assumed") if name not in unused]
 
-    @property
-    def is_interval_given(self) -> bool:
-        """Time or steps between two checkpoints are given, not to be searched for."""
-        return self.checkpoint_interval_s is not None or self.checkpoint_steps is not None
-
     def failures_per_s(self, n_systems: Number) -> Number:
         """Rate at which a run on `n_systems` systems is stopped: any part stops the whole, so the rates add."""
         return n_systems / self.system_mtbf_s + 1 / self.cluster_mtbf_s

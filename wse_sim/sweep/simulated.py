@@ -104,7 +104,7 @@ def assumed_constants(sweep: Sweep, rows: Sequence[Row]) -> list[str]:
     wafers, gpus = ([p for p in points if ("gpu" in p) is is_on_gpus] for is_on_gpus in (False, True))
     of_wafers = set(shipped_economics().assumed) if wafers else set()
     for point in {point.get("system"): point for point in wafers}.values():
-        of_wafers |= set(load_cluster(run_of(point).system, 1).named("assumed"))
+        of_wafers |= load_cluster(run_of(point).system, 1).assumed_constants.keys()
     of_gpus: set[str] = set()
     for point in {(point["gpu"], point.get("gpu_software")): point for point in gpus}.values():
         of_gpus |= set(_gpu_result(point)[1].assumed)

@@ -11,6 +11,7 @@ from wse_sim.engine.run_level.candidates import ExpectedRuns, expected_runs
 from wse_sim.engine.run_level.expected import PARTS, expected_failures, expected_parts_s, expected_run_s
 from wse_sim.engine.run_level.interval import (
     CheckpointInterval,
+    asked_checkpoint_steps,
     best_checkpoint_interval,
     chosen_checkpoint_steps,
     daly_interval_s,
@@ -29,6 +30,7 @@ __all__ = [
     "RunTimes",
     "StragglerDelays",
     "Terms",
+    "asked_checkpoint_steps",
     "best_checkpoint_interval",
     "chosen_checkpoint_steps",
     "daly_interval_s",

@@ -97,14 +97,22 @@ def chosen_checkpoint_steps(
     operations: Operations, *, step_s: float, n_steps: int, n_parameters: int, n_systems: int
 ) -> int:
     """Steps between two checkpoints that `operations` ask for, else the best; at most those of the run."""
-    if operations.checkpoint_steps is not None:
-        return min(operations.checkpoint_steps, n_steps)
-    if operations.checkpoint_interval_s is not None:
-        return max(1, round(min(operations.checkpoint_interval_s / step_s, n_steps)))
+    asked = asked_checkpoint_steps(operations, step_s=step_s, n_steps=n_steps)
+    if asked is not None:
+        return asked
     best = best_checkpoint_interval(
         operations, step_s=step_s, n_steps=n_steps, n_parameters=n_parameters, n_systems=n_systems
     )
     return best.steps
+
+
+def asked_checkpoint_steps(operations: Operations, *, step_s: float, n_steps: int) -> int | None:
+    """Steps between two checkpoints that `operations` ask for, at most those of the run; None = the best are wanted."""
+    if operations.checkpoint_steps is not None:
+        return min(operations.checkpoint_steps, n_steps)
+    if operations.checkpoint_interval_s is not None:
+        return max(1, round(min(operations.checkpoint_interval_s / step_s, n_steps)))
+    return None
 
 
 def _expected_s(of_run: Terms, step_s: float, n_steps: int, steps: npt.NDArray[np.int64]) -> FloatArray:
