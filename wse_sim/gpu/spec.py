@@ -9,6 +9,7 @@ import msgspec
 
 from wse_sim.errors import SpecError
 from wse_sim.spec.load import convert, data_names, data_path, is_file, load_named, read_toml
+from wse_sim.spec.ranges import check_range
 from wse_sim.spec.sourced import Sourced
 
 Owner = TypeVar("Owner", "GpuSpec", "Software", "TrainingConstants")
@@ -272,12 +273,9 @@ def gpu_constants() -> dict[str, Sourced]:
 def check_gpu_constant(name: str, value: float) -> None:
     """Raises SpecError unless the number called `name` ("h100.tdp_w") can have this value at all."""
     field = name.rpartition(".")[2]
-    may_be_zero, is_share = field in _MAY_BE_ZERO, field.endswith("_fraction") or field in _SHARES
-    is_in_range = (value >= 0 if may_be_zero else value > 0) and value < math.inf and not (is_share and value > 1)
-    if not is_in_range or (field in _WHOLE and value % 1):
-        kind = "a whole number" if field in _WHOLE else "a number"
-        low = "at least 0" if may_be_zero else "above 0"
-        raise SpecError(f"{name} is {value:g}: it must be {kind} {low}" + (", at most 1" if is_share else ""))
+    is_share = field.endswith("_fraction") or field in _SHARES
+    most = 1.0 if is_share else math.inf
+    check_range(name, value, may_be_least=field in _MAY_BE_ZERO, most=most, is_whole=field in _WHOLE)
 
 
 def with_number(owner: Owner, name: str, value: float) -> Owner:
