@@ -180,8 +180,9 @@ def simulate_gpu(
         precision=precision,
         is_two_four=is_two_four,
     )
+    known = job.numbers
     for constant, number in (constants or {}).items():
-        if constant not in job.numbers:
+        if constant not in known:
             raise SpecError(f"{constant} is no constant of {job.gpu.name} with {job.software.name}")
         check_gpu_constant(constant, number)
     job = job.with_numbers(constants or {})

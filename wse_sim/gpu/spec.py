@@ -226,7 +226,7 @@ def load_gpu(name: str) -> GpuSpec:
     SpecError
         When it is unknown, or the file is wrong.
     """
-    return _loaded("gpus", name, GpuSpec, "GPU")
+    return _of_file("gpus", name, GpuSpec, "GPU") if is_file(name) else _gpu_of_data(name)
 
 
 def load_software(name: str) -> Software:
@@ -237,7 +237,7 @@ def load_software(name: str) -> Software:
     SpecError
         When it is unknown, or the file is wrong.
     """
-    return _loaded("gpu_software", name, Software, "GPU software")
+    return _of_file("gpu_software", name, Software, "GPU software") if is_file(name) else _software_of_data(name)
 
 
 @cache
@@ -286,17 +286,25 @@ def with_number(owner: Owner, name: str, value: float) -> Owner:
     return msgspec.structs.replace(owner, **{field: {**old, key: new} if key else new})
 
 
-def _loaded(folder: str, name: str, kind: type[T], what: str) -> T:
-    where = name if is_file(name) else f"data/{folder}/{name.lower()}.toml"
-    content = load_named(folder, name, what)
-    if not is_file(name):
-        return convert(content, kind, where)
-    content.setdefault("name", Path(name).stem)
+@cache
+def _gpu_of_data(name: str) -> GpuSpec:
+    return convert(load_named("gpus", name, "GPU"), GpuSpec, f"data/gpus/{name.lower()}.toml")
+
+
+@cache
+def _software_of_data(name: str) -> Software:
+    where = f"data/gpu_software/{name.lower()}.toml"
+    return convert(load_named("gpu_software", name, "GPU software"), Software, where)
+
+
+def _of_file(folder: str, file: str, kind: type[T], what: str) -> T:
+    content = read_toml(file)
+    content.setdefault("name", Path(file).stem)
     if content["name"] in data_names(folder):
-        raise SpecError(f"{where}: name {content['name']!r} is that of a {what} in the data: give yours another")
-    owner = convert(content, kind, where)
+        raise SpecError(f"{file}: name {content['name']!r} is that of a {what} in the data: give yours another")
+    owner = convert(content, kind, file)
     for constant, number in sourced(owner, owner.name).items():
-        check_gpu_constant(f"{where}: {constant}", number.value)
+        check_gpu_constant(f"{file}: {constant}", number.value)
     return owner
 
 
