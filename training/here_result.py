@@ -13,7 +13,7 @@ from training.step_extent import Part, StepPart, Timed
 from training.step_measurement import Measurement
 from wse_sim.processes.limits import cpu_name
 from wse_sim.report.quantities import percent
-from wse_sim.workload.flops import training_flops_per_token
+from wse_sim.workload.flops import model_flops_utilisation
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,7 +118,13 @@ def result_of(measurement: Measurement, *, batch_size: int, tokens: float) -> He
     medians_s = {what: float(np.median(seconds)) for what, seconds in measurement.seconds.items()}
     parts_s = {part: float(s) for part, s in measurement.step_parts_s(medians_s, batch_size).items()}
     step_s = sum(parts_s.values())
-    utilisation = _utilisation(measurement, batch_size * config.seq_len / step_s)
+    utilisation = model_flops_utilisation(
+        config.shape,
+        config.seq_len,
+        config.density,
+        tokens_per_s=batch_size * config.seq_len / step_s,
+        peak_flops_per_s=measurement.peak_flops_per_s,
+    )
     return HereResult(
         model=config.shape.name,
         n_threads=config.n_threads,
@@ -134,6 +140,7 @@ def result_of(measurement: Measurement, *, batch_size: int, tokens: float) -> He
         parts=tuple(StepShare(part=part, seconds=s, share=s / step_s) for part, s in parts_s.items()),
         notes=(*measurement.notes(batch_size), *_about_the_peak(utilisation["dense_equivalent_mfu"])),
         **_times(measurement, step_s, batch_size, tokens),
+        peak_flops_per_s=measurement.peak_flops_per_s,
         **utilisation,
         **_memory(measurement),
     )
@@ -162,16 +169,6 @@ def _times(measurement: Measurement, step_s: float, batch_size: int, tokens: flo
         "run_time_s_high": n_steps * high_s,
         "extrapolation_error": error,
     }
-
-
-def _utilisation(measurement: Measurement, tokens_per_s: float) -> dict[str, Any]:
-    config = measurement.config
-    peak = measurement.peak_flops_per_s
-    needed, with_zeros = (
-        tokens_per_s * training_flops_per_token(config.shape, config.seq_len, density)
-        for density in (config.density, 1.0)
-    )
-    return {"peak_flops_per_s": peak, "mfu": needed / peak, "dense_equivalent_mfu": with_zeros / peak}
 
 
 def _about_the_peak(dense_equivalent_mfu: float) -> Iterator[str]:

@@ -103,17 +103,11 @@ def usable_memory_bytes() -> int:
     return min(total, int(limit[0])) if limit and limit[0] != "max" else total
 
 
-def matrix_product(precision: Precision, device: Device = "cpu") -> tuple[Work, float]:
-    """A product of matrices large enough that a device is at its best, and its FLOPs."""
+def matmul_flops_per_s(precision: Precision, device: Device = "cpu") -> float:
+    """The best rate of a few products of matrices large enough that a device is at its best."""
     size = _MATMUL_SIZE[device]
     a = torch.rand(size, size, generator=torch.Generator().manual_seed(0)).to(device, DTYPES[precision])
-    return lambda: a @ a, 2.0 * size**3
-
-
-def matmul_flops_per_s(precision: Precision, device: Device = "cpu") -> float:
-    """The best rate of a few such products."""
-    work, flops = matrix_product(precision, device)
-    return flops / _best_s(work, time.perf_counter)
+    return 2.0 * size**3 / _best_s(lambda: a @ a, time.perf_counter)
 
 
 def suited_precision(*, fp32_flops_per_s: float, bf16_flops_per_s: float) -> Precision:

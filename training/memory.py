@@ -7,7 +7,6 @@ cent are added for what passes by: pieces of logits, the workspace of matrix pro
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import msgspec
 import psutil
@@ -17,6 +16,7 @@ from training.config import TrainConfig
 from training.distributed import n_local_processes, n_processes
 from training.execution import DTYPES, Execution, ExecutorName, Precision
 from wse_sim.errors import SpecError
+from wse_sim.processes.limits import cgroup_words
 from wse_sim.spec.model import ModelShape
 from wse_sim.workload.transformer import n_parameters
 
@@ -30,7 +30,6 @@ _WORTH_SAYING_BYTES = 50e6
 _LOGITS_AT_ONCE = 2**24
 _PIECES_AT_ONCE = 4  # the sum, a summand, the product that it comes from, what the inputs add
 _UPDATE_BYTES_PER_WEIGHT = 40  # of the largest matrix: a mask update sorts scores of one tensor at a time
-_CGROUP = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,15 +135,13 @@ def available_memory_bytes() -> int:
 def _free_bytes() -> int:
     free = int(psutil.virtual_memory().available)
     try:
-        limit = (_CGROUP / "memory.max").read_text(encoding="utf-8").strip()
-        current = int((_CGROUP / "memory.current").read_text(encoding="utf-8"))
-        statistics = (_CGROUP / "memory.stat").read_text(encoding="utf-8").split()
-    except (OSError, ValueError):
+        (limit,), (current,), statistics = map(cgroup_words, ("memory.max", "memory.current", "memory.stat"))
+        if limit == "max":
+            return free
+        reclaimable = int(statistics[statistics.index("inactive_file") + 1])
+        return min(free, int(limit) - int(current) + reclaimable)
+    except ValueError:  # a file is not there, or holds no such number
         return free
-    if limit == "max":
-        return free
-    reclaimable = int(statistics[statistics.index("inactive_file") + 1])
-    return min(free, int(limit) - current + reclaimable)
 
 
 def activation_bytes_per_token(shape: ModelShape, precision: Precision) -> float:

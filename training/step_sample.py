@@ -21,7 +21,6 @@ from training.executor import autocast
 from training.memory import BYTES, activation_bytes_per_token
 from training.optimizer import build_optimizer, clip_gradient, optimizer_of
 from training.step_works import (
-    attention_work,
     empty,
     filled,
     made_up_masks,
@@ -61,9 +60,6 @@ class Sample(Protocol):
 
     def ends(self, n_sequences: int, n_places: int) -> Work:
         """Embedding, last norm, output layer and loss, forward and back."""
-
-    def attention(self, n_heads: int, n_places: int) -> Work:
-        """What some heads take from all places of one sequence, forward and back, without any weights."""
 
     def update(self) -> Work:
         """Mask and clip gradients, and AdamW."""
@@ -147,9 +143,6 @@ class _DenseSample:
 
         return work
 
-    def attention(self, n_heads: int, n_places: int) -> Work:
-        return attention_work(self._config, n_heads, n_places)
-
     def update(self) -> Work:
         def work() -> None:
             self._masks.zero_pruned_gradients()
@@ -211,9 +204,6 @@ class _StreamingSample:
                     piece.grad = None
 
         return work
-
-    def attention(self, n_heads: int, n_places: int) -> Work:
-        return attention_work(self._config, n_heads, n_places)
 
     def update(self) -> Work:
         self._values.grad = torch.full_like(self._values, 1e-3)

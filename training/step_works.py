@@ -107,7 +107,10 @@ def there_and_back(config: TrainConfig, block: nn.Module, x_BTD: Tensor, slope_B
 
 
 def attention_work(config: TrainConfig, n_heads: int, n_places: int) -> Work:
-    """The model's attention without its linear layers, which are timed on fewer places."""
+    """What some heads of the model's attention take from all places of one sequence, forward and back.
+
+    Without its linear layers, which are timed on fewer places.
+    """
     shape = config.shape
     narrow = msgspec.structs.replace(
         shape,

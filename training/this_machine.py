@@ -22,6 +22,7 @@ from training.resampling import Floats
 from training.step_extent import Extent, Timed, largest_extent, smallest_extent
 from training.step_measurement import Measurement, Room
 from training.step_sample import Sample, sample_bytes, sample_of
+from training.step_works import attention_work
 from training.turns import Clock, Work, turns_s
 from wse_sim.errors import SpecError
 from wse_sim.processes.limits import n_usable_cpus
@@ -222,7 +223,7 @@ def _works(sample: Sample, config: TrainConfig, extent: Extent) -> dict[Timed, W
     works: dict[Timed, Work] = {}
     for what in extent.timed(config.seq_len):
         if what.part == "attention":
-            works[what] = sample.attention(extent.n_heads, what.n_places)
+            works[what] = attention_work(config, extent.n_heads, what.n_places)
         else:
             make = sample.block if what.part == "block" else sample.ends
             works[what] = make(extent.n_sequences, what.n_places)

@@ -15,6 +15,7 @@ from training.memory import kept_blocks, memory_need, require_memory
 from training.sparsity import GMP, Update
 from wse_sim.cli.app import main
 from wse_sim.errors import SpecError
+from wse_sim.processes import limits
 from wse_sim.spec.load import load_model
 
 GIB = 2**30
@@ -133,7 +134,7 @@ def test_memory_of_a_container_counts(tmp_path: Any, monkeypatch: pytest.MonkeyP
         ("memory.stat", f"anon 5\ninactive_file {GIB}\nactive_file 7\n"),
     ):
         (tmp_path / name).write_text(content)
-    monkeypatch.setattr(training.memory, "_CGROUP", tmp_path)
+    monkeypatch.setattr(limits, "_CGROUP", tmp_path)
     monkeypatch.setattr("psutil.virtual_memory", lambda: type("Memory", (), {"available": 100 * GIB}))
     assert training.memory.available_memory_bytes() == 2 * GIB
     (tmp_path / "memory.max").write_text("max\n")

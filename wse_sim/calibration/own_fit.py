@@ -119,12 +119,10 @@ def calibrate(runs: OwnRuns, free: Sequence[str] | None = None) -> Calibration:
     """
     names = _free_names(runs, runs.usual if free is None else free)
     start = {name: runs.constants[name].value for name in names}
-    _refuse_other_units(runs, start)
-    fitted, held = _fit(runs, start)
-    if not fitted:
-        raise SpecError(f"{runs.measurements.path}: {'; '.join(f'{name}: {why}' for name, why in held.items())}")
-    near_start = _seen_from(start, linear_fit(runs.rows, tuple(fitted), fitted), fitted)
-    rows = _rows(runs, start, fitted, near_start)
+    errors = _start_errors(runs, start)
+    fitted, held, fit = _fit(runs, start)
+    near_start = _seen_from(start, fit, fitted)
+    rows = _rows(runs, start, errors, fit.errors, near_start)
     constants = _constants(start, fitted, held, near_start)
     return Calibration(runs=runs, rows=rows, constants=constants, notes=_notes(runs, rows, constants))
 
@@ -137,31 +135,38 @@ def _free_names(runs: OwnRuns, names: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _refuse_other_units(runs: OwnRuns, start: dict[str, float]) -> None:
+def _start_errors(runs: OwnRuns, start: dict[str, float]) -> list[float]:
+    """log(simulated / measured) of each row; refuses rates that must be in another unit."""
+    errors = []
     for line, row, measured in zip(runs.measurements.lines, runs.rows, runs.measured, strict=True):
-        simulated = measured * math.exp(row.near(start)(start))
+        errors.append(row.near(start)(start))
+        simulated = measured * math.exp(errors[-1])
         if not 1 / _MOST_APART < measured / simulated < _MOST_APART:
             with runs.measurements.at(line):
                 raise SpecError(
                     f"measured {measured:.4g} {runs.unit}, simulated {simulated:.4g}: no efficiency explains a factor "
                     f"of {_MOST_APART:g}; is the rate in another unit, or that of one system or GPU of many?"
                 )
+    return errors
 
 
-def _fit(runs: OwnRuns, start: dict[str, float]) -> tuple[dict[str, float], dict[str, str]]:
-    """Fitted constants, and why the others are held.
+def _fit(runs: OwnRuns, start: dict[str, float]) -> tuple[dict[str, float], dict[str, str], LinearFit]:
+    """Fitted constants, why the others are held, and the fit near the fitted ones.
 
     What the rows fix is found out at the start; one that they turn out not to fix at the solution is held from then on.
     """
     dropped: dict[str, str] = {}
     while True:
         tried = {name: value for name, value in start.items() if name not in dropped}
-        held = _held(linear_fit(runs.rows, tuple(tried), tried)) if tried else {}
+        held = _held(linear_fit(runs.rows, tuple(tried), tried)) | dropped
         free = {name: value for name, value in tried.items() if name not in held}
-        found = solve(runs.rows, tuple(free), free) if free else {}
-        lost = _held(linear_fit(runs.rows, tuple(found), found)) if found else {}
+        if not free:
+            raise SpecError(f"{runs.measurements.path}: {'; '.join(f'{name}: {why}' for name, why in held.items())}")
+        found = solve(runs.rows, tuple(free), free)
+        fit = linear_fit(runs.rows, tuple(found), found)
+        lost = _held(fit)
         if not lost:
-            return found, held | dropped
+            return found, held, fit
         dropped |= lost
 
 
@@ -187,20 +192,22 @@ def _seen_from(start: dict[str, float], linear: LinearFit, here: dict[str, float
     return replace(linear, errors=linear.errors + linear.slopes @ back)
 
 
-def _rows(runs: OwnRuns, start: dict[str, float], fitted: dict[str, float], near_start: LinearFit) -> list[OwnRow]:
+def _rows(
+    runs: OwnRuns, start: dict[str, float], before: Sequence[float], after: FloatArray, near_start: LinearFit
+) -> list[OwnRow]:
+    """`before` and `after` are log(simulated / measured) of each row."""
     found = []
     moves = near_start.left_out_moves(near_start.ids)
     for i, row in enumerate(runs.rows):
         left_out = {name: start[name] * math.exp(move) for name, move in zip(near_start.names, moves[i], strict=True)}
-        before, after, without = (math.expm1(row.near(at)(at)) for at in (start, fitted, left_out))
         found.append(
             OwnRow(
                 line=runs.measurements.lines[i].number,
                 label=runs.labels[i],
                 measured=runs.measured[i],
-                error_before=before,
-                error_after=after,
-                error_left_out=without,
+                error_before=math.expm1(before[i]),
+                error_after=math.expm1(after[i]),
+                error_left_out=math.expm1(row.near(left_out)(left_out)),
             )
         )
     return found

@@ -24,7 +24,7 @@ from wse_sim.spec.economics import Economics, PriceBasis, load_economics
 from wse_sim.spec.model import ModelShape
 from wse_sim.spec.ranges import check_number
 from wse_sim.spec.sourced import Sourced, assumed_of
-from wse_sim.workload.flops import attention_flops, linear_flops, training_flops_per_token
+from wse_sim.workload.flops import attention_flops, linear_flops, model_flops_utilisation, training_flops_per_token
 
 SEARCH_ALL = Layout()
 DEFAULT_SOFTWARE = "megatron"
@@ -180,8 +180,9 @@ def simulate_gpu(
         precision=precision,
         is_two_four=is_two_four,
     )
+    known = job.numbers
     for constant, number in (constants or {}).items():
-        if constant not in job.numbers:
+        if constant not in known:
             raise SpecError(f"{constant} is no constant of {job.gpu.name} with {job.software.name}")
         check_gpu_constant(constant, number)
     job = job.with_numbers(constants or {})
@@ -227,12 +228,9 @@ def gpu_result(job: Job, found: Found, *, density: float, tokens: float | None, 
 def _utilisation(job: Job, recompute: int, density: float, tokens_per_s: float) -> dict[str, Any]:
     """FLOPs per second over the peak, by field of the result: those that are needed, done, and needed when dense."""
     peak = job.gpu.peak_flops_per_s.value * job.num_gpus
-    needed, dense = (training_flops_per_token(job.shape, job.seq_len, rho) for rho in (density, 1.0))
-    return {
-        "mfu": needed * tokens_per_s / peak,
-        "hfu": (dense + _repeated_flops(job, recompute)) * tokens_per_s / peak,
-        "dense_equivalent_mfu": dense * tokens_per_s / peak,
-    }
+    needed = model_flops_utilisation(job.shape, job.seq_len, density, tokens_per_s=tokens_per_s, peak_flops_per_s=peak)
+    done = training_flops_per_token(job.shape, job.seq_len) + _repeated_flops(job, recompute)
+    return {**needed, "hfu": done * tokens_per_s / peak}
 
 
 def _repeated_flops(job: Job, recompute: int) -> float:

@@ -9,6 +9,7 @@ import msgspec
 
 from wse_sim.errors import SpecError
 from wse_sim.spec.load import convert, data_names, data_path, is_file, load_named, read_toml
+from wse_sim.spec.ranges import check_range
 from wse_sim.spec.sourced import Sourced
 
 Owner = TypeVar("Owner", "GpuSpec", "Software", "TrainingConstants")
@@ -225,7 +226,7 @@ def load_gpu(name: str) -> GpuSpec:
     SpecError
         When it is unknown, or the file is wrong.
     """
-    return _loaded("gpus", name, GpuSpec, "GPU")
+    return _of_file("gpus", name, GpuSpec, "GPU") if is_file(name) else _gpu_of_data(name)
 
 
 def load_software(name: str) -> Software:
@@ -236,7 +237,7 @@ def load_software(name: str) -> Software:
     SpecError
         When it is unknown, or the file is wrong.
     """
-    return _loaded("gpu_software", name, Software, "GPU software")
+    return _of_file("gpu_software", name, Software, "GPU software") if is_file(name) else _software_of_data(name)
 
 
 @cache
@@ -272,12 +273,9 @@ def gpu_constants() -> dict[str, Sourced]:
 def check_gpu_constant(name: str, value: float) -> None:
     """Raises SpecError unless the number called `name` ("h100.tdp_w") can have this value at all."""
     field = name.rpartition(".")[2]
-    may_be_zero, is_share = field in _MAY_BE_ZERO, field.endswith("_fraction") or field in _SHARES
-    is_in_range = (value >= 0 if may_be_zero else value > 0) and value < math.inf and not (is_share and value > 1)
-    if not is_in_range or (field in _WHOLE and value % 1):
-        kind = "a whole number" if field in _WHOLE else "a number"
-        low = "at least 0" if may_be_zero else "above 0"
-        raise SpecError(f"{name} is {value:g}: it must be {kind} {low}" + (", at most 1" if is_share else ""))
+    is_share = field.endswith("_fraction") or field in _SHARES
+    most = 1.0 if is_share else math.inf
+    check_range(name, value, may_be_least=field in _MAY_BE_ZERO, most=most, is_whole=field in _WHOLE)
 
 
 def with_number(owner: Owner, name: str, value: float) -> Owner:
@@ -288,17 +286,25 @@ def with_number(owner: Owner, name: str, value: float) -> Owner:
     return msgspec.structs.replace(owner, **{field: {**old, key: new} if key else new})
 
 
-def _loaded(folder: str, name: str, kind: type[T], what: str) -> T:
-    where = name if is_file(name) else f"data/{folder}/{name.lower()}.toml"
-    content = load_named(folder, name, what)
-    if not is_file(name):
-        return convert(content, kind, where)
-    content.setdefault("name", Path(name).stem)
+@cache
+def _gpu_of_data(name: str) -> GpuSpec:
+    return convert(load_named("gpus", name, "GPU"), GpuSpec, f"data/gpus/{name.lower()}.toml")
+
+
+@cache
+def _software_of_data(name: str) -> Software:
+    where = f"data/gpu_software/{name.lower()}.toml"
+    return convert(load_named("gpu_software", name, "GPU software"), Software, where)
+
+
+def _of_file(folder: str, file: str, kind: type[T], what: str) -> T:
+    content = read_toml(file)
+    content.setdefault("name", Path(file).stem)
     if content["name"] in data_names(folder):
-        raise SpecError(f"{where}: name {content['name']!r} is that of a {what} in the data: give yours another")
-    owner = convert(content, kind, where)
+        raise SpecError(f"{file}: name {content['name']!r} is that of a {what} in the data: give yours another")
+    owner = convert(content, kind, file)
     for constant, number in sourced(owner, owner.name).items():
-        check_gpu_constant(f"{where}: {constant}", number.value)
+        check_gpu_constant(f"{file}: {constant}", number.value)
     return owner
 
 

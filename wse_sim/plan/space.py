@@ -14,6 +14,7 @@ import numpy.typing as npt
 from wse_sim.errors import SpecError, choose
 from wse_sim.schedule.estimate import LEAST_BUFFER_LAYERS, LONGEST_HOP_S, knows
 from wse_sim.spec.cluster import load_cluster
+from wse_sim.spec.divisors import divisors
 from wse_sim.spec.ranges import check_number
 
 IntArray = npt.NDArray[np.int64]
@@ -137,10 +138,10 @@ def _sizes(space: Space, system: int) -> Iterator[tuple[int, int, int, int]]:
                 yield system, num_csx, batch_size, microbatch
 
 
-def _microbatches(share: int, asked: tuple[int, ...] | None) -> list[int]:
+def _microbatches(share: int, asked: tuple[int, ...] | None) -> Sequence[int]:
     if asked is not None:
         return [microbatch for microbatch in asked if share % microbatch == 0]
-    return [share // n for n in range(1, share + 1) if share % n == 0][:MOST_MICROBATCHES]
+    return divisors(share, share)[::-1][:MOST_MICROBATCHES]
 
 
 def _listed(values: Sequence[float]) -> str:

@@ -1,7 +1,6 @@
 """Steps of shares of a batch, each in the fastest micro-batch that fits."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 
@@ -9,6 +8,7 @@ from wse_sim.schedule.estimate import Estimate, estimate_steps, microbatch_costs
 from wse_sim.schedule.placement import largest_microbatch
 from wse_sim.schedule.program import IntArray
 from wse_sim.spec.cluster import Cluster
+from wse_sim.spec.divisors import divisors
 from wse_sim.spec.run import Run
 
 _MOST_TRIED = 12  # the smallest are never the fastest, and a share may have many divisors
@@ -23,7 +23,7 @@ def fastest_microbatch(run: Run, cluster: Cluster) -> int:
 
 def fitting_microbatches(run: Run, cluster: Cluster, share: int) -> tuple[int, ...]:
     """Micro-batches of `share` sequences on one system that fit there, smallest first: the largest few."""
-    return _divisors(share, largest_microbatch(run.shape, cluster.csx, seq_len=run.seq_len))[-_MOST_TRIED:]
+    return divisors(share, largest_microbatch(run.shape, cluster.csx, seq_len=run.seq_len))[-_MOST_TRIED:]
 
 
 def fastest_steps(
@@ -50,10 +50,3 @@ def fastest_steps(
     is_fastest = steps.step_s <= np.repeat(least_s, n_tried) * (1.0 + _ROUNDING_NOISE)
     chosen = np.maximum.reduceat(np.where(is_fastest, np.arange(len(microbatch)), 0), first)
     return microbatch[chosen], steps[chosen]
-
-
-@lru_cache(maxsize=65536)
-def _divisors(share: int, largest: int) -> tuple[int, ...]:
-    """Of `share`, up to `largest`, smallest first."""
-    sizes = np.arange(1, min(share, largest) + 1)
-    return tuple(sizes[share % sizes == 0].tolist())

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from wse_sim.errors import SpecError, choose
 from wse_sim.spec.load import convert, is_file, load_named, read_toml
+from wse_sim.spec.ranges import check_range
 from wse_sim.spec.sourced import Sourced, assumed_of
 
 
@@ -224,14 +225,14 @@ _AT_MOST = {"linear_efficiency": 1.0, "attention_efficiency": 1.0, "buffer_layer
 def check_constant(name: str, value: float) -> None:
     """Raises SpecError unless the constant called `name` ("csx.clock_hz") can have this value at all."""
     field = name.rpartition(".")[2]
-    least, most = _AT_LEAST.get(field, 0.0), _AT_MOST.get(field, math.inf)
-    may_be_least = field in _AT_LEAST or field in _MAY_BE_ZERO
-    is_in_range = (value >= least if may_be_least else value > least) and value <= most
-    if not is_in_range or math.isinf(value) or (field in _WHOLE and value % 1):
-        kind = "a whole number" if field in _WHOLE else "a number"
-        low = f"at least {least:g}" if may_be_least else f"above {least:g}"
-        high = f", at most {most:g}" if field in _AT_MOST else ""
-        raise SpecError(f"{name} is {value:g}: it must be {kind} {low}{high}")
+    check_range(
+        name,
+        value,
+        least=_AT_LEAST.get(field, 0.0),
+        may_be_least=field in _AT_LEAST or field in _MAY_BE_ZERO,
+        most=_AT_MOST.get(field, math.inf),
+        is_whole=field in _WHOLE,
+    )
 
 
 def load_cluster(system: str, num_csx: int, constants: Mapping[str, float] | None = None) -> Cluster:

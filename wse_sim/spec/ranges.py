@@ -32,3 +32,21 @@ def check_number(name: str, value: float, what: str = "") -> None:
     is_allowed, right = _ALLOWED[name]
     if not is_allowed(value):
         raise SpecError(f"{what or name} is {value}: it must be {right}")
+
+
+def check_range(
+    name: str,
+    value: float,
+    *,
+    least: float = 0.0,
+    may_be_least: bool = False,
+    most: float = math.inf,
+    is_whole: bool = False,
+) -> None:
+    """Raises SpecError unless the constant called `name` is finite, above `least` (or at it) and at most `most`."""
+    is_in_range = (value >= least if may_be_least else value > least) and value <= most and value < math.inf
+    if not is_in_range or (is_whole and value % 1):
+        kind = "a whole number" if is_whole else "a number"
+        low = f"at least {least:g}" if may_be_least else f"above {least:g}"
+        high = f", at most {most:g}" if most < math.inf else ""
+        raise SpecError(f"{name} is {value:g}: it must be {kind} {low}{high}")

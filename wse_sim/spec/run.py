@@ -5,6 +5,7 @@ from typing import Literal, get_args
 import msgspec
 
 from wse_sim.errors import SpecError, choose
+from wse_sim.spec.divisors import divisors
 from wse_sim.spec.model import ModelShape
 from wse_sim.spec.ranges import check_number
 
@@ -129,8 +130,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     @property
     def microbatches(self) -> list[int]:
         """Sizes into which a system's share of the batch can be cut, smallest first."""
-        n = self.batch_per_csx
-        return [m for m in range(1, n + 1) if n % m == 0]
+        return list(divisors(self.batch_per_csx, self.batch_per_csx))
 
     @property
     def tokens_per_step(self) -> int:

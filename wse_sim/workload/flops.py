@@ -5,7 +5,7 @@ three times its forward part, but for the embedding's. Attention is counted over
 Recomputation is never counted: it is work of the machine, not of the model.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 from wse_sim.errors import choose
 from wse_sim.spec.model import ModelShape
@@ -90,6 +90,14 @@ def training_flops_per_token(
         + embedding_flops(shape)
         + softmax_flops(shape, seq_len)
     )
+
+
+def model_flops_utilisation(
+    shape: ModelShape, seq_len: int, density: float, *, tokens_per_s: float, peak_flops_per_s: float
+) -> dict[str, Any]:
+    """FLOPs per second that the model needs over the peak, by field of a result: zeros not counted, and counted."""
+    needed, dense = (training_flops_per_token(shape, seq_len, rho) * tokens_per_s for rho in (density, 1.0))
+    return {"mfu": needed / peak_flops_per_s, "dense_equivalent_mfu": dense / peak_flops_per_s}
 
 
 def flop_reduction(shape: ModelShape, *, seq_len: int, density: float) -> float:
