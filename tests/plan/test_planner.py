@@ -8,10 +8,9 @@ import pytest
 from msgspec.structs import replace
 
 from tests.plan.questions import LIMITS, SMALL, THIRSTY_CS3, found, question
+from wse_sim.laws.cerebras_gpt import project_loss
 from wse_sim.plan.constraints import Constraints
-from wse_sim.plan.outcomes import (
-    run_at,
-)
+from wse_sim.plan.outcomes import run_at
 from wse_sim.plan.planner import plan_of, walls
 from wse_sim.plan.result import Plan
 from wse_sim.plan.search import search
@@ -42,6 +41,17 @@ def test_a_cost_that_leaves_much_of_the_wall_clock_out_says_so() -> None:
     goodput, caveats = said(system_mtbf_s=3600.0)
     assert goodput < 0.9
     assert f"of the steps, {100 * goodput:.1f} % of the wall clock" in caveats
+
+
+def test_caveats_are_of_the_length_of_sequences_that_is_planned() -> None:
+    """Short sequences take the 111M out of the compute that the law was fitted in."""
+    asked = with_changes(question("111m"), seq_len=128)
+    plan = plan_of(search(asked, with_changes(SMALL, densities=(1.0,)), Constraints()))
+    assert plan.best is not None
+    tokens = plan.best.tokens
+    short, long = (project_loss(asked.shape, density=1.0, tokens=tokens, seq_len=n).caveats for n in (128, 2048))
+    assert any(caveat.startswith("extrapolated") for caveat in set(short) - set(long))
+    assert set(short) <= set(plan.caveats)
 
 
 def test_the_tornado_is_sorted_and_spans_the_best() -> None:
