@@ -14,26 +14,7 @@ from tests.cli.documents import call, printed, validator
 from training.config import read_config
 from training.execution import Execution
 
-SHAPE = """
-[shape]
-name = "tiny"
-n_layers = 2
-d_model = 64
-n_heads = 2
-d_ff = 256
-vocab_size = 300
-seq_len = 64
-"""
 GIVEN = ["--density", "0.25", "--batch-size", "4", "--tokens", "1e6", "--data", "markov"]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("model") / "tiny.toml"
-    path.write_text(SHAPE, encoding="utf-8")
-    return str(path)
-
-
 run = partial(call, "train")
 
 

@@ -18,24 +18,7 @@ from wse_sim.errors import FileError, SpecError
 from wse_sim.sweep.keys import Point
 from wse_sim.sweep.sweep import Row
 
-SHAPE = """
-[shape]
-name = "tiny"
-n_layers = 2
-d_model = 64
-n_heads = 2
-d_ff = 256
-vocab_size = 300
-seq_len = 64
-"""
 COMMON: Point = {"batch_size": 4, "tokens": 1e6, "mode": "dense", "steps": 10, "data": "markov", "precision": "fp32"}
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("model") / "tiny.toml"
-    path.write_text(SHAPE, encoding="utf-8")
-    return str(path)
 
 
 def words_of(point: Point) -> list[str]:
