@@ -1,15 +1,14 @@
 """`wse-sim transfer` and `wse-sim coord-check`."""
 
 import json
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.cli.documents import call, printed, screen, validator
+from tests.stopping import stopped
 from wse_sim.cli.axis import parse_log2_lrs, parse_values
 from wse_sim.errors import SpecError
 
@@ -65,11 +64,7 @@ def test_stopped_transfer_says_how_to_go_on(tmp_path: Path) -> None:
     started = subprocess.Popen(
         [sys.executable, "-m", "wse_sim", *words, "--out", str(tmp_path)], stderr=subprocess.PIPE, text=True
     )
-    end_s = time.monotonic() + 60
-    while not list(tmp_path.glob("points/*/run.jsonl")) and time.monotonic() < end_s:
-        time.sleep(0.05)
-    started.send_signal(signal.SIGINT)
-    _, said = started.communicate(timeout=60)
+    _, said = stopped(started, lambda: any(tmp_path.glob("points/*/run.jsonl")))
     assert started.returncode == 130
     assert "stopped and saved; to go on:" in said
     assert "Traceback" not in said

@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from functools import partial
 from pathlib import Path
 from unittest.mock import patch
@@ -14,6 +13,7 @@ from unittest.mock import patch
 import pytest
 
 from tests.cli.documents import call, loaded_modules
+from tests.stopping import stopped
 
 EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "sweep.toml"
 SMALL = ("--model", "111m", "--system", "cs3", "--batch-size", "240")
@@ -34,9 +34,8 @@ def started(*words: str) -> subprocess.Popen[str]:
     )
 
 
-def wait_for_rows(part: Path, process: subprocess.Popen[str]) -> None:
-    while process.poll() is None and not (part.exists() and b"\n" in part.read_bytes()):
-        time.sleep(0.005)
+def has_rows(part: Path) -> bool:
+    return part.exists() and b"\n" in part.read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -66,9 +65,7 @@ def test_sweep_that_was_killed_goes_on_to_the_same_bytes(tmp_path: Path, straigh
     out, part = tmp_path / "sweep.csv", tmp_path / "sweep.csv.part"
     words = (*LONG, "--out", str(out), "--processes", n_processes)
     process = started(*words)
-    wait_for_rows(part, process)
-    process.kill()
-    process.communicate()
+    stopped(process, lambda: has_rows(part), by=signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
     assert not out.exists()
     n_there = part.read_bytes().count(b"\n")
@@ -84,9 +81,7 @@ def test_ctrl_c_says_the_command_that_goes_on(tmp_path: Path, straight: bytes) -
     out = tmp_path / "sweep.csv"
     words = (*LONG, "--out", str(out), "--processes", "2")
     process = started(*words)
-    wait_for_rows(tmp_path / "sweep.csv.part", process)
-    process.send_signal(signal.SIGINT)
-    printed, said = process.communicate()
+    printed, said = stopped(process, lambda: has_rows(tmp_path / "sweep.csv.part"))
     assert process.returncode == 130
     assert printed == ""
     command = f"wse-sim sweep {' '.join(words)}"

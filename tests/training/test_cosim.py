@@ -1,11 +1,8 @@
 """The main job, small: a real run here beside the simulated full one, and the folder that it leaves."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +11,7 @@ import pytest
 
 from models.parametrization import BASES
 from tests.cli.documents import call, printed
+from tests.stopping import stopped
 from training.config import read_config
 from training.cosim import make_plan, plan_of_run
 from training.job import read_job, resolve_job
@@ -90,12 +88,8 @@ def test_interrupted_run_resumes_to_the_same_loss(tmp_path: Path, finished: tupl
     out = tmp_path / "out"
     given = ["--model", "2.7b", "--density", "0.25", *SHORT, "--out", str(out)]
     process = subprocess.Popen([sys.executable, "-m", "wse_sim", "train", *given], stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 120
     rows = out / "run.jsonl"
-    while not (rows.exists() and rows.read_text().count("\n") >= 2) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    os.kill(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=120)
+    _, said = stopped(process, lambda: rows.exists() and rows.read_text().count("\n") >= 2, limit_s=120)
     assert process.returncode == 130, said
     assert f"--resume {out}" in said
     assert printed("train", "--resume", out)["measured"]["val_loss"] == whole["measured"]["val_loss"]

@@ -3,16 +3,15 @@
 import errno
 import json
 import shlex
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.cli.documents import call, printed
+from tests.stopping import stopped
 from training.sweep import RunTask, train_run, trained_sweep, trained_vocabulary
 from wse_sim.errors import FileError, SpecError
 from wse_sim.sweep.keys import Point
@@ -116,10 +115,7 @@ def test_stopped_sweep_goes_on_from_its_checkpoints_to_the_same_loss(model: str,
     point: Point = {"model": model, **COMMON, "steps": 300}
     words = ["sweep", "--train", *words_of(point), "--seed", "0,1", "--out", str(tmp_path / "out")]
     process = subprocess.Popen([sys.executable, "-m", "wse_sim", *words], stderr=subprocess.PIPE, text=True)
-    while process.poll() is None and not list((tmp_path / "out").glob("*/run.jsonl")):
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate()
+    _, said = stopped(process, lambda: any((tmp_path / "out").glob("*/run.jsonl")), limit_s=120)
     assert process.returncode == 130
     assert said.splitlines()[-1] == f"stopped and saved; to go on:  {shlex.join(['wse-sim', *words])}"
     assert list((tmp_path / "out").glob("*/checkpoints/*.json"))
