@@ -1,7 +1,27 @@
 """What all tests share."""
 
+import pytest
 from hypothesis import settings
 
 # Machines are noisy, and a first call may compile: how long an example takes is no property of the code.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+TINY = """
+[shape]
+name = "tiny"
+n_layers = 2
+d_model = 64
+n_heads = 2
+d_ff = 256
+vocab_size = 300
+seq_len = 64
+"""
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The file of a model so small that it trains in a moment."""
+    path = tmp_path_factory.mktemp("model") / "tiny.toml"
+    path.write_text(TINY, encoding="utf-8")
+    return str(path)

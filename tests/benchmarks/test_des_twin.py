@@ -12,7 +12,7 @@ from tests.engine.programs import many_steps, programs
 from wse_sim.engine.des import run_des
 from wse_sim.schedule.program import Program
 
-EXAMPLES = settings(max_examples=150, deadline=None)
+EXAMPLES = settings(max_examples=150)
 
 
 def test_missing_compiler_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from wse_sim.engine.reference import run_reference
 from wse_sim.schedule.program import Program
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(programs())
 def test_lean_simpy_matches_the_reference(program: Program) -> None:
     assert run_lean_simpy(program).same_times_as(run_reference(program))

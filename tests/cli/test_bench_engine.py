@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
+from tests.cli.documents import call, printed, screen
 from wse_sim.cli import engine_speed
-from wse_sim.cli.app import main
 from wse_sim.cli.engine_speed import SMALL_STEP, Contestant, best_rows, check_agreement, step, with_ratios
 from wse_sim.cli.engine_speed_page import goals
 from wse_sim.engine.max_plus import max_plus_step_ends_ps, run_max_plus
@@ -26,7 +25,7 @@ def one_call_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_twins_are_measured_where_they_are() -> None:
-    result = CliRunner().invoke(main, [*QUICK, "--twins", str(TWINS), "--json"])
+    result = call(*QUICK, "--twins", TWINS, "--json")
     content = json.loads(result.stdout)
     rows = {row["engine"]: row for row in content["engines"]}
     assert content["kind"] == "measured"
@@ -41,7 +40,7 @@ def test_twins_are_measured_where_they_are() -> None:
 
 def test_nothing_is_made_up_without_twins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    text = CliRunner().invoke(main, [*QUICK, "--markdown"]).stdout
+    text = screen(*QUICK, "--markdown")
     assert {line.split(" | ")[0].removeprefix("| ") for line in text.splitlines() if line.startswith("| ")} == {
         *("engine", "---", "reference (SimPy)"),
         *ENGINES,
@@ -50,14 +49,14 @@ def test_nothing_is_made_up_without_twins(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_folder_without_twins_is_refused(tmp_path: Path) -> None:
-    result = CliRunner().invoke(main, [*QUICK, "--twins", str(tmp_path)])
+    result = call(*QUICK, "--twins", tmp_path)
     assert result.exit_code != 0
     assert "has no kernels.py" in result.output
 
 
 def test_full_adds_growth_and_memory_that_does_not_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    content = json.loads(CliRunner().invoke(main, [*QUICK, "--full", "--json"]).stdout)
+    content = printed(*QUICK, "--full")
     assert [row["engine"] for row in content["growth"]] == ["DES", "DES", "max-plus", "max-plus"]
     assert [row["tasks"] > 90_000 for row in content["growth"]] == [False, True, False, True]
     for row in content["memory"]:

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
-from wse_sim.cli.app import main
+from tests.cli.documents import call, printed
 from wse_sim.cli.plan_speed import FULL, closed_form_rate, closed_form_sweep_seconds, event_sweep_seconds, gpu_rate
 from wse_sim.cli.plan_speed_page import goals, page
 
@@ -69,7 +68,7 @@ def test_committed_page_has_a_row_for_every_goal_and_says_where_it_was_measured(
 
 
 def test_quick_measures_all_and_quotes_no_goal() -> None:
-    result = CliRunner().invoke(main, ["bench", "plan", "--quick", "--runs", "1", "--json"])
+    result = call("bench", "plan", "--quick", "--runs", "1", "--json")
     content = json.loads(result.stdout)
     assert (content["kind"], content["goals"]) == ("measured", [])
     assert content["machine"]["cpus"] >= 1
@@ -90,5 +89,4 @@ def test_as_much_is_measured_as_was_asked_for() -> None:
 
 
 def test_a_full_plan_has_more_than_a_hundred_thousand_candidates() -> None:
-    result = CliRunner().invoke(main, ["plan", "--model", "2.7b", "--max-cost", "200k", *FULL.plan, "--json"])
-    assert json.loads(result.stdout)["n_candidates"] == 109_696
+    assert printed("plan", "--model", "2.7b", "--max-cost", "200k", *FULL.plan)["n_candidates"] == 109_696

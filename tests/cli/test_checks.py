@@ -1,17 +1,14 @@
 """`wse-sim transfer` and `wse-sim coord-check`."""
 
 import json
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
-from tests.cli.documents import validator
-from wse_sim.cli.app import main
+from tests.cli.documents import call, printed, screen, validator
+from tests.stopping import stopped
 from wse_sim.cli.axis import parse_log2_lrs, parse_values
 from wse_sim.errors import SpecError
 
@@ -23,16 +20,11 @@ TRANSFER = (
 COORD = ("coord-check", "--over", "width", "--values", "32,64", "--seeds", "1", "--steps", "2", "--data", "markov")
 
 
-def _run(*words: str) -> Result:
-    return CliRunner().invoke(main, list(words))
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished study."""
     out = tmp_path_factory.mktemp("study")
-    result = _run(*TRANSFER, "--out", str(out))
-    assert result.exit_code == 0, result.output
+    screen(*TRANSFER, "--out", out)
     return out
 
 
@@ -44,7 +36,7 @@ def test_transfer_leaves_study_outcomes_result_and_plot(folder: Path) -> None:
 
 
 def test_transfer_goes_on_with_a_finished_study_and_prints_one_json_object(folder: Path, tmp_path: Path) -> None:
-    result = _run(*TRANSFER, "--out", str(folder), "--json", "--plot", str(tmp_path / "plot.png"))
+    result = call(*TRANSFER, "--out", str(folder), "--json", "--plot", str(tmp_path / "plot.png"))
     content = json.loads(result.stdout)
     assert content == json.loads((folder / "transfer.json").read_bytes())
     validator("transfer").validate(content)
@@ -55,14 +47,14 @@ def test_transfer_goes_on_with_a_finished_study_and_prints_one_json_object(folde
 
 
 def test_transfer_prints_a_table_a_verdict_and_what_is_not_known(folder: Path) -> None:
-    text = _run(*TRANSFER, "--out", str(folder)).stdout
+    text = call(*TRANSFER, "--out", str(folder)).stdout
     for words in ("best LR", "cost of not retuning", "one seed shows no spread", "note: μP transfers over width"):
         assert words in text.replace("\n", " ")
     assert all(len(line) <= 100 for line in text.splitlines())
 
 
 def test_transfer_refuses_another_study_in_its_folder(folder: Path) -> None:
-    result = _run(*TRANSFER, "--out", str(folder), "--schedule", "cosine")
+    result = call(*TRANSFER, "--out", str(folder), "--schedule", "cosine")
     assert result.exit_code == 2
     assert "another study in this folder (schedule was 'linear', not 'cosine')" in result.stderr
 
@@ -72,11 +64,7 @@ def test_stopped_transfer_says_how_to_go_on(tmp_path: Path) -> None:
     started = subprocess.Popen(
         [sys.executable, "-m", "wse_sim", *words, "--out", str(tmp_path)], stderr=subprocess.PIPE, text=True
     )
-    end_s = time.monotonic() + 60
-    while not list(tmp_path.glob("points/*/run.jsonl")) and time.monotonic() < end_s:
-        time.sleep(0.05)
-    started.send_signal(signal.SIGINT)
-    _, said = started.communicate(timeout=60)
+    _, said = stopped(started, lambda: any(tmp_path.glob("points/*/run.jsonl")))
     assert started.returncode == 130
     assert "stopped and saved; to go on:" in said
     assert "Traceback" not in said
@@ -99,14 +87,14 @@ def test_stopped_transfer_says_how_to_go_on(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_input_of_transfer_says_what_would_be_right(words: tuple[str, ...], message: str, tmp_path: Path) -> None:
-    result = _run(*TRANSFER, "--out", str(tmp_path / "out"), *words)
+    result = call(*TRANSFER, "--out", str(tmp_path / "out"), *words)
     assert result.exit_code == 2
     assert message in result.stderr
     assert not (tmp_path / "out").exists()
 
 
 def test_coord_check_prints_slopes_and_writes_them(tmp_path: Path) -> None:
-    result = _run(*COORD, "--out", str(tmp_path), "--plot", str(tmp_path / "plot.png"))
+    result = call(*COORD, "--out", str(tmp_path), "--plot", str(tmp_path / "plot.png"))
     assert result.exit_code == 0
     for words in ("sp: slope of log size against log width", "change, step 2", "residual", "not flat", "|slope| above"):
         assert words in result.stdout
@@ -119,7 +107,7 @@ def test_coord_check_prints_slopes_and_writes_them(tmp_path: Path) -> None:
 
 
 def test_coord_check_json_says_what_is_flat() -> None:
-    content = json.loads(_run(*COORD, "--parametrization", "sp", "--json").stdout)
+    content = printed(*COORD, "--parametrization", "sp")
     assert content["kind"] == "measured"
     assert content["is_flat"] == {"sp": False}
     start = next(s for s in content["slopes"] if (s["site"], s["step"]) == ("mlp", 1))
@@ -129,10 +117,10 @@ def test_coord_check_json_says_what_is_flat() -> None:
 
 
 def test_assertion_that_does_not_hold_is_exit_code_3_after_the_output() -> None:
-    result = _run(*COORD, "--parametrization", "sp", "--assert-flat")
+    result = call(*COORD, "--parametrization", "sp", "--assert-flat")
     assert result.exit_code == 3
     assert "not flat" in result.stdout
-    assert _run(*COORD, "--parametrization", "sp", "--assert-flat", "--limit", "100").exit_code == 0
+    assert call(*COORD, "--parametrization", "sp", "--assert-flat", "--limit", "100").exit_code == 0
 
 
 def test_wrong_input_of_coord_check_says_what_would_be_right() -> None:
@@ -142,7 +130,7 @@ def test_wrong_input_of_coord_check_says_what_would_be_right() -> None:
         (("--plot", "plot.gif"), "a figure is an .svg or a .png"),
         (("--data", "nowhere"), "no such file or folder"),
     ):
-        result = _run(*COORD, *words)
+        result = call(*COORD, *words)
         assert result.exit_code == 2
         assert message in result.stderr
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
-from click.testing import CliRunner, Result
 
+from tests.cli.documents import call, loaded_modules, printed
 from wse_sim import __version__
-from wse_sim.cli.app import COMMANDS, main
+from wse_sim.cli.app import COMMANDS
 from wse_sim.cli.explain_constants import constants_called
 from wse_sim.errors import SpecError
 from wse_sim.spec.written import parse_count
@@ -38,28 +38,6 @@ CONTRACT = {
     "tokens_per_s_high",
     "engine",
 }
-
-
-def call(*words: str) -> Result:
-    return CliRunner().invoke(main, words)
-
-
-def printed_json(*words: str) -> dict:
-    result = call(*words, "--json")
-    assert result.exit_code == 0, result.output
-    content = json.loads(result.stdout)
-    assert isinstance(content, dict)
-    return content
-
-
-def loaded_modules(*words: str) -> set[str]:
-    """Modules that a whole process of the program has imported when it ends."""
-    program = (
-        "import sys; from wse_sim.cli.app import main; main(sys.argv[1:], standalone_mode=False); "
-        "print(*sys.modules, file=sys.stderr)"
-    )
-    done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=True)
-    return {name.partition(".")[0] for name in done.stderr.split()}
 
 
 def test_help_lists_every_command_and_imports_nothing_heavy() -> None:
@@ -93,7 +71,7 @@ def test_version_is_printed() -> None:
 
 
 def test_simulate_prints_one_json_object_with_the_keys_of_the_contract() -> None:
-    content = printed_json(*SIMULATE)
+    content = printed(*SIMULATE)
     assert set(content) >= CONTRACT
     assert math.isclose(sum(content["breakdown"].values()), 1.0, rel_tol=1e-9)
     assert {"events", "wall_s", "events_per_s"} <= set(content["engine"])
@@ -103,12 +81,12 @@ def test_simulate_prints_one_json_object_with_the_keys_of_the_contract() -> None
 
 def test_sparsity_is_one_minus_density() -> None:
     words = ("simulate", "--model", "111m", "--sparsity", "0.9")
-    assert printed_json(*words)["density"] == 0.1
+    assert printed(*words)["density"] == 0.1
 
 
 def test_systems_follow_the_recipe_only_with_its_batch() -> None:
-    assert printed_json("simulate", "--model", "2.7b")["num_csx"] == 4
-    assert printed_json("simulate", "--model", "2.7b", "--batch-size", "120")["num_csx"] == 1
+    assert printed("simulate", "--model", "2.7b")["num_csx"] == 4
+    assert printed("simulate", "--model", "2.7b", "--batch-size", "120")["num_csx"] == 1
 
 
 def test_simulate_prints_a_table_for_people() -> None:
@@ -128,9 +106,9 @@ def test_simulate_writes_a_trace(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("engine", ["max-plus", "des", "reference"])
 def test_every_engine_gives_the_same_step_and_says_its_name(engine: str) -> None:
-    result = printed_json(*SIMULATE, "--density", "0.5", "--engine", engine)
+    result = printed(*SIMULATE, "--density", "0.5", "--engine", engine)
     assert result["engine"]["name"] == engine
-    assert result["step_time_s"] == printed_json(*SIMULATE, "--density", "0.5")["step_time_s"]
+    assert result["step_time_s"] == printed(*SIMULATE, "--density", "0.5")["step_time_s"]
 
 
 def test_verify_compares_every_task_with_a_second_engine() -> None:
@@ -141,30 +119,30 @@ def test_verify_compares_every_task_with_a_second_engine() -> None:
 
 def test_tornado_shows_the_constants_that_matter_most_first() -> None:
     assert "What the throughput hangs on" in call(*SIMULATE, "--tornado").stdout
-    found = printed_json(*SIMULATE)["sensitivity"]
+    found = printed(*SIMULATE)["sensitivity"]
     spans = [abs(math.log(s["tokens_per_s_at_high"] / s["tokens_per_s_at_low"])) for s in found]
     assert spans == sorted(spans, reverse=True)
     assert found[0]["constant"].startswith("csx.")
 
 
 def test_imperfections_and_changing_masks_cost_time() -> None:
-    plain = printed_json(*SIMULATE, "--density", "0.25")["step_time_s"]
+    plain = printed(*SIMULATE, "--density", "0.25")["step_time_s"]
     for words in (("--straggler", "1.2"), ("--jitter", "0.1"), ("--sparsity-algorithm", "rigl")):
-        assert printed_json(*SIMULATE, "--density", "0.25", *words)["step_time_s"] > plain
+        assert printed(*SIMULATE, "--density", "0.25", *words)["step_time_s"] > plain
 
 
 def test_wall_clock_adds_start_checkpoints_and_failures_to_the_steps() -> None:
-    result = printed_json(*SIMULATE)
+    result = printed(*SIMULATE)
     parts = result["wall_clock_parts_s"]
     assert result["wall_clock_s"] == pytest.approx(sum(parts.values()))
     assert parts["useful"] == pytest.approx(result["run_time_s"], rel=1e-3)
     assert result["goodput"] == pytest.approx(parts["useful"] / result["wall_clock_s"])
     assert result["wall_clock_p5_s"] <= result["wall_clock_s"] * 1.01
-    assert printed_json("explain", "operations")["constants"]["system_mtbf_s"]["kind"] == "assumed"
+    assert printed("explain", "operations")["constants"]["system_mtbf_s"]["kind"] == "assumed"
 
 
 def test_releases_may_be_more_exact_than_the_data() -> None:
-    rates = [printed_json(*SIMULATE, "--release", name)["tokens_per_s"] for name in ("r2", "R2.0.3", "r1.7", "1.7.1")]
+    rates = [printed(*SIMULATE, "--release", name)["tokens_per_s"] for name in ("r2", "R2.0.3", "r1.7", "1.7.1")]
     assert rates[0] == rates[1] > rates[2] == rates[3]
 
 
@@ -246,36 +224,36 @@ def test_explain_says_unit_definition_and_formula() -> None:
     result = call("explain", "samples_per_s")
     assert "sequences/s" in result.output
     assert "batch_size / step_time_s" in result.output
-    fields = printed_json("explain")["fields"]
+    fields = printed("explain")["fields"]
     assert len(fields) > 80
-    assert printed_json("explain", "constants")["constants"]["csx.clock_hz"]["source"]
+    assert printed("explain", "constants")["constants"]["csx.clock_hz"]["source"]
 
 
 def test_explain_takes_names_of_fields_for_constants_only_where_its_help_says_so() -> None:
-    names = {field["name"] for field in printed_json("explain")["fields"]}
+    names = {field["name"] for field in printed("explain")["fields"]}
     assert {name for name in names if constants_called(name, "cs2")} == {"constants", "gpus", "operations", "economics"}
-    assert printed_json("explain", "constants.before")["fields"][0]["where"] == "calibration"
+    assert printed("explain", "constants.before")["fields"][0]["where"] == "calibration"
 
 
 def test_explain_prints_constants_of_gpus_with_range_kind_source_and_date() -> None:
-    assert set(printed_json("explain", "h100.price_usd_per_h")["constants"]) == {"h100.price_usd_per_h"}
-    price = printed_json("explain", "h100.price_usd_per_h")["constants"]["h100.price_usd_per_h"]
+    assert set(printed("explain", "h100.price_usd_per_h")["constants"]) == {"h100.price_usd_per_h"}
+    price = printed("explain", "h100.price_usd_per_h")["constants"]["h100.price_usd_per_h"]
     assert price["low"] < price["value"] < price["high"]
     assert price["as_of"]
-    of_h100 = printed_json("explain", "h100")["constants"]
+    of_h100 = printed("explain", "h100")["constants"]
     assert {"h100.tdp_w", "h100.sustained_fraction"} <= set(of_h100)
     assert not any(name.startswith("h100-500w") for name in of_h100)
-    assert "gpu_training.link_fraction" in printed_json("explain", "gpu_training")["constants"]
-    assert set(printed_json("explain", "torch-eager.rate_factor")["constants"]) == {"torch-eager.rate_factor.hopper"}
-    assert len(printed_json("explain", "gpus")["constants"]) > 150
+    assert "gpu_training.link_fraction" in printed("explain", "gpu_training")["constants"]
+    assert set(printed("explain", "torch-eager.rate_factor")["constants"]) == {"torch-eager.rate_factor.hopper"}
+    assert len(printed("explain", "gpus")["constants"]) > 150
     assert "calibrated" in call("explain", "h100.sustained_fraction").stdout
 
 
 def test_list_shows_what_the_data_hold() -> None:
-    content = printed_json("list")
+    content = printed("list")
     assert set(content) == {"models", "systems", "gpus", "gpu-software", "releases"}
     assert {"111m", "13b"} <= {row["name"] for row in content["models"]}
-    assert set(printed_json("list", "gpus")) == {"gpus"}
+    assert set(printed("list", "gpus")) == {"gpus"}
     gpus = {row["name"]: row for row in content["gpus"]}
     assert gpus["h100"]["fp8_peak_flops_per_s"] == 2 * gpus["h100"]["peak_flops_per_s"] + 1e12  # rounded data sheet
     assert gpus["a100-80"]["fp8_peak_flops_per_s"] is None
@@ -295,7 +273,7 @@ def test_the_program_runs_as_a_module() -> None:
 
 def test_sparse_wide_widens_the_model_and_keeps_the_tokens() -> None:
     dense, wide = (
-        printed_json("simulate", "--model", "111m", *more) for more in ((), ("--density", "0.25", "--sparse-wide"))
+        printed("simulate", "--model", "111m", *more) for more in ((), ("--density", "0.25", "--sparse-wide"))
     )
     assert wide["model"] == "111m-sparse-wide-0.25"
     assert wide["tokens"] == dense["tokens"]

@@ -8,31 +8,17 @@ from typing import Any
 
 import msgspec
 import pytest
-from click.testing import CliRunner, Result
 
-from tests.cli.documents import validator
-from wse_sim.cli.app import main
+from tests.cli.documents import call, printed, screen, validator
 
 RUN = ("compare", "--model", "1.3b", "--density", "0.25", "--system", "cs3", "--num-csx", "2", "--batch-size", "264")
 EIGHT = (*RUN, "--tokens", "26.3B", "--gpu", "h100", "--num-gpus", "8")
 
 
-def call(*words: str) -> Result:
-    return CliRunner().invoke(main, words)
-
-
 def compared(*words: str) -> dict[str, Any]:
-    result = call(*EIGHT, *words, "--json")
-    assert result.exit_code == 0, result.output
-    content: dict[str, Any] = json.loads(result.stdout)
+    content = printed(*EIGHT, *words)
     validator("compare").validate(content)
     return content
-
-
-def screen(*words: str) -> str:
-    result = call(*words)
-    assert result.exit_code == 0, result.output
-    return str(result.stdout)
 
 
 def test_json_is_both_sides_with_the_layout_of_the_gpus() -> None:

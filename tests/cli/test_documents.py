@@ -14,17 +14,6 @@ from wse_sim.cli import engine_speed
 from wse_sim.cli.documents import DOCUMENTS
 from wse_sim.spec.load import data_path
 
-TINY = """
-[shape]
-name = "tiny"
-n_layers = 2
-d_model = 64
-n_heads = 2
-d_ff = 256
-vocab_size = 300
-seq_len = 64
-"""
-
 COORD = ("coord-check", "--over", "width", "--values", "32,64", "--seeds", "1", "--steps", "2", "--data", "markov")
 TRAINER = ("bench", "trainer", "--workload", "10m", "--steps", "1", "--batch-size", "1", "--seq-len", "16")
 STREAMING = ("--batch-sizes", "1,2", "--seq-len", "16", "--steps", "1", "--clip", "none", "--threads", "1")
@@ -68,18 +57,11 @@ def quick_engines(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("model") / "tiny.toml"
-    path.write_text(TINY, encoding="utf-8")
-    return str(path)
-
-
-@pytest.fixture(scope="module")
-def runs(tiny: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+def runs(model: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     """A dense run and a sparse one of the streaming executor, and what they printed."""
     out = tmp_path_factory.mktemp("runs") / "out"
     words = ("--batch-size", "4", "--tokens", "1e6", "--data", "markov", "--mode", "full", "--steps", "2")
-    return out, printed("train", "--model", tiny, "--density", "1,0.25", *words, "--out", str(out))
+    return out, printed("train", "--model", model, "--density", "1,0.25", *words, "--out", str(out))
 
 
 @pytest.mark.parametrize(
@@ -134,8 +116,8 @@ def test_projections_from_runs_keep_to_the_schema(tmp_path: Path) -> None:
     validator("project").validate(printed("project", *map(str, runs), "--model", "111m"))
 
 
-def test_the_streaming_benchmark_keeps_to_its_schema(tiny: str) -> None:
-    validator("bench-streaming").validate(printed("bench", "streaming", "--model", tiny, *STREAMING))
+def test_the_streaming_benchmark_keeps_to_its_schema(model: str) -> None:
+    validator("bench-streaming").validate(printed("bench", "streaming", "--model", model, *STREAMING))
 
 
 @pytest.mark.parametrize(

@@ -1,25 +1,15 @@
 """Energy, carbon and cost as a user asks for them."""
 
-import json
+from functools import partial
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
-from wse_sim.cli.app import main
+from tests.cli.documents import call, printed
 from wse_sim.spec.cluster import load_cluster
 
 SIMULATE = ("simulate", "--model", "111m")
-
-
-def call(*words: str) -> Result:
-    return CliRunner().invoke(main, words)
-
-
-def simulated(*words: str) -> dict:
-    result = call(*SIMULATE, *words, "--json")
-    assert result.exit_code == 0, result.output
-    return dict(json.loads(result.stdout))
+simulated = partial(printed, *SIMULATE)
 
 
 def test_by_default_energy_is_the_systems_and_cost_their_rent() -> None:
@@ -81,11 +71,11 @@ def test_the_table_says_what_carbon_and_cost_stand_on() -> None:
 
 
 def test_explain_prints_the_constants_with_dates_and_sources() -> None:
-    content = json.loads(call("explain", "economics", "--json").stdout)["constants"]
+    content = printed("explain", "economics")["constants"]
     assert content["grid.us"]["as_of"] == "2024"
     assert "Ember" in content["grid.us"]["source"]
     assert "as of" in call("explain", "economics").stdout
-    assert json.loads(call("explain", "economics.pue", "--json").stdout)["constants"] == {"pue": content["pue"]}
+    assert printed("explain", "economics.pue")["constants"] == {"pue": content["pue"]}
     assert "as of" not in call("explain", "operations").stdout
 
 

@@ -1,20 +1,18 @@
 """`wse-sim explain parametrization` as its users call it."""
 
 import json
+from functools import partial
 
 import pytest
-from click.testing import CliRunner, Result
 
-from wse_sim.cli.app import main
+from tests.cli.documents import call
 from wse_sim.cli.output import WIDTH
 
-
-def call(*words: str) -> Result:
-    return CliRunner().invoke(main, ["explain", *words])
+run = partial(call, "explain")
 
 
 def test_numbers_of_the_released_256m_configuration_are_printed() -> None:
-    result = call("parametrization", "--model", "256m", "--parametrization", "mup")
+    result = run("parametrization", "--model", "256m", "--parametrization", "mup")
     assert result.exit_code == 0
     lines = {line.split()[0]: line.split() for line in result.stdout.splitlines() if line}
     assert lines["attention.qkv.weight"][-5:-3] == ["0.03881", "0.001412"]  # 0.0388057; 6e-3 / 4.25
@@ -26,7 +24,7 @@ def test_numbers_of_the_released_256m_configuration_are_printed() -> None:
 @pytest.mark.parametrize("name", ["smupar", "completep", "sp"])
 def test_every_line_fits_the_page(name: str) -> None:
     words = ("--model", "d2z-1.7b", "--parametrization", name, "--density", "0.25", "--depth-alpha", "0.5")
-    lines = call("parametrization", *words).stdout.splitlines()
+    lines = run("parametrization", *words).stdout.splitlines()
     assert len(lines) > 30
     # The longest table line, so that nothing was folded: every row of the tensors has its eight columns.
     assert max(map(len, lines)) <= WIDTH
@@ -35,7 +33,7 @@ def test_every_line_fits_the_page(name: str) -> None:
 
 def test_json_is_one_object_with_the_numbers() -> None:
     words = ("--model", "llama-2-7b", "--parametrization", "sp", "--json")
-    content = json.loads(call("parametrization", *words).stdout)
+    content = json.loads(run("parametrization", *words).stdout)
     assert content["eps"] == 1e-5  # of its recipe
     assert content["base"]["peak_lr"] == 3e-4
     names = [row["name"] for row in content["tensors"]]
@@ -45,12 +43,12 @@ def test_json_is_one_object_with_the_numbers() -> None:
 
 def test_masks_outside_the_theory_are_named() -> None:
     words = ("parametrization", "--model", "111m", "--density", "0.5", "--sparsity-algorithm", "rigl")
-    assert "caveat: masks of rigl are outside the theory of SμPar" in call(*words).stdout
+    assert "caveat: masks of rigl are outside the theory of SμPar" in run(*words).stdout
 
 
 def test_constant_lr_wd_keeps_the_product_of_the_base() -> None:
     words = ("--model", "111m", "--density", "0.25", "--weight-decay-scaling", "constant_lr_wd", "--json")
-    content = json.loads(call("parametrization", *words).stdout)
+    content = json.loads(run("parametrization", *words).stdout)
     products = {row["role"]: row["lr_wd"] for row in content["tensors"]}
     assert products["hidden_in"] == pytest.approx(products["embedding"]) == pytest.approx(1.62e-3)
 
@@ -67,6 +65,6 @@ def test_constant_lr_wd_keeps_the_product_of_the_base() -> None:
     ],
 )
 def test_a_mistake_exits_with_2_and_says_what_is_right(words: tuple[str, ...], message: str) -> None:
-    result = call(*words)
+    result = run(*words)
     assert result.exit_code == 2
     assert message in result.stderr

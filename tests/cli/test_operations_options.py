@@ -6,7 +6,7 @@ from typing import Any
 import click
 import pytest
 
-from tests.cli.test_commands import call, printed_json
+from tests.cli.documents import call, printed
 from wse_sim.cli.operations_options import operations_from, operations_options
 from wse_sim.spec.operations import load_gpu_operations
 
@@ -15,7 +15,7 @@ SLOW = '[stragglers_per_system_day]\nvalue = 2\nkind = "assumed"\nsource = "what
 
 
 def test_a_simulation_says_how_often_it_is_saved_and_fails() -> None:
-    result = printed_json(*SIMULATE)
+    result = printed(*SIMULATE)
     assert result["checkpoint_interval_s"] == pytest.approx(result["checkpoint_steps"] * result["step_time_s"])
     assert result["n_failures_expected"] == pytest.approx(
         (12 / 2.3e7 + 1 / 7.8e6) * (result["wall_clock_s"] - 1800), rel=1e-9
@@ -31,22 +31,22 @@ def test_a_simulation_says_how_often_it_is_saved_and_fails() -> None:
 
 
 def test_rarer_failures_and_longer_intervals_do_as_they_should() -> None:
-    often, seldom = (printed_json(*SIMULATE, "--system-mtbf", mtbf) for mtbf in ("30d", "300d"))
+    often, seldom = (printed(*SIMULATE, "--system-mtbf", mtbf) for mtbf in ("30d", "300d"))
     assert often["n_failures_expected"] > 5 * seldom["n_failures_expected"]
     assert often["goodput"] < seldom["goodput"]
     assert often["checkpoint_interval_s"] < seldom["checkpoint_interval_s"]
-    shared = printed_json(*SIMULATE, "--cluster-mtbf", "1d")
+    shared = printed(*SIMULATE, "--cluster-mtbf", "1d")
     assert shared["n_failures_expected"] == pytest.approx(shared["wall_clock_s"] / 86_400, rel=0.05)
-    two_hours, steps = (printed_json(*SIMULATE, "--checkpoint-interval", asked) for asked in ("2h", "500 steps"))
+    two_hours, steps = (printed(*SIMULATE, "--checkpoint-interval", asked) for asked in ("2h", "500 steps"))
     assert two_hours["checkpoint_interval_s"] == pytest.approx(7200, abs=two_hours["step_time_s"] / 2)
     assert steps["checkpoint_steps"] == 500
-    best = printed_json(*SIMULATE)["wall_clock_s"]
+    best = printed(*SIMULATE)["wall_clock_s"]
     assert two_hours["wall_clock_s"] / best - 1 == pytest.approx(two_hours["checkpoint_loss"]["chosen"])
     assert two_hours["checkpoint_loss"]["chosen"] > 0
 
 
 def test_without_failures_the_run_is_saved_at_its_end() -> None:
-    result = printed_json(*SIMULATE, "--no-failures")
+    result = printed(*SIMULATE, "--no-failures")
     assert result["n_failures_expected"] == 0
     assert result["checkpoint_steps"] == round(result["n_steps"])
     assert result["wall_clock_p5_s"] == result["wall_clock_p95_s"]
@@ -56,7 +56,7 @@ def test_without_failures_the_run_is_saved_at_its_end() -> None:
 def test_a_file_changes_any_constant(tmp_path: Path) -> None:
     path = tmp_path / "ours.toml"
     path.write_text(SLOW)
-    slow, quick = printed_json(*SIMULATE, "--operations", str(path)), printed_json(*SIMULATE)
+    slow, quick = printed(*SIMULATE, "--operations", str(path)), printed(*SIMULATE)
     assert slow["wall_clock_parts_s"]["straggler"] > 0 == quick["wall_clock_parts_s"]["straggler"]
     assert slow["goodput"] < quick["goodput"]
     assert slow["step_time_s"] == quick["step_time_s"]
@@ -112,6 +112,6 @@ def test_options_serve_any_command_and_either_side() -> None:
 
 
 def test_explain_prints_the_constants_of_both_sides() -> None:
-    wafers, gpus = (printed_json("explain", name)["constants"] for name in ("operations", "gpu-operations"))
+    wafers, gpus = (printed("explain", name)["constants"] for name in ("operations", "gpu-operations"))
     assert wafers.keys() == gpus.keys()
     assert wafers["compile_s"] != gpus["compile_s"]

@@ -3,20 +3,18 @@
 import csv
 import json
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
+from tests.cli.documents import call, screen
 from wse_sim import __version__
-from wse_sim.cli.app import EXIT_INPUT, EXIT_UNMET, main
+from wse_sim.cli.app import EXIT_INPUT, EXIT_UNMET
 
 AXES = ["--model", "1.3b", "--num-csx", "1,4,16", "--batch-size", "256,512", "--tpp", "10,20"]
 WITHIN = ["--deadline", "3d", "--max-cost", "60k"]
-
-
-def run(*words: str) -> Result:
-    return CliRunner().invoke(main, ["plan", *words])
+run = partial(call, "plan")
 
 
 def test_what_to_book_comes_first_and_every_part_is_there() -> None:
@@ -92,7 +90,7 @@ def test_files_hold_every_candidate_and_a_page(tmp_path: Path) -> None:
         assert part in page
     assert page.count("<svg") == 4  # two figures, for wide and narrow pages
     (tmp_path / "plan" / "report.html").unlink()
-    assert CliRunner().invoke(main, ["report", str(tmp_path / "plan")]).exit_code == 0
+    screen("report", tmp_path / "plan")
     assert (tmp_path / "plan" / "report.html").read_text(encoding="utf-8") == page
 
 

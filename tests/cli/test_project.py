@@ -1,33 +1,27 @@
 """`wse-sim project` as a user calls it."""
 
-import json
+from functools import partial
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
+from tests.cli.documents import call, printed
 from tests.laws.run_directories import write_grid, write_run
-from wse_sim.cli.app import main
 from wse_sim.laws.cerebras_gpt import project_loss
 from wse_sim.laws.observation import Sample
 from wse_sim.laws.power_law import PowerLaw
 from wse_sim.spec.load import load_model
 
 LAW = PowerLaw(flops_scale=1e15, exponent=0.15, irreducible=0.5)
+project = partial(call, "project")
 
 
 def loss(sample: Sample, seed: int) -> float:
     return float(LAW.loss(sample.flops("paper"))) * (1 + 0.002 * (-1) ** seed)
 
 
-def call(*words: str | Path) -> Result:
-    return CliRunner().invoke(main, ["project", *map(str, words)])
-
-
 def test_without_runs_the_published_law_answers() -> None:
-    result = call("--model", "1.3b", "--density", "0.25", "--json")
-    assert result.exit_code == 0, result.output
-    content = json.loads(result.stdout)
+    content = printed("project", "--model", "1.3b", "--density", "0.25")
     shape = load_model("1.3b").shape
     expected = project_loss(shape, density=0.25, tokens=content["tokens"])
     assert (content["loss"], content["loss_low"], content["loss_high"]) == (
@@ -42,9 +36,7 @@ def test_without_runs_the_published_law_answers() -> None:
 
 def test_from_runs_it_says_which_law_which_convention_and_how_many_rows(tmp_path: Path) -> None:
     runs = write_grid(tmp_path / "runs", loss, seeds=(0, 1))
-    result = call(*runs, "--model", "111m", "--convention", "6nd", "--json")
-    assert result.exit_code == 0, result.output
-    content = json.loads(result.stdout)
+    content = printed("project", *runs, "--model", "111m", "--convention", "6nd")
     assert content["law"]["name"] == "power"
     assert content["law"]["convention"] == content["convention"] == "6nd"
     assert (content["law"]["n_rows"], content["law"]["n_runs"], len(content["rows"])) == (5, 10, 5)
@@ -56,20 +48,20 @@ def test_from_runs_it_says_which_law_which_convention_and_how_many_rows(tmp_path
 def test_tables_and_figure_for_people(tmp_path: Path) -> None:
     runs = write_grid(tmp_path / "runs", loss, seeds=(0, 1))
     figure = tmp_path / "law.svg"
-    result = call(*runs, "--model", "111m", "--plot", figure)
+    result = project(*runs, "--model", "111m", "--plot", figure)
     assert result.exit_code == 0, result.output
     for words in ("projected", "5 rows", "10 runs; ", "nats/byte", "Power Lines", "Before you use it"):
         assert words in result.stdout
     assert all(len(line) <= 100 for line in result.stdout.splitlines())
     assert f"figure: {figure}" in result.stderr
     first = figure.read_bytes()
-    call(*runs, "--model", "111m", "--plot", figure)
+    project(*runs, "--model", "111m", "--plot", figure)
     assert figure.read_bytes() == first
 
 
 def test_the_published_law_is_drawn_too(tmp_path: Path) -> None:
     figure = tmp_path / "law.png"
-    assert call("--model", "13b", "--plot", figure).exit_code == 0
+    assert project("--model", "13b", "--plot", figure).exit_code == 0
     assert figure.read_bytes().startswith(b"\x89PNG")
 
 
@@ -88,7 +80,7 @@ def test_wrong_input_exits_2_with_one_message(tmp_path: Path) -> None:
         ((run, "--model", "1.3b"), "the runs support no law"),
         ((run, other, "--model", "1.3b"), "runs cannot be mixed: schedule is 'linear' in run and 'cosine' in other"),
     ):
-        result = call(*words)
+        result = project(*words)
         assert result.exit_code == 2, (words, result.output)
         assert result.stdout == ""
         assert message in result.stderr, (words, result.stderr)
@@ -96,11 +88,10 @@ def test_wrong_input_exits_2_with_one_message(tmp_path: Path) -> None:
 
 
 def test_weight_decay_is_advised_at_the_rate_of_the_hidden_layers() -> None:
-    content = json.loads(CliRunner().invoke(main, ("project", "--model", "d2z-610m", "--json")).stdout)
-    recommended = content["recommended"]
+    recommended = printed("project", "--model", "d2z-610m")["recommended"]
     assert recommended["peak_lr"] == pytest.approx(1.62e-2 * 256 / 2048)  # η of the base, at width 2048
     assert recommended["weight_decay"] == pytest.approx(recommended["lr_times_weight_decay"] / recommended["peak_lr"])
 
 
 def test_a_seed_below_zero_is_refused() -> None:
-    assert CliRunner().invoke(main, ("project", "--model", "111m", "--seed", "-1")).exit_code == 2
+    assert project("--model", "111m", "--seed", "-1").exit_code == 2

@@ -1,31 +1,30 @@
 """`wse-sim reproduce` as a user calls it."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
+from tests.cli.documents import call, printed
 from training.claims.registry import CLAIMS
-from wse_sim.cli.app import EXIT_INPUT, EXIT_INTERRUPTED, main
+from wse_sim.cli.app import EXIT_INPUT, EXIT_INTERRUPTED
 
-
-def call(*words: str | Path) -> Result:
-    return CliRunner().invoke(main, ("reproduce", *map(str, words)))
+run = partial(call, "reproduce")
 
 
 def test_without_names_all_claims_are_listed_with_the_verdicts_found(tmp_path: Path) -> None:
-    assert call("spdf-flops", "--out", tmp_path).exit_code == 0
-    rows = {row["name"]: row for row in json.loads(call("--out", tmp_path, "--json").stdout)["claims"]}
+    assert run("spdf-flops", "--out", tmp_path).exit_code == 0
+    rows = {row["name"]: row for row in printed("reproduce", "--out", tmp_path)["claims"]}
     assert list(rows) == [claim.name for claim in CLAIMS]
     assert (rows["spdf-flops"]["verdict"], rows["ema"]["verdict"]) == ("reproduced", None)
-    listed = call("--out", tmp_path).stdout
+    listed = run("--out", tmp_path).stdout
     assert all(claim.name in listed for claim in CLAIMS)
     assert "not tested yet" in listed
 
 
 def test_json_is_one_object_and_says_what_the_page_says(tmp_path: Path) -> None:
-    result = call("training-flops", "spdf-flops", "--out", tmp_path / "out", "--pages", tmp_path / "pages", "--json")
+    result = run("training-flops", "spdf-flops", "--out", tmp_path / "out", "--pages", tmp_path / "pages", "--json")
     assert result.exit_code == 0, result.output
     claims = json.loads(result.stdout)["claims"]
     assert [claim["number"] for claim in claims] == [3, 13]
@@ -36,7 +35,7 @@ def test_json_is_one_object_and_says_what_the_page_says(tmp_path: Path) -> None:
 
 
 def test_a_table_and_a_verdict_are_printed(tmp_path: Path) -> None:
-    result = call("spdf-flops", "--out", tmp_path)
+    result = run("spdf-flops", "--out", tmp_path)
     assert "2.494" in result.stdout
     assert "reproduced: Holds:" in result.stdout
     assert f"pages: {tmp_path}" in result.stderr
@@ -44,18 +43,18 @@ def test_a_table_and_a_verdict_are_printed(tmp_path: Path) -> None:
 
 def test_frontier_trains_and_decides_nothing_in_a_smoke_run(tmp_path: Path) -> None:
     words = ("frontier", "--smoke", "--workers", "1", "--out", tmp_path, "--json")
-    first = call(*words)
+    first = run(*words)
     assert first.exit_code == 0, first.output
     (claim,) = json.loads(first.stdout)["claims"]
     assert (claim["verdict"], claim["n_seeds"], claim["is_smoke"]) == ("inconclusive", 1, True)
     assert (tmp_path / "16-frontier.svg").exists()
-    again = call(*words)
+    again = run(*words)
     assert "12 of 12 runs are there already" in again.stderr
     assert json.loads(again.stdout)["claims"][0]["tables"] == claim["tables"]
 
 
 def test_an_unknown_claim_is_told() -> None:
-    result = call("d2zz")
+    result = run("d2zz")
     assert result.exit_code == EXIT_INPUT
     assert "unknown claim 'd2zz'" in result.stderr
 
@@ -65,6 +64,6 @@ def test_ctrl_c_ends_without_a_traceback(tmp_path: Path, monkeypatch: pytest.Mon
         raise KeyboardInterrupt
 
     monkeypatch.setattr("training.claims.reproduce.Reproduction.run", interrupted)
-    result = call("spdf-flops", "--out", tmp_path)
+    result = run("spdf-flops", "--out", tmp_path)
     assert result.exit_code == EXIT_INTERRUPTED
     assert "the same command goes on" in result.stderr

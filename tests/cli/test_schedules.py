@@ -1,35 +1,25 @@
 """`wse-sim schedules` as a user calls it."""
 
-import json
+from functools import partial
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
-from tests.cli.test_commands import loaded_modules
+from tests.cli.documents import call, loaded_modules, printed
 from training.job import resolve_job
 from training.schedules import SCHEDULES
-from wse_sim.cli.app import main
 from wse_sim.report.braille import braille_plot
 
 PAPER = ("linear", "linear_10x", "wsd(cooldown=0.1,shape=1-sqrt)")
-
-
-def call(*words: str) -> Result:
-    return CliRunner().invoke(main, ("schedules", *words))
-
-
-def printed_json(*words: str) -> dict:
-    result = call(*words, "--json")
-    assert result.exit_code == 0, result.output
-    return json.loads(result.stdout)
+run = partial(call, "schedules")
+printed_json = partial(printed, "schedules")
 
 
 def test_without_names_every_schedule_is_listed_with_its_parameters() -> None:
     rows = printed_json()["schedules"]
     assert [row["name"] for row in rows] == list(SCHEDULES)
     assert {row["name"]: row["parameters"] for row in rows}["wsd"] == "cooldown=0.2,shape=linear,floor=0"
-    table = call().stdout
+    table = run().stdout
     assert all(len(line) <= 100 for line in table.splitlines())
     assert all(name in table for name in SCHEDULES)
 
@@ -45,7 +35,7 @@ def test_figures_of_the_example_are_those_of_the_paper() -> None:
 
 
 def test_several_schedules_fit_a_terminal() -> None:
-    result = call(*PAPER, "sequential(pieces=[wsd(shape=1-sqrt),linear],until=[0.3,1])", "--n-steps", "400")
+    result = run(*PAPER, "sequential(pieces=[wsd(shape=1-sqrt),linear],until=[0.3,1])", "--n-steps", "400")
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     assert all(len(line) <= 100 for line in lines)
@@ -98,7 +88,7 @@ def test_plot_writes_a_figure(tmp_path: Path, suffix: str) -> None:
     ],
 )
 def test_wrong_input_exits_2_with_one_message(words: tuple[str, ...], message: str) -> None:
-    result = call(*words)
+    result = run(*words)
     assert result.exit_code == 2
     assert result.stdout == ""
     assert result.stderr.startswith("error: ")
@@ -107,7 +97,7 @@ def test_wrong_input_exits_2_with_one_message(words: tuple[str, ...], message: s
 
 def test_train_takes_lists_of_schedules_with_parameters() -> None:
     words = ("train", "--model", "111m", "--schedule", "linear,wsd(cooldown=0.1,shape=sqrt)")
-    result = CliRunner().invoke(main, words)
+    result = call(*words)
     assert result.exit_code == 2
     assert "unknown shape of wsd 'sqrt': did you mean '1-sqrt'?" in result.stderr
 

@@ -9,10 +9,9 @@ from typing import Any
 
 import click
 import pytest
-from click.testing import CliRunner
 
-from tests.cli.documents import read_json
-from tests.cli.test_commands import CONTRACT, loaded_modules
+from tests.cli.documents import call, loaded_modules, read_json, screen
+from tests.cli.test_commands import CONTRACT
 from wse_sim.cli import documents
 from wse_sim.cli.app import COMMANDS, main
 from wse_sim.cli.documents import DOCUMENTS, schema_of
@@ -164,10 +163,10 @@ def test_what_is_not_finite_is_never_printed() -> None:
 
 
 def test_schemas_are_printed_listed_and_written(tmp_path: Path) -> None:
-    assert read_json(CliRunner().invoke(main, ["schema", "run-row"]).stdout) == schema_of("run-row")
-    listed = CliRunner().invoke(main, ["schema"]).stdout.splitlines()[1:]
+    assert read_json(screen("schema", "run-row")) == schema_of("run-row")
+    listed = screen("schema").splitlines()[1:]
     assert [line.split()[0] for line in listed] == list(DOCUMENTS)
-    assert CliRunner().invoke(main, ["schema", "--all", "--out", str(tmp_path / "all")]).exit_code == 0
+    screen("schema", "--all", "--out", tmp_path / "all")
     written = {path.name.removesuffix(".schema.json"): path for path in (tmp_path / "all").iterdir()}
     assert written.keys() == DOCUMENTS.keys()
     schemas = {name: read_json(path.read_text(encoding="utf-8")) for name, path in written.items()}
@@ -186,7 +185,7 @@ def test_schemas_are_printed_listed_and_written(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_input_says_what_would_be_right(words: tuple[str, ...], message: str) -> None:
-    result = CliRunner().invoke(main, ["schema", *words])
+    result = call("schema", *words)
     assert result.exit_code == 2
     assert message in result.stderr
 

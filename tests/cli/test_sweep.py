@@ -3,18 +3,17 @@
 import csv
 import gzip
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
-from click.testing import CliRunner, Result
 
-from wse_sim.cli.app import main
+from tests.cli.documents import call, loaded_modules
+from tests.stopping import stopped
 
 EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "sweep.toml"
 SMALL = ("--model", "111m", "--system", "cs3", "--batch-size", "240")
@@ -23,10 +22,7 @@ LONG = (
     *("--model", "1.3b,6.7b,13b", "--system", "cs3", "--num-csx", "1,2,7,14", "--density", "1,0.5,0.25,0.125"),
     *("--batch-size", "256,512,1024,2048"),
 )
-
-
-def call(*words: str) -> Result:
-    return CliRunner().invoke(main, ["sweep", *words])
+run = partial(call, "sweep")
 
 
 def started(*words: str) -> subprocess.Popen[str]:
@@ -38,23 +34,22 @@ def started(*words: str) -> subprocess.Popen[str]:
     )
 
 
-def wait_for_rows(part: Path, process: subprocess.Popen[str]) -> None:
-    while process.poll() is None and not (part.exists() and b"\n" in part.read_bytes()):
-        time.sleep(0.005)
+def has_rows(part: Path) -> bool:
+    return part.exists() and b"\n" in part.read_bytes()
 
 
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The table of `LONG` in one go, by one process."""
     out = tmp_path_factory.mktemp("straight") / "sweep.csv"
-    assert call(*LONG, "--out", str(out), "--processes", "1").exit_code == 0
+    assert run(*LONG, "--out", str(out), "--processes", "1").exit_code == 0
     return out.read_bytes()
 
 
 def test_keys_multiply_in_the_order_in_which_they_are_typed(tmp_path: Path) -> None:
     out = tmp_path / "sweep.csv"
     words = ("--num-csx", "1,2", "--set", "csx.power_w=1e4, 2e4", *SMALL[2:], "--model", "111m,256m")
-    assert call(*words, "--out", str(out)).exit_code == 0
+    assert run(*words, "--out", str(out)).exit_code == 0
     with out.open() as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0])[:5] == ["num_csx", "csx.power_w", "system", "batch_size", "model"]
@@ -70,14 +65,12 @@ def test_sweep_that_was_killed_goes_on_to_the_same_bytes(tmp_path: Path, straigh
     out, part = tmp_path / "sweep.csv", tmp_path / "sweep.csv.part"
     words = (*LONG, "--out", str(out), "--processes", n_processes)
     process = started(*words)
-    wait_for_rows(part, process)
-    process.kill()
-    process.communicate()
+    stopped(process, lambda: has_rows(part), by=signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
     assert not out.exists()
     n_there = part.read_bytes().count(b"\n")
     assert n_there > 0
-    again = call(*words)
+    again = run(*words)
     assert again.exit_code == 0
     assert f"{n_there} of 192 points are there already" in again.stderr
     assert out.read_bytes() == straight
@@ -88,29 +81,27 @@ def test_ctrl_c_says_the_command_that_goes_on(tmp_path: Path, straight: bytes) -
     out = tmp_path / "sweep.csv"
     words = (*LONG, "--out", str(out), "--processes", "2")
     process = started(*words)
-    wait_for_rows(tmp_path / "sweep.csv.part", process)
-    process.send_signal(signal.SIGINT)
-    printed, said = process.communicate()
+    printed, said = stopped(process, lambda: has_rows(tmp_path / "sweep.csv.part"))
     assert process.returncode == 130
     assert printed == ""
     command = f"wse-sim sweep {' '.join(words)}"
     assert said.splitlines()[-1] == f"stopped and saved; to go on:  {command}"
-    assert call(*words).exit_code == 0
+    assert run(*words).exit_code == 0
     assert out.read_bytes() == straight
 
 
 def test_ctrl_c_without_a_table_says_that_nothing_is_kept() -> None:
     with patch("wse_sim.sweep.run.Journal.append", side_effect=KeyboardInterrupt):
-        result = call(*SMALL)
+        result = run(*SMALL)
     assert result.exit_code == 130
     assert result.stderr == "stopped; without --out no row is kept\n"
 
 
 def test_the_same_command_again_prints_the_same_and_works_nothing_out(tmp_path: Path) -> None:
     words = (*SMALL, "--num-csx", "1,2,7", "--json", "--out", str(tmp_path / "sweep.jsonl"))
-    first = call(*words)
+    first = run(*words)
     with patch("wse_sim.sweep.simulated.simulate_point", side_effect=AssertionError):
-        again = call(*words)
+        again = run(*words)
     assert again.exit_code == 0
     assert again.stdout == first.stdout
     assert again.stderr.startswith("3 of 3 points are there already\n")
@@ -118,14 +109,14 @@ def test_the_same_command_again_prints_the_same_and_works_nothing_out(tmp_path: 
 
 def test_table_of_another_sweep_is_refused(tmp_path: Path) -> None:
     out = str(tmp_path / "sweep.csv")
-    assert call(*SMALL, "--num-csx", "1,2", "--out", out).exit_code == 0
-    result = call(*SMALL, "--num-csx", "1,4", "--out", out)
+    assert run(*SMALL, "--num-csx", "1,2", "--out", out).exit_code == 0
+    result = run(*SMALL, "--num-csx", "1,4", "--out", out)
     assert result.exit_code == 2
     assert result.stderr.startswith(f"error: {out}: belongs to another sweep")
 
 
 def test_json_is_one_object_with_counts_and_a_row_for_each_point() -> None:
-    result = call(*SMALL, "--num-csx", "1,2,7", "--set", "csx.sram_bytes=44e9,1e6", "--json")
+    result = run(*SMALL, "--num-csx", "1,2,7", "--set", "csx.sram_bytes=44e9,1e6", "--json")
     content = json.loads(result.stdout)
     assert (content["kind"], content["n_points"], content["n_ok"], content["n_infeasible"]) == ("simulated", 6, 2, 4)
     assert [row["status"] for row in content["rows"]] == ["ok", "infeasible"] * 2 + ["infeasible"] * 2
@@ -138,7 +129,7 @@ def test_json_is_one_object_with_counts_and_a_row_for_each_point() -> None:
 
 
 def test_table_for_people_has_the_best_rows_and_says_why_others_fail() -> None:
-    result = call(*SMALL, "--num-csx", "1,2,4,7", "--density", "1,0.5,0.25,0.125")
+    result = run(*SMALL, "--num-csx", "1,2,4,7", "--density", "1,0.5,0.25,0.125")
     lines = result.stdout.splitlines()
     assert lines[0] == "model 111m, system cs3, batch_size 240"
     assert lines[1] == "simulated: the best 10 of 12 by tokens_per_s"
@@ -147,29 +138,29 @@ def test_table_for_people_has_the_best_rows_and_says_why_others_fail() -> None:
     assert lines[13].startswith("infeasible: 4 of 16 points, the first because batch_size 240 is not a multiple of")
     assert all(len(line) <= 100 for line in lines)
     assert result.stderr.splitlines()[-1].startswith("16 of 16 points, ")
-    cheapest = call(*SMALL, "--num-csx", "1,2", "--set", "csx.usd_per_hour=1,2", "--sort-by", "cost_usd")
+    cheapest = run(*SMALL, "--num-csx", "1,2", "--set", "csx.usd_per_hour=1,2", "--sort-by", "cost_usd")
     costs = [line.split()[2] for line in cheapest.stdout.splitlines()[3:7]]
     assert costs == sorted(costs)
 
 
 def test_table_for_people_shows_the_systems_and_batches_that_were_filled_in() -> None:
-    lines = call("--model", "111m,13b").stdout.splitlines()
+    lines = run("--model", "111m,13b").stdout.splitlines()
     assert lines[0] == "filled in: system cs2"
     assert lines[2].split()[:5] == ["model", "num", "csx", "batch", "size"]
     assert [line.split()[:3] for line in lines[3:5]] == [["111m", "1", "120"], ["13b", "12", "1080"]]
-    alike = call("--model", "111m", "--system", "cs3", "--density", "1,0.5").stdout.splitlines()
+    alike = run("--model", "111m", "--system", "cs3", "--density", "1,0.5").stdout.splitlines()
     assert alike[0] == "model 111m, system cs3; filled in: num_csx 1, batch_size 120"
     assert alike[2].split()[:2] == ["density", "tokens/s"]
 
 
 def test_keys_are_printed_as_they_were_given() -> None:
-    lines = call(*SMALL, "--num-csx", "1", "--seed", "12345678").stdout.splitlines()
+    lines = run(*SMALL, "--num-csx", "1", "--seed", "12345678").stdout.splitlines()
     assert lines[0] == "model 111m, system cs3, batch_size 240, num_csx 1, seed 12345678"
 
 
 def test_gzipped_table_is_the_same_table(tmp_path: Path) -> None:
     for name in ("sweep.csv", "sweep.csv.gz"):
-        assert call(*SMALL, "--num-csx", "1,2", "--out", str(tmp_path / name)).exit_code == 0
+        assert run(*SMALL, "--num-csx", "1,2", "--out", str(tmp_path / name)).exit_code == 0
     assert gzip.decompress((tmp_path / "sweep.csv.gz").read_bytes()) == (tmp_path / "sweep.csv").read_bytes()
 
 
@@ -180,20 +171,20 @@ def test_points_come_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "points.csv").write_text(
         "model,batch_size,num_csx,gpu,num_gpus\n111m,240,1,,\n111m,240,2,,\n111m,240,,h100,8\n"
     )
-    tables = [json.loads(call(str(tmp_path / name), "--json").stdout) for name in ("points.toml", "points.csv")]
+    tables = [json.loads(run(str(tmp_path / name), "--json").stdout) for name in ("points.toml", "points.csv")]
     assert tables[0] == tables[1]
     assert tables[0]["n_ok"] == 3
 
 
 def test_example_has_points_of_both_sides_and_one_that_does_not_fit() -> None:
-    content = json.loads(call(str(EXAMPLE), "--json").stdout)
+    content = json.loads(run(str(EXAMPLE), "--json").stdout)
     assert (content["n_points"], content["n_infeasible"]) == (14, 1)
     assert [row["gpu"] for row in content["rows"]].count("h100") == 1
 
 
 def test_closed_form_gives_the_same_points_and_says_what_each_row_came_from(tmp_path: Path) -> None:
     words = (*SMALL, "--num-csx", "1,2,7", "--set", "jitter=0,0.1", "--json")
-    event, closed = (json.loads(call(*words, "--engine", engine).stdout) for engine in ("event", "closed-form"))
+    event, closed = (json.loads(run(*words, "--engine", engine).stdout) for engine in ("event", "closed-form"))
     assert [row["engine"] for row in closed["rows"]] == ["closed form", "event", "closed form", "event", None, None]
     assert {**closed, "rows": None} == {**event, "rows": None}
     for row, other in zip(closed["rows"], event["rows"], strict=True):
@@ -202,8 +193,8 @@ def test_closed_form_gives_the_same_points_and_says_what_each_row_came_from(tmp_
         assert [row[name] for name in same] == [other[name] for name in same]
         assert row["tokens_per_s"] == (other["tokens_per_s"] and pytest.approx(other["tokens_per_s"], rel=0.01))
     out = str(tmp_path / "sweep.csv")
-    assert call(*words, "--out", out).exit_code == 0
-    assert "belongs to another sweep" in call(*words, "--engine", "closed-form", "--out", out).stderr
+    assert run(*words, "--out", out).exit_code == 0
+    assert "belongs to another sweep" in run(*words, "--engine", "closed-form", "--out", out).stderr
 
 
 @pytest.mark.parametrize(
@@ -228,7 +219,7 @@ def test_closed_form_gives_the_same_points_and_says_what_each_row_came_from(tmp_
     ],
 )
 def test_wrong_input_exits_2_with_one_message(words: tuple[str, ...], message: str) -> None:
-    result = call(*words)
+    result = run(*words)
     assert result.exit_code == 2, result.output
     assert result.stdout == ""
     assert result.stderr.startswith("error: ")
@@ -238,16 +229,10 @@ def test_wrong_input_exits_2_with_one_message(words: tuple[str, ...], message: s
 
 def test_ray_that_is_not_there_is_told_with_what_installs_it() -> None:
     with patch.dict(sys.modules, {"ray": None}):
-        result = call(*SMALL, "--executor", "ray")
+        result = run(*SMALL, "--executor", "ray")
     assert result.exit_code == 2
     assert result.stderr == "error: Ray is not installed here: pip install 'wse-sim[ray]' would be right\n"
 
 
 def test_a_sweep_imports_neither_torch_nor_numba() -> None:
-    program = (
-        "import sys; from wse_sim.cli.app import main; main(sys.argv[1:], standalone_mode=False); "
-        "print(*sys.modules, file=sys.stderr)"
-    )
-    words = [sys.executable, "-c", program, "sweep", *SMALL]
-    done = subprocess.run(words, capture_output=True, text=True, check=True, env={**os.environ})
-    assert not {"torch", "matplotlib", "simpy", "numba", "ray"} & set(done.stderr.split())
+    assert not {"torch", "matplotlib", "simpy", "numba", "ray"} & loaded_modules("sweep", *SMALL)

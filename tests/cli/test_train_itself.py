@@ -3,47 +3,23 @@
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from click.testing import CliRunner, Result
 
-from tests.cli.documents import validator
+from tests.cli.documents import call, printed, validator
 from training.config import read_config
 from training.execution import Execution
-from wse_sim.cli.app import main
 
-SHAPE = """
-[shape]
-name = "tiny"
-n_layers = 2
-d_model = 64
-n_heads = 2
-d_ff = 256
-vocab_size = 300
-seq_len = 64
-"""
 GIVEN = ["--density", "0.25", "--batch-size", "4", "--tokens", "1e6", "--data", "markov"]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("model") / "tiny.toml"
-    path.write_text(SHAPE, encoding="utf-8")
-    return str(path)
-
-
-def run(*words: str) -> Result:
-    return CliRunner().invoke(main, ["train", *words])
+run = partial(call, "train")
 
 
 def trained(model: str, out: Path, *words: str) -> dict[str, Any]:
-    result = run("--model", model, *GIVEN, *words, "--out", str(out), "--json")
-    assert result.exit_code == 0, result.output
-    summary: dict[str, Any] = json.loads(result.stdout)
-    return summary
+    return printed("train", "--model", model, *GIVEN, *words, "--out", out)
 
 
 def test_both_executors_train_the_model_itself_to_the_same_loss(model: str, tmp_path: Path) -> None:
@@ -104,9 +80,8 @@ def test_an_interrupted_streaming_run_goes_on(model: str, tmp_path: Path) -> Non
     (tmp_path / "out" / "summary.json").unlink()
     for path in (tmp_path / "out" / "checkpoints").glob("step-00000040.*"):
         path.unlink()
-    result = run("--resume", str(tmp_path / "out"), "--json")
-    assert result.exit_code == 0, result.output
-    assert json.loads(result.stdout)["measured"]["val_loss"] == straight["measured"]["val_loss"]
+    resumed = printed("train", "--resume", tmp_path / "out")
+    assert resumed["measured"]["val_loss"] == straight["measured"]["val_loss"]
 
 
 def test_two_processes_print_one_summary_of_the_same_run(model: str, tmp_path: Path) -> None:

@@ -1,15 +1,14 @@
 """`wse-sim validate` and `wse-sim bench`."""
 
-import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import pytest
-from click.testing import CliRunner
 
+from tests.cli.documents import call, printed, screen
 from wse_sim.calibration import Evidence, FittedConstant
-from wse_sim.cli.app import main
 from wse_sim.validation import ValidationRow
 
 
@@ -54,6 +53,7 @@ CONSTANT = FittedConstant(
     fixed_by="",
     leverages={"A": 0.75},
 )
+shown = partial(screen, "validate")
 
 
 @pytest.fixture(autouse=True)
@@ -61,14 +61,8 @@ def made_up_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wse_sim.calibration.evidence", lambda: Evidence(rows=ROWS, constants=[CONSTANT]))
 
 
-def printed(*words: str) -> str:
-    result = CliRunner().invoke(main, ["validate", *words])
-    assert result.exit_code == 0, result.output
-    return result.stdout
-
-
 def test_fitted_predicted_and_left_out_rows_are_summed_up_apart() -> None:
-    content = json.loads(printed("--json"))
+    content = printed("validate")
     assert [entry["id"] for entry in content["rows"]] == ["A", "B", "C", "source D", "source E"]
     assert content["errors"]["wafer fit"] == {
         "n_rows": 1,
@@ -84,7 +78,7 @@ def test_fitted_predicted_and_left_out_rows_are_summed_up_apart() -> None:
 
 
 def test_the_tables_show_signed_errors_constants_and_the_summary() -> None:
-    text = printed()
+    text = shown()
     for words in (
         "+25.0 %",
         "-2.0 %",
@@ -96,12 +90,12 @@ def test_the_tables_show_signed_errors_constants_and_the_summary() -> None:
     ):
         assert words in text
     assert "D" not in text.split()
-    assert "D" in printed("--gpu-rows").split()
+    assert "D" in shown("--gpu-rows").split()
     assert "gpu without its group: 2 rows, mean |error| 9.0 %, largest 14.0 %" in text
 
 
 def test_markdown_has_a_line_per_row_and_names_what_is_missed() -> None:
-    text = printed("--markdown")
+    text = shown("--markdown")
     n_tables, n_sources = 5, 1
     assert sum(line.startswith("| ") for line in text.splitlines()) == 2 * n_tables + len(ROWS) + n_sources + 1
     assert "- as shipped: B +25.0 %\n" in text
@@ -113,19 +107,18 @@ def test_markdown_has_a_line_per_row_and_names_what_is_missed() -> None:
 
 def test_figure_is_written_and_linked(tmp_path: Path) -> None:
     path = tmp_path / "drawn.svg"
-    assert "](drawn.svg)" in printed("--markdown", "--figure", str(path))
+    assert "](drawn.svg)" in shown("--markdown", "--figure", str(path))
     assert "mean error 10.7 %, largest 25.0 %" in path.read_text(encoding="utf-8")
 
 
 def test_figure_that_cannot_be_written_is_the_users_mistake(tmp_path: Path) -> None:
-    result = CliRunner().invoke(main, ["validate", "--figure", str(tmp_path / "missing" / "drawn.svg")])
+    result = call("validate", "--figure", tmp_path / "missing" / "drawn.svg")
     assert result.exit_code != 0
     assert "cannot be written" in result.stderr
 
 
 def test_bench_cli_times_whole_processes() -> None:
     with patch("wse_sim.cli.bench._COMMANDS", (("--help",),)):
-        result = CliRunner().invoke(main, ["bench", "cli", "--runs", "1", "--json"])
-    (process,) = json.loads(result.stdout)["processes"]
+        (process,) = printed("bench", "cli", "--runs", "1")["processes"]
     assert process["command"] == "wse-sim --help"
     assert 0 < process["min_s"] == process["median_s"] == process["max_s"]

@@ -66,7 +66,7 @@ def test_a_run_saved_at_dalys_interval_takes_hardly_longer_than_the_best(e: floa
     assert 0 <= loss(young_interval_s(checkpoint_s, 1e4)) < 4 / 9 * e**3 + grain
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(1, 400),
     st.floats(0.1, 100.0),

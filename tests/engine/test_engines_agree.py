@@ -28,13 +28,13 @@ def assert_engines_agree(program: Program) -> None:
             assert ends_ps(program).tolist() == step_ends_ps(program, expected).tolist()
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(programs())
 def test_engines_agree_to_the_tick(program: Program) -> None:
     assert_engines_agree(program)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(many_steps())
 def test_engines_agree_over_many_turns_of_every_ring(program: Program) -> None:
     assert_engines_agree(program)

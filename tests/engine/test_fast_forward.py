@@ -70,7 +70,7 @@ def transformer(**changes: object) -> Program:
     return Program(**{**given, **changes})  # type: ignore[arg-type]
 
 
-@settings(max_examples=1_200, deadline=None)
+@settings(max_examples=1_200)
 @given(SEEDS)
 def test_fast_forward_equals_full_run_to_the_tick(seed: int) -> None:
     program = long_program(seed)
@@ -78,7 +78,7 @@ def test_fast_forward_equals_full_run_to_the_tick(seed: int) -> None:
     assert fast.tolist() == max_plus_step_ends_ps(program, is_fast_forward=False).tolist()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(SEEDS)
 def test_fast_forward_is_exact_where_buffers_hold_whole_passes(seed: int) -> None:
     """Then each server does a whole pass at once."""
@@ -150,7 +150,7 @@ def test_nothing_is_left_out_where_there_is_jitter() -> None:
 # ---- alike subtrees --------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(programs(), st.booleans())
 def test_merged_program_has_the_times_of_the_whole(program: Program, has_jitter: bool) -> None:
     n_leaves = program.n_leaves

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.engine.runs import cluster
@@ -59,7 +59,6 @@ def test_goodput_tends_to_that_as_failures_become_rare() -> None:
     assert never - rare[-1] < 1e-6 < never - rare[0]
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.floats(1e4, 1e9), st.floats(1.0, 10.0), st.floats(1e-10, 1e-6), st.floats(1.0, 10.0), st.integers(1, 10**6))
 def test_goodput_grows_with_the_time_between_failures_and_falls_with_the_cost_of_checkpoints(
     mtbf_s: float, more: float, per_parameter_s: float, dearer: float, n_steps: int
@@ -73,7 +72,6 @@ def test_goodput_grows_with_the_time_between_failures_and_falls_with_the_cost_of
     assert goodput(dear, n_steps=n_steps) <= here * (1 + 1e-12)
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     st.integers(1, 300),
     st.integers(1, 300),
@@ -95,7 +93,6 @@ def test_many_runs_at_once_are_each_run_of_equal_segments(
     assert float(found.goodput) == pytest.approx(plan.work_s.sum() / expected_run_s(plan), rel=1e-12)
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.integers(1, 10**6), st.floats(0.1, 30.0), st.integers(10**7, 10**11), st.integers(1, 192))
 def test_best_equal_segments_bound_the_best_interval_in_whole_steps(
     n_steps: int, step_s: float, n_parameters: int, n_systems: int

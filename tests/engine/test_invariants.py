@@ -14,7 +14,7 @@ from wse_sim.engine.result import Finish
 from wse_sim.errors import SpecError
 from wse_sim.schedule.program import Program
 
-LAW = settings(max_examples=150, deadline=None)
+LAW = settings(max_examples=150)
 SERVICES = ("down_ps", "up_ps", "compute_ps", "feed_ps", "drain_ps", "reduce_ps", "update_ps", "accumulate_ps")
 DURATIONS = (*SERVICES, "latency_ps", "lag_ps", "jitter_ps")
 

@@ -16,13 +16,13 @@ from wse_sim.engine.reference import run_reference
 from wse_sim.engine.result import step_ends_ps
 from wse_sim.schedule.program import Program
 
-LAW = settings(max_examples=150, deadline=None)
+LAW = settings(max_examples=150)
 FULL_DUPLEX = programs().map(lambda program: replace(program, is_half_duplex=False))
 SERVICES = ("down_ps", "up_ps", "compute_ps", "feed_ps", "drain_ps", "reduce_ps", "update_ps", "accumulate_ps")
 DURATIONS = (*SERVICES, "latency_ps", "lag_ps", "jitter_ps")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(FULL_DUPLEX)
 def test_max_plus_matches_reference_to_the_tick(program: Program) -> None:
     finish = run_max_plus(program)
@@ -108,7 +108,7 @@ def tile_paths_ps(program: Program) -> Iterator[int]:
 # ---- the steady period is the maximum cycle ratio --------------------------------------------------------------------
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.integers(0, 2**32 - 1))
 def test_steady_tile_period_is_the_maximum_cycle_ratio(seed: int) -> None:
     """In a long pass of alike tiles the leaf serves one every `cycle_ratio`, exactly, as a fraction.

@@ -73,7 +73,6 @@ def drawn(plan: RunPlan, seed: int, replication: int) -> tuple[Iterator[float], 
     return gaps_s(), delays_s()
 
 
-@settings(max_examples=100, deadline=None)
 @given(plans(), st.integers(0, 2**63))
 def test_replications_match_a_run_event_by_event_on_the_same_draws(plan: RunPlan, seed: int) -> None:
     times = simulate_runs(plan, n_replications=3, seed=seed)
@@ -92,7 +91,6 @@ def test_draws_are_splitmix64() -> None:
     assert splitmix64(1234567, np.arange(5)).tolist() == known
 
 
-@settings(max_examples=100, deadline=None)
 @given(plans(), st.integers(0, 2**63))
 def test_parts_sum_to_the_total(plan: RunPlan, seed: int) -> None:
     """The clock runs over gaps between failures, the parts over activities."""
@@ -101,7 +99,7 @@ def test_parts_sum_to_the_total(plan: RunPlan, seed: int) -> None:
     assert (times.parts_s >= -1e-9).all()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(plans())
 def test_without_failures_a_run_is_the_sum_of_its_parts(plan: RunPlan) -> None:
     plan = with_terms(plan, failures_per_s=0.0, stragglers=NO_STRAGGLERS)
@@ -114,7 +112,6 @@ def test_without_failures_a_run_is_the_sum_of_its_parts(plan: RunPlan) -> None:
     assert expected_parts_s(plan)["lost"] == expected_parts_s(plan)["restart"] == 0
 
 
-@settings(max_examples=100, deadline=None)
 @given(plans(), st.floats(1.0, 2.0))
 def test_more_failures_never_shorten_the_expected_run(plan: RunPlan, factor: float) -> None:
     # A restart is a bring-up and more, and ends what makes a system slow: were the one shorter, or the other long, a

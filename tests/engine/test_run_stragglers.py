@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.engine.runs import cluster, hour_plan, with_terms
@@ -171,7 +171,6 @@ def test_hand_worked_delays() -> None:
     assert expected_run_s(plan) == pytest.approx(12_449.19, rel=1e-6)
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.integers(1, 10**5), st.floats(0.0, 100.0), st.floats(1.0, 1e5), st.floats(1.0, 10.0))
 def test_stretch_lies_between_none_and_the_slowdown_and_grows_with_the_systems(
     n_systems: int, per_day: float, duration_s: float, slowdown: float

@@ -19,7 +19,7 @@ SIZES, TOKENS = (column.ravel() for column in np.meshgrid(np.geomspace(1e6, 1e9,
 DENSITIES, NONZEROS = (column.ravel() for column in np.meshgrid([1.0, 0.5, 0.25, 0.125], np.geomspace(1e6, 1e8, 4)))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(exponent=st.floats(0.03, 0.3), irreducible=st.floats(0.3, 2.0), scale=st.floats(1e19, 1e23))
 def test_power_law_is_fitted_back(exponent: float, irreducible: float, scale: float) -> None:
     law = PowerLaw(flops_scale=scale, exponent=exponent, irreducible=irreducible)
@@ -29,7 +29,7 @@ def test_power_law_is_fitted_back(exponent: float, irreducible: float, scale: fl
     np.testing.assert_allclose(fitted.law.loss(FLOPS * 1e3), law.loss(FLOPS * 1e3), rtol=1e-4)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(
     size_exponent=st.floats(0.2, 0.5),
     data_exponent=st.floats(0.2, 0.5),
@@ -52,7 +52,7 @@ def test_chinchilla_law_is_fitted_back(
     assert fitted.irreducible == pytest.approx(irreducible, rel=1e-3)
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(a_s=st.floats(-0.3, 1.5), b_s=st.floats(0.4, 2.0), b_n=st.floats(0.15, 0.4), c=st.floats(0.4, 1.5))
 def test_sparse_law_of_one_tokens_per_parameter_is_fitted_back(a_s: float, b_s: float, b_n: float, c: float) -> None:
     law = SparseLaw(a_s=a_s, b_s=b_s, c_s=1.5, b_n=b_n, e=0, b_d=0, c=c, nonzeros_unit=1e6, data_unit=1e6)

@@ -22,7 +22,7 @@ from wse_sim.workload.sparsity import exact_nonzeros
 SHAPE = ModelShape(name="t", n_layers=2, d_model=32, n_heads=2, d_ff=128, vocab_size=256, seq_len=16)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(seed=st.integers(0, 2**62), rows=st.integers(1, 40), columns=st.integers(1, 40), density=st.floats(0.01, 1.0))
 def test_mask_has_exactly_the_stated_count(seed: int, rows: int, columns: int, density: float) -> None:
     expected = int(density * (rows * columns))
@@ -33,7 +33,7 @@ def test_mask_has_exactly_the_stated_count(seed: int, rows: int, columns: int, d
         assert random_mask(seed, "w", (rows, columns), density).sum() == expected
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(scores=arrays(np.float32, st.integers(1, 40), elements=st.sampled_from([0.0, -1.0, 0.5, 2.0])), data=st.data())
 def test_top_k_is_the_head_of_a_stable_sort(scores: np.ndarray, data: st.DataObject) -> None:
     k = data.draw(st.integers(0, scores.size))

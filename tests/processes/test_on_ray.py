@@ -9,6 +9,7 @@ from unittest.mock import patch
 import pytest
 
 from tests.processes.work import Number, Square
+from tests.stopping import came_true
 from wse_sim.errors import SpecError
 from wse_sim.processes.on_ray import on_ray
 from wse_sim.processes.pool import in_this_process
@@ -54,10 +55,8 @@ def test_who_stops_early_cancels_what_runs(tmp_path: Path) -> None:
     tasks = [Number(value=1), Number(value=2, folder=str(tmp_path))]
     with closing(on_ray(SLEPT, tasks, Square)) as outcomes:
         assert next(outcomes) == Square(0)
-        while not (tmp_path / "begun").exists():
-            pass
-    while not (tmp_path / "interrupted").exists():
-        pass
+        assert came_true((tmp_path / "begun").exists)
+    assert came_true((tmp_path / "interrupted").exists)
 
 
 @pytest.mark.usefixtures("ray")

@@ -1,9 +1,6 @@
 """Tasks are done by processes of their own, and their errors come back under their names."""
 
-import os
 import re
-import signal
-import time
 from contextlib import closing
 from pathlib import Path
 from threading import Thread
@@ -11,6 +8,7 @@ from threading import Thread
 import pytest
 
 from tests.processes.work import Number, Root, Square
+from tests.stopping import came_true, interrupted_once
 from wse_sim.errors import SpecError
 from wse_sim.processes.pool import on_processes
 
@@ -65,19 +63,11 @@ def test_who_stops_early_interrupts_the_workers_and_waits_for_them(tmp_path: Pat
     tasks = [Number(value=1), Number(value=2, folder=str(tmp_path))]
     with closing(on_processes(SLEPT, tasks, Square, n_workers=2)) as outcomes:
         assert next(outcomes) == Square(0)
-        _wait_for(tmp_path / "begun")
+        assert came_true((tmp_path / "begun").exists)
     assert (tmp_path / "interrupted").exists()
 
 
 def test_ctrl_c_reaches_the_workers_once_and_through_the_caller(tmp_path: Path) -> None:
-    user = Thread(target=lambda: (_wait_for(tmp_path / "begun"), os.kill(os.getpid(), signal.SIGINT)))
-    user.start()
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt), interrupted_once((tmp_path / "begun").exists):
         list(on_processes(SLEPT, [Number(value=1, folder=str(tmp_path))], Square, n_workers=1))
-    user.join()
     assert (tmp_path / "interrupted").exists()
-
-
-def _wait_for(path: Path) -> None:
-    while not path.exists():
-        time.sleep(0.01)

@@ -7,12 +7,11 @@ from typing import get_args
 
 import msgspec
 import pytest
-from click.testing import CliRunner
 
+from tests.cli.documents import screen
 from tests.report.run_directory import simulation
 from training.step_extent import StepPart
 from training.sweep import trained_sweep, trained_vocabulary
-from wse_sim.cli.app import main
 from wse_sim.errors import SpecError
 from wse_sim.gpu.roofline import GpuResult, simulate_gpu
 from wse_sim.laws.cerebras_gpt import LossProjection
@@ -132,8 +131,7 @@ def test_every_column_of_a_sweep_is_explained_and_no_entry_is_stale() -> None:
 
 def test_every_column_of_the_tables_of_a_plan_is_explained(tmp_path: Path) -> None:
     words = ("--model", "111m", "--deadline", "30d", "--num-csx", "1", "--batch-size", "120", "--density", "1")
-    result = CliRunner().invoke(main, ["plan", *words, "--out", str(tmp_path)])
-    assert result.exit_code == 0, result.output
+    screen("plan", *words, "--out", tmp_path)
     front, candidates = (header(tmp_path / file) for file in ("front.csv", "candidates.csv"))
     assert front == names("configuration of a plan") - {"missed"}
     assert candidates - front == names("row of candidates.csv of a plan")

@@ -53,7 +53,7 @@ def check_errors(run: Run, cluster: Cluster, microbatch: IntArray, *, tolerance:
         assert estimate.step_s[i] == pytest.approx(simulated_s, rel=allowed)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.sampled_from(MODELS),
     st.sampled_from(["cs1", "cs2", "cs3"]),
@@ -68,7 +68,6 @@ def test_within_a_percent_of_the_event_engine_wherever_nothing_contends(
     check_errors(run, cluster, fitting(run, cluster.csx), tolerance=0.01, congested=0.06)
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     st.sampled_from(MODELS),
     st.sampled_from(["cs1", "cs2", "cs3"]),

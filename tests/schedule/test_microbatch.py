@@ -24,7 +24,7 @@ def run_of(model: str, system: str, density: float, share: int) -> Run:
     return resolve_run(load_model(model), system=system, density=density, num_csx=1, batch_size=share)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.sampled_from(MODELS),
     st.sampled_from(["cs1", "cs2", "cs3"]),

@@ -46,7 +46,6 @@ def small_run(**changes: object) -> Run:
     return Run(shape=shape, **{**given, **changes})  # type: ignore[arg-type]
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.integers(1, 300), st.integers(2, 16))
 def test_tree_is_a_tree_within_its_fan_out(n_leaves: int, fan_out: int) -> None:
     tree = swarmx_tree(n_leaves, fan_out)
@@ -139,7 +138,7 @@ def test_more_bandwidth_or_faster_cores_never_slow_a_step_down() -> None:
         assert step_time_s(run, cluster.with_constant(name, 2 * getattr(getattr(cluster, part), field))) <= base
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.sampled_from(["111m", "590m", "1.3b"]),
     st.sampled_from(["cs2", "cs3"]),

@@ -73,7 +73,7 @@ def priced_alone(point: Point) -> Row:
     return priced([point])[0]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(POINTS)
 def test_row_is_the_event_engine_s_to_a_percent_where_nothing_contends(point: Point) -> None:
     row, event = priced_alone(point), simulate_point(0, point)
@@ -260,7 +260,7 @@ def test_table_is_the_same_bytes_on_any_number_of_processes_and_in_pieces(tmp_pa
     assert tables[0] == tables[1] == tables[2] == out.read_bytes()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(-1, 20), st.integers(-1, 300), st.sampled_from([0, 1, 3, 8, 200])), min_size=1))
 def test_columns_are_what_each_configuration_is_alone(sizes: list[tuple[int, int, int]]) -> None:
     run, cluster, economics = resolve_run(load_model("590m"), batch_size=1), load_cluster("cs2", 1), load_economics()

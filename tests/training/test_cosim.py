@@ -1,41 +1,32 @@
 """The main job, small: a real run here beside the simulated full one, and the folder that it leaves."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from click.testing import CliRunner, Result
 
 from models.parametrization import BASES
+from tests.cli.documents import call, printed
+from tests.stopping import stopped
 from training.config import read_config
 from training.cosim import make_plan, plan_of_run
 from training.job import read_job, resolve_job
 from training.machine import MachineProfile, StepRate
 from training.sparsity import Static, algorithm_name
-from wse_sim.cli.app import main
 from wse_sim.spec.run import MaskUpdates
 
 # A twentieth of the default tokens, so that the narrowest proxy trains in a second or two.
 SHORT = ["--tokens", "2.6B", "--budget", "1s"]
 
 
-def run(*arguments: str) -> Result:
-    return CliRunner().invoke(main, list(arguments))
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     out = tmp_path_factory.mktemp("run") / "out"
-    result = run("train", "--model", "2.7b", "--density", "0.25", *SHORT, "--out", str(out), "--json")
-    assert result.exit_code == 0, result.output
-    return out, json.loads(result.stdout)
+    return out, printed("train", "--model", "2.7b", "--density", "0.25", *SHORT, "--out", out)
 
 
 def test_run_directory_holds_all_that_the_job_promises(finished: tuple[Path, dict[str, Any]]) -> None:
@@ -74,9 +65,7 @@ def test_rows_carry_simulated_time_at_the_same_fraction(finished: tuple[Path, di
 def test_several_densities_and_schedules_give_one_row_each(tmp_path: Path) -> None:
     out = tmp_path / "out"
     grid = ["--density", "1,0.25", "--schedule", "linear,cosine_10x"]
-    result = run("train", "--model", "2.7b", *grid, *SHORT, "--out", str(out), "--json")
-    assert result.exit_code == 0, result.output
-    rows = json.loads(result.stdout)["rows"]
+    rows = printed("train", "--model", "2.7b", *grid, *SHORT, "--out", out)["rows"]
     assert [(row["density"], row["schedule"]) for row in rows] == [
         (1.0, "linear"), (1.0, "cosine_10x"), (0.25, "linear"), (0.25, "cosine_10x"),
     ]  # fmt: skip
@@ -88,7 +77,7 @@ def test_several_densities_and_schedules_give_one_row_each(tmp_path: Path) -> No
 def test_a_run_is_not_written_over_another(finished: tuple[Path, dict[str, Any]]) -> None:
     out, _ = finished
     before = (out / "run.jsonl").read_bytes()
-    result = run("train", "--model", "2.7b", *SHORT, "--out", str(out))
+    result = call("train", "--model", "2.7b", *SHORT, "--out", str(out))
     assert result.exit_code == 2
     assert str(out) in result.stderr
     assert (out / "run.jsonl").read_bytes() == before
@@ -99,17 +88,11 @@ def test_interrupted_run_resumes_to_the_same_loss(tmp_path: Path, finished: tupl
     out = tmp_path / "out"
     given = ["--model", "2.7b", "--density", "0.25", *SHORT, "--out", str(out)]
     process = subprocess.Popen([sys.executable, "-m", "wse_sim", "train", *given], stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 120
     rows = out / "run.jsonl"
-    while not (rows.exists() and rows.read_text().count("\n") >= 2) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    os.kill(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=120)
+    _, said = stopped(process, lambda: rows.exists() and rows.read_text().count("\n") >= 2, limit_s=120)
     assert process.returncode == 130, said
     assert f"--resume {out}" in said
-    result = run("train", "--resume", str(out), "--json")
-    assert result.exit_code == 0, result.output
-    assert json.loads(result.stdout)["measured"]["val_loss"] == whole["measured"]["val_loss"]
+    assert printed("train", "--resume", out)["measured"]["val_loss"] == whole["measured"]["val_loss"]
 
 
 @pytest.mark.parametrize(
@@ -132,7 +115,7 @@ def test_interrupted_run_resumes_to_the_same_loss(tmp_path: Path, finished: tupl
 )
 def test_wrong_input_is_told_in_one_line_and_leaves_nothing(arguments: list[str], said: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    result = run("train", *arguments, "--out", str(out))
+    result = call("train", *arguments, "--out", str(out))
     assert result.exit_code == 2, result.output
     assert said in result.stderr
     assert "Traceback" not in result.stderr
@@ -142,7 +125,7 @@ def test_wrong_input_is_told_in_one_line_and_leaves_nothing(arguments: list[str]
 def test_unwritable_output_is_told(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
-    result = run("train", "--model", "2.7b", *SHORT, "--out", str(blocked / "out"))
+    result = call("train", "--model", "2.7b", *SHORT, "--out", str(blocked / "out"))
     assert result.exit_code == 2
     assert str(blocked) in result.stderr
 
@@ -150,7 +133,7 @@ def test_unwritable_output_is_told(tmp_path: Path) -> None:
 def test_corpus_too_small_is_told_with_what_is_needed(tmp_path: Path) -> None:
     corpus = tmp_path / "corpus.txt"
     corpus.write_text("too little")
-    result = run("train", "--model", "2.7b", *SHORT, "--data", str(corpus), "--out", str(tmp_path / "out"))
+    result = call("train", "--model", "2.7b", *SHORT, "--data", str(corpus), "--out", str(tmp_path / "out"))
     assert result.exit_code == 2
     assert "10 bytes" in result.stderr
 
@@ -236,9 +219,7 @@ def test_a_dense_run_has_no_masks_to_change() -> None:
 
 def test_rigl_trains_here_and_is_priced_there(tmp_path: Path) -> None:
     words = ("train", "--model", "111m", "--density", "0.25", "--sparsity-algorithm", "rigl", *SHORT)
-    result = run(*words, "--out", str(tmp_path / "out"), "--json")
-    assert result.exit_code == 0, result.stderr
-    summary = json.loads(result.stdout)
+    summary = printed(*words, "--out", tmp_path / "out")
     assert summary["target"]["sparsity_algorithm"] == "rigl"
     rows = [json.loads(line) for line in (tmp_path / "out" / "sparsity.jsonl").read_text().splitlines()]
     assert rows
@@ -249,7 +230,7 @@ def test_rigl_trains_here_and_is_priced_there(tmp_path: Path) -> None:
 
 
 def test_steps_between_updates_need_masks_that_change(tmp_path: Path) -> None:
-    result = run("train", "--model", "111m", "--mask-update-steps", "7", *SHORT, "--out", str(tmp_path / "out"))
+    result = call("train", "--model", "111m", "--mask-update-steps", "7", *SHORT, "--out", str(tmp_path / "out"))
     assert result.exit_code == 2
     assert "static masks never change" in result.stderr
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from training.config import TrainConfig
-from training.data import Corpus, load_corpus
+from training.data import Corpus
 from training.execution import Execution
 from training.trainer import train
 from wse_sim.errors import SpecError
@@ -22,11 +22,6 @@ CONFIG = TrainConfig(
 )
 # PyTorch's tracer looks at gradients that are not there yet.
 TRACED = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
-
-
-@pytest.fixture(scope="module")
-def corpus() -> Corpus:
-    return load_corpus("markov")
 
 
 def losses(corpus: Corpus, folder: Path, **execution: Any) -> np.ndarray:

@@ -5,15 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from threading import Thread
 
 import msgspec
 import pytest
 
 from models.parametrization import BASES
+from tests.stopping import came_true, interrupted_once
 from training.checkpoint import load_latest
 from training.config import TrainConfig
 from training.grid import OUTCOMES_FILE, Outcome, Point, Progress, read_outcomes, run_points
@@ -138,11 +136,8 @@ def test_no_worker_is_refused(tmp_path: Path) -> None:
 
 def test_stopped_grid_saves_its_runs_and_goes_on_from_there(tmp_path: Path) -> None:
     folder = tmp_path / "points" / LONG.digest
-    user = Thread(target=lambda: (_wait_for_rows(folder), os.kill(os.getpid(), signal.SIGINT)))
-    user.start()
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt), interrupted_once(lambda: _has_rows(folder)):
         run_points([LONG, POINTS[0]], tmp_path, n_workers=1)
-    user.join()
     checkpoint, _ = load_latest(folder)
     assert checkpoint is not None
     assert 0 < checkpoint.meta.step < LONG.config.n_steps
@@ -160,10 +155,10 @@ def test_workers_whose_caller_died_save_and_stop(tmp_path: Path) -> None:
     )
     folder = tmp_path / "points" / LONG.digest
     caller = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)])
-    _wait_for_rows(folder)
+    assert came_true(lambda: _has_rows(folder))
     os.kill(caller.pid, signal.SIGKILL)
     caller.wait()
-    _wait_for(lambda: any(folder.glob("checkpoints/*.json")))
+    assert came_true(lambda: any(folder.glob("checkpoints/*.json")))
     assert not read_outcomes(tmp_path)
 
 
@@ -180,12 +175,5 @@ def test_progress_counts_what_was_there_before_and_ends_with_all(
     assert said[-1] == "3 of 4 runs are there already"
 
 
-def _wait_for_rows(folder: Path) -> None:
-    _wait_for(lambda: (folder / RUN_FILE).exists() and (folder / RUN_FILE).stat().st_size > 0)
-
-
-def _wait_for(claim: Callable[[], bool], limit_s: float = 60.0) -> None:
-    end_s = time.monotonic() + limit_s
-    while not claim():
-        assert time.monotonic() < end_s, "it never came true"
-        time.sleep(0.05)
+def _has_rows(folder: Path) -> bool:
+    return (folder / RUN_FILE).exists() and (folder / RUN_FILE).stat().st_size > 0

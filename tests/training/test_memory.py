@@ -1,19 +1,17 @@
 """What a run takes is known before it starts, and what would make it fit is said."""
 
-import json
 from typing import Any
 
 import msgspec
 import pytest
-from click.testing import CliRunner
 
 import training.choice
 import training.memory
+from tests.cli.documents import call, printed
 from training.config import TrainConfig
 from training.execution import Execution
 from training.memory import kept_blocks, memory_need, require_memory
 from training.sparsity import GMP, Update
-from wse_sim.cli.app import main
 from wse_sim.errors import SpecError
 from wse_sim.processes import limits
 from wse_sim.spec.load import load_model
@@ -52,12 +50,7 @@ def test_need_of_the_large_model_is_what_was_measured(config: TrainConfig, measu
 
 
 def test_need_here_is_what_is_measured_here() -> None:
-    result = CliRunner().invoke(
-        main,
-        ["bench", "streaming", "--model", "111m", "--batch-sizes", "1", "--seq-len", "64", "--steps", "2", "--json"],
-    )
-    assert result.exit_code == 0, result.output
-    content = json.loads(result.stdout)
+    content = printed("bench", "streaming", "--model", "111m", "--batch-sizes", "1", "--seq-len", "64", "--steps", "2")
     assert content["kind"] == "measured"
     for speed in content["speeds"]:
         # A quarter of a small run is what libraries take, and these differ.
@@ -120,7 +113,7 @@ def test_the_command_says_so_before_it_writes_anything(tmp_path: Any, monkeypatc
     monkeypatch.setattr(training.choice, "available_memory_bytes", lambda: 6 * GIB)
     out = tmp_path / "out"
     words = ["--model", "2.7b", "--density", "0.25", "--mode", "full", "--steps", "3", "--microbatch", "1"]
-    result = CliRunner().invoke(main, ["train", *words, "--seq-len", "128", "--out", str(out)])
+    result = call("train", *words, "--seq-len", "128", "--out", out)
     assert result.exit_code == 2
     assert "needs" in result.stderr
     assert "--moments bf16" in result.stderr

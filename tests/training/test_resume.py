@@ -12,7 +12,7 @@ import pytest
 
 import training.schedules
 from training.config import TrainConfig
-from training.data import Corpus, load_corpus
+from training.data import Corpus
 from training.execution import Execution
 from training.run_record import Row, RunRecord, read_rows
 from training.sparsity import GMP, SET, SPDF, Algorithm, RigL, Static, Update
@@ -52,11 +52,6 @@ ALGORITHMS: dict[str, Algorithm] = {
 # What a schedule needs that has no default.
 SCHEDULES = [name if name != "cooldown" else "cooldown(start=5)" for name in training.schedules.SCHEDULES]
 MEASURED = ("host_s",)
-
-
-@pytest.fixture(scope="module")
-def corpus() -> Corpus:
-    return load_corpus("markov")
 
 
 @pytest.mark.parametrize("execution", EXECUTIONS)

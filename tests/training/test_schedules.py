@@ -95,7 +95,7 @@ def test_warmup_is_the_same_for_all(text: str) -> None:
     assert np.array_equal(zero[N_WARMUP:], lr_factors(text, N_STEPS, N_WARMUP)[N_WARMUP:])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(name=st.sampled_from(NAMES), n_steps=st.integers(1, 500), data=st.data())
 def test_no_step_is_lost_and_none_is_above_the_peak(name: str, n_steps: int, data: st.DataObject) -> None:
     n_warmup = data.draw(st.integers(0, n_steps - 1))
@@ -114,7 +114,7 @@ def test_without_jumps_a_step_ten_times_shorter_moves_ten_times_less(name: str) 
     assert largest[1] == pytest.approx(largest[0] / 10, rel=0.05, abs=1e-12)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     name=st.sampled_from(sorted(set(NAMES) - COUNTS_STEPS - {"cyclic"})),
     n_steps=st.integers(2, 300),
@@ -135,7 +135,7 @@ def test_a_power_law_does_not_know_how_long_the_run_is(name: str) -> None:
     assert np.array_equal(lr_factors(name, 1000, 50)[:200], lr_factors(name, 200, 50))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     first=st.sampled_from(sorted(set(NAMES) - COUNTS_STEPS)),
     second=st.sampled_from(sorted(set(NAMES) - COUNTS_STEPS)),

@@ -3,44 +3,21 @@
 import errno
 import json
 import shlex
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
+from tests.cli.documents import call, printed
+from tests.stopping import stopped
 from training.sweep import RunTask, train_run, trained_sweep, trained_vocabulary
-from wse_sim.cli.app import main
 from wse_sim.errors import FileError, SpecError
 from wse_sim.sweep.keys import Point
 from wse_sim.sweep.sweep import Row
 
-SHAPE = """
-[shape]
-name = "tiny"
-n_layers = 2
-d_model = 64
-n_heads = 2
-d_ff = 256
-vocab_size = 300
-seq_len = 64
-"""
 COMMON: Point = {"batch_size": 4, "tokens": 1e6, "mode": "dense", "steps": 10, "data": "markov", "precision": "fp32"}
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("model") / "tiny.toml"
-    path.write_text(SHAPE, encoding="utf-8")
-    return str(path)
-
-
-def call(*words: str) -> Result:
-    return CliRunner().invoke(main, words)
 
 
 def words_of(point: Point) -> list[str]:
@@ -48,10 +25,7 @@ def words_of(point: Point) -> list[str]:
 
 
 def swept(out: Path, point: Point, *words: str) -> dict[str, Any]:
-    result = call("sweep", "--train", *words_of(point), *words, "--out", str(out), "--json")
-    assert result.exit_code == 0, result.output
-    content: dict[str, Any] = json.loads(result.stdout)
-    return content
+    return printed("sweep", "--train", *words_of(point), *words, "--out", out)
 
 
 def trained(model: str, folder: Path, **changes: str | float) -> Row:
@@ -88,10 +62,9 @@ def test_row_is_of_the_run_that_its_command_makes_alone(model: str, tmp_path: Pa
     program, *words = shlex.split(summary["command"])
     words[-1] = str(tmp_path / "alone")
     assert program == "wse-sim"
-    alone = call(*words, "--json")
-    assert alone.exit_code == 0, alone.output
-    assert json.loads(alone.stdout)["measured"]["val_loss"] == summary["measured"]["val_loss"]
-    assert json.loads(alone.stdout)["target"] == summary["target"]
+    alone = printed(*words)
+    assert alone["measured"]["val_loss"] == summary["measured"]["val_loss"]
+    assert alone["target"] == summary["target"]
 
 
 def test_run_that_has_ended_is_read_and_not_trained_again(
@@ -142,17 +115,12 @@ def test_stopped_sweep_goes_on_from_its_checkpoints_to_the_same_loss(model: str,
     point: Point = {"model": model, **COMMON, "steps": 300}
     words = ["sweep", "--train", *words_of(point), "--seed", "0,1", "--out", str(tmp_path / "out")]
     process = subprocess.Popen([sys.executable, "-m", "wse_sim", *words], stderr=subprocess.PIPE, text=True)
-    while process.poll() is None and not list((tmp_path / "out").glob("*/run.jsonl")):
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate()
+    _, said = stopped(process, lambda: any((tmp_path / "out").glob("*/run.jsonl")), limit_s=120)
     assert process.returncode == 130
     assert said.splitlines()[-1] == f"stopped and saved; to go on:  {shlex.join(['wse-sim', *words])}"
     assert list((tmp_path / "out").glob("*/checkpoints/*.json"))
     assert not list((tmp_path / "out").glob("*/summary.json"))
-    again = call(*words, "--json")
-    assert again.exit_code == 0, again.output
-    losses = [row["measured_val_loss"] for row in json.loads(again.stdout)["rows"]]
+    losses = [row["measured_val_loss"] for row in printed(*words)["rows"]]
     straight = trained(model, tmp_path / "straight", steps=300, seed=0)
     assert losses[0] == straight.results["measured_val_loss"]
     assert losses[0] != losses[1]

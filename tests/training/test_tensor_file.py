@@ -52,7 +52,7 @@ def test_we_read_what_the_library_writes(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=6), st.integers(1, 5))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_pieces_come_back_as_one_tensor(lengths: list[int], n_pieces: int) -> None:
     tensors = [torch.rand(length) for length in lengths]
     sources = {

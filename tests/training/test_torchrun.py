@@ -13,7 +13,7 @@ import torch
 from tests.training.torchrun_script import CONFIG, CONFIGS, N_STEPS, STOPPED_AFTER, computed, steps
 from training.checkpoint import load_latest
 from training.config import read_config
-from training.data import Corpus, TrainOrder, load_corpus
+from training.data import Corpus, TrainOrder
 from training.distributed import World, alone, joined
 from training.trainer import train
 from wse_sim.errors import SpecError
@@ -26,11 +26,6 @@ N_PROCESSES = 2
 CLOSE = 1e-5
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def corpus() -> Corpus:
-    return load_corpus("markov")
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from models.parametrization import BASES
 from models.sparse import random_mask
 from training.checkpoint import load_latest
 from training.config import CONFIG_FILE, TrainConfig, read_config
-from training.data import Corpus, Fingerprint, load_corpus
+from training.data import Corpus, Fingerprint
 from training.interrupt import Interrupted
 from training.markov import MarkovSource
 from training.run_record import LinearClock, Row, RunRecord, read_rows
@@ -36,11 +36,6 @@ CONFIG = TrainConfig(
     data="markov",
 )
 MEASURED = ("host_s",)
-
-
-@pytest.fixture(scope="module")
-def corpus() -> Corpus:
-    return load_corpus("markov")
 
 
 @pytest.fixture(scope="module")

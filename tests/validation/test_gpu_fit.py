@@ -5,11 +5,11 @@ import time
 import numpy as np
 import pytest
 
-from wse_sim.calibration import Evidence, evidence, fit_gpu, gpu_linear_fit, shipped_gpu
+from wse_sim.calibration import Evidence, fit_gpu, gpu_linear_fit, shipped_gpu
 from wse_sim.calibration.gpu import published_gpu_rows, ties
 from wse_sim.calibration.linear import LinearFit
 from wse_sim.gpu.spec import gpu_constants
-from wse_sim.validation import Accuracy, accuracies, gpu_rows
+from wse_sim.validation import Accuracy, gpu_rows
 
 # Constants are shipped with two to four digits; the rows leave each uncertain by 5 % at least.
 ROUNDING = 5e-3
@@ -20,16 +20,6 @@ LARGEST = {"gpu_training.tile_overhead_depth": np.inf}
 @pytest.fixture(scope="module")
 def linear() -> LinearFit:
     return gpu_linear_fit()
-
-
-@pytest.fixture(scope="module")
-def found() -> Evidence:
-    return evidence()
-
-
-@pytest.fixture(scope="module")
-def errors(found: Evidence) -> dict[str, Accuracy]:
-    return accuracies(found.rows)
 
 
 def test_shipped_constants_are_what_the_fit_gives() -> None:

@@ -32,7 +32,7 @@ def solved(linear: LinearFit) -> tuple[np.ndarray, np.ndarray]:
     return linear.errors + linear.slopes @ linear.moves(), linear.slopes @ np.linalg.pinv(linear.slopes)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 10_000))
 def test_left_out_error_is_the_residual_over_one_less_the_leverage(seed: int) -> None:
     linear = made_up(seed)
@@ -41,7 +41,7 @@ def test_left_out_error_is_the_residual_over_one_less_the_leverage(seed: int) ->
     np.testing.assert_allclose(linear.left_out_errors(linear.ids), expected, rtol=1e-8, atol=1e-10)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 10_000))
 def test_left_out_groups_solve_with_their_block_of_the_hat_matrix(seed: int) -> None:
     linear = made_up(seed)
@@ -53,7 +53,7 @@ def test_left_out_groups_solve_with_their_block_of_the_hat_matrix(seed: int) -> 
         np.testing.assert_allclose(found[rows], expected, rtol=1e-6, atol=1e-9)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 10_000))
 def test_standard_errors_are_not_below_the_cluster_robust_sandwich(seed: int) -> None:
     """(G - 1) / G of (J'J)^-1 (sum over groups of J_g' e_g e_g' J_g) (J'J)^-1, e_g of the fit without the group."""
@@ -133,7 +133,7 @@ class Power:
         return lambda constants: math.log(constants["a"] * self.x ** constants["b"] / self.published)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.floats(0.5, 2.0), st.floats(0.5, 2.0))
 def test_the_search_finds_the_constants_that_made_the_rows(a: float, b: float) -> None:
     rows = [Power(x, a * x**b) for x in (0.2, 0.7, 1.5, 4.0)]

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from wse_sim.calibration import evidence
+from wse_sim.calibration import Evidence
 from wse_sim.report.validation_figure import figure
 from wse_sim.report.validation_page import page
 
@@ -17,8 +17,8 @@ REDO = "wse-sim validate --markdown --figure docs/results/validation.svg > docs/
 
 
 @pytest.fixture(scope="module")
-def content() -> dict[str, Any]:
-    return evidence().as_dict()
+def content(found: Evidence) -> dict[str, Any]:
+    return found.as_dict()
 
 
 def same_but_for_the_last_digit(text: str, other: str) -> bool:

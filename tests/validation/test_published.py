@@ -8,28 +8,17 @@ from wse_sim.calibration import (
     FITTED,
     Evidence,
     candidate_accuracies,
-    evidence,
     fit,
     fitted_rows,
     linearised,
     shipped,
 )
 from wse_sim.spec.cluster import load_cluster
-from wse_sim.validation import Accuracy, accuracies, wafer_rows
+from wse_sim.validation import Accuracy, wafer_rows
 
 # The search may end on either of two equally fast micro-batches, which moves a constant by about 1e-3; and three digits
 # are shipped, 5e-3 at most. Both are far inside the constants' standard errors, 3 to 8 %.
 ROUNDING = 5e-3
-
-
-@pytest.fixture(scope="module")
-def found() -> Evidence:
-    return evidence()
-
-
-@pytest.fixture(scope="module")
-def errors(found: Evidence) -> dict[str, Accuracy]:
-    return accuracies(found.rows)
 
 
 def test_all_open_wafer_points_are_within_six_percent_on_average_and_twenty_at_worst(

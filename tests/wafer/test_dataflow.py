@@ -4,7 +4,7 @@ from dataclasses import astuple, replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.wafer.meshes import CS2, CS3, MANY_TOKENS, tiny
@@ -95,7 +95,6 @@ def test_a_mask_without_non_zeros_is_refused() -> None:
         mask_work(np.zeros((4, 4), bool), tiny(2), 8)
 
 
-@settings(max_examples=100, deadline=None)
 @given(DIMENSIONS, DIMENSIONS, MESHES, st.integers(1, 5_000), st.integers(0, 99))
 def test_density_one_equals_dense_exactly(n_out: int, n_in: int, mesh: Mesh, n_tokens: int, seed: int) -> None:
     for work in (
@@ -106,7 +105,6 @@ def test_density_one_equals_dense_exactly(n_out: int, n_in: int, mesh: Mesh, n_t
         assert work.parts.imbalance == 0.0
 
 
-@settings(max_examples=100, deadline=None)
 @given(DIMENSIONS, DIMENSIONS, st.floats(0.02, 1.0), MESHES, st.integers(1, 5_000), st.integers(0, 99))
 def test_parts_add_up_to_the_work(n_out: int, n_in: int, density: float, mesh: Mesh, n_tokens: int, seed: int) -> None:
     work = drawn_work(n_out, n_in, density, mesh, n_tokens, seed, "w")
@@ -118,7 +116,6 @@ def test_parts_add_up_to_the_work(n_out: int, n_in: int, density: float, mesh: M
     assert 0.0 < work.work_ratio <= 1.0
 
 
-@settings(max_examples=100, deadline=None)
 @given(DIMENSIONS, DIMENSIONS, st.lists(st.floats(0.02, 1.0), min_size=2), MESHES, st.integers(0, 99))
 def test_more_non_zeros_never_take_less(n_out: int, n_in: int, densities: list[float], mesh: Mesh, seed: int) -> None:
     works = [drawn_work(n_out, n_in, density, mesh, 1_000, seed, "w").work_ratio for density in sorted(densities)]

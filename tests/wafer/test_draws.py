@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from wse_sim.wafer.dataflow import counts_of_mask, window_rows
@@ -63,7 +63,6 @@ def test_cells_follow_the_law_of_real_masks() -> None:
         assert statistic(cells).std() == pytest.approx(statistic(real).std(), rel=0.2)
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.integers(1, 300), st.integers(1, 300), st.floats(0, 1), st.integers(1, 40), st.integers(1, 400))
 def test_the_fullest_column_holds_what_it_must_and_what_it_can(
     n_out: int, n_in: int, density: float, group: int, rows: int

@@ -15,7 +15,7 @@ from wse_sim.workload.transformer import linear_weights
 DIMENSIONS = st.tuples(st.integers(1, 200), st.integers(1, 200))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(shapes=st.lists(DIMENSIONS, min_size=1, max_size=8), density=st.floats(0.05, 1.0))
 def test_erk_counts_add_up_to_those_of_all_weights_together(shapes: list[tuple[int, int]], density: float) -> None:
     named = {str(index): shape for index, shape in enumerate(shapes)}
@@ -50,7 +50,7 @@ def test_sparse_wide_has_the_widths_of_the_published_configurations(density: flo
     assert (wide.d_model, wide.n_heads, wide.d_ff) == (d_model, 12, 4 * d_model)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(model=st.sampled_from(["111m", "1.3b", "13b", "llama-7b"]), density=st.floats(0.05, 1.0))
 def test_sparse_wide_keeps_the_non_zeros_of_the_linear_layers(model: str, density: float) -> None:
     dense = load_model(model).shape

@@ -16,7 +16,7 @@ BALANCES = st.sampled_from([ONE, Balance("in", 2), Balance("in", 4), Balance("ou
 SHAPE = (6, 8)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(seed=st.integers(0, 2**32), n_before=st.integers(1, 48), n_live=st.integers(1, 48), drop=st.floats(0.0, 1.0),
        balance=BALANCES, coarse=st.booleans())  # fmt: skip
 def test_after_an_update_exactly_n_live_weights_live(
@@ -52,7 +52,6 @@ def test_ties_go_to_the_first_places() -> None:
     assert drop_and_grow(mask, same, same, 3, 0.34, ONE).tolist() == [[True, True, True, False, False, False]]
 
 
-@settings(max_examples=100, deadline=None)
 @given(n_out=st.integers(1, 24), n_in=st.integers(1, 24), share=st.floats(0.0, 1.0))
 def test_a_checkerboard_is_exact_and_even(n_out: int, n_in: int, share: float) -> None:
     n_live = max(1, int(share * n_out * n_in))

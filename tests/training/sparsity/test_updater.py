@@ -16,7 +16,7 @@ from models.parametrization import BASES, Parametrization
 from models.sparse import unpacked
 from training.checkpoint import load_latest
 from training.config import TrainConfig
-from training.data import Corpus, load_corpus
+from training.data import Corpus
 from training.dense import MaskedParameters, keep_gradients
 from training.interrupt import Interrupted
 from training.optimizer import build_optimizer, compute_gradient, set_lr
@@ -51,11 +51,6 @@ CONFIG = TrainConfig(
     checkpoint_interval=100,
     data="markov",
 )
-
-
-@pytest.fixture(scope="module")
-def corpus() -> Corpus:
-    return load_corpus("markov")
 
 
 @pytest.fixture(scope="module")

@@ -5,14 +5,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from click.testing import CliRunner
 
+from tests.cli.documents import printed, screen
 from training.config import TrainConfig
 from training.execution import Execution
 from training.run_record import RunRecord
 from training.streaming.record import STREAM_FILE
 from training.trainer import train
-from wse_sim.cli.app import main
 from wse_sim.errors import SpecError
 from wse_sim.executed import compare_executed
 from wse_sim.spec.load import load_model
@@ -94,12 +93,10 @@ def test_a_resumed_run_writes_no_step_twice(record: RunRecord, tmp_path: Path) -
 
 
 def test_the_command_prints_both_sides(record: RunRecord) -> None:
-    result = CliRunner().invoke(main, ["compare", str(record.run_dir)])
-    assert result.exit_code == 0, result.output
-    assert "block 2 delta" in result.stdout
-    assert "Layers came in the simulator's order" in result.stdout.replace("\n", " ")
-    as_json = CliRunner().invoke(main, ["compare", str(record.run_dir), "--json"])
-    content = json.loads(as_json.stdout)
+    text = screen("compare", record.run_dir)
+    assert "block 2 delta" in text
+    assert "Layers came in the simulator's order" in text.replace("\n", " ")
+    content = printed("compare", record.run_dir)
     assert content["is_same_order"] is True
     assert content["layers"][1]["name"] == "block 0 forward"
     assert content["simulated"]["num_csx"] == 1

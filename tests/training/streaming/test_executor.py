@@ -12,7 +12,7 @@ import torch
 import training.streaming.blocks
 from models.sparse import unpacked
 from training.config import TrainConfig
-from training.data import Corpus, TrainOrder, load_corpus
+from training.data import Corpus, TrainOrder
 from training.deterministic import deterministic
 from training.execution import Execution
 from training.executor import Executor
@@ -49,11 +49,6 @@ LARGEST_DIFFERENCE = 2e-6
 # A lifted weight starts without moments: Adam's first steps are +-lr, whatever the size of a gradient, and the sign of
 # one near zero is the rounding's.
 LARGEST_AFTER_LIFTING = 1e-5
-
-
-@pytest.fixture(scope="module")
-def corpus() -> Corpus:
-    return load_corpus("markov")
 
 
 @pytest.mark.parametrize("clip", [0.5, "none"])

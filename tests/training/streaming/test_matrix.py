@@ -33,7 +33,7 @@ def test_random_layout_is_the_random_mask_of_the_dense_model(shape: tuple[int, i
 
 
 @given(st.integers(1, 400), st.integers(1, 400), st.integers(0, 2**32), st.floats(0.0, 1.0))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_layouts_come_back_from_the_checkpoints_form_as_they_went(n: int, m: int, seed: int, density: float) -> None:
     mask = np.random.default_rng(seed).random((n, m)) < density
     layout = layout_of(mask)
