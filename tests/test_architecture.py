@@ -14,7 +14,7 @@ FLOORS: list[list[str]] = [
     ["training"],
     ["models", "wse_sim.calibration"],
     ["wse_sim.validation", "wse_sim.executed", "wse_sim.sweep", "wse_sim.plan", "wse_sim.comparison"],
-    ["wse_sim.simulate"],
+    ["wse_sim.simulation"],
     ["wse_sim.gpu", "wse_sim.report"],
     ["wse_sim.engine"],
     ["wse_sim.schedule"],
@@ -65,9 +65,9 @@ def test_every_module_has_a_floor_and_imports_only_from_below() -> None:
 
 def test_the_checker_sees_an_import_that_runs_up() -> None:
     assert upward("wse_sim.workload.flops", "wse_sim.engine.des")
-    assert upward("wse_sim.simulate", "models.gpt")
+    assert upward("wse_sim.simulation", "models.gpt")
     assert upward("wse_sim.spec.run", "wse_sim.report.metrics")
-    assert not upward("training.cosim", "wse_sim.simulate")
+    assert not upward("training.cosim", "wse_sim.simulation")
 
 
 def test_modules_do_not_import_each_other_in_circles() -> None:

@@ -24,7 +24,7 @@ from wse_sim.laws.cerebras_gpt import LossProjection, project_loss
 from wse_sim.report import run_files
 from wse_sim.report.html import write_report
 from wse_sim.report.trace import write_trace
-from wse_sim.simulate import Simulation, simulate
+from wse_sim.simulation import Simulation, simulate
 from wse_sim.workload.transformer import n_parameters
 
 OnStep = Callable[[Row], None]

@@ -15,7 +15,7 @@ from training.toml_text import toml_text
 from wse_sim.errors import FileError, SpecError, choose
 from wse_sim.files import write_atomically
 from wse_sim.gpu.roofline import DEFAULT_SOFTWARE
-from wse_sim.simulate import resolve_run
+from wse_sim.simulation import resolve_run
 from wse_sim.spec.load import convert, load_model, read_toml
 from wse_sim.spec.model import ModelPreset
 from wse_sim.spec.run import MaskUpdates, Run, mask_updates_of

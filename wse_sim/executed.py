@@ -14,7 +14,7 @@ import msgspec
 from wse_sim.errors import SpecError
 from wse_sim.report.run_files import read_lines
 from wse_sim.schedule.cost import Pass
-from wse_sim.simulate import Simulation, simulate
+from wse_sim.simulation import Simulation, simulate
 from wse_sim.spec.model import ModelShape
 from wse_sim.spec.reading import convert, read_toml
 from wse_sim.spec.run import Run

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import msgspec
 
 from wse_sim.gpu.reference import GpuRow, GpuSeries, reference_series, simulate_row
-from wse_sim.simulate import step_time_s
+from wse_sim.simulation import step_time_s
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.load import convert, data_path, load_model, read_toml
 from wse_sim.spec.run import Run

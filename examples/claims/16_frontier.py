@@ -13,7 +13,7 @@ from training.config import TrainConfig
 from training.grid import Point, Progress, run_points
 from training.proxy import BATCH_SIZE, SEQ_LEN, proxy_shape
 from wse_sim.gpu.roofline import simulate_gpu
-from wse_sim.simulate import resolve_run, simulate
+from wse_sim.simulation import resolve_run, simulate
 from wse_sim.spec.load import load_model
 from wse_sim.units import S_PER_DAY
 from wse_sim.workload.transformer import n_parameters

@@ -17,7 +17,7 @@ from wse_sim.gpu.search import search
 from wse_sim.schedule.microbatch import fastest_microbatch
 from wse_sim.schedule.program import IntArray, Program
 from wse_sim.schedule.weight_streaming import StepPlan, plan_step
-from wse_sim.simulate import resolve_run, simulate, step_time_s
+from wse_sim.simulation import resolve_run, simulate, step_time_s
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.economics import load_economics
 from wse_sim.spec.load import load_model

@@ -10,7 +10,7 @@ from wse_sim.gpu.layout import Layout
 from wse_sim.gpu.roofline import gpu_job
 from wse_sim.gpu.search import known_to_run
 from wse_sim.schedule.weight_streaming import plan_step
-from wse_sim.simulate import step_time_s
+from wse_sim.simulation import step_time_s
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.load import load_model
 from wse_sim.spec.run import Run

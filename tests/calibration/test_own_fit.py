@@ -13,7 +13,7 @@ from wse_sim.errors import SpecError
 from wse_sim.gpu.layout import Layout
 from wse_sim.gpu.roofline import simulate_gpu
 from wse_sim.gpu.spec import load_gpu, load_software
-from wse_sim.simulate import step_time_s
+from wse_sim.simulation import step_time_s
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.load import load_model
 

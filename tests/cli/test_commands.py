@@ -200,7 +200,7 @@ def test_wrong_input_exits_2_with_one_message(words: tuple[str, ...], message: s
     ("error", "code", "words"), [(KeyboardInterrupt(), 130, "interrupted"), (ZeroDivisionError("x"), 1, "has a bug")]
 )
 def test_interrupts_exit_130_and_our_faults_exit_1(error: BaseException, code: int, words: str) -> None:
-    with patch("wse_sim.simulate.simulate", side_effect=error):
+    with patch("wse_sim.simulation.simulate", side_effect=error):
         result = call(*SIMULATE)
     assert result.exit_code == code
     assert words in result.stderr

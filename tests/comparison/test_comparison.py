@@ -16,7 +16,7 @@ from wse_sim.gpu.layout import Layout
 from wse_sim.gpu.roofline import simulate_gpu
 from wse_sim.gpu.spec import load_gpu
 from wse_sim.report.comparison import ClusterWay, Way
-from wse_sim.simulate import simulate
+from wse_sim.simulation import simulate
 from wse_sim.spec.economics import load_economics
 from wse_sim.spec.load import data_path
 from wse_sim.spec.operations import load_gpu_operations, load_operations

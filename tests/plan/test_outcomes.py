@@ -19,7 +19,7 @@ from wse_sim.plan.outcomes import (
 from wse_sim.plan.search import search
 from wse_sim.plan.space import Space, candidates
 from wse_sim.schedule.weight_streaming import plan_step
-from wse_sim.simulate import simulate
+from wse_sim.simulation import simulate
 from wse_sim.spec.bill import bill
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.operations import Operations

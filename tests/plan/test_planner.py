@@ -16,7 +16,7 @@ from wse_sim.plan.result import Plan
 from wse_sim.plan.search import search
 from wse_sim.plan.space import Space
 from wse_sim.plan.tornado import tornado
-from wse_sim.simulate import step_time_s
+from wse_sim.simulation import step_time_s
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.economics import load_economics
 

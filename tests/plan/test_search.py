@@ -23,7 +23,7 @@ from wse_sim.plan.planner import plan_of
 from wse_sim.plan.search import Search, search
 from wse_sim.plan.space import Candidates, Space, candidates
 from wse_sim.report.plan_tables import verdict
-from wse_sim.simulate import simulate
+from wse_sim.simulation import simulate
 from wse_sim.spec.economics import load_economics
 
 

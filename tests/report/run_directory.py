@@ -10,7 +10,7 @@ import msgspec
 from wse_sim.gpu.roofline import simulate_gpu
 from wse_sim.laws.cerebras_gpt import project_loss
 from wse_sim.report.trace import write_trace
-from wse_sim.simulate import Simulation, simulate
+from wse_sim.simulation import Simulation, simulate
 from wse_sim.spec.load import load_model
 from wse_sim.spec.run import Run
 

@@ -8,7 +8,7 @@ import pytest
 from tests.report.run_directory import simulation
 from wse_sim.report import trace
 from wse_sim.report.trace import PS_PER_US, chrome_trace
-from wse_sim.simulate import Simulation, simulate
+from wse_sim.simulation import Simulation, simulate
 from wse_sim.spec.load import load_model
 from wse_sim.spec.run import Run
 

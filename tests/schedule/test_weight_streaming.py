@@ -19,7 +19,7 @@ from wse_sim.schedule.placement import largest_microbatch, place
 from wse_sim.schedule.program import Program
 from wse_sim.schedule.tree import TILES_PER_LAYER, swarmx_tree
 from wse_sim.schedule.weight_streaming import plan_step
-from wse_sim.simulate import simulate, step_time_s
+from wse_sim.simulation import simulate, step_time_s
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.load import convert, data_path, load_model, read_toml
 from wse_sim.spec.model import ModelShape

@@ -11,7 +11,7 @@ from wse_sim.gpu.layout import Job, Layout, Layouts
 from wse_sim.gpu.search import known_to_run
 from wse_sim.gpu.step import step_parts_s, total
 from wse_sim.schedule.weight_streaming import plan_step
-from wse_sim.simulate import step_time_s
+from wse_sim.simulation import step_time_s
 from wse_sim.spec.cluster import Cluster
 from wse_sim.spec.run import Run
 

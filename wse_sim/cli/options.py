@@ -147,7 +147,7 @@ def mask_update_options(command: Command) -> Command:
 
 
 def run_from(**options: Any) -> "Run":
-    """The run that the options describe: `wse_sim.simulate.run_from`."""
-    from wse_sim.simulate import run_from
+    """The run that the options describe: `wse_sim.simulation.run_from`."""
+    from wse_sim.simulation import run_from
 
     return run_from(**options)

@@ -43,13 +43,13 @@ def command(
     **options: Any,
 ) -> None:
     """Simulate a training run on a wafer-scale cluster: step time, tokens/s, bottleneck, days, energy, carbon, cost."""
-    from wse_sim.simulate import simulate
+    from wse_sim.simulation import simulate
 
     economics = economics_from(options)
     operations = operations_from(options)
     run, masks = run_from(**options), None
     if mask_from is not None:
-        from wse_sim.simulate import density_of_masks
+        from wse_sim.simulation import density_of_masks
         from wse_sim.wafer.masks import read_run_masks
 
         masks = read_run_masks(mask_from)

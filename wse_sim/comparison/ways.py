@@ -17,7 +17,7 @@ from wse_sim.report.metrics import SimulationResult
 from wse_sim.report.quantities import data_size, named_density
 from wse_sim.report.sensitivity import Sensitivity, sensitivities, tokens_per_s_range
 from wse_sim.report.wall_clock import wall_clock
-from wse_sim.simulate import Simulation, as_dense, simulate
+from wse_sim.simulation import Simulation, as_dense, simulate
 from wse_sim.spec.economics import Economics
 from wse_sim.spec.operations import Operations
 from wse_sim.spec.run import Run

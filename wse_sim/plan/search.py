@@ -11,7 +11,7 @@ from wse_sim.plan.constraints import Constraints, Violations, violations
 from wse_sim.plan.front import pareto_front
 from wse_sim.plan.outcomes import Outcomes, Question, Steps, outcomes, run_at, steps_in_closed_form
 from wse_sim.plan.space import Candidates, FloatArray, IntArray, Space, candidates
-from wse_sim.simulate import step_time_s
+from wse_sim.simulation import step_time_s
 from wse_sim.spec.cluster import load_cluster
 
 Objective = Literal["cost", "time", "energy", "carbon", "loss", "systems"]

@@ -13,7 +13,7 @@ from wse_sim.plan.result import DaysSensitivity
 from wse_sim.plan.search import Search
 from wse_sim.report.sensitivity import Ends, at_ends
 from wse_sim.schedule.estimate import estimate_steps, knows, microbatch_costs
-from wse_sim.simulate import step_time_s
+from wse_sim.simulation import step_time_s
 from wse_sim.spec.cluster import Cluster, load_cluster
 from wse_sim.spec.load import load_release
 from wse_sim.spec.operations import Operations

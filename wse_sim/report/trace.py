@@ -22,7 +22,7 @@ Event = dict[str, Any]
 
 
 class SimulatedStep(Protocol):
-    """What a trace is drawn from: `wse_sim.simulate.Simulation` is one."""
+    """What a trace is drawn from: `wse_sim.simulation.Simulation` is one."""
 
     @property
     def plan(self) -> StepPlan: ...
