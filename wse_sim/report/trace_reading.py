@@ -4,14 +4,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_SHOWN = (
-    ("MemoryX", "send weights"),
-    ("SwarmX node 0", "reduce"),
-    ("MemoryX", "optimizer"),
-    ("CSX 0", "ingress"),
-    ("CSX 0", "compute"),
-    ("CSX 0", "egress"),
-)
+# Process and thread in the trace, and the name of the lane; the first server and the first system stand for all.
+_SHOWN = {
+    ("MemoryX", "server 0 send weights"): "MemoryX send weights",
+    ("SwarmX node 0", "reduce"): "SwarmX reduce",
+    ("optimizer", "server 0"): "MemoryX optimizer",
+    ("CSX 0", "ingress"): "CSX 0 ingress",
+    ("CSX 0", "compute"): "CSX 0 compute",
+    ("CSX 0", "egress"): "CSX 0 egress",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,12 +63,10 @@ def lanes(trace: Mapping[str, Any]) -> list[Lane]:
         if e["ph"] == "M" and e["name"] == "thread_name"
     }
     found = []
-    for process, name in _SHOWN:
-        if (process, name) not in threads:
-            continue
-        slices = tuple(_slices(events, *threads[process, name]))
+    for thread, name in _SHOWN.items():
+        slices = tuple(_slices(events, *threads[thread])) if thread in threads else ()
         if slices:
-            found.append(Lane(name=f"{process.removesuffix(' node 0')} {name}", slices=slices))
+            found.append(Lane(name=name, slices=slices))
     return found
 
 
@@ -75,4 +74,4 @@ def _slices(events: list[Mapping[str, Any]], pid: int, tid: int) -> Iterator[tup
     for event in events:
         if event["ph"] == "X" and event["pid"] == pid and event["tid"] == tid:
             busy = event.get("args", {}).get("busy_us", event["dur"])
-            yield event["ts"], event["dur"], busy, event["name"].endswith("backward")
+            yield event["ts"], event["dur"], busy, not event["name"].endswith("forward")
