@@ -57,7 +57,10 @@ class TraceExtent:
     max_bytes: int = MAX_BYTES
 
 
-def chrome_trace(simulation: SimulatedStep, extent: TraceExtent = TraceExtent()) -> dict[str, Any]:
+STEADY_STEP = TraceExtent()
+
+
+def chrome_trace(simulation: SimulatedStep, extent: TraceExtent = STEADY_STEP) -> dict[str, Any]:
     """Steps of `simulation` as a Chrome trace; microseconds from the first thing that happens in them.
 
     A slice is a pass ("block 3 forward") of a micro-batch on one server, its tiles in one piece where they follow each
@@ -74,7 +77,7 @@ def chrome_trace(simulation: SimulatedStep, extent: TraceExtent = TraceExtent())
     return _fitting(simulation, extent)[0]
 
 
-def write_trace(simulation: SimulatedStep, path: Path, extent: TraceExtent = TraceExtent()) -> str:
+def write_trace(simulation: SimulatedStep, path: Path, extent: TraceExtent = STEADY_STEP) -> str:
     """Write `chrome_trace(...)` to `path`, in one piece or not at all, compressed where its name ends in `.gz`.
 
     Returns
