@@ -48,10 +48,10 @@ def test_what_makes_no_trace_is_refused(
     assert not list(tmp_path.iterdir())
 
 
-def test_training_follows_the_same_options_and_says_where_the_curves_are(tmp_path: Path) -> None:
+def test_training_follows_the_same_options_and_says_where_the_curves_are(tmp_path: Path, model: str) -> None:
     out = tmp_path / "run"
-    small = ["--model", "111m", "--density", "0.25", "--mode", "proxy", "--tokens", "20M", "--budget", "1s"]
-    result = call("train", *small, "--out", out, "--log", "tensorboard", "--trace-steps", "2")
+    small = ["--mode", "dense", "--steps", "2", "--batch-size", "4", "--microbatch", "4", "--data", "markov"]
+    result = call("train", "--model", model, *small, "--out", out, "--log", "tensorboard", "--trace-steps", "2")
     assert result.exit_code == 0, result.output
     assert f"curves: tensorboard --logdir {out}/tensorboard" in result.stderr
     summary, trace = (json.loads((out / name).read_text()) for name in ("summary.json", "trace.json"))

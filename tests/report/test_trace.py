@@ -13,8 +13,10 @@ import pytest
 from tests.report.run_directory import simulation
 from tests.report.trace_rules import check_trace, ps
 from wse_sim.errors import SpecError
-from wse_sim.report import trace_window
+from wse_sim.report import trace_counters, trace_window
+from wse_sim.report.timeline import Tracks
 from wse_sim.report.trace import TraceExtent, chrome_trace, write_trace
+from wse_sim.report.trace_counters import Counter, counters, thinned
 from wse_sim.report.trace_reading import lanes
 from wse_sim.report.trace_window import TraceSteps, parse_trace_steps, window
 from wse_sim.schedule.program import Program
@@ -291,3 +293,46 @@ def test_a_report_finds_every_lane_in_the_trace_and_both_directions() -> None:
         ]
         assert {is_backward for *_, is_backward in found["CSX 0 compute"].slices} == {False, True}
         assert {is_backward for *_, is_backward in found["CSX 0 egress"].slices} == {True}
+
+
+def test_what_is_received_is_what_was_sent_a_flight_later() -> None:
+    done = simulation()
+    tracks = tracks_of(chrome_trace(done))
+    latency_ps = int(done.plan.program.latency_ps[2])
+    sent, received = tracks["SwarmX node 0: broadcast"], tracks["CSX 1: ingress"]
+    assert [ps(s["ts"]) + latency_ps for s in sent] == [ps(s["ts"]) for s in received]
+    assert [s["args"] for s in sent] == [s["args"] for s in received]
+
+
+def test_a_buffer_holds_what_has_come_and_not_yet_gone_at_every_instant() -> None:
+    """Counted anew for each instant, from the engine's finish times."""
+    done = simulated(**UNEQUAL)
+    shown, passes, p = window(done, TraceSteps()), done.plan.passes, done.plan.program
+    tracks = Tracks(done.plan, done.cluster.memoryx, shown, [1], 1)
+    (held,) = (c for c in counters(tracks) if (c.process, c.name) == ("CSX 1", "weights"))
+    of_pass = np.tile(np.repeat(np.arange(p.n_passes), p.n_tiles), p.n_microbatches)
+    weights = of_pass[p.has_weights[of_pass] == 1]
+    come = shown.of(shown.finish.down[p.n_nodes + 1]) + p.latency_ps[2]
+    gone = shown.of(shown.finish.compute[1])[p.has_weights[of_pass] == 1]
+    tile_bytes = np.array([round(passes[i].weight_bytes / p.n_tiles) for i in weights])
+    for time, tiles, amount in list(zip(held.time, held.tiles, held.amount, strict=True))[::7]:
+        is_there = (come <= time) & (gone > time)
+        assert (tiles, amount) == (is_there.sum(), tile_bytes[is_there].sum())
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_thinned_counter_is_never_below_the_whole_one(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trace_counters, "N_BINS", 10)
+    draw = np.random.default_rng(seed)
+    time = np.sort(draw.choice(5_000, 200, replace=False))
+    tiles = np.append(draw.integers(0, 50, 199), 0)
+    whole = Counter(process="p", name="n", slots=50, unit="bytes", time=time, tiles=tiles, amount=3 * tiles)
+    thin = thinned(whole)
+    assert len(thin.time) <= 11
+    assert np.all(np.diff(thin.time) > 0)
+    instants = np.arange(time[0], time[-1] + 1)
+    held, shown = (of.tiles[np.searchsorted(of.time, instants, side="right") - 1] for of in (whole, thin))
+    assert np.all(shown >= held)
+    assert thin.tiles.max() == tiles.max()
+    assert np.array_equal(thin.amount, 3 * thin.tiles)
+    assert (thin.time[-1], thin.tiles[-1]) == (time[-1], 0)

@@ -41,7 +41,7 @@ def _check_names(of_phase: dict[str, list[dict[str, Any]]]) -> None:
     assert len(set(tids)) == len(tids)
     assert not pids & set(tids)
     assert {event["pid"] for events in of_phase.values() for event in events} == pids
-    assert {(event["pid"], event["tid"]) for event in of_phase["X"]} <= set(said["thread_name"])
+    assert {(event["pid"], event["tid"]) for event in of_phase["X"]} == set(said["thread_name"])
 
 
 def _check_slices(slices: list[dict[str, Any]]) -> None:

@@ -35,6 +35,8 @@ def trace_events(
     n_threads = dict.fromkeys(pids, 0)
     of_slices: list[Event] = []
     for s in slices:
+        if not len(s.start):  # such as activations that all stay on the wafer
+            continue
         pid = pids[s.track.process]
         n_threads[s.track.process] += 1
         thread = {"pid": pid, "tid": pid + n_threads[s.track.process]}
