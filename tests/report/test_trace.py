@@ -280,6 +280,14 @@ def test_steps_that_are_none_are_refused(text: str) -> None:
         parse_trace_steps(text)
 
 
+def test_a_report_shows_one_step_of_several() -> None:
+    one, last = (
+        lanes(chrome_trace(simulation(), TraceExtent(steps=parse_trace_steps(steps)))) for steps in ("1", "2:3")
+    )
+    for lane, other in zip(one, last, strict=True):
+        assert np.allclose(lane.slices, other.slices, rtol=0, atol=1e-6)  # picoseconds: the origins differ
+
+
 def test_a_report_finds_every_lane_in_the_trace_and_both_directions() -> None:
     for extent in (TraceExtent(), TraceExtent(max_bytes=400_000)):
         found = {lane.name: lane for lane in lanes(chrome_trace(simulated(**MANY), extent))}
@@ -291,6 +299,7 @@ def test_a_report_finds_every_lane_in_the_trace_and_both_directions() -> None:
             "CSX 0 compute",
             "CSX 0 egress",
         ]
+        assert min(start for lane in found.values() for start, *_ in lane.slices) == 0
         assert {is_backward for *_, is_backward in found["CSX 0 compute"].slices} == {False, True}
         assert {is_backward for *_, is_backward in found["CSX 0 egress"].slices} == {True}
 

@@ -49,8 +49,8 @@ class Loggers:
         summary: Metrics | None = None,
         say: Callable[[str], None] | None = None,
     ) -> None:
-        self.warnings: list[str] = []
         self._loggers, self._summary, self._say = tuple(loggers), dict(summary or {}), say
+        self.warnings: list[str] = []
         self._running: list[Logger] = []
         self._before: Row | None = None
         self._step, self._wall_s, self._began_s = 0, 0.0, 0.0
@@ -76,6 +76,7 @@ class Loggers:
         SpecError
             When a logger cannot begin.
         """
+        self.warnings, self._running, self._before, self._step = [], [], None, 0
         self._wall_s = self._began_s = time.time() - host_s
         for logger in self._loggers:
             try:
