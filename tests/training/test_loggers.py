@@ -1,6 +1,7 @@
 """Dashboards get every number of a run once, under the field's names, and never decide how it goes."""
 
 import os
+import re
 import resource
 import socket
 import struct
@@ -13,6 +14,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import psutil
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -297,6 +299,17 @@ def wandb_records(path: Path) -> list[Any]:
     return records
 
 
+def warnings_on_a_full_disk(run_dir: Path, corpus: Corpus) -> tuple[str, ...]:
+    """What a run says in which the process that writes for Weights & Biases cannot let its file grow."""
+
+    def fill_the_disk(row: Row) -> None:
+        (file,) = run_dir.rglob("*.wandb")
+        for process in psutil.Process().children(recursive=True):
+            process.rlimit(psutil.RLIMIT_FSIZE, (file.stat().st_size + 10, resource.RLIM_INFINITY))
+
+    return train(CONFIG, run_dir, corpus=corpus, loggers=make_loggers(["wandb"]), on_step=fill_the_disk).warnings
+
+
 def test_wandb_has_every_number_once_under_one_id_and_reaches_for_no_network(corpus: Corpus, tmp_path: Path) -> None:
     """A server stands for the network, where nobody has knocked when both parts of the run are over."""
     with socket.create_server(("127.0.0.1", 0)) as network:
@@ -304,16 +317,23 @@ def test_wandb_has_every_number_once_under_one_id_and_reaches_for_no_network(cor
         address = f"http://127.0.0.1:{network.getsockname()[1]}"
         program = f"""
 from pathlib import Path
-from tests.training.test_loggers import crashed_and_resumed
+from tests.training.test_loggers import crashed_and_resumed, warnings_on_a_full_disk
 from training.data import load_corpus
-crashed_and_resumed(Path({str(tmp_path / "run")!r}), load_corpus("markov"), "wandb")
+from training.loggers import weights_and_biases
+corpus, folder = load_corpus("markov"), Path({str(tmp_path)!r})
+crashed_and_resumed(folder / "run", corpus, "wandb")
+weights_and_biases._SETTLE_S = 0.5
+print(*warnings_on_a_full_disk(folder / "full", corpus), sep="\\n")
 """
         told = dict.fromkeys(("WANDB_BASE_URL", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), address)
         home = {"HOME": str(tmp_path), "WANDB_MODE": "online", "WANDB_API_KEY": "0" * 40}
         done = subprocess.run(
             [sys.executable, "-c", program], env=os.environ | told | home, capture_output=True, text=True, check=False
         )
-        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert re.fullmatch(
+            r"wandb failed .*\.wandb does not hold all that was logged, the disk may be full\n", done.stdout
+        )
         with pytest.raises(BlockingIOError):
             network.accept()
     (folder,) = (tmp_path / "run" / "wandb").glob("offline-run-*")

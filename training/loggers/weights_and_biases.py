@@ -6,6 +6,8 @@ import secrets
 import shlex
 import shutil
 import string
+import struct
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from training.loggers.logger import Metrics, library_of
 
 FOLDER, PROJECT = "wandb", "wse-sim"
 _RUN_FOLDER = re.compile(r"offline-run-\d+_\d+-(\w+)")
+_SETTLE_S = 10.0  # that the other process has to write the last of it; a few ms are usual
+_BLOCK_BYTES, _HEADER_BYTES = 2**15, 7  # of the file; the file and each record begin with as many bytes
 _ID_LETTERS, _ID_LENGTH = string.ascii_lowercase + string.digits, 8
 
 
@@ -76,8 +80,35 @@ class WandbLogger:
         self._run.log({**metrics, "_timestamp": wall_s}, step=step)
 
     def end(self, step: int, summary: Metrics, *, is_complete: bool) -> str:
-        """The summary as the run's."""
+        """The summary as the run's.
+
+        Raises
+        ------
+        OSError
+            When the last of it is not in the file. The library writes in another process, which keeps to itself what
+            it cannot write, and writes no more after that.
+        """
         self._run.summary.update(dict(summary))
-        folder = shlex.quote(self._run.settings.sync_dir)
+        file = Path(self._run.settings.sync_file)
+        n_bytes = file.stat().st_size
         self._run.finish(exit_code=0 if is_complete else 1)
-        return f"to upload the run: wandb sync {folder}"
+        end_s = time.monotonic() + _SETTLE_S
+        while file.stat().st_size == n_bytes or not _ends_whole(file.read_bytes()):
+            if time.monotonic() > end_s:
+                raise OSError(f"{file} does not hold all that was logged, the disk may be full")
+            time.sleep(0.02)
+        return f"to upload the run: wandb sync {shlex.quote(str(file.parent))}"
+
+
+def _ends_whole(log: bytes) -> bool:
+    """Whether the last record is all there.
+
+    Source: LevelDB's log format, here behind seven bytes: blocks of 32 KiB, in each records or pieces of records, which
+    begin with a checksum, their length, and whether they are all of a record (1), or its first, middle or last piece.
+    """
+    at = (len(log) - 1) // _BLOCK_BYTES * _BLOCK_BYTES or _HEADER_BYTES
+    kind = 0
+    while at + _HEADER_BYTES <= len(log):
+        n_bytes, kind = struct.unpack_from("<HB", log, at + 4)
+        at += _HEADER_BYTES + n_bytes
+    return at == len(log) and kind in (1, 4)
