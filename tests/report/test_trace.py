@@ -13,10 +13,7 @@ import pytest
 from tests.report.run_directory import simulation
 from tests.report.trace_rules import check_trace, ps
 from wse_sim.errors import SpecError
-from wse_sim.report import trace_counters, trace_window
-from wse_sim.report.timeline import Tracks
 from wse_sim.report.trace import TraceExtent, chrome_trace, write_trace
-from wse_sim.report.trace_counters import Counter, counters, thinned
 from wse_sim.report.trace_reading import lanes
 from wse_sim.report.trace_window import TraceSteps, parse_trace_steps, window
 from wse_sim.schedule.program import Program
@@ -142,13 +139,6 @@ def test_no_buffer_holds_more_than_fits_and_none_holds_anything_at_the_end(case:
     assert len(counters) >= 8
 
 
-def test_a_full_buffer_is_seen_to_be_full_and_then_has_no_credits() -> None:
-    content = chrome_trace(simulated(**MANY))
-    counters, slots = counters_of(content), content["otherData"]["buffer_slots"]
-    assert max(args["tiles"] for args in counters["CSX 0 weights"]) == slots["CSX 0 weights"]
-    assert min(args["tiles"] for args in counters["CSX 0 weight credits"]) == 0
-
-
 def test_less_detail_is_given_in_the_order_that_is_said() -> None:
     said = [
         chrome_trace(simulated(**given), TraceExtent(steps=parse_trace_steps(steps), max_bytes=max_bytes))["otherData"]
@@ -255,31 +245,6 @@ def test_the_first_step_starts_cold_and_the_steady_one_does_not() -> None:
     )
 
 
-def test_steps_beyond_those_simulated_are_simulated_and_go_on_as_the_ones_before(tmp_path: Path) -> None:
-    done = simulated(**UNEQUAL)  # jitter makes every step another
-    assert done.plan.program.n_steps == 32
-    longer = window(done, parse_trace_steps("31:40"))
-    assert longer.program.n_steps == 40
-    per_step = done.plan.program.tiles_per_step
-    assert np.array_equal(longer.finish.compute[:, : 32 * per_step], done.finish.compute)
-    assert longer.of(longer.finish.compute).shape == (3, 10 * per_step)
-
-
-def test_too_many_steps_are_refused_with_the_number_that_would_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    done = simulated(**MANY)
-    n_tasks = done.plan.program.n_tasks // done.plan.program.n_steps
-    monkeypatch.setattr(trace_window, "MOST_TASKS", 10 * n_tasks)
-    assert window(done, TraceSteps(n_steps=8)).n_steps == 8
-    with pytest.raises(SpecError, match=r"11 steps of .* must be simulated.* 10 steps would be right"):
-        window(done, TraceSteps(n_steps=9))
-
-
-@pytest.mark.parametrize("text", ["", "0", "x", "3:2", "0:2", "1:2:3", "-1", "1.5"])
-def test_steps_that_are_none_are_refused(text: str) -> None:
-    with pytest.raises(SpecError, match=r"trace steps"):
-        parse_trace_steps(text)
-
-
 def test_a_report_shows_one_step_of_several() -> None:
     one, last = (
         lanes(chrome_trace(simulation(), TraceExtent(steps=parse_trace_steps(steps)))) for steps in ("1", "2:3")
@@ -311,37 +276,3 @@ def test_what_is_received_is_what_was_sent_a_flight_later() -> None:
     sent, received = tracks["SwarmX node 0: broadcast"], tracks["CSX 1: ingress"]
     assert [ps(s["ts"]) + latency_ps for s in sent] == [ps(s["ts"]) for s in received]
     assert [s["args"] for s in sent] == [s["args"] for s in received]
-
-
-def test_a_buffer_holds_what_has_come_and_not_yet_gone_at_every_instant() -> None:
-    """Counted anew for each instant, from the engine's finish times."""
-    done = simulated(**UNEQUAL)
-    shown, passes, p = window(done, TraceSteps()), done.plan.passes, done.plan.program
-    tracks = Tracks(done.plan, done.cluster.memoryx, shown, [1], 1)
-    (held,) = (c for c in counters(tracks) if (c.process, c.name) == ("CSX 1", "weights"))
-    of_pass = np.tile(np.repeat(np.arange(p.n_passes), p.n_tiles), p.n_microbatches)
-    weights = of_pass[p.has_weights[of_pass] == 1]
-    come = shown.of(shown.finish.down[p.n_nodes + 1]) + p.latency_ps[2]
-    gone = shown.of(shown.finish.compute[1])[p.has_weights[of_pass] == 1]
-    tile_bytes = np.array([round(passes[i].weight_bytes / p.n_tiles) for i in weights])
-    for time, tiles, amount in list(zip(held.time, held.tiles, held.amount, strict=True))[::7]:
-        is_there = (come <= time) & (gone > time)
-        assert (tiles, amount) == (is_there.sum(), tile_bytes[is_there].sum())
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_a_thinned_counter_is_never_below_the_whole_one(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trace_counters, "N_BINS", 10)
-    draw = np.random.default_rng(seed)
-    time = np.sort(draw.choice(5_000, 200, replace=False))
-    tiles = np.append(draw.integers(0, 50, 199), 0)
-    whole = Counter(process="p", name="n", slots=50, unit="bytes", time=time, tiles=tiles, amount=3 * tiles)
-    thin = thinned(whole)
-    assert len(thin.time) <= 11
-    assert np.all(np.diff(thin.time) > 0)
-    instants = np.arange(time[0], time[-1] + 1)
-    held, shown = (of.tiles[np.searchsorted(of.time, instants, side="right") - 1] for of in (whole, thin))
-    assert np.all(shown >= held)
-    assert thin.tiles.max() == tiles.max()
-    assert np.array_equal(thin.amount, 3 * thin.tiles)
-    assert (thin.time[-1], thin.tiles[-1]) == (time[-1], 0)
