@@ -27,7 +27,7 @@ from wse_sim.report.trace import write_trace
 from wse_sim.simulation import Simulation, simulate
 from wse_sim.workload.transformer import n_parameters
 
-OnStep = Callable[[Row], None]
+OnStep = Callable[[Row], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
