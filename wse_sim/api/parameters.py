@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from wse_sim.spec.economics import Economics
     from wse_sim.spec.operations import Operations
 
+LAWS = ("auto", "power", "chinchilla", "sparse")  # of the loss
+CONVENTIONS = ("paper", "algorithmic", "palm", "6nd")  # of FLOPs
+
 Asked = TypeVar("Asked", bound=Callable[..., Any])
 Named = str | PathLike[str]  # a name in the data, or a file of the user's own
 Whole = int | str

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from wse_sim import defaults
 from wse_sim.api.notebook import frame, lines_html, plain
-from wse_sim.api.parameters import ProjectParameters, asks, read_number, read_whole
+from wse_sim.api.parameters import CONVENTIONS, LAWS, ProjectParameters, asks, read_number, read_whole
 from wse_sim.errors import SpecError, choose
 from wse_sim.laws.projection import Projection
 from wse_sim.laws.projection import project as project_from
@@ -20,9 +20,6 @@ from wse_sim.spec.written import parse_density
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-
-LAWS = ("auto", "power", "chinchilla", "sparse")
-CONVENTIONS = ("paper", "algorithmic", "palm", "6nd")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

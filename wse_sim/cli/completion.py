@@ -10,6 +10,8 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
+from wse_sim.api.parameters import CONVENTIONS, LAWS
+
 PROGRAM, _VARIABLE = "wse-sim", "_WSE_SIM_COMPLETE"  # as click calls it
 SHELLS = ("bash", "zsh", "fish")
 _INSTALL = {
@@ -174,6 +176,6 @@ _OF_COMMAND = {
     ("calibrate", "base"): Named(lambda: (*_systems(), *_gpus()), with_files=True),
     ("calibrate", "measurements"): Named(tuple, with_files=True),
     ("trainer", "names"): Named(lambda: ("10m", "111m")),
-    ("project", "law"): Named(lambda: ("auto", "power", "chinchilla", "sparse")),
-    ("project", "convention"): Named(lambda: ("paper", "algorithmic", "palm", "6nd")),
+    ("project", "law"): Named(lambda: LAWS),
+    ("project", "convention"): Named(lambda: CONVENTIONS),
 }

@@ -5,15 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wse_sim.api.parameters import CONVENTIONS, LAWS
 from wse_sim.cli.options import density_options, json_option
 from wse_sim.cli.output import print_json, print_tables, say
 from wse_sim.defaults import PROJECT
 
 if TYPE_CHECKING:
     from wse_sim.api.projecting import ProjectionResult
-
-_LAWS = ("auto", "power", "chinchilla", "sparse")
-_CONVENTIONS = ("paper", "algorithmic", "palm", "6nd")
 
 
 @click.command("project")
@@ -22,13 +20,13 @@ _CONVENTIONS = ("paper", "algorithmic", "palm", "6nd")
 @density_options
 @click.option("--tpp", type=float, metavar="X", help="Tokens per parameter of the target.  [default: the runs', or 20]")
 @click.option(
-    "--law", default=PROJECT["law"], show_default=True, metavar="|".join(_LAWS), help="Law to fit to the runs."
+    "--law", default=PROJECT["law"], show_default=True, metavar="|".join(LAWS), help="Law to fit to the runs."
 )
 @click.option(
     "--convention",
     default=PROJECT["convention"],
     show_default=True,
-    metavar="|".join(_CONVENTIONS),
+    metavar="|".join(CONVENTIONS),
     help="How FLOPs are counted.",
 )
 @click.option(
