@@ -87,9 +87,9 @@ def test_folders_of_ended_runs_are_removed_unless_kept(finished: tuple[Path, lis
 
 
 def test_points_that_have_an_outcome_are_not_run_again(finished: tuple[Path, list[Outcome]]) -> None:
-    new: list[Outcome] = []
-    assert run_points([*POINTS, DIVERGING], finished[0], on_outcome=new.append) == finished[1]
-    assert not new
+    heard = Heard()
+    assert run_points([*POINTS, DIVERGING], finished[0], watch=heard) == finished[1]
+    assert heard.n_came == 0
 
 
 def test_a_known_configuration_comes_back_under_the_new_key(finished: tuple[Path, list[Outcome]]) -> None:
