@@ -28,7 +28,7 @@ from wse_sim.report.trace import STEADY_STEP, TraceExtent, chrome_trace, write_t
 from wse_sim.simulation import Simulation, simulate
 from wse_sim.workload.transformer import n_parameters
 
-OnStep = Callable[[Row], None]
+OnStep = Callable[[Row], object]
 _TOLD_TO_LOGGERS = ("step_time_s", "tokens_per_s", "mfu", "run_time_s", "energy_j", "cost_usd")
 
 

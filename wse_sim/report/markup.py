@@ -4,8 +4,10 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files
 from itertools import groupby
+from typing import TYPE_CHECKING
 
-from wse_sim.report.svg import Plot
+if TYPE_CHECKING:
+    from wse_sim.report.svg import Plot  # imports matplotlib
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"  # nothing is fetched and nothing runs
 
@@ -97,7 +99,7 @@ def facts(pairs: Iterable[tuple[str, str]]) -> str:
     return f'<dl class="facts">\n{rows}</dl>\n'
 
 
-def figure(plot: Plot, caption: str) -> str:
+def figure(plot: "Plot", caption: str) -> str:
     """A plot with its caption, and its numbers behind a heading that opens."""
     drawings = "".join(
         f'<div class="{size}" role="img" aria-label="{text(plot.alt)}">{svg}</div>\n'

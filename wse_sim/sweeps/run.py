@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Protocol
 
 from wse_sim.errors import choose
+from wse_sim.progress import UNWATCHED, Watch
 from wse_sim.sweeps.journal import Journal
 from wse_sim.sweeps.sweep import STATUS, Evaluate, Row, Sweep
 
@@ -13,21 +13,11 @@ _LESS_IS_BETTER = ("_s", "_j", "_kg", "_usd", "loss", "bits_per_byte")
 _MORE_IS_BETTER = "_per_s"
 
 
-class Watch(Protocol):
-    """Sees how far a sweep is."""
-
-    def begin(self, n_known: int) -> None:
-        """Called once, with the number of rows that are there already."""
-
-    def came(self, rows: Sequence[Row]) -> None:
-        """Called with new rows."""
-
-
 def run_sweep(
     sweep: Sweep,
     evaluate: Evaluate,
     out: Path | None = None,
-    watch: Watch | None = None,
+    watch: Watch = UNWATCHED,
 ) -> list[Row]:
     """A row for each point, in their order.
 
@@ -36,8 +26,8 @@ def run_sweep(
     evaluate :
         What works points out: `wse_sim.sweeps.simulated`.
     out :
-        The table to write, as `wse_sim.sweeps.table.write_table`, with a journal beside it while the sweep runs. Of what
-        an earlier call left there nothing is worked out again.
+        The table to write, as `wse_sim.sweeps.table.write_table`, with a journal beside it while the sweep runs. Of
+        what an earlier call left there nothing is worked out again.
     watch :
         Hears of rows after they were written.
 
@@ -47,14 +37,12 @@ def run_sweep(
         When `out` holds something else or cannot be written, or another process works on it.
     """
     with closing(Journal(sweep, out)) as journal:
-        if watch is not None:
-            watch.begin(len(journal.rows))
+        watch.begin(len(sweep.points), "points", n_known=len(journal.rows))
         todo = {index: point for index, point in enumerate(sweep.points) if index not in journal.rows}
         with closing(evaluate(todo)) as found:
             for rows in found if todo else ():
                 journal.append(rows)
-                if watch is not None:
-                    watch.came(rows)
+                watch.came(len(rows))
         return journal.finish()
 
 
