@@ -16,9 +16,11 @@ from wse_sim.errors import FileError, SpecError, choose
 from wse_sim.files import write_atomically
 from wse_sim.gpu.roofline import DEFAULT_SOFTWARE
 from wse_sim.simulation import resolve_run
+from wse_sim.spec.configuration import Configuration
 from wse_sim.spec.load import convert, load_model, read_toml
 from wse_sim.spec.model import ModelPreset
 from wse_sim.spec.run import MaskUpdates, Run, mask_updates_of
+from wse_sim.spec.sparsity import stretched
 from wse_sim.workload.sparse_wide import sparse_wide
 from wse_sim.workload.transformer import n_parameters
 
@@ -36,7 +38,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     Parameters
     ----------
     model :
-        Preset, shape TOML, or Hugging Face config.json.
+        Preset, shape TOML, or Hugging Face config.json; the name alone where there is a configuration.
+    configuration :
+        What a file says of the run, the model among it; the other fields here win.
     is_sparse_wide :
         The model is widened so that its linear layers keep the non-zeros of the dense one
         (`wse_sim.workload.sparse_wide`).
@@ -55,6 +59,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """
 
     model: str
+    configuration: Configuration | None = None
     density: float = 1.0
     is_sparse_wide: bool = False
     mask_updates: MaskUpdates | None = None
@@ -76,7 +81,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     @property
     def preset(self) -> ModelPreset:
-        preset = load_model(self.model)
+        preset = load_model(self.model) if self.configuration is None else self.configuration.preset
         if not self.is_sparse_wide:
             return preset
         return msgspec.structs.replace(preset, shape=sparse_wide(preset.shape, self.density))
@@ -107,9 +112,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
             return "dense"
         return "static" if self.mask_updates is None else self.mask_updates.algorithm
 
-    def algorithm(self, n_steps: int) -> Algorithm:
+    def algorithm(self, n_steps: int) -> Algorithm | tuple[Algorithm, ...]:
         """The target's sparsity algorithm for a run of `n_steps`, whose masks change as often in the course of it."""
-        updates = self.mask_updates
+        updates, configuration = self.mask_updates, self.configuration
+        if configuration is not None and self.density < 1.0:
+            of, algorithms = configuration.n_steps, configuration.run.sparsity
+            return tuple(stretched(each, of=of, n_steps=n_steps) for each in algorithms)
         if updates is None or self.density == 1.0:
             return make_algorithm("static")
         target_steps = self.tokens / (self.batch_size * self.seq_len)
@@ -118,6 +126,19 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
             update_freq=max(1, round(updates.every_steps * n_steps / target_steps)),
             update_stop=float(updates.until),
         )
+
+    @property
+    def warmup_fields(self) -> dict[str, Any]:
+        """What the configuration says of the warm-up, as fields of `TrainConfig`; nothing without one."""
+        configuration = self.configuration
+        if configuration is None:
+            return {}
+        training, recipe = configuration.training, configuration.recipe
+        warmup = training.warmup
+        if self.schedule != training.schedule and recipe is not None:
+            # A schedule that is written piece by piece has its warm-up among them; another one needs it beside.
+            warmup = f"{recipe.warmup_steps}/{recipe.n_steps}"
+        return {"warmup": warmup, "first_step_lr": training.first_step_lr}
 
     @property
     def name(self) -> str:
@@ -216,7 +237,7 @@ def target_hyperparameters(job: Job) -> dict[str, Any]:
         rule = rules_of(job.parametrization)[role]
         roles[role] = {
             "peak_lr": base.peak_lr * rule.lr_multiplier(factors),
-            "init_std": rule.init_std(base.init_std, factors),
+            "init_std": rule.init_std(base.sigma(role), factors),
         }
     return {"peak_lr": base.peak_lr, "d_base": base.d_base, "source": base.source, "roles": roles}
 

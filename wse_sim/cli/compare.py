@@ -9,7 +9,7 @@ from click.core import ParameterSource
 from wse_sim.cli.economics_options import economics_from, economics_options
 from wse_sim.cli.gpu_options import gpu_options, gpu_side_from
 from wse_sim.cli.operations_options import operations_from, operations_options
-from wse_sim.cli.options import imperfection_options, json_option, optional_run_options, parsed_seconds, run_from
+from wse_sim.cli.options import imperfection_options, json_option, parsed_seconds, run_from, run_options
 from wse_sim.cli.output import command_line, print_json, print_tables
 from wse_sim.errors import SpecError
 
@@ -24,7 +24,7 @@ _N_LISTED = 5  # layouts in the JSON and on the page, where nobody says how many
 
 @click.command("compare")
 @click.argument("run_dir", metavar="[RUN]", required=False, type=click.Path(path_type=Path))
-@optional_run_options
+@run_options
 @imperfection_options
 @gpu_options
 @economics_options
@@ -72,7 +72,7 @@ def command(
             raise SpecError(f"{run_dir}: there is no such folder; to compare a model with GPUs: --model {run_dir}")
         _compare_executed(run_dir, as_json=as_json)
         return
-    if options["model"] is None:
+    if options["model"] is None and not options["configs"]:
         raise SpecError("nothing to compare: give --model M, or the folder of a run (wse-sim compare --help)")
     comparison, run = _compared(options, n_layouts=layouts)
     if here is not None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from wse_sim.cli.config_option import config_option, configured_run
 from wse_sim.errors import SpecError
 from wse_sim.spec.written import BOTH_GIVEN, parse_count, parse_density, parse_seconds
 
@@ -71,19 +72,9 @@ def density_options(command: Command) -> Command:
 
 def run_options(command: Command) -> Command:
     """Adds the options that describe a run; `run_from` takes them as keyword arguments."""
-    return _run_options(command, needs_model=True)
-
-
-def optional_run_options(command: Command) -> Command:
-    """The same for a command that does without a run: `model` is None then."""
-    return _run_options(command, needs_model=False)
-
-
-def _run_options(command: Command, *, needs_model: bool) -> Command:
     options = (
-        click.option(
-            "--model", required=needs_model, metavar="M", help="Preset, config.json or shape TOML (wse-sim list)."
-        ),
+        click.option("--model", metavar="M", help="Preset, config.json or shape TOML (wse-sim list)."),
+        config_option,
         click.option("--system", default="cs2", show_default=True, metavar="cs1|cs2|cs3|FILE", help="Kind of system."),
         click.option("--num-csx", type=int, metavar="N", help="Systems.  [default: recipe's with its batch, or 1]"),
         click.option("--batch-size", type=int, metavar="B", help="Sequences per step in all.  [default: recipe's]"),
@@ -146,8 +137,12 @@ def mask_update_options(command: Command) -> Command:
     )(command)
 
 
-def run_from(**options: Any) -> "Run":
-    """The run that the options describe: `wse_sim.simulation.run_from`."""
+def run_from(*, model: str | None, configs: tuple[str, ...], **options: Any) -> "Run":
+    """The run that the options describe: `wse_sim.simulation.run_from`, or a configuration's."""
+    if configs:
+        return configured_run(configs, model, **options)
+    if model is None:
+        raise click.MissingParameter(param_hint="'--model'", param_type="option")
     from wse_sim.simulation import run_from
 
-    return run_from(**options)
+    return run_from(model=model, **options)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wse_sim.cli.app import EXIT_INTERRUPTED
+from wse_sim.cli.config_option import config_option, configured_jobs
 from wse_sim.cli.host_options import host_options
 from wse_sim.cli.options import (
     json_option,
@@ -33,6 +34,7 @@ _RUNS = Path("runs")
 
 @click.command("train")
 @click.option("--model", metavar="M", help="Preset, config.json or shape TOML (wse-sim list).")
+@config_option
 @click.option("--density", metavar="RHO[,...]", help="Fraction of the linear layers' weights kept.  [default: 1]")
 @click.option("--sparsity", metavar="S[,...]", help="The same as 1 - density: give one of the two.")
 @sparse_wide_option
@@ -195,7 +197,13 @@ def _say(console: "Console", line: str) -> None:
     console.print(line, soft_wrap=not console.is_terminal)
 
 
-def _jobs(*, model: str | None, density: str | None, sparsity: str | None, schedule: str, **given: Any) -> list["Job"]:
+def _jobs(*, configs: tuple[str, ...], **options: Any) -> list["Job"]:
+    return configured_jobs(configs, **options) if configs else _jobs_of_model(**options)
+
+
+def _jobs_of_model(
+    *, model: str | None, density: str | None, sparsity: str | None, schedule: str, **given: Any
+) -> list["Job"]:
     """One job for each density and schedule."""
     from training.job import job_from
     from training.schedules import split_schedules
