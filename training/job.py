@@ -1,6 +1,7 @@
 """What the user asked for, with every default resolved: the target of a run."""
 
 import re
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from wse_sim.workload.transformer import n_parameters
 TARGET_FILE = "target.toml"
 GPUS_PER_CSX = 8  # the default comparison: one 8-GPU server for each wafer-scale system
 
+_LONGEST_SCHEDULE = 80  # letters in the name of a folder, which takes 255
 _OF_THE_RUN = ("system", "density", "is_sparse_wide", "mask_updates", "release", "seed")
 # Those for whose proxies there is a base (`training.proxy`).
 PARAMETRIZATIONS: tuple[ParametrizationName, ...] = ("sp", "mup", "smupar")
@@ -145,6 +147,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         """Of the run's folder: what tells it from its neighbours."""
         model = self.preset.shape.name.replace("/", "-")
         schedule = re.sub(r"[^\w.=-]+", "_", self.schedule).strip("_")  # without what a shell would read
+        if len(schedule) > _LONGEST_SCHEDULE:
+            schedule = f"{schedule.partition('_')[0]}-{sha256(schedule.encode()).hexdigest()[:8]}"
         updates = "" if self.mask_updates is None else f"-{self.mask_updates.algorithm}"
         mode = "" if self.host.mode == "auto" else f"-{self.host.mode}"
         return f"{model}-density-{self.density:g}{updates}-{schedule}-{self.parametrization}-seed-{self.seed}{mode}"

@@ -54,12 +54,24 @@ class RunTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class TrainingTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a configuration says about training alone; fields are those of `training.config.TrainConfig`.
+    """What a configuration says about training alone.
 
     Parameters
     ----------
+    schedule :
+        Of the learning rate, as wse-sim schedules lists them.
+    warmup :
+        `10%` or `0.1` of the steps, `346 steps`, `375e6 tokens`, or `346/24334`, a share of the steps that is exact.
+    first_step_lr :
+        Whether the warm-up begins with its first increment or with a learning rate of zero.
     precision :
-        None = what suits the machine. So in all that follow.
+        Of matrix products; None = what suits the machine.
+    eval_interval, log_interval, checkpoint_interval :
+        In steps, in a run of n_steps; None = what suits its length.
+    n_eval_sequences :
+        Held-out sequences of an evaluation.
+    data :
+        What trains, as `wse-sim train --data` takes it.
     differs :
         What the file asks for and the trainer does not do.
     cannot_train :

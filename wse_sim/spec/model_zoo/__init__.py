@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from wse_sim.spec.configuration import Configuration
 from wse_sim.spec.model_zoo.joined import joined
-from wse_sim.spec.model_zoo.ledger import Ignored, Ledger, Understood
+from wse_sim.spec.model_zoo.ledger import IgnoredKey, Ledger, UnderstoodKey
 from wse_sim.spec.model_zoo.reading import read_phases
 
-__all__ = ["SUFFIXES", "Ignored", "Ledger", "Understood", "read_model_zoo"]
+__all__ = ["SUFFIXES", "IgnoredKey", "Ledger", "UnderstoodKey", "read_model_zoo"]
 
 SUFFIXES = (".yaml", ".yml")
 
@@ -23,9 +23,9 @@ def read_model_zoo(paths: Sequence[str]) -> tuple[Configuration, Ledger]:
     SpecError
         When a file cannot be read, is in another form, or says what cannot be followed; names file, line and key.
     """
-    ledger = Ledger()
-    phases = []
+    whole, phases = Ledger(), []
     for path in paths:
-        ledger.file = path if len(paths) > 1 else ""
+        ledger = Ledger(path if len(paths) > 1 else "")
         phases += read_phases(path, ledger)
-    return joined(phases, ledger), ledger
+        whole.take(ledger)
+    return joined(phases, whole), whole

@@ -44,7 +44,8 @@ def base_of(
     cannot_train :
         Takes a reason for each thing that would make another model of it.
     """
-    plain = model.number("initializer_range", "σ where no initializer says another", 0.02)
+    is_needed = not {"initializer", "embedding_initializer"} <= set(model.keys)
+    plain = model.number("initializer_range", "σ where no initializer says another" if is_needed else "", 0.02)
     sigma = _std(model, "initializer", "σ", cannot_train)
     embedding = _std(model, "embedding_initializer", "σ of embeddings", cannot_train) or plain
     depth = math.sqrt(2 * shape.n_layers)
@@ -110,11 +111,12 @@ def _std(model: Section, key: str, became: str, cannot_train: list[str]) -> floa
             initializer.ignore(name, f"of {kind}", "training")
         return None
     std: float = initializer.number("std", became)
-    mean = initializer.value("mean", "", 0.0)
-    cuts = initializer.value("a", "", -_CUT * std), initializer.value("b", "", _CUT * std)
+    initializer.one_way("name", kind, "truncated_normal", f"normal weights are cut off at {_CUT:g} σ here", "training")
+    for key, ours in (("mean", 0.0), ("a", -_CUT * std), ("b", _CUT * std)):
+        value = initializer.value(key, "", ours)
+        is_same = isinstance(value, int | float) and math.isclose(value, ours, rel_tol=_SAME_STD)
+        initializer.one_way(key, value, value if is_same else ours, f"is {ours:g} here", "training")
     initializer.finish()
-    if kind == "normal" or mean != 0 or not all(_same(abs(float(cut)), _CUT * std) for cut in cuts):
-        initializer.note("name", kind, f"initial weights are cut off at {_CUT:g} σ round 0 here", "training")
     return std
 
 

@@ -10,10 +10,11 @@ from wse_sim.spec.model_zoo.reasons import reason_for
 from wse_sim.spec.model_zoo.yaml_text import KeyPath, YamlDocument, dotted
 
 Affects = Literal["nothing", "training", "simulation", "both"]
+_MOST_LETTERS = 48
 _UNKNOWN = "not a key of the published form that wse-sim knows"
 
 
-class Understood(msgspec.Struct, frozen=True, kw_only=True):
+class UnderstoodKey(msgspec.Struct, frozen=True, kw_only=True):
     """A key of a configuration that was understood, or one that is not there and has a default.
 
     Parameters
@@ -24,14 +25,17 @@ class Understood(msgspec.Struct, frozen=True, kw_only=True):
         As it is written, or the default.
     became :
         What it is here.
+    line :
+        Of the file; None where the key is not there.
     """
 
     key: str
     value: str
     became: str
+    line: int | None
 
 
-class Ignored(msgspec.Struct, frozen=True, kw_only=True):
+class IgnoredKey(msgspec.Struct, frozen=True, kw_only=True):
     """A key of a configuration that changes nothing here.
 
     Parameters
@@ -42,32 +46,46 @@ class Ignored(msgspec.Struct, frozen=True, kw_only=True):
         The reason.
     affects :
         Whose result would be another one if it were followed.
+    line :
+        Of the file; None where the key is not there.
     """
 
     key: str
     value: str
     why: str
     affects: Affects
+    line: int | None
 
 
 class Ledger:
-    """Fills while a configuration is read."""
+    """Fills while a configuration is read.
 
-    def __init__(self) -> None:
-        self.understood: list[Understood] = []
-        self.ignored: list[Ignored] = []
-        self.assumed: list[Understood] = []
-        self.file = ""  # named before each key where there are several
+    Parameters
+    ----------
+    file :
+        Named before each key, where there are several.
+    """
+
+    def __init__(self, file: str = "") -> None:
+        self.understood: list[UnderstoodKey] = []
+        self.ignored: list[IgnoredKey] = []
+        self.assumed: list[UnderstoodKey] = []
+        self.file = file
 
     def key(self, path: KeyPath) -> str:
         """A key as it is noted."""
         return f"{self.file}: {dotted(path)}" if self.file else dotted(path)
 
+    def take(self, other: "Ledger") -> None:
+        """Add the entries of another file, in the order of its lines."""
+        for own, more in ((self.understood, other.understood), (self.assumed, other.assumed)):
+            own += sorted(more, key=lambda entry: entry.line or 0)
+        self.ignored += sorted(other.ignored, key=lambda entry: entry.line or 0)
+
     def differences(self, of: Literal["training", "simulation"]) -> tuple[str, ...]:
         """What is asked for and not done, as sentences."""
-        return tuple(
-            f"{entry.key} {entry.value}: {entry.why}" for entry in self.ignored if entry.affects in (of, "both")
-        )
+        found = (entry for entry in self.ignored if entry.affects in (of, "both"))
+        return tuple(f"{entry.key} {shortened(entry.value)}: {entry.why}" for entry in found)
 
 
 REQUIRED: Any = object()
@@ -166,17 +184,20 @@ class Section:
             self.understand(key, self._left.pop(key), "as here")
         self.ignore(key, why, affects)
 
+    def one_way(self, key: str, value: object, ours: object, why: str, affects: Affects) -> None:
+        """Note a value that was taken, where there is one way alone here."""
+        if value == ours:
+            self.understand(key, value, "as here")
+        else:
+            self.note(key, value, why, affects)
+
     def note(self, key: str, value: object, why: str, affects: Affects) -> None:
         """Note that a key's value, said or by default, is followed in part at most."""
-        self.ledger.ignored.append(
-            Ignored(key=self.ledger.key((*self.path, key)), value=_written(value), why=why, affects=affects)
-        )
+        self.ledger.ignored.append(IgnoredKey(**self._entry(key, value), why=why, affects=affects))
 
     def understand(self, key: str, value: object, became: str) -> None:
         """Note what a key became."""
-        self.ledger.understood.append(
-            Understood(key=self.ledger.key((*self.path, key)), value=_written(value), became=became)
-        )
+        self.ledger.understood.append(UnderstoodKey(**self._entry(key, value), became=became))
 
     def ignore_all(self, why: str, affects: Affects) -> None:
         """Note that nothing that is left is followed."""
@@ -198,9 +219,11 @@ class Section:
 
     def assume(self, key: str, value: object, became: str) -> None:
         """Note a default."""
-        self.ledger.assumed.append(
-            Understood(key=self.ledger.key((*self.path, key)), value=_written(value), became=became)
-        )
+        self.ledger.assumed.append(UnderstoodKey(**self._entry(key, value), became=became))
+
+    def _entry(self, key: str, value: object) -> dict[str, Any]:
+        path = (*self.path, key)
+        return {"key": self.ledger.key(path), "value": _written(value), "line": self.document.lines.get(path)}
 
     def place(self, key: str | int) -> str:
         """File, line and key, for a message."""
@@ -221,6 +244,11 @@ class Section:
         if became:
             self.understand(key, value, became.format(value=value))
         return value
+
+
+def shortened(value: str) -> str:
+    """A value, or its beginning where it is long."""
+    return value if len(value) <= _MOST_LETTERS else f"{value[: _MOST_LETTERS - 1]}…"
 
 
 def _written(value: object) -> str:

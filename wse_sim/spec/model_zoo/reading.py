@@ -84,8 +84,6 @@ def _phase(trainer: Section, path: str) -> Phase:
     cannot_train: list[str] = []
     seq_len = data.integer("max_sequence_length", "seq_len", None)
     shape = shape_of(model, seq_len=seq_len, name=_name(path))
-    if shape.logits_fraction != 1:
-        cannot_train.append("the model is an encoder: decoders alone train here")
     loop, num_csx = _loop(init), _num_csx(init)
     batch_size = data.integer("batch_size", "batch_size")
     adamw, rate = _optimizer(init, cannot_train)
@@ -183,9 +181,13 @@ def _precision(init: Section, cannot_train: list[str]) -> tuple[float | None, st
         return None, "fp32"
     precision = init.section("precision")
     is_mixed = precision.flag("enabled", "matrix products in 16 bits", True)
-    half = precision.word("fp16_type", "bfloat16 here, whichever half", "bfloat16", options=_HALVES)
-    if is_mixed and half != "bfloat16":
-        precision.note("fp16_type", half, "matrix products are computed in bfloat16 here", "training")
+    precision.one_way(
+        "fp16_type",
+        precision.word("fp16_type", "", "bfloat16", options=_HALVES),
+        "bfloat16",
+        "matrix products are computed in bfloat16 here",
+        "training" if is_mixed else "nothing",
+    )
     clip = precision.number("max_gradient_norm", "clip", None)
     if "max_gradient_value" in precision:
         cannot_train.append("gradients are clipped one by one (max_gradient_value): wse-sim clips their norm")
@@ -197,6 +199,9 @@ def _precision(init: Section, cannot_train: list[str]) -> tuple[float | None, st
 def _n_evaluated(fit: Section, loop: _Loop, batch_size: int) -> int | None:
     """Sequences of an evaluation: batches of the first set that it reads."""
     sets = fit.value("val_dataloader", "", None)
+    if sets is not None:
+        why = "the held-out part of the data is what evaluates here; of its batch_size are the eval_steps"
+        fit.note("val_dataloader", sets, why, "nothing")
     first = sets[0] if isinstance(sets, list) and sets else sets
     if loop.eval_steps is None or not isinstance(first, dict):
         return None

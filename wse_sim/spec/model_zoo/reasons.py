@@ -61,7 +61,6 @@ _REASONS: Mapping[str, tuple[str, Literal["nothing", "training", "simulation", "
     "fit.train_dataloader.masked_lm_prob": ("0.15 of the places of an encoder are predicted", "nothing"),
     "fit.train_dataloader.vocab_size": ("the model's own vocabulary counts", "nothing"),
     "fit.train_dataloader.*": (_READING, "nothing"),
-    "fit.val_dataloader*": (_VALIDATING, "nothing"),
     "fit.ckpt_path": ("the run starts from its initial weights, not from a checkpoint of theirs", "training"),
     "validate*": (_VALIDATING, "nothing"),
 }

@@ -21,7 +21,6 @@ _FEED_FORWARDS: dict[str, FeedForward] = {
     "gelu": "gelu", "gelu_new": "gelu", "relu": "gelu", "silu": "gelu", "quick_gelu": "gelu", "squared_gelu": "gelu",
     "swiglu": "swiglu", "geglu": "swiglu", "reglu": "swiglu", "liglu": "swiglu",
 }  # fmt: skip
-_OTHER_CURVES = frozenset(_FEED_FORWARDS) - {"gelu", "swiglu"}
 _NORMS: dict[str, Norm] = {"layernorm": "layernorm", "rmsnorm": "rmsnorm"}
 _POSITIONS: dict[str, Positions] = {"learned": "learned", "rotary": "rotary", "alibi": "alibi"}
 
@@ -150,16 +149,15 @@ def _n_kv_heads(model: Section, n_heads: int) -> int | None:
 
 
 def _feed_forward(model: Section, key: str) -> FeedForward:
-    word = model.word(key, "feed_forward", "gelu", options=tuple(_FEED_FORWARDS))
-    if word in _OTHER_CURVES:
-        model.note(key, word, f"{_FEED_FORWARDS[word]} here, which has the same matrices", "training")
-    return _FEED_FORWARDS[word]
+    word = model.word(key, "", "gelu", options=tuple(_FEED_FORWARDS))
+    ours = _FEED_FORWARDS[word]
+    model.one_way(key, word, ours, f"{ours} here, which has the same matrices", "training")
+    return ours
 
 
 def _norm(model: Section) -> Norm:
-    epsilon = model.number("layer_norm_epsilon", "epsilon of the norms", _EPSILON)
-    if epsilon != _EPSILON:
-        model.note("layer_norm_epsilon", epsilon, f"norms add {_EPSILON:g} here", "training")
+    epsilon = model.number("layer_norm_epsilon", "", _EPSILON)
+    model.one_way("layer_norm_epsilon", epsilon, _EPSILON, f"norms add {_EPSILON:g} here", "training")
     return _NORMS[model.word("norm_type", "norm", "layernorm", options=tuple(_NORMS))]
 
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from wse_sim.errors import SpecError
 from wse_sim.files import read_bytes
@@ -23,6 +23,7 @@ _DEEPEST = 64
 _EXPONENT = re.compile(r"[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+")
 _TAG = "tag:yaml.org,2002:"
 _SCALARS = frozenset(_TAG + name for name in ("null", "bool", "int", "float"))
+_COLLECTIONS = frozenset((_TAG + "map", _TAG + "seq"))
 _TEXTS = frozenset(_TAG + name for name in ("str", "timestamp", "value"))
 
 KeyPath = tuple[str | int, ...]
@@ -67,8 +68,9 @@ def read_yaml(path: str) -> YamlDocument:
     raw = read_bytes(Path(path))
     if len(raw) > _MOST_BYTES:
         raise SpecError(f"{path}: has {len(raw):,} bytes, a configuration has at most {_MOST_BYTES:,}")
-    loader = yaml.SafeLoader(text_of(raw, path, "YAML"))
+    text = text_of(raw, path, "YAML")
     try:
+        loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
         reader = _Reader(path, loader)
         content = reader.value(node, ()) if node is not None else None
@@ -80,8 +82,6 @@ def read_yaml(path: str) -> YamlDocument:
         raise SpecError(f"{path}: is not YAML: {' '.join(str(error).split())}") from None
     except RecursionError:
         raise SpecError(f"{path}: nests more than {_DEEPEST} deep") from None
-    finally:
-        loader.dispose()
     if not isinstance(content, dict):
         raise SpecError(f"{path}: holds {_kind(content)}, it must hold one mapping, `trainer:`")
     return YamlDocument(where=path, content=content, lines=reader.lines)
@@ -104,6 +104,8 @@ class _Reader:
         if len(path) > _DEEPEST:
             raise SpecError(f"{self.where}: nests more than {_DEEPEST} deep")
         self.lines[path] = node.start_mark.line + 1
+        if isinstance(node, MappingNode | SequenceNode) and node.tag not in _COLLECTIONS:
+            self.refuse(node)
         if isinstance(node, MappingNode):
             return {key: self.value(value, (*path, key)) for key, value in self.pairs(node)}
         if isinstance(node, SequenceNode):
@@ -146,11 +148,14 @@ class _Reader:
             except ValueError:
                 return node.value
         if node.tag not in _TEXTS:
-            line = node.start_mark.line + 1
-            raise SpecError(f"{self.where}, line {line}: {node.tag.removeprefix(_TAG)} is no plain value")
+            self.refuse(node)
         if getattr(node, "style", None) is None and _EXPONENT.fullmatch(node.value):
             return float(node.value.replace("_", ""))
         return node.value
+
+    def refuse(self, node: "Node") -> NoReturn:
+        line = node.start_mark.line + 1
+        raise SpecError(f"{self.where}, line {line}: {node.tag.removeprefix(_TAG)} is no plain value")
 
 
 def _kind(value: object) -> str:
