@@ -44,8 +44,8 @@ def job_from_configuration(
         )
     configuration = _overridden(configuration, density, sparsity_algorithm, mask_update_steps)
     run = configuration.run
+    batch_size = given.pop("batch_size", configuration.batch_size)  # of the target, and of the target here
     of_host = {name: given.pop(name) for name in Host.__struct_fields__ if name in given}
-    batch_size = given.pop("batch_size", configuration.batch_size)
     num_csx = given.pop("num_csx", configuration.num_csx or 1)
     fields: dict[str, Any] = {
         "schedule": training.schedule,

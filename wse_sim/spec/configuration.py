@@ -46,9 +46,11 @@ class RunTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     differs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "n_steps", "num_csx", "density"):
+        for name in ("batch_size", "num_csx", "density"):
             if (value := getattr(self, name)) is not None:
                 check_number(name, value)
+        if self.n_steps is not None and self.n_steps < 1:
+            raise SpecError(f"n_steps is {self.n_steps}, it must be at least 1")
         if not self.sparsity:
             raise SpecError("sparsity is empty: leave it out where nothing is masked")
 

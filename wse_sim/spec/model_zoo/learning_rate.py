@@ -181,7 +181,7 @@ def _number(value: float | str) -> str:
 def _scheduler(entry: dict[str, object], path: tuple[str | int, ...], of: Section) -> LearningRate:
     place = Section(entry, path, of.document, of.ledger)
     (name,) = entry
-    place.one_of(name, name, _KNOWN)
+    place.one_of(name, name, _KNOWN, "scheduler")
     scheduler = place.section(name)
     if name == "SequentialLR":
         return _sequential(scheduler)

@@ -153,10 +153,10 @@ class Section:
             self.wrong(key, value, "a word")
         return self.one_of(key, value, options) if options else value
 
-    def one_of(self, key: str, value: str, options: tuple[str, ...]) -> str:
-        """`value`, which must be one of `options`."""
+    def one_of(self, key: str, value: str, options: tuple[str, ...], what: str = "") -> str:
+        """`value`, which must be one of `options`; messages call it `what`, or as its key is called."""
         try:
-            return choose(value, options, f"{self.path[-1] if self.path else ''} {key}".strip())
+            return choose(value, options, what or key)
         except SpecError as error:
             raise SpecError(f"{self.place(key)}: {error}") from None
 
