@@ -20,8 +20,9 @@ from wse_sim.cli.host_options import (
     recompute_option,
     store_option,
 )
-from wse_sim.cli.options import json_option, parse_densities
+from wse_sim.cli.options import json_option
 from wse_sim.cli.output import print_json, print_tables
+from wse_sim.spec.written import parse_densities
 
 _TWINS = Path("tests/benchmarks")
 _COMMANDS = (("--help",), ("simulate", "--model", "2.7b", "--density", "0.25", "--json"))

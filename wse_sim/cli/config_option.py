@@ -7,6 +7,7 @@ import click
 from click.core import ParameterSource
 
 from wse_sim.errors import SpecError
+from wse_sim.spec.written import parse_densities
 
 if TYPE_CHECKING:
     from training.job import Job
@@ -58,7 +59,6 @@ def configured_jobs(configs: tuple[str, ...], model: str | None, **options: Any)
     """The jobs to train: one, or one for each density and schedule that are given beside the configuration."""
     from training.configured import job_from_configuration
     from training.schedules import split_schedules
-    from wse_sim.cli.options import parse_densities
 
     configuration, given = configuration_of(configs, model), given_beside(options)
     if given.pop("is_sparse_wide", False):

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from wse_sim.cli.config_option import config_option, configured_run
-from wse_sim.errors import SpecError
-from wse_sim.spec.written import BOTH_GIVEN, parse_count, parse_density, parse_seconds
+from wse_sim.spec.written import parse_count, parse_seconds
 
 if TYPE_CHECKING:
     from wse_sim.spec.run import Run
@@ -23,30 +22,6 @@ def parsed_count(ctx: click.Context, param: click.Parameter, value: str | None) 
 def parsed_seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
     """Callback of an option that takes a span of time."""
     return None if value is None else parse_seconds(value, param.name or "time")
-
-
-def parse_densities(density: str | None, sparsity: str | None) -> list[float]:
-    """The densities that the user gave, several with commas between them; each once, in order.
-
-    Raises
-    ------
-    SpecError
-        As `parse_density`.
-    """
-    if density is not None and sparsity is not None:
-        raise SpecError(BOTH_GIVEN)
-    if sparsity is not None:
-        parsed = [parse_density(None, _number(text, "sparsity")) for text in sparsity.split(",")]
-    else:
-        parsed = [parse_density(_number(text, "density"), None) for text in (density or "1").split(",")]
-    return list(dict.fromkeys(parsed))
-
-
-def _number(text: str, what: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise SpecError(f"{what} is {text!r}: write a number, or several with commas between them") from None
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout and nothing else.")

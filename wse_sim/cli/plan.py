@@ -8,9 +8,9 @@ import click
 from wse_sim.cli.economics_options import economics_from, economics_options
 from wse_sim.cli.host_options import parse_whole_numbers
 from wse_sim.cli.operations_options import operations_from, operations_options
-from wse_sim.cli.options import json_option, parse_densities
+from wse_sim.cli.options import json_option
 from wse_sim.cli.output import print_json, print_tables
-from wse_sim.spec.written import SECONDS, parse_amount, parse_count, parse_numbers
+from wse_sim.spec.written import SECONDS, parse_amount, parse_count, parse_densities, parse_numbers
 from wse_sim.units import J_PER_KWH
 
 if TYPE_CHECKING:

@@ -13,13 +13,13 @@ from wse_sim.cli.host_options import host_options
 from wse_sim.cli.options import (
     json_option,
     mask_update_options,
-    parse_densities,
     parsed_count,
     parsed_seconds,
     sparse_wide_option,
 )
 from wse_sim.cli.output import command_line, print_json, print_tables
 from wse_sim.errors import SpecError
+from wse_sim.spec.written import parse_densities
 
 if TYPE_CHECKING:
     from rich.console import Console

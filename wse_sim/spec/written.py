@@ -101,6 +101,23 @@ def parse_density(density: float | None, sparsity: float | None) -> float:
     return density
 
 
+def parse_densities(density: str | None, sparsity: str | None) -> list[float]:
+    """The densities that the user gave, several with commas between them; each once, in order.
+
+    Raises
+    ------
+    SpecError
+        As `parse_density`.
+    """
+    if density is not None and sparsity is not None:
+        raise SpecError(BOTH_GIVEN)
+    if sparsity is not None:
+        parsed = [parse_density(None, _number(text, "sparsity")) for text in sparsity.split(",")]
+    else:
+        parsed = [parse_density(_number(text, "density"), None) for text in (density or "1").split(",")]
+    return list(dict.fromkeys(parsed))
+
+
 def split_at_commas(text: str, what: str) -> list[str]:
     """The parts of `text` between commas, without white space round them; commas inside (...) or [...] do not count.
 
@@ -121,3 +138,10 @@ def split_at_commas(text: str, what: str) -> list[str]:
     if depth:
         raise SpecError(f"{what} {text!r}: parentheses and brackets must come in pairs")
     return [part.strip() for part in parts]
+
+
+def _number(text: str, what: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise SpecError(f"{what} is {text!r}: write a number, or several with commas between them") from None

@@ -102,6 +102,7 @@ class Section:
 
     def __init__(self, table: dict[str, Any], path: KeyPath, document: YamlDocument, ledger: Ledger) -> None:
         self._left = {key: value for key, value in table.items() if value is not None}
+        self._said = frozenset(self._left)
         self._nothing = [key for key, value in table.items() if value is None]
         self.path, self.document, self.ledger = path, document, ledger
 
@@ -193,10 +194,14 @@ class Section:
 
     def note(self, key: str, value: object, why: str, affects: Affects) -> None:
         """Note that a key's value, said or by default, is followed in part at most."""
+        value = value if key in (*self._said, *self._nothing) or "[" in key else f"{_written(value)} (default)"
         self.ledger.ignored.append(IgnoredKey(**self._entry(key, value), why=why, affects=affects))
 
     def understand(self, key: str, value: object, became: str) -> None:
-        """Note what a key became."""
+        """Note what a key became, said or by default."""
+        if key not in self._said:
+            self.assume(key, value, became)
+            return
         self.ledger.understood.append(UnderstoodKey(**self._entry(key, value), became=became))
 
     def ignore_all(self, why: str, affects: Affects) -> None:
