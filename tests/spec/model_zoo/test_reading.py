@@ -40,6 +40,7 @@ def changed(tmp_path: Path, *pairs: tuple[str, str]) -> Reading:
         ("embeddings: 32", "embeddings: 32\n      attention_inner_dim: 32", "attention_inner_dim is 32 and"),
         ("embeddings: 32", "embeddings: 32\n      moe: {num_experts: 8}", r"num_experts is 8: mixtures of"),
         ("embeddings: 32", "embeddings: 32\n      mup_base_hidden_size: 32", "there is no mup_base_filter_size"),
+        ("dropout_rate: 0.0", "output_logits_scale: 0.3\n      dropout_rate: 0.0", "before release 2.3"),
         ("max_steps: 20", "num_epochs: 1", "line 47: trainer.init.loop: there is no max_steps"),
         ("batch_size: 4", "batch_size: 4.5", r"train_dataloader\.batch_size is 4\.5"),
         ("      batch_size: 4\n", "", "train_dataloader: there is no batch_size"),
@@ -75,6 +76,7 @@ def test_a_mistake_is_named_with_file_and_key(tmp_path: Path, old: str, new: str
         ("model.attention_logits_alpha", "attention_logits_alpha: 4.0", "acts in μP alone", "training"),
         ("model.scale_qk_dot_by_d", "scale_qk_dot_by_d: true", "acts in μP alone", "training"),
         ("model.ffn_initializer", "ffn_initializer: {name: normal, std: 1}", "feed-forward starts", "training"),
+        ("model.loss_weight", "loss_scaling: batch_size\n      loss_weight: 0.5", "the loss is the mean", "training"),
         ("model.loop_dim", "loop_dim: 1", "about generating text", "nothing"),
         ("model.vocab_projection", "vocab_projection:", "says nothing", "nothing"),
     ],
@@ -85,7 +87,7 @@ def test_what_is_ignored_says_why_and_what_it_changes(
     found = changed(tmp_path, ("      name: gpt3\n", f"      name: gpt3\n      {line}\n"))
     (entry,) = (entry for entry in found.ledger.ignored if entry.key == f"trainer.init.{key}")
     assert entry.why.startswith(why)
-    assert (entry.affects, entry.line) == (affects, 10)
+    assert (entry.affects, entry.line) == (affects, 10 + line.count("\n"))
     training, simulation = found.configuration.training.differs, found.configuration.run.differs
     assert any(key in line for line in training) == (affects in ("training", "both"))
     assert any(key in line for line in simulation) == (affects in ("simulation", "both"))

@@ -139,7 +139,8 @@ def test_the_pair_of_vspdf_is_one_run_whose_masks_are_lifted() -> None:
     assert said.run.density == 0.1
     assert said.mask_updates == MaskUpdates(algorithm="spdf", until=62_523 / 71_902)
     assert (said.recipe.peak_lr, said.recipe.warmup_steps) == (3.6e-4, 177)
-    assert "moments" in said.training.differs[-1]
+    assert "moments" in said.training.differs[-2]
+    assert "projected loss" in said.training.differs[-1]
 
 
 def test_llama_bert_and_the_flat_form_are_read() -> None:

@@ -25,8 +25,13 @@ def parametrization_of(model: Section) -> Parametrization:
     Raises
     ------
     SpecError
-        When one of them is there without the other.
+        When one of them is there without the other, or μP is said in its first form.
     """
+    if "output_logits_scale" in model:
+        raise SpecError(
+            f"{model.place('output_logits_scale')}: says μP as it was written before release 2.3 of ModelZoo: "
+            "mup_base_hidden_size and mup_base_filter_size would be right (its config converter makes them)"
+        )
     there = [key in model for key in ("mup_base_hidden_size", "mup_base_filter_size")]
     if any(there) and not all(there):
         missing = "mup_base_filter_size" if there[0] else "mup_base_hidden_size"

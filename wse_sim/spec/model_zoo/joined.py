@@ -14,6 +14,7 @@ from wse_sim.spec.sparsity import SPDF, Algorithm, Static
 _SAME_OF_RECIPE = ("parametrization", "adam_eps", "betas", "weight_decay", "clip")
 _NOT_ONE = "they are not phases of one run; give the files one by one"
 _MOMENTS = "phases: AdamW's moments and the order of the data go on from one to the next here"
+_PROJECTED = "phases: a projected loss is that of masks that stay"
 
 
 def joined(phases: list[Phase], ledger: Ledger) -> Configuration:
@@ -55,15 +56,8 @@ def _with_lifted_masks(phases: list[Phase], ledger: Ledger) -> Configuration:
     n_steps = sum(phase.n_steps for phase in phases)
     sparsity, density = _masks(phases)
     recipe = _recipe(first, rate, n_steps=n_steps)
-    return _made(
-        first,
-        recipe,
-        rate,
-        ledger,
-        sparsity=sparsity,
-        density=density,
-        differs=_MOMENTS,
-    )
+    differs = (_MOMENTS,) if sparsity == first.run.sparsity else (_MOMENTS, _PROJECTED)
+    return _made(first, recipe, rate, ledger, sparsity=sparsity, density=density, differs=differs)
 
 
 def _masks(phases: list[Phase]) -> tuple[tuple[Algorithm, ...], float]:
@@ -116,7 +110,7 @@ def _with_other_batches(phases: list[Phase], ledger: Ledger) -> Configuration:
     said = f"phases: the first {before.n_steps:,} steps have {small.batch_size} sequences, here {large.batch_size}"
     run = after.configuration.run
     return _made(
-        after.configuration, recipe, after.rate, ledger, sparsity=run.sparsity, density=run.density, differs=said
+        after.configuration, recipe, after.rate, ledger, sparsity=run.sparsity, density=run.density, differs=(said,)
     )
 
 
@@ -151,7 +145,7 @@ def _made(
     *,
     sparsity: tuple[Algorithm, ...],
     density: float,
-    differs: str,
+    differs: tuple[str, ...],
 ) -> Configuration:
     base = like.base and msgspec.structs.replace(like.base, peak_lr=recipe.peak_lr)
     return msgspec.structs.replace(
@@ -164,6 +158,6 @@ def _made(
         training=msgspec.structs.replace(
             like.training,
             **written(rate, recipe.n_steps)._asdict(),
-            differs=(*ledger.differences("training"), differs),
+            differs=(*ledger.differences("training"), *differs),
         ),
     )

@@ -25,10 +25,7 @@ _REASONS: Mapping[str, tuple[str, Literal["nothing", "training", "simulation", "
     "init.checkpoint.disable_strict_checkpoint_loading": ("about loading a checkpoint of theirs", "nothing"),
     "init.checkpoint.autoload_last_checkpoint": ("--resume goes on with an interrupted run", "nothing"),
     "init.checkpoint.*": ("checkpoints here are wse-sim's own: the last two are kept", "nothing"),
-    "init.loop.grad_accum_steps": ("--microbatch cuts a step into pieces, with the same result", "nothing"),
     "init.loop.*": ("steps are said by max_steps", "nothing"),
-    "init.model.loss_scaling": ("the loss is the mean over tokens, which is the same for full sequences", "nothing"),
-    "init.model.loss_weight": ("the loss is the mean over tokens, which is the same for full sequences", "nothing"),
     "init.model.mlm_loss_weight": ("encoders are simulated, not trained", "nothing"),
     "init.model.attention_kernel": (_SAME, "nothing"),
     "init.model.attention_softmax_fp32": (_SAME, "nothing"),
@@ -49,7 +46,6 @@ _REASONS: Mapping[str, tuple[str, Literal["nothing", "training", "simulation", "
     "init.model.mask_padding_in_positional_embed": (_SAME, "nothing"),
     "init.model.use_untied_layer_norm": ("attention and feed-forward come one after the other here", "training"),
     "init.callbacks*": ("callbacks watch or steer a run of theirs; wse-sim has its own", "nothing"),
-    "init.optimizer.*.correct_bias": ("moments are always corrected for their start here", "nothing"),
     "init.precision.precision_opt_level": (_SAME, "nothing"),
     "init.precision.loss_scaling_factor": ("bfloat16 has the range of float32: losses need no scaling here", "nothing"),
     "init.precision.*loss_scale": ("bfloat16 has the range of float32: losses need no scaling here", "nothing"),
@@ -63,6 +59,9 @@ _REASONS: Mapping[str, tuple[str, Literal["nothing", "training", "simulation", "
     "fit.train_dataloader.*": (_READING, "nothing"),
     "fit.ckpt_path": ("the run starts from its initial weights, not from a checkpoint of theirs", "training"),
     "validate*": (_VALIDATING, "nothing"),
+    # What is left of the flat form.
+    "runconfig.*": (_OF_THEIR_CLUSTER, "nothing"),
+    "wandb*": (_REPORTING, "nothing"),
 }
 
 
