@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from wse_sim.errors import SpecError
 from wse_sim.spec.cluster import SYSTEMS, load_cluster
-from wse_sim.sweep.keys import Point, Vocabulary, number_of, simulated_vocabulary
-from wse_sim.sweep.points import grid_points, read_points
+from wse_sim.sweeps.keys import Point, Vocabulary, number_of, simulated_vocabulary
+from wse_sim.sweeps.points import grid_points, read_points
 
 NAMES = ("a", "b", "c", "d")
 NUMBERS = Vocabulary(readers=dict.fromkeys(NAMES, number_of), check=lambda point: None)

@@ -11,7 +11,7 @@ from typing import Any
 from wse_sim.errors import SpecError, choose
 from wse_sim.files import read_bytes
 from wse_sim.spec.reading import read_toml, text_of
-from wse_sim.sweep.keys import Point, Vocabulary
+from wse_sim.sweeps.keys import Point, Vocabulary
 
 _TABLES = ("fixed", "grid", "list")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Protocol
 
 from wse_sim.errors import choose
-from wse_sim.sweep.journal import Journal
-from wse_sim.sweep.sweep import STATUS, Evaluate, Row, Sweep
+from wse_sim.sweeps.journal import Journal
+from wse_sim.sweeps.sweep import STATUS, Evaluate, Row, Sweep
 
 _LESS_IS_BETTER = ("_s", "_j", "_kg", "_usd", "loss", "bits_per_byte")
 _MORE_IS_BETTER = "_per_s"
@@ -34,9 +34,9 @@ def run_sweep(
     Parameters
     ----------
     evaluate :
-        What works points out: `wse_sim.sweep.simulated`.
+        What works points out: `wse_sim.sweeps.simulated`.
     out :
-        The table to write, as `wse_sim.sweep.table.write_table`, with a journal beside it while the sweep runs. Of what
+        The table to write, as `wse_sim.sweeps.table.write_table`, with a journal beside it while the sweep runs. Of what
         an earlier call left there nothing is worked out again.
     watch :
         Hears of rows after they were written.

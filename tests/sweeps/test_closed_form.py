@@ -17,19 +17,19 @@ from wse_sim.simulation import resolve_run
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.economics import load_economics
 from wse_sim.spec.load import data_path, load_model
-from wse_sim.sweep.closed_form import (
+from wse_sim.sweeps.closed_form import (
     CLOSED_FORM,
     EVENT,
     ROOFLINE,
     closed_form_sweep,
     price_points,
 )
-from wse_sim.sweep.columns import FASTEST, Sizes, fitting, price
-from wse_sim.sweep.keys import Point, simulated_vocabulary
-from wse_sim.sweep.points import grid_points
-from wse_sim.sweep.run import run_sweep
-from wse_sim.sweep.simulated import simulate_point, simulated_sweep
-from wse_sim.sweep.sweep import Row
+from wse_sim.sweeps.columns import FASTEST, Sizes, fitting, price
+from wse_sim.sweeps.keys import Point, simulated_vocabulary
+from wse_sim.sweeps.points import grid_points
+from wse_sim.sweeps.run import run_sweep
+from wse_sim.sweeps.simulated import simulate_point, simulated_sweep
+from wse_sim.sweeps.sweep import Row
 
 SMALL: Point = {"model": "111m", "system": "cs3", "batch_size": 240}
 GRID = {

@@ -16,10 +16,10 @@ from wse_sim.simulation import run_from, simulate_quickly
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.economics import Economics, load_economics
 from wse_sim.spec.run import Run
-from wse_sim.sweep.keys import GPU_LAYOUT_READERS, RUN_READERS, Point, Value, constants_of
-from wse_sim.sweep.sweep import Row, Sweep
+from wse_sim.sweeps.keys import GPU_LAYOUT_READERS, RUN_READERS, Point, Value, constants_of
+from wse_sim.sweeps.sweep import Row, Sweep
 
-_WORK = "wse_sim.sweep.simulated:simulate_chunk"
+_WORK = "wse_sim.sweeps.simulated:simulate_chunk"
 _CHUNK = 16  # points, about a tenth of a second: long beside the way to a process, short beside a sweep
 _CHUNKS_PER_PROCESS = 2  # fewer take less time than the start of a process
 COMMON = ("system", "release", "seq_len", "density")  # of a run, whatever its sizes

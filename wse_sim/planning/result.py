@@ -2,7 +2,7 @@
 
 import msgspec
 
-from wse_sim.plan.constraints import Constraints
+from wse_sim.planning.constraints import Constraints
 
 
 class PlanRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,11 +8,11 @@ import numpy as np
 
 from wse_sim.laws.cerebras_gpt import LossProjection, project_loss
 from wse_sim.laws.power_lines import uncertain_coefficients
-from wse_sim.plan.outcomes import WALLS, Question
-from wse_sim.plan.result import Plan, PlanRow
-from wse_sim.plan.search import Search
-from wse_sim.plan.space import Space
-from wse_sim.plan.tornado import tornado
+from wse_sim.planning.outcomes import WALLS, Question
+from wse_sim.planning.result import Plan, PlanRow
+from wse_sim.planning.search import Search
+from wse_sim.planning.space import Space
+from wse_sim.planning.tornado import tornado
 from wse_sim.report.quantities import money, percent
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.economics import priced

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from wse_sim.plan.constraints import Constraints
-from wse_sim.plan.outcomes import Question
-from wse_sim.plan.search import Search, search
-from wse_sim.plan.space import Space
+from wse_sim.planning.constraints import Constraints
+from wse_sim.planning.outcomes import Question
+from wse_sim.planning.search import Search, search
+from wse_sim.planning.space import Space
 from wse_sim.spec.economics import load_economics
 from wse_sim.spec.load import load_model
 from wse_sim.spec.operations import load_operations

@@ -8,9 +8,9 @@ import numpy as np
 from wse_sim.engine.run_level import expected_runs
 from wse_sim.laws.cerebras_gpt import N_SIGMAS
 from wse_sim.laws.published import published_laws
-from wse_sim.plan.outcomes import losses, run_at
-from wse_sim.plan.result import DaysSensitivity
-from wse_sim.plan.search import Search
+from wse_sim.planning.outcomes import losses, run_at
+from wse_sim.planning.result import DaysSensitivity
+from wse_sim.planning.search import Search
 from wse_sim.report.sensitivity import Ends, at_ends
 from wse_sim.schedule.estimate import estimate_steps, knows, microbatch_costs
 from wse_sim.simulation import step_time_s

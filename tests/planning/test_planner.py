@@ -7,15 +7,15 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from tests.plan.questions import LIMITS, SMALL, THIRSTY_CS3, found, question
+from tests.planning.questions import LIMITS, SMALL, THIRSTY_CS3, found, question
 from wse_sim.laws.cerebras_gpt import project_loss
-from wse_sim.plan.constraints import Constraints
-from wse_sim.plan.outcomes import run_at
-from wse_sim.plan.planner import plan_of, walls
-from wse_sim.plan.result import Plan
-from wse_sim.plan.search import search
-from wse_sim.plan.space import Space
-from wse_sim.plan.tornado import tornado
+from wse_sim.planning.constraints import Constraints
+from wse_sim.planning.outcomes import run_at
+from wse_sim.planning.planner import plan_of, walls
+from wse_sim.planning.result import Plan
+from wse_sim.planning.search import search
+from wse_sim.planning.space import Space
+from wse_sim.planning.tornado import tornado
 from wse_sim.simulation import step_time_s
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.economics import load_economics

@@ -9,9 +9,9 @@ from typing import Any
 from msgspec.structs import fields
 
 from wse_sim.files import json_text, make_folder, write_atomically
-from wse_sim.plan.planner import walls
-from wse_sim.plan.result import PlanRow
-from wse_sim.plan.search import Search
+from wse_sim.planning.planner import walls
+from wse_sim.planning.result import PlanRow
+from wse_sim.planning.search import Search
 from wse_sim.report.plan_page import plan_page
 from wse_sim.report.run_files import PLAN, REPORT
 

@@ -11,7 +11,7 @@ import msgspec
 
 from wse_sim import __version__
 from wse_sim.spec.load import data_digest, is_file, load_model
-from wse_sim.sweep.keys import Point, Value
+from wse_sim.sweeps.keys import Point, Value
 
 Kind = Literal["simulated", "measured"]
 Status = Literal["ok", "infeasible", "diverged"]

@@ -5,7 +5,7 @@ from bisect import bisect_left, bisect_right
 import numpy as np
 import numpy.typing as npt
 
-from wse_sim.plan.space import FloatArray, IntArray
+from wse_sim.planning.space import FloatArray, IntArray
 
 _N_LEVELS = 16  # of the third figure, at least, at which rows are passed over
 

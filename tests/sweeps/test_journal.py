@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wse_sim.errors import SpecError
-from wse_sim.sweep.journal import Journal
-from wse_sim.sweep.run import best_first, run_sweep
-from wse_sim.sweep.sweep import Evaluate, Row, Sweep
-from wse_sim.sweep.table import read_table, write_table
+from wse_sim.sweeps.journal import Journal
+from wse_sim.sweeps.run import best_first, run_sweep
+from wse_sim.sweeps.sweep import Evaluate, Row, Sweep
+from wse_sim.sweeps.table import read_table, write_table
 
 N = 6
 SWEEP = Sweep(
@@ -130,8 +130,8 @@ def test_table_of_another_sweep_is_refused_and_kept(
 
 
 def test_another_version_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wse_sim.sweep.sweep.__version__", "0.0.1")
-    monkeypatch.setattr("wse_sim.sweep.journal.__version__", "0.0.1")
+    monkeypatch.setattr("wse_sim.sweeps.sweep.__version__", "0.0.1")
+    monkeypatch.setattr("wse_sim.sweeps.journal.__version__", "0.0.1")
     other = Sweep(kind=SWEEP.kind, points=SWEEP.points, results=SWEEP.results)
     run_sweep(other, backwards(), tmp_path / "sweep.csv")
     monkeypatch.undo()

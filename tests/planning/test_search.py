@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 from msgspec.structs import fields, replace
 
-from tests.plan.questions import LIMITS, SMALL, THIRSTY_CS3, found, question
+from tests.planning.questions import LIMITS, SMALL, THIRSTY_CS3, found, question
 from wse_sim.errors import SpecError
-from wse_sim.plan.constraints import Constraints
-from wse_sim.plan.outcomes import (
+from wse_sim.planning.constraints import Constraints
+from wse_sim.planning.outcomes import (
     Outcomes,
     Question,
     outcomes,
     planned_run,
     steps_in_closed_form,
 )
-from wse_sim.plan.planner import plan_of
-from wse_sim.plan.search import Search, search
-from wse_sim.plan.space import Candidates, Space, candidates
+from wse_sim.planning.planner import plan_of
+from wse_sim.planning.search import Search, search
+from wse_sim.planning.space import Candidates, Space, candidates
 from wse_sim.report.plan_tables import verdict
 from wse_sim.simulation import simulate
 from wse_sim.spec.economics import load_economics
@@ -132,7 +132,7 @@ def test_everything_on_the_front_is_simulated() -> None:
 @pytest.mark.parametrize("objective", ["loss", "cost"])
 def test_limits_and_the_best_are_those_of_simulated_steps(objective: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where the closed form alone says that a candidate misses a limit, or is not the best."""
-    monkeypatch.setattr("wse_sim.plan.search._simulated_s", hastily)
+    monkeypatch.setattr("wse_sim.planning.search._simulated_s", hastily)
     limits = Constraints(deadline_s=0.99 * float(np.nanmin(found(Constraints()).found.wall_clock_s)) / 0.985)
     of = found(limits, objective=objective)
     truth = in_other_time(of, 0.985)
@@ -152,7 +152,7 @@ def test_figures_of_the_front_as_limits_are_kept_to_by_their_own_row() -> None:
 
 
 def test_what_turns_out_too_slow_gives_way_to_what_it_dominated(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wse_sim.plan.search._simulated_s", slowly)
+    monkeypatch.setattr("wse_sim.planning.search._simulated_s", slowly)
     limits = Constraints(deadline_s=2 * 86_400.0)
     of = found(limits)
     slow = in_other_time(of, 1.5)
@@ -164,7 +164,7 @@ def test_what_turns_out_too_slow_gives_way_to_what_it_dominated(monkeypatch: pyt
 
 def test_when_what_is_simulated_misses_the_limits_the_nearest_miss_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """A deadline that the fastest keep to in closed form alone."""
-    monkeypatch.setattr("wse_sim.plan.search._simulated_s", slowly)
+    monkeypatch.setattr("wse_sim.planning.search._simulated_s", slowly)
     fastest_s = float(np.nanmin(outcomes(question(), SMALL, candidates(SMALL)).wall_clock_s))
     of = found(Constraints(deadline_s=1.2 * fastest_s))
     assert of.best is None

@@ -12,8 +12,8 @@ import msgspec
 
 from wse_sim.errors import SpecError
 from wse_sim.files import write_atomically
-from wse_sim.sweep.keys import Value
-from wse_sim.sweep.sweep import Row, Status, Sweep
+from wse_sim.sweeps.keys import Value
+from wse_sim.sweeps.sweep import Row, Status, Sweep
 
 Cells = dict[str, Value | None]
 _WHOLE = re.compile(r"-?\d+")

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from wse_sim.plan.front import pareto_front
-from wse_sim.plan.space import FloatArray
+from wse_sim.planning.front import pareto_front
+from wse_sim.planning.space import FloatArray
 
 # Few different values, so that rows tie in one figure and in all of them, and more than are passed over by columns.
 FIGURES = arrays(

@@ -12,7 +12,7 @@ from wse_sim.errors import SpecError
 from wse_sim.laws.cerebras_gpt import dense_equivalent_size, knows_loss_of, projected_losses
 from wse_sim.laws.power_lines import critical_batch_tokens, optimal_batch_tokens
 from wse_sim.laws.published import published_laws
-from wse_sim.plan.space import Candidates, FloatArray, IntArray, Space
+from wse_sim.planning.space import Candidates, FloatArray, IntArray, Space
 from wse_sim.schedule.estimate import estimate_steps, microbatch_costs
 from wse_sim.schedule.placement import microbatch_limits
 from wse_sim.spec.bill import Bill, bill

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from wse_sim.errors import SpecError
-from wse_sim.plan.outcomes import Outcomes
-from wse_sim.plan.space import Candidates, FloatArray
+from wse_sim.planning.outcomes import Outcomes
+from wse_sim.planning.space import Candidates, FloatArray
 
 _OPTIONS = {  # of the command, by field
     "deadline_s": "--deadline",

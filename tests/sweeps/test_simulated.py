@@ -11,11 +11,11 @@ from wse_sim.processes.pool import Spread, in_this_process, on_processes
 from wse_sim.simulation import run_from, simulate, step_time_s
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.load import load_model
-from wse_sim.sweep.keys import Point, simulated_vocabulary
-from wse_sim.sweep.points import grid_points
-from wse_sim.sweep.run import run_sweep
-from wse_sim.sweep.simulated import assumed_constants, simulate_point, simulate_points, simulated_sweep
-from wse_sim.sweep.sweep import Row
+from wse_sim.sweeps.keys import Point, simulated_vocabulary
+from wse_sim.sweeps.points import grid_points
+from wse_sim.sweeps.run import run_sweep
+from wse_sim.sweeps.simulated import assumed_constants, simulate_point, simulate_points, simulated_sweep
+from wse_sim.sweeps.sweep import Row
 
 SMALL: Point = {"model": "111m", "system": "cs3", "batch_size": 240}
 GRID = {

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.plan.questions import SMALL
+from tests.planning.questions import SMALL
 from wse_sim.errors import SpecError
-from wse_sim.plan.space import Candidates, Space, candidates
+from wse_sim.planning.space import Candidates, Space, candidates
 from wse_sim.spec.load import data_path
 
 

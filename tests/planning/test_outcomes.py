@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from tests.plan.questions import LIMITS, SMALL, found, question
+from tests.planning.questions import LIMITS, SMALL, found, question
 from wse_sim.errors import SpecError
 from wse_sim.laws.cerebras_gpt import project_loss
 from wse_sim.laws.power_lines import critical_batch_tokens, optimal_batch_tokens
-from wse_sim.plan.constraints import Constraints
-from wse_sim.plan.outcomes import (
+from wse_sim.planning.constraints import Constraints
+from wse_sim.planning.outcomes import (
     WALLS,
     outcomes,
     run_at,
 )
-from wse_sim.plan.search import search
-from wse_sim.plan.space import Space, candidates
+from wse_sim.planning.search import search
+from wse_sim.planning.space import Space, candidates
 from wse_sim.schedule.weight_streaming import plan_step
 from wse_sim.simulation import simulate
 from wse_sim.spec.bill import bill

@@ -15,8 +15,8 @@ import msgspec
 from wse_sim import __version__
 from wse_sim.errors import SpecError
 from wse_sim.files import make_folder, open_locked, whole_lines, write_json
-from wse_sim.sweep.sweep import Row, Sweep
-from wse_sim.sweep.table import read_table, require_table_name, write_table
+from wse_sim.sweeps.sweep import Row, Sweep
+from wse_sim.sweeps.table import read_table, require_table_name, write_table
 
 _ROW = msgspec.json.Decoder(Row)
 

@@ -13,9 +13,9 @@ from wse_sim.schedule.estimate import STREAMS, knows
 from wse_sim.schedule.weight_streaming import fitted
 from wse_sim.spec.cluster import Cluster, load_cluster
 from wse_sim.spec.run import Run
-from wse_sim.sweep.columns import FASTEST, Sizes, fitting, price
-from wse_sim.sweep.keys import Point, Value, constants_of
-from wse_sim.sweep.simulated import (
+from wse_sim.sweeps.columns import FASTEST, Sizes, fitting, price
+from wse_sim.sweeps.keys import Point, Value, constants_of
+from wse_sim.sweeps.simulated import (
     COMMON,
     run_of,
     shipped_economics,
@@ -23,7 +23,7 @@ from wse_sim.sweep.simulated import (
     simulate_points,
     simulated_sweep,
 )
-from wse_sim.sweep.sweep import Row, Sweep
+from wse_sim.sweeps.sweep import Row, Sweep
 
 CLOSED_FORM, EVENT, ROOFLINE = "closed form", "event", "roofline"  # what a row came from
 _AT_ONCE = 4096  # points, a tenth of a second

@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from wse_sim.errors import choose
-from wse_sim.plan.constraints import Constraints, Violations, violations
-from wse_sim.plan.front import pareto_front
-from wse_sim.plan.outcomes import Outcomes, Question, Steps, outcomes, run_at, steps_in_closed_form
-from wse_sim.plan.space import Candidates, FloatArray, IntArray, Space, candidates
+from wse_sim.planning.constraints import Constraints, Violations, violations
+from wse_sim.planning.front import pareto_front
+from wse_sim.planning.outcomes import Outcomes, Question, Steps, outcomes, run_at, steps_in_closed_form
+from wse_sim.planning.space import Candidates, FloatArray, IntArray, Space, candidates
 from wse_sim.simulation import step_time_s
 from wse_sim.spec.cluster import load_cluster
 
