@@ -4,10 +4,13 @@ from typing import Any
 
 import msgspec
 
+from training.execution import Clip
 from training.host import Host
-from training.job import GPUS_PER_CSX, Job
-from wse_sim.errors import SpecError
+from training.job import GPUS_PER_CSX, PARAMETRIZATIONS, Job
+from training.schedules import parse_schedule
+from wse_sim.errors import SpecError, choose
 from wse_sim.spec.configuration import Configuration
+from wse_sim.spec.model import Recipe
 from wse_sim.spec.sparsity import UPDATE_STOP, Algorithm, make_algorithm
 
 _OF_AN_EVALUATION = ("eval_interval", "n_eval_sequences", "log_interval", "checkpoint_interval")
@@ -42,6 +45,8 @@ def job_from_configuration(
             f"{configuration.shape.name} cannot be trained as it is configured: {'; '.join(training.cannot_train)} "
             "(wse-sim simulate takes it)"
         )
+    parse_schedule(given.get("schedule", training.schedule))
+    choose(given.get("parametrization", configuration.parametrization), PARAMETRIZATIONS, "parametrization")
     configuration = _overridden(configuration, density, sparsity_algorithm, mask_update_steps)
     run = configuration.run
     batch_size = given.pop("batch_size", configuration.batch_size)  # of the target, and of the target here
@@ -85,6 +90,7 @@ def said_of_training(job: Job, n_steps: int) -> dict[str, Any]:
         said |= {"eps": recipe.adam_eps}
         said |= {} if recipe.betas is None else {"betas": recipe.betas}
         said |= {} if recipe.weight_decay is None else {"weight_decay": recipe.weight_decay}
+        said |= {} if job.host.is_itself else {"clip": _clip(recipe)}  # there it may be given
     if n_steps == configuration.n_steps:
         intervals = {name: getattr(configuration.training, name) for name in _OF_AN_EVALUATION}
         said |= {name: value for name, value in intervals.items() if value is not None}
@@ -118,11 +124,14 @@ def _host(given: dict[str, Any], configuration: Configuration, job: Job, *, is_b
     host = Host(**given)
     if not host.is_itself:
         return host
-    recipe, precision = configuration.recipe, configuration.training.precision
     said: dict[str, Any] = {
         "batch_size": job.batch_size,
         "steps": None if is_by_budget else max(1, round(job.tokens / (job.batch_size * job.seq_len))),
-        "precision": precision,
-        "clip": "none" if recipe is None or recipe.clip is None else recipe.clip,
+        "precision": configuration.training.precision,
+        "clip": _clip(configuration.recipe),
     }
     return Host(**{**said, **given})
+
+
+def _clip(recipe: Recipe | None) -> Clip:
+    return "none" if recipe is None or recipe.clip is None else recipe.clip

@@ -127,6 +127,15 @@ def test_a_proxy_has_the_schedule_density_masks_and_tokens_of_the_file() -> None
     assert by_pieces.schedule.startswith("segments(of=71902,")
 
 
+def test_a_model_that_fits_the_budget_trains_itself_without_being_asked() -> None:
+    said = configuration("tiny_rigl")
+    recipe = msgspec.structs.replace(said.recipe, clip=0.5)
+    choice = choose_run(job_from_configuration(msgspec.structs.replace(said, recipe=recipe)), PROFILE)
+    config = choice.config
+    assert (choice.mode, config.n_steps, config.batch_size, config.clip) == ("dense", 20, 4, 0.5)
+    assert (config.eval_interval, config.n_warmup_steps, config.base) == (10, 4, said.base)
+
+
 def test_mup_trains_from_the_base_of_the_file() -> None:
     said = configuration("111m_mup")
     config = config_of(said)
@@ -201,6 +210,8 @@ def test_a_sparse_file_trains_and_ends_on_its_learning_rate_and_masks(tmp_path: 
         ({"sparsity_algorithm": "rigl", "density": 1.0}, "nothing to mask at density 1"),
         ({"mask_update_steps": 5}, "name the --sparsity-algorithm too"),
         ({"sparsity_algorithm": "static", "mask_update_steps": 5}, "static masks never change"),
+        ({"schedule": "lnear"}, "did you mean 'linear'"),
+        ({"parametrization": "completep"}, "unknown parametrization 'completep'"),
         ({"num_csx": 7}, "batch_size 256 is not a multiple of num_csx 7"),
         ({"steps": 5}, "steps is given, but in mode auto the proxy's own is taken"),
     ],
