@@ -8,6 +8,9 @@ import pytest
 
 from tests.cli.documents import call, loaded_modules, printed, screen, validator
 from tests.spec.model_zoo.published import PAIR, path_of
+from tests.training.test_proxy import PROFILE
+from training.config import CONFIG_FILE, read_config
+from training.cosim import plan_of_run
 
 RATE_OF_THIS_MACHINE = ("wall_s", "events_per_s")
 
@@ -81,7 +84,7 @@ def test_the_equivalent_toml_is_the_identical_run(tmp_path: Path) -> None:
         assert figures("--config", str(toml)) == figures(*files)
 
 
-def test_a_file_trains_itself_and_resumes_without_the_file(tmp_path: Path) -> None:
+def test_a_file_trains_itself_and_goes_on_without_the_file(tmp_path: Path) -> None:
     path = tmp_path / "params_tiny.yaml"
     path.write_text(Path(path_of("tiny_rigl")).read_text(encoding="utf-8"), encoding="utf-8")
     out = tmp_path / "run"
@@ -93,13 +96,23 @@ def test_a_file_trains_itself_and_resumes_without_the_file(tmp_path: Path) -> No
     assert target["hyper_parameters"]["peak_lr"] == 6e-3
     assert any("data_dir" in gap for gap in summary["choice"]["not_covered"])
     path.unlink()
-    assert printed("train", "--resume", out)["measured"]["val_loss"] == summary["measured"]["val_loss"]
+    plan = plan_of_run(out, PROFILE)  # of --resume
+    assert plan.choice.config == read_config(out / CONFIG_FILE)
+    assert plan.job.preset.shape.name == "tiny"
 
 
 def test_several_densities_beside_a_file_make_a_comparison(tmp_path: Path) -> None:
+    path = tmp_path / "short.yaml"
+    text = Path(path_of("tiny_rigl")).read_text(encoding="utf-8")
+    path.write_text(text.replace("max_steps: 20", "max_steps: 12"), encoding="utf-8")
     words = ("--density", "1,0.5", "--mode", "dense", "--steps", "3", "--data", "markov", "--out", tmp_path / "out")
-    rows = printed("train", "--config", path_of("tiny_rigl"), *words)["rows"]
-    assert [(row["density"], row["schedule"]) for row in rows] == [(1.0, "cosine_10x"), (0.5, "cosine_10x")]
+    result = call("train", "--config", path, *words, "--json")
+    pieces = "segments(of=12,starts=[0,4],over=[4,16],first=[0,1],last=[1,0.1],shapes=[linear,cosine])"
+    assert [(row["density"], row["schedule"]) for row in json.loads(result.stdout)["rows"]] == [
+        (1.0, pieces),
+        (0.5, pieces),
+    ]
+    assert f"density 0.5, schedule {pieces}" in result.stderr  # brackets are no markup
 
 
 def test_explain_says_what_became_of_each_key() -> None:

@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.panel import Panel
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from wse_sim.report.quantities import count, duration
 
@@ -73,7 +74,7 @@ class _Lines:
         self.title, self.n_steps, self.console = title, n_steps, console
         self.pace = _Pace(n_steps)
         self.every = max(1, n_steps // _LINES_PER_RUN)
-        console.print(f"training {title}", soft_wrap=True)
+        console.print(f"training {title}", soft_wrap=True, markup=False)
 
     def update(self, row: "Row") -> None:
         self.pace.update(row)
@@ -136,4 +137,4 @@ class _LivePanel:
         return self._panel(grid)
 
     def _panel(self, *parts: RenderableType) -> Panel:
-        return Panel(Group(self.progress, *parts), title=self.title, title_align="left")
+        return Panel(Group(self.progress, *parts), title=Text(self.title), title_align="left")

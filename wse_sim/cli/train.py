@@ -194,7 +194,7 @@ class _Session:
 
 def _say(console: "Console", line: str) -> None:
     """Wrapped between words on a terminal; one line each in a file."""
-    console.print(line, soft_wrap=not console.is_terminal)
+    console.print(line, soft_wrap=not console.is_terminal, markup=False)
 
 
 def _jobs(*, configs: tuple[str, ...], **options: Any) -> list["Job"]:
