@@ -173,7 +173,7 @@ def effective_table(
             shape=tuple(parameter.shape),
             density=density,
             start=rule.start,
-            init_std=rule.init_std(base.init_std, factors),
+            init_std=rule.init_std(base.sigma(role), factors),
             lr_multiplier=multiplier,
             lr=base.peak_lr * multiplier,
             weight_decay=_weight_decay(rule, parametrization.weight_decay_scaling, weight_decay, factors),

@@ -1,6 +1,6 @@
 """Which run is made here: the target itself where this machine can afford it, else a proxy of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import msgspec
@@ -62,6 +62,12 @@ def choose_run(job: Job, profile: MachineProfile, *, n_runs: int = 1) -> Choice:
     n_runs :
         Runs that share the budget, all with the same model, so that their losses can be compared.
     """
+    choice = _chosen(job, profile, n_runs)
+    differs = job.configuration.training.differs if job.configuration else ()
+    return replace(choice, not_covered=(*choice.not_covered, *differs))
+
+
+def _chosen(job: Job, profile: MachineProfile, n_runs: int) -> Choice:
     shape = job.preset.shape
     full_s = job.tokens * training_flops_per_token(shape, job.seq_len) / profile.matmul_flops_per_s
     needed = _bytes_needed(shape, job.seq_len)
@@ -102,7 +108,7 @@ def choose_run(job: Job, profile: MachineProfile, *, n_runs: int = 1) -> Choice:
         seed=job.seed,
         data=job.data,
     )
-    config = msgspec.structs.replace(proxy.config, sparsity=job.algorithm(proxy.config.n_steps))
+    config = msgspec.structs.replace(proxy.config, sparsity=job.algorithm(proxy.config.n_steps), **job.warmup_fields)
     return Choice(
         mode="proxy",
         config=config,
@@ -170,8 +176,8 @@ def _predicted_own_s(job: Job, profile: MachineProfile) -> float:
 
 def _how_masks_change(config: TrainConfig) -> tuple[str, ...]:
     """A sentence; none where they do not."""
-    (algorithm,) = config.algorithms
-    if not isinstance(algorithm, Dynamic) or algorithm.update is None:
+    algorithm = next((each for each in config.algorithms if isinstance(each, Dynamic)), None)
+    if algorithm is None or algorithm.update is None or algorithm.update.freq is None:
         return ()
     name, freq = algorithm_name(algorithm), algorithm.update.freq
     return (f"masks change by {name} every {freq} steps, as often in the course of the run as the target's",)

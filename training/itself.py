@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from training.config import TrainConfig
+from training.configured import said_of_training
 from training.distributed import n_local_processes
 from training.execution import Execution, device_at_hand
 from training.host import Host
@@ -71,7 +72,7 @@ def config_of_target(job: Job, profile: MachineProfile, n_steps: int, **others: 
         **intervals(n_steps),
         "n_threads": n_threads_for(job.preset.shape, profile.n_cpus),
     }
-    return TrainConfig(**(fields | others))
+    return TrainConfig(**(fields | others | said_of_training(job, n_steps)))
 
 
 def execution_of(host: Host, profile: MachineProfile) -> Execution:

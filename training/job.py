@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ from wse_sim.defaults import TRAIN
 from wse_sim.errors import FileError, SpecError, choose
 from wse_sim.files import write_atomically
 from wse_sim.simulation import resolve_run
+from wse_sim.spec.configuration import Configuration
 from wse_sim.spec.load import convert, load_model, read_toml
 from wse_sim.spec.model import ModelPreset
 from wse_sim.spec.run import MaskUpdates, Run, mask_updates_of
+from wse_sim.spec.sparsity import stretched
 from wse_sim.spec.written import parse_seconds
 from wse_sim.workload.sparse_wide import sparse_wide
 from wse_sim.workload.transformer import n_parameters
@@ -27,6 +30,7 @@ from wse_sim.workload.transformer import n_parameters
 TARGET_FILE, RUNS = "target.toml", Path("runs")
 GPUS_PER_CSX = 8  # the default comparison: one 8-GPU server for each wafer-scale system
 
+_LONGEST_SCHEDULE = 80  # letters in the name of a folder, which takes 255
 _OF_THE_RUN = ("system", "density", "is_sparse_wide", "mask_updates", "release", "seed")
 # Those for whose proxies there is a base (`training.proxy`).
 PARAMETRIZATIONS: tuple[ParametrizationName, ...] = ("sp", "mup", "smupar")
@@ -38,7 +42,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     Parameters
     ----------
     model :
-        Preset, shape TOML, or Hugging Face config.json.
+        Preset, shape TOML, or Hugging Face config.json; the name alone where there is a configuration.
+    configuration :
+        What a file says of the run, the model among it; the other fields here win.
     is_sparse_wide :
         The model is widened so that its linear layers keep the non-zeros of the dense one
         (`wse_sim.workload.sparse_wide`).
@@ -57,6 +63,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """
 
     model: str
+    configuration: Configuration | None = None
     density: float = 1.0
     is_sparse_wide: bool = False
     mask_updates: MaskUpdates | None = None
@@ -78,7 +85,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     @property
     def preset(self) -> ModelPreset:
-        preset = load_model(self.model)
+        preset = load_model(self.model) if self.configuration is None else self.configuration.preset
         if not self.is_sparse_wide:
             return preset
         return msgspec.structs.replace(preset, shape=sparse_wide(preset.shape, self.density))
@@ -109,9 +116,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
             return "dense"
         return "static" if self.mask_updates is None else self.mask_updates.algorithm
 
-    def algorithm(self, n_steps: int) -> Algorithm:
+    def algorithm(self, n_steps: int) -> Algorithm | tuple[Algorithm, ...]:
         """The target's sparsity algorithm for a run of `n_steps`, whose masks change as often in the course of it."""
-        updates = self.mask_updates
+        updates, configuration = self.mask_updates, self.configuration
+        if configuration is not None and self.density < 1.0:
+            of, algorithms = configuration.n_steps, configuration.run.sparsity
+            return tuple(stretched(each, of=of, n_steps=n_steps) for each in algorithms)
         if updates is None or self.density == 1.0:
             return make_algorithm("static")
         target_steps = self.tokens / (self.batch_size * self.seq_len)
@@ -122,10 +132,25 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         )
 
     @property
+    def warmup_fields(self) -> dict[str, Any]:
+        """What the configuration says of the warm-up, as fields of `TrainConfig`; nothing without one."""
+        configuration = self.configuration
+        if configuration is None:
+            return {}
+        training, recipe = configuration.training, configuration.recipe
+        warmup = training.warmup
+        if self.schedule != training.schedule and recipe is not None:
+            # A schedule that is written piece by piece has its warm-up among them; another one needs it beside.
+            warmup = f"{recipe.warmup_steps}/{recipe.n_steps}"
+        return {"warmup": warmup, "first_step_lr": training.first_step_lr}
+
+    @property
     def name(self) -> str:
         """Of the run's folder: what tells it from its neighbours."""
         model = self.preset.shape.name.replace("/", "-")
         schedule = re.sub(r"[^\w.=-]+", "_", self.schedule).strip("_")  # without what a shell would read
+        if len(schedule) > _LONGEST_SCHEDULE:
+            schedule = f"{schedule.partition('_')[0]}-{sha256(schedule.encode()).hexdigest()[:8]}"
         updates = "" if self.mask_updates is None else f"-{self.mask_updates.algorithm}"
         mode = "" if self.host.mode == "auto" else f"-{self.host.mode}"
         return f"{model}-density-{self.density:g}{updates}-{schedule}-{self.parametrization}-seed-{self.seed}{mode}"
@@ -233,7 +258,7 @@ def target_hyperparameters(job: Job) -> dict[str, Any]:
         rule = rules_of(job.parametrization)[role]
         roles[role] = {
             "peak_lr": base.peak_lr * rule.lr_multiplier(factors),
-            "init_std": rule.init_std(base.init_std, factors),
+            "init_std": rule.init_std(base.sigma(role), factors),
         }
     return {"peak_lr": base.peak_lr, "d_base": base.d_base, "source": base.source, "roles": roles}
 

@@ -21,6 +21,7 @@ from wse_sim.report.wall_clock import wall_clock
 from wse_sim.schedule.phases import phases
 from wse_sim.schedule.weight_streaming import StepPlan, plan_step
 from wse_sim.spec.cluster import Cluster, load_cluster
+from wse_sim.spec.configuration import Configuration
 from wse_sim.spec.economics import Economics, load_economics, priced
 from wse_sim.spec.load import ModelLike, as_preset, canonical
 from wse_sim.spec.model import ModelPreset
@@ -120,6 +121,48 @@ def run_from(
         density=parse_density(density, sparsity),
         mask_updates=mask_updates_of(sparsity_algorithm, mask_update_steps),
         **given,
+    )
+
+
+def run_from_configuration(
+    configuration: Configuration,
+    *,
+    density: float | None = None,
+    sparsity: float | None = None,
+    sparsity_algorithm: str | None = None,
+    mask_update_steps: int | None = None,
+    **given: Any,
+) -> Run:
+    """The run that a configuration describes, and what is given beside it, which wins.
+
+    Parameters
+    ----------
+    density, sparsity, sparsity_algorithm, mask_update_steps :
+        None = the configuration's.
+    given :
+        As for `resolve_run`.
+
+    Raises
+    ------
+    SpecError
+        When what is given does not go with the configuration, or the run is wrong.
+    """
+    given |= {name: canonical(given[name]) for name in ("system", "release") if name in given}
+    if density is not None or sparsity is not None:
+        configuration = configuration.at_density(parse_density(density, sparsity))
+    updates = configuration.mask_updates
+    if sparsity_algorithm is not None or mask_update_steps is not None:
+        name = sparsity_algorithm or (updates.algorithm if updates else "static")
+        updates = mask_updates_of(name, mask_update_steps)
+    of_the_file: dict[str, Any] = {
+        "num_csx": configuration.num_csx,
+        "batch_size": configuration.batch_size,
+        "seq_len": configuration.run.seq_len,
+        "tokens": configuration.tokens,
+        "seed": configuration.run.seed,
+    }
+    return resolve_run(
+        configuration.preset, density=configuration.run.density, mask_updates=updates, **(of_the_file | given)
     )
 
 
@@ -277,6 +320,8 @@ def _source_of_masks(run: Run, masks: RunMasks | None) -> str:
     if masks is not None:
         return f"of a trained run, at step {masks.step:,}"
     updates = run.mask_updates
+    if updates is not None and updates.algorithm == "spdf":
+        return f"random, lifted after {updates.until:.4g} of the run"
     return "random" if updates is None else f"{updates.algorithm}, every {updates.every_steps} steps"
 
 

@@ -161,7 +161,7 @@ def test_releases_may_be_more_exact_than_the_data() -> None:
             (*SIMULATE, "--num-csx", "many"),
             "Invalid value for '--num-csx': 'many' is not a valid integer. (wse-sim simu",
         ),
-        (("simulate",), "Missing option '--model'. (wse-sim simulate --help)"),
+        (("simulate",), "--model is missing: name a preset (wse-sim list)"),
         (("simulat",), "No such command 'simulat'"),
         (("--modle",), "No such option '--modle'"),
         ((*SIMULATE, "--num-csx", "0"), "num_csx is 0: it must be at least 1"),

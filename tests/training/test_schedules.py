@@ -61,6 +61,15 @@ CLOSED_FORMS: dict[str, dict[float, float]] = {
     "sequential(pieces=[linear(floor=0.5),constant(level=0.5),cosine],until=[0.2,0.6,1])": {
         0: 1, 0.1: 0.75, 0.2: 0.5, 0.59: 0.5, 0.6: 1, 0.8: 0.5, 1: 0,
     },
+    "segments": {0: 1, 0.5: 1, 0.75: 0.5, 1: 0},
+    # Its own 40 steps over the span: from 0.2 to the peak in the first 10, then three quarters of a cosine over 40.
+    "segments(of=40,starts=[0,10],over=[10,40],first=[0.2,1],last=[1,0.1],shapes=[linear,cosine])": {
+        0: 0.2, 0.125: 0.6, 0.25: 1, 0.5: 0.1 + 0.9 * COS[0.25], 0.75: 0.55, 1: 0.1 + 0.9 * COS[0.75],
+    },
+    # A piece that ends before the next begins stays where it ended.
+    "segments(of=4,starts=[0,3],over=[2,1],first=[1,0.3],last=[0.5,0.3],shapes=[linear,linear])": {
+        0: 1, 0.25: 0.75, 0.5: 0.5, 0.74: 0.5, 0.75: 0.3, 1: 0.3,
+    },
     "cooldown(start=60)": {0: 1, 0.5: 1, 0.75: 0.5, 1: 0},
     "cooldown(start=10,shape=1-sqrt)": {0: 1, 0.25: 0.5, 1: 0},
 }  # fmt: skip
@@ -238,6 +247,8 @@ def test_parentheses_come_in_pairs(text: str) -> None:
         ("sequential(pieces=[lnear,cosine])", ["did you mean 'linear'"]),
         ("sequential(pieces=[linear])", ["1 pieces for 2 fractions"]),
         ("sequential(until=[0.5,0.9])", ["until must rise and end with 1"]),
+        ("segments(starts=[0])", ["one length"]),
+        ("segments(starts=[1,2])", ["must begin with 0"]),
         ("linear cosine", ["write a name"]),
         ("", ["write a name"]),
     ],
@@ -264,6 +275,8 @@ def test_warmup_that_leaves_no_step_is_refused() -> None:
         ("346steps", 346),
         ("375e6 tokens", 1526),
         ("2.5 %", 226),
+        ("1525/9037", 1525),
+        ("1 / 4", 2259),
     ],
 )
 def test_warmup_is_written_in_steps_tokens_or_as_a_fraction(text: str, steps: int) -> None:
@@ -271,7 +284,7 @@ def test_warmup_is_written_in_steps_tokens_or_as_a_fraction(text: str, steps: in
     assert warmup_steps(text, n_steps=9037, tokens_per_step=120 * 2048) == steps
 
 
-@pytest.mark.parametrize("text", ["346", "1", "x", "", "-5 steps", "1.2.3", "10 percent", "nan", "."])
+@pytest.mark.parametrize("text", ["346", "1", "x", "", "-5 steps", "1/2/3", "1.2.3", "10 percent", "nan", "."])
 def test_what_is_no_warmup_is_refused(text: str) -> None:
     with pytest.raises(SpecError, match=r"write 10% or 0\.1"):
         warmup_steps(text, n_steps=1000, tokens_per_step=100)

@@ -226,6 +226,34 @@ class Cooldown(_Kind, frozen=True):
         return _to_floor(cooldown(self.shape, (at.step - self.start) / (at.last - self.start)), self.floor)
 
 
+class Segments(_Kind, frozen=True):
+    """Pieces in steps of a run of `of`, stretched with the run: from step starts[k] until the next one's start
+    f = last[k] + (first[k] - last[k]) s(u) with u = (i - starts[k])/over[k].
+
+    Source: the learning-rate schedulers of Cerebras PyTorch 2.10, one after the other.
+    """
+
+    of: Annotated[int, msgspec.Meta(ge=1)] = 100
+    starts: tuple[Annotated[int, msgspec.Meta(ge=0)], ...] = (0, 50)
+    over: tuple[Annotated[int, msgspec.Meta(ge=1)], ...] = (50, 50)
+    first: tuple[Fraction, ...] = (1.0, 1.0)
+    last: tuple[Fraction, ...] = (1.0, 0.0)
+    shapes: tuple[Shape, ...] = ("linear", "linear")
+
+    def __post_init__(self) -> None:
+        _require_rising(self.starts, "starts")
+        _require(self.starts[0] == 0, f"starts begins with {self.starts[0]}, it must begin with 0")
+        n = {len(items) for items in (self.starts, self.over, self.first, self.last, self.shapes)}
+        _require(len(n) == 1, "starts, over, first, last and shapes must be of one length, an item for each piece")
+
+    def factor(self, at: Place) -> float:
+        # One division, so that whole steps stay whole where the span is as long as `of`.
+        step = (at.step - at.first) * self.of / (at.last - at.first)
+        k = bisect_right(self.starts, step) - 1
+        first, last = self.first[k], self.last[k]
+        return last + (first - last) * cooldown(self.shapes[k], (step - self.starts[k]) / self.over[k])
+
+
 def cooldown(shape: Shape, u: float) -> float:
     """s(u): 1 for u <= 0, 0 for u >= 1."""
     u = min(1.0, max(0.0, u))

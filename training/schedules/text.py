@@ -23,6 +23,7 @@ from training.schedules.kinds import (
     Place,
     Polynomial,
     Power,
+    Segments,
     Share,
     Step,
     Wsd,
@@ -71,6 +72,7 @@ Schedule: TypeAlias = (
     | Cyclic
     | Sequential
     | Cooldown
+    | Segments
 )
 
 
@@ -113,6 +115,7 @@ _NAMES: Mapping[str, _Entry] = {
     "cyclic": _entry(Cyclic, "decays to zero again and again, with a short rise before each decay"),
     "sequential": _entry(Sequential, "other schedules one after the other"),
     "cooldown": _entry(Cooldown, "flat until a given step, then to zero: branches off a stable run"),
+    "segments": _entry(Segments, "given pieces in steps, stretched with the run (Cerebras ModelZoo)"),
 }
 SCHEDULES: Mapping[str, str] = {name: entry.line for name, entry in _NAMES.items()}
 

@@ -1,11 +1,12 @@
-"""The length of a warm-up as users write it: `10%` or `0.1` of the steps, `346 steps`, `375e6 tokens`."""
+"""The length of a warm-up as users write it: `10%`, `0.1` or `15/90` of the steps, `346 steps`, `375e6 tokens`."""
 
 import re
 
 from wse_sim.errors import SpecError
 
 _TEXT = re.compile(r"\s*(?P<number>[0-9.]+(?:e[-+]?[0-9]+)?)\s*(?P<unit>%|steps|tokens|)\s*", re.IGNORECASE)
-_FORMS = "write 10% or 0.1 (of the steps), 346 steps, or 375e6 tokens"
+_RATIO = re.compile(r"\s*(?P<part>[0-9]+)\s*/\s*(?P<whole>[0-9]+)\s*")
+_FORMS = "write 10% or 0.1 or 15/90 (of the steps), 346 steps, or 375e6 tokens"
 
 
 def warmup_steps(text: str, *, n_steps: int, tokens_per_step: int) -> int:
@@ -16,6 +17,9 @@ def warmup_steps(text: str, *, n_steps: int, tokens_per_step: int) -> int:
     SpecError
         When `text` is none of the forms, or the warm-up would leave no step after it.
     """
+    if ratio := _RATIO.fullmatch(text):
+        part, whole = int(ratio["part"]), max(1, int(ratio["whole"]))
+        return _fitting(text, part * n_steps / whole, n_steps)
     match = _TEXT.fullmatch(text)
     try:
         number = float(match["number"]) if match else float("nan")
@@ -32,6 +36,10 @@ def warmup_steps(text: str, *, n_steps: int, tokens_per_step: int) -> int:
             steps = number * n_steps
         case _:
             raise SpecError(f"warmup is {text!r}: {_FORMS}")
+    return _fitting(text, steps, n_steps)
+
+
+def _fitting(text: str, steps: float, n_steps: int) -> int:
     if round(steps) >= n_steps:
         raise SpecError(f"warmup is {text!r}, {round(steps):,} steps of {n_steps:,}: it must leave at least one step")
     return round(steps)

@@ -1,9 +1,10 @@
 """Sparse training: which weights live, and how that changes while a run trains.
 
-Names and arguments are those of `cerebras_pytorch.sparse`.
+What users write about it is in `wse_sim.spec.sparsity`.
 """
 
-from training.sparsity.algorithms import (
+from training.sparsity.plan import SparsityPlan, plan_sparsity
+from wse_sim.spec.sparsity import (
     ALGORITHMS,
     GMP,
     SET,
@@ -12,12 +13,12 @@ from training.sparsity.algorithms import (
     Dynamic,
     RigL,
     Static,
+    Update,
     algorithm_name,
+    configure,
     group,
+    make_algorithm,
 )
-from training.sparsity.configure import configure, make_algorithm
-from training.sparsity.plan import SparsityPlan, plan_sparsity
-from training.sparsity.updates import Update
 
 __all__ = [
     "ALGORITHMS",

@@ -6,8 +6,8 @@ from typing import Literal, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from training.sparsity.algorithms import Algorithm, RigL
 from wse_sim.errors import SpecError
+from wse_sim.spec.sparsity.algorithms import Algorithm, RigL
 
 AnyNumber = TypeVar("AnyNumber", bound=np.generic)
 

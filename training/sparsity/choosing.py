@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from models.sparse import Mask, Scores, random_scores, top_k
-from training.sparsity.algorithms import InitMethod
 from training.sparsity.balance import Balance
 from wse_sim.errors import SpecError
+from wse_sim.spec.sparsity.algorithms import InitMethod
 
 Weights = npt.NDArray[np.float32]
 

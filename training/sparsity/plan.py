@@ -12,14 +12,14 @@ from torch import nn
 from models.gpt import meta_model
 from models.roles import HIDDEN_ROLES, Role, parameter_roles
 from models.sparse import Mask
-from training.sparsity.algorithms import GMP, SPDF, Algorithm, Dynamic, Static
 from training.sparsity.balance import balance_of
 from training.sparsity.choosing import Weights, start_mask
-from training.sparsity.hyper import step_of, value_at
-from training.sparsity.updates import update_steps
 from wse_sim.errors import SpecError
 from wse_sim.spec.model import ModelShape
 from wse_sim.spec.ranges import check_number
+from wse_sim.spec.sparsity.algorithms import GMP, SPDF, Algorithm, Dynamic, Static
+from wse_sim.spec.sparsity.hyper import step_of, value_at
+from wse_sim.spec.sparsity.updates import update_steps
 from wse_sim.workload.sparsity import erk_densities, exact_nonzeros, uniform_densities
 
 _DISTRIBUTIONS = {"uniform": uniform_densities, "erk": erk_densities}

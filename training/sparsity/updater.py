@@ -12,10 +12,10 @@ import numpy as np
 from torch import Tensor
 
 from models.sparse import Mask, PackedMask, Scores, packed, philox
-from training.sparsity.algorithms import GMP, SET, RigL
 from training.sparsity.balance import balance_of
 from training.sparsity.choosing import Weights, drop_and_grow, highest
 from training.sparsity.plan import MaskedGroup, SparsityPlan
+from wse_sim.spec.sparsity.algorithms import GMP, SET, RigL
 from wse_sim.workload.sparsity import exact_nonzeros
 
 _EXACT_BITS = 53  # of a float64

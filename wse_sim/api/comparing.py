@@ -52,7 +52,7 @@ class ComparisonResult(Comparison, frozen=True, kw_only=True):
 
 
 @asks(CompareParameters, defaults.COMPARE)
-def compare(model: ModelLike, **options: Unpack[CompareParameters]) -> ComparisonResult:
+def compare(model: ModelLike | None = None, **options: Unpack[CompareParameters]) -> ComparisonResult:
     """Compare a run on a wafer-scale cluster with the same run on GPUs: memory, time, energy, cost, loss.
 
     Parameters
@@ -70,7 +70,7 @@ def compare(model: ModelLike, **options: Unpack[CompareParameters]) -> Compariso
     return compared(model, dict(options))
 
 
-def compared(model: ModelLike, given: dict[str, Any], watch: Watch = UNWATCHED) -> ComparisonResult:
+def compared(model: ModelLike | None, given: dict[str, Any], watch: Watch = UNWATCHED) -> ComparisonResult:
     """What `compare` does, and `watch` hears how far it is."""
     n_layouts, here_s = given.pop("layouts"), read_parsed("here", given.pop("here"), parse_seconds)
     if n_layouts < 0:
@@ -78,7 +78,7 @@ def compared(model: ModelLike, given: dict[str, Any], watch: Watch = UNWATCHED) 
     economics, side = economics_of(given), gpu_side_of(given)
     gpu_operations = operations_of(dict(given), base=load_gpu_operations())
     operations = operations_of(given)
-    run = run_of(model, given)
+    run = run_of(model, given, watch)
     found = comparison.compare(
         run,
         side,

@@ -9,6 +9,7 @@ from functools import wraps
 from os import PathLike
 from typing import TYPE_CHECKING, Any, ForwardRef, TypedDict, TypeVar, cast
 
+from wse_sim.api.configured import Configured
 from wse_sim.defaults import Defaults
 from wse_sim.errors import SpecError, choose
 
@@ -29,8 +30,13 @@ Names = Named | Iterable[Named]
 
 
 class RunParameters(TypedDict, total=False):
-    """A run on a wafer-scale cluster; what is None or missing comes from the model's recipe, or is the fastest."""
+    """A run on a wafer-scale cluster; what is None or missing comes from the model's recipe, or is the fastest.
 
+    `config` describes it in place of a model: files of Cerebras ModelZoo, or one of our own; what is said beside it
+    wins.
+    """
+
+    config: "Names | Configured | None"
     system: Named
     num_csx: Whole | None
     batch_size: Whole | None
@@ -180,6 +186,7 @@ class ProjectParameters(TypedDict, total=False):
 class TrainParameters(TypedDict, total=False):
     """Of `train`: of the full-size run, and of the one that is made here."""
 
+    config: "Names | Configured | None"
     density: Number | None
     sparsity: Number | None
     sparse_wide: bool
@@ -239,6 +246,9 @@ def asks(parameters: type, defaults: Defaults) -> Callable[[Asked], Asked]:
         def asked(*given: Any, **options: Any) -> Any:
             for name in options:
                 choose(name, taken, "parameter")
+            if options.get("config") is not None:
+                files = cast(str, as_text(options["config"])).split(",")
+                options["config"] = Configured(tuple(files), frozenset(options) - {"config"})
             missing = {name: default for name, default in known.items() if name not in signature.parameters}
             return function(*given, **(missing | options))
 

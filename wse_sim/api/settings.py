@@ -7,9 +7,11 @@ import re
 from dataclasses import replace
 from typing import Any
 
+from wse_sim.api.configured import NO_MODEL, Configured
 from wse_sim.api.parameters import read_all, read_number, read_parsed, read_whole
 from wse_sim.errors import SpecError
-from wse_sim.simulation import run_from
+from wse_sim.progress import UNWATCHED, Watch
+from wse_sim.simulation import run_from, run_from_configuration
 from wse_sim.spec.economics import Economics, load_economics
 from wse_sim.spec.load import ModelLike
 from wse_sim.spec.operations import Operations, load_operations, read_operations
@@ -21,19 +23,33 @@ _NUMBERS = ("density", "sparsity", "jitter", "straggler")
 _STEPS = re.compile(r"(?P<number>[0-9]+)\s*steps?", re.IGNORECASE)
 
 
-def run_of(model: ModelLike, given: dict[str, Any]) -> Run:
+def run_of(model: ModelLike | None, given: dict[str, Any], watch: Watch = UNWATCHED) -> Run:
     """The run that is described.
+
+    Parameters
+    ----------
+    watch :
+        Hears what the simulator does not do of a configuration.
 
     Raises
     ------
     SpecError
-        As `wse_sim.simulation.run_from`.
+        As `wse_sim.simulation.run_from` and `run_from_configuration`.
     """
+    config: Configured | None = given.pop("config")
     given |= read_all(given, read_whole, *_WHOLE) | read_all(given, read_number, *_NUMBERS)
     given["tokens"] = read_parsed("tokens", given.get("tokens"), parse_count)
-    given["is_sparse_wide"] = given.pop("sparse_wide")
     given["system"] = str(given["system"])
-    return run_from(model=model, **given)
+    said = given if config is None else config.said(given)
+    said["is_sparse_wide"] = said.pop("sparse_wide", False)
+    if config is not None:
+        configuration = config.read(model)
+        for line in configuration.run.differs:
+            watch.say(f"note: {line}")
+        return run_from_configuration(configuration, **said)
+    if model is None:
+        raise SpecError(NO_MODEL)
+    return run_from(model=model, **said)
 
 
 def economics_of(given: dict[str, Any]) -> Economics:

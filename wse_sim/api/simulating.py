@@ -112,13 +112,14 @@ class SimulationResult(metrics.SimulationResult):
 
 
 @asks(SimulateParameters, defaults.SIMULATE)
-def simulate(model: ModelLike, **options: Unpack[SimulateParameters]) -> SimulationResult:
+def simulate(model: ModelLike | None = None, **options: Unpack[SimulateParameters]) -> SimulationResult:
     """Simulate a training run on a wafer-scale cluster: step time, tokens/s, bottleneck, days, energy, carbon, cost.
 
     Parameters
     ----------
     model :
-        Name of a preset, path of a shape TOML or a `config.json`, a `ModelShape` or a `ModelPreset`.
+        Name of a preset, path of a shape TOML or a `config.json`, a `ModelShape` or a `ModelPreset`; None where
+        `config` describes the run.
     options :
         The options of `wse-sim simulate`, by the same names.
 
@@ -135,12 +136,12 @@ def simulate(model: ModelLike, **options: Unpack[SimulateParameters]) -> Simulat
 
 
 def simulation_of(
-    model: ModelLike, given: dict[str, Any], watch: Watch = UNWATCHED
+    model: ModelLike | None, given: dict[str, Any], watch: Watch = UNWATCHED
 ) -> tuple[simulation.Simulation, RunMasks | None]:
     """The whole simulation that `simulate` makes its result of, and the masks of a trained run, if it has them."""
     economics, operations = economics_of(given), operations_of(given)
     mask_from, engine = given.pop("mask_from"), given.pop("engine")
-    run, masks = run_of(model, given), None
+    run, masks = run_of(model, given, watch), None
     if mask_from is not None:
         masks = read_run_masks(Path(mask_from))
         run = simulation.density_of_masks(run, masks)

@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Any, Unpack, get_args, get_type_hints
 
 import msgspec
 
+from training.configured import job_from_configuration
 from training.cosim import make_plan, plan_of_run, run_plan
 from training.host import Host
 from training.job import TARGET_FILE, Job, free_folder, job_from, require_masks
 from training.loggers import parse_loggers
 from training.machine import machine_profile
 from training.run_record import RUN_FILE, Row, read_rows
+from training.schedules import split_schedules
 from training.summary import Summary
 from training.toml_text import toml_text
 from wse_sim import defaults
+from wse_sim.api.configured import NO_MODEL, Configured
 from wse_sim.api.notebook import frame, lines_html, plain
 from wse_sim.api.parameters import TrainParameters, as_text, asks, read_all, read_number, read_parsed, read_whole
 from wse_sim.errors import SpecError, choose
@@ -24,7 +27,7 @@ from wse_sim.report import run_files
 from wse_sim.report.headline import headline, title
 from wse_sim.report.trace import trace_extent
 from wse_sim.spec.load import ModelLike, as_preset, convert
-from wse_sim.spec.written import parse_clip, parse_count, parse_density, parse_seconds
+from wse_sim.spec.written import parse_clip, parse_count, parse_densities, parse_density, parse_seconds
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -117,8 +120,6 @@ def train(
     if resume is not None:
         folder = Path(resume)
         plan, command = plan_of_run(folder, profile), f"wse_sim.train(resume={str(resume)!r})"
-    elif model is None:
-        raise SpecError("--model is missing: name a preset (wse-sim list), a config.json or a shape TOML")
     else:
         command = _command(model, dict(options))
         job, folder = _job(model, given, None if out is None else Path(out))
@@ -141,23 +142,27 @@ def load_run(run_dir: str | PathLike[str]) -> RunResult:
     return RunResult(**named, run_dir=folder, rows=tuple(read_rows(folder / RUN_FILE)))
 
 
-def _job(model: ModelLike, given: dict[str, Any], out: Path | None) -> tuple[Job, Path]:
+def _job(model: ModelLike | None, given: dict[str, Any], out: Path | None) -> tuple[Job, Path]:
     """What is to be trained, and where."""
+    config: Configured | None = given.pop("config")
     given |= read_all(given, read_whole, *_WHOLE) | {name: str(given[name]) for name in _TEXTS}
-    given["density"] = parse_density(
-        read_number("density", given["density"]), read_number("sparsity", given.pop("sparsity"))
-    )
-    require_masks([given["density"]], given["sparsity_algorithm"])
+    given |= read_all(given, read_number, "density", "sparsity", "peak_lr")
     given["tokens"] = read_parsed("tokens", given["tokens"], parse_count)
     given["budget"] = read_parsed("budget", given["budget"], parse_seconds)
-    given["peak_lr"] = read_number("peak_lr", given["peak_lr"])
     given["clip"] = parse_clip(str(given["clip"]))
     given["store"] = None if given["store"] is None else str(given["store"])
-    given["is_sparse_wide"] = given.pop("sparse_wide")
     for name, hint in get_type_hints(Host).items():
         allowed = [option for of in (hint, *get_args(hint)) for option in get_args(of) if isinstance(option, str)]
         if name != "clip" and allowed and given[name] is not None:
             choose(given[name], allowed, name)
+    if config is not None:
+        (job,) = jobs_of(config, model, given)
+        return job, free_folder(job.name) if out is None else out
+    if model is None:
+        raise SpecError(NO_MODEL)
+    given["density"] = parse_density(given["density"], given.pop("sparsity"))
+    given["is_sparse_wide"] = given.pop("sparse_wide")
+    require_masks([given["density"]], given["sparsity_algorithm"])
     if isinstance(model, str | PathLike):
         job = job_from(model=str(model), **given)
         return job, free_folder(job.name) if out is None else out
@@ -175,8 +180,33 @@ def _job_of_shape(model: ModelLike, given: dict[str, Any], out: Path | None) -> 
     return job_from(model=str(out / _MODEL_FILE), **given), out
 
 
-def _command(model: ModelLike, given: dict[str, Any]) -> str:
+def _command(model: ModelLike | None, given: dict[str, Any]) -> str:
     """The call, with what differs from the defaults."""
-    name = as_preset(model).shape.name if not isinstance(model, str | PathLike) else str(model)
-    said = [f"{key}={value!r}" for key, value in given.items() if value != defaults.TRAIN.get(key)]
-    return f"wse_sim.train({', '.join([repr(name), *said])})"
+    said = {key: value for key, value in given.items() if value != defaults.TRAIN.get(key)}
+    if "config" in said:
+        said["config"] = ",".join(said["config"].files)
+    words = [f"{key}={value!r}" for key, value in said.items()]
+    if model is not None:
+        words = [repr(str(model) if isinstance(model, str | PathLike) else as_preset(model).shape.name), *words]
+    return f"wse_sim.train({', '.join(words)})"
+
+
+def jobs_of(config: Configured, model: ModelLike | None, given: dict[str, Any]) -> list[Job]:
+    """The jobs that a configuration describes: one, or one for each density and schedule that are said beside it.
+
+    Raises
+    ------
+    SpecError
+        As `training.configured.job_from_configuration`, and when a model is named too.
+    """
+    configuration, said = config.read(model), config.said(given)
+    if said.pop("sparse_wide", False):
+        raise SpecError("--sparse-wide is given, but a configuration says its own widths: leave it out")
+    densities = [said.pop(name, None) for name in ("density", "sparsity")]
+    written = [None if text is None else str(text) for text in densities]
+    schedules = dict.fromkeys(split_schedules(said.pop("schedule", configuration.training.schedule)))
+    return [
+        job_from_configuration(configuration, density=density, schedule=schedule, **said)
+        for density in ([None] if written == [None, None] else parse_densities(*written))
+        for schedule in schedules
+    ]

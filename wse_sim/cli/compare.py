@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from wse_sim.cli.config_option import configured
 from wse_sim.cli.economics_options import economics_options
 from wse_sim.cli.gpu_options import gpu_options
 from wse_sim.cli.operations_options import operations_options
-from wse_sim.cli.options import imperfection_options, json_option, optional_run_options, parsed_seconds
+from wse_sim.cli.options import imperfection_options, json_option, parsed_seconds, run_options
 from wse_sim.cli.output import command_line, print_json, print_tables, say
 from wse_sim.defaults import COMPARE
 from wse_sim.errors import SpecError
@@ -24,7 +25,7 @@ _N_LISTED = 5  # layouts in the JSON and on the page, where nobody says how many
 
 @click.command("compare")
 @click.argument("run_dir", metavar="[RUN]", required=False, type=click.Path(path_type=Path))
-@optional_run_options
+@run_options
 @imperfection_options
 @gpu_options
 @economics_options
@@ -75,13 +76,15 @@ def command(
             raise SpecError(f"{run_dir}: there is no such folder; to compare a model with GPUs: --model {run_dir}")
         _compare_executed(run_dir, as_json=as_json)
         return
-    if options["model"] is None:
+    if options["model"] is None and not options["config"]:
         raise SpecError("nothing to compare: give --model M, or the folder of a run (wse-sim compare --help)")
     from wse_sim.api.comparing import compared
     from wse_sim.cli.progress import AFTER_S, progress
 
     with progress(after_s=AFTER_S) as watch:
-        comparison = compared(options.pop("model"), options | {"layouts": layouts}, watch)
+        comparison = compared(
+            options.pop("model"), options | {"layouts": layouts, "config": configured(options["config"])}, watch
+        )
     if out is not None:
         _write(comparison, out)
     if as_json:

@@ -33,6 +33,7 @@ SCHEDULES = (
         "cyclic",
         "sequential",
         "cooldown",
+        "segments",
     ),
 )
 PARAMETRIZATIONS = ("sp", "mup", "smupar", "completep", "smupar_init_only", "smupar_lr_only")

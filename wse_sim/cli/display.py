@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.panel import Panel
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from wse_sim.cli.progress import Pace
 from wse_sim.cli.terminal import is_live
@@ -72,7 +73,7 @@ class _Lines:
         self.title, self.n_steps, self.console = title, n_steps, console
         self.pace = _Pace(n_steps)
         self.every, self.said_s = max(1, n_steps // _LINES_PER_RUN), monotonic()
-        console.print(f"training {title}", soft_wrap=True)
+        console.print(f"training {title}", soft_wrap=True, markup=False)
 
     def update(self, row: "Row") -> None:
         self.pace.update(row)
@@ -139,4 +140,4 @@ class _LivePanel:
         return self._panel(grid)
 
     def _panel(self, *parts: RenderableType) -> Panel:
-        return Panel(Group(self.progress, *parts), title=self.title, title_align="left")
+        return Panel(Group(self.progress, *parts), title=Text(self.title), title_align="left")

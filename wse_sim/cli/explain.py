@@ -46,10 +46,14 @@ def _parametrization_options(command: "Command") -> "Command":
 
 @click.command("explain")
 @click.argument("name", required=False, metavar="[NAME]")
+@click.argument("files", nargs=-1, metavar="[FILE]...")
 @click.option("--system", default="cs2", show_default=True, metavar="cs1|cs2|cs3|FILE", help="Whose constants.")
 @_parametrization_options
+@click.option("--toml", "as_toml", is_flag=True, help="Of config: print the equivalent TOML alone.")
 @json_option
-def command(*, name: str | None, system: str, as_json: bool, **of_parametrization: Any) -> None:
+def command(
+    *, name: str | None, files: tuple[str, ...], system: str, as_toml: bool, as_json: bool, **of_parametrization: Any
+) -> None:
     """Say what NAME means: unit, kind, definition, formula; without a name, list all fields.
 
     NAME is a key of what commands print as JSON, or a column of their tables; the object that it is in may stand before
@@ -64,12 +68,23 @@ def command(*, name: str | None, system: str, as_json: bool, **of_parametrizatio
       economics                   of carbon and money: electricity, grids, purchase
 
     `parametrization` prints the rules by which tensors are initialized and trained and, with --model, the numbers that
-    every tensor of that model gets; the options from --model on belong to it.
+    every tensor of that model gets; the options from --model to --sparsity-algorithm belong to it.
+
+    `config FILE...` says what became of each key of a configuration of Cerebras ModelZoo, as --config reads it: what
+    was understood, what was ignored and why, what was assumed; and the equivalent TOML.
     """
-    if name == "parametrization":
+    if name == "parametrization" and not files:
         _explain_parametrization(as_json=as_json, **of_parametrization)
         return
     _refuse(of_parametrization)
+    if name == "config":
+        from wse_sim.cli.explain_config import print_configuration
+
+        print_configuration(files, as_toml=as_toml, as_json=as_json)
+        return
+    if files or as_toml:
+        what = files[0] if files else "--toml"
+        raise SpecError(f"{what} is given, but it belongs to: wse-sim explain config FILE")
     if name is not None and _explain_constants(name, system, as_json=as_json):
         return
     from msgspec import to_builtins

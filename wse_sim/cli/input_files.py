@@ -9,6 +9,8 @@ from msgspec.structs import fields
 
 
 def model() -> type:
+    from wse_sim.spec.base import BaseHyperparameters
+    from wse_sim.spec.configuration import RunTable, TrainingTable
     from wse_sim.spec.model import ModelShape, Phase, Recipe
 
     class ShapeTable(ModelShape, frozen=True, kw_only=True):
@@ -55,16 +57,23 @@ def model() -> type:
         shape: ShapeTable
 
     class ModelFile(_ModelFile, total=False):
-        """A model: its shape, and if it has one its recipe, and what differs from that in μP.
+        """A model: its shape, its recipe if it has one, and what differs from that in μP; with a run, a configuration.
 
         Parameters
         ----------
+        base :
+            Hyper-parameters of its own, by the parameterization of its recipe.
+        run, training :
+            What makes a configuration of it, for --config.
         published :
             Figures of it that are published, to be held against what follows from its shape and recipe.
         """
 
         recipe: RecipeTable
         recipe_mup: _all_optional(RecipeTable, "RecipeOfMup")  # type: ignore[valid-type]
+        base: BaseHyperparameters
+        run: RunTable
+        training: TrainingTable
         published: dict[str, float | str]
 
     return ModelFile

@@ -16,7 +16,7 @@ _LONGEST_WORD = 24  # a longer one, such as an address, may be broken
 
 def fitted(part: RenderableType, console: Console) -> Iterator[RenderableType]:
     """`part` as it is; a table that is too wide with its words whole, or in lines where these do not fit in a row."""
-    if not isinstance(part, Table) or console.measure(part).maximum < console.width:
+    if not isinstance(part, Table) or console.measure(part).maximum < console.width or _keeps_words(part, console):
         yield part
         return
     for column in part.columns:
@@ -31,6 +31,13 @@ def fitted(part: RenderableType, console: Console) -> Iterator[RenderableType]:
     for cells in zip(*(list(column.cells) for column in part.columns), strict=True):
         texts = [_text(cell, console) for cell in cells]
         yield from _row(names, texts) if any(name.plain for name in names) else _line(texts)
+
+
+def _keeps_words(table: Table, console: Console) -> bool:
+    """Whether the table's own widths break no word."""
+    written = {word for line in console.render_lines(table) for word in "".join(s.text for s in line).split()}
+    texts = (text for place in range(len(table.columns)) for text in _texts(table, place, console))
+    return written >= {word for text in texts for word in text.replace("\N{NO-BREAK SPACE}", " ").split()}
 
 
 def _is_fitted(table: Table, console: Console) -> bool:

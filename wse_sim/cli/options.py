@@ -1,15 +1,13 @@
 """The options that commands share, and the run that they describe."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
+from wse_sim.cli.config_option import config_option
 from wse_sim.defaults import IMPERFECTIONS, RUN
 from wse_sim.spec.written import parse_count, parse_seconds
-
-if TYPE_CHECKING:
-    pass
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -46,19 +44,9 @@ def density_options(command: Command) -> Command:
 
 def run_options(command: Command) -> Command:
     """Adds the options that describe a run; `run_from` takes them as keyword arguments."""
-    return _run_options(command, needs_model=True)
-
-
-def optional_run_options(command: Command) -> Command:
-    """The same for a command that does without a run: `model` is None then."""
-    return _run_options(command, needs_model=False)
-
-
-def _run_options(command: Command, *, needs_model: bool) -> Command:
     options = (
-        click.option(
-            "--model", required=needs_model, metavar="M", help="Preset, config.json or shape TOML (wse-sim list)."
-        ),
+        click.option("--model", metavar="M", help="Preset, config.json or shape TOML (wse-sim list)."),
+        config_option,
         click.option(
             "--system", default=RUN["system"], show_default=True, metavar="cs1|cs2|cs3|FILE", help="Kind of system."
         ),

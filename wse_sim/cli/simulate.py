@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from wse_sim.cli.config_option import configured
 from wse_sim.cli.economics_options import economics_options
 from wse_sim.cli.operations_options import operations_options
 from wse_sim.cli.options import imperfection_options, json_option, run_options
@@ -51,7 +52,7 @@ def command(
         raise SpecError("--trace-steps and --trace-max-bytes are about a trace: say with --trace FILE where it goes")
     extent = trace_extent_from(options)
     with progress(after_s=AFTER_S) as watch:
-        simulation, _ = simulation_of(options.pop("model"), options, watch)
+        simulation, _ = simulation_of(options.pop("model"), options | {"config": configured(options["config"])}, watch)
     if verify:
         from wse_sim.engine.run import verify_against_another
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wse_sim.cli.config_option import config_option, configured
 from wse_sim.cli.host_options import host_options
 from wse_sim.cli.logging_options import log_option, loggers_from
 from wse_sim.cli.options import (
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 @click.command("train")
 @click.option("--model", metavar="M", help="Preset, config.json or shape TOML (wse-sim list).")
+@config_option
 @click.option("--density", metavar="RHO[,...]", help="Fraction of the linear layers' weights kept.  [default: 1]")
 @click.option("--sparsity", metavar="S[,...]", help="The same as 1 - density: give one of the two.")
 @sparse_wide_option
@@ -229,7 +231,7 @@ class _Session:
 
 def _say(console: "Console", line: str) -> None:
     """Wrapped between words on a terminal; one line each in a file."""
-    console.print(line, soft_wrap=not console.is_terminal)
+    console.print(line, soft_wrap=not console.is_terminal, markup=False)
 
 
 def _followed(options: dict[str, Any]) -> str:
@@ -238,7 +240,16 @@ def _followed(options: dict[str, Any]) -> str:
     return "".join(f" --{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in given.items())
 
 
-def _jobs(
+def _jobs(*, config: tuple[str, ...], **options: Any) -> list["Job"]:
+    described = configured(config)
+    if described is None:
+        return _jobs_of_model(**options)
+    from wse_sim.api.training import jobs_of
+
+    return jobs_of(described, options.pop("model"), options)
+
+
+def _jobs_of_model(
     *,
     model: str | None,
     density: str | None,
@@ -250,9 +261,10 @@ def _jobs(
     """One job for each density and schedule."""
     from training.job import job_from, require_masks
     from training.schedules import split_schedules
+    from wse_sim.api.configured import NO_MODEL
 
     if model is None:
-        raise SpecError("--model is missing: name a preset (wse-sim list), a config.json or a shape TOML")
+        raise SpecError(NO_MODEL)
     densities = parse_densities(density, sparsity)
     require_masks(densities, given["sparsity_algorithm"])
     return [

@@ -34,6 +34,12 @@ def phases(run: Run) -> list[Phase]:
     updates = run.mask_updates
     if updates is None:
         return [Phase(n_steps=run.n_steps, density=run.density, is_mask_update=False)]
+    if updates.algorithm == "spdf":
+        n_sparse = run.n_steps * updates.until
+        return [
+            Phase(n_steps=n_sparse, density=run.density, is_mask_update=False),
+            Phase(n_steps=run.n_steps - n_sparse, density=1.0, is_mask_update=False),
+        ]
     n_updates = int(run.n_steps * updates.until // updates.every_steps)
     n_steps: dict[tuple[float, bool], float] = {}
 

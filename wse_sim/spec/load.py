@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from wse_sim.errors import SpecError, choose
+from wse_sim.spec.base import BaseHyperparameters
 from wse_sim.spec.hugging_face import shape_from_hugging_face
 from wse_sim.spec.model import ModelPreset, ModelShape, Recipe
+from wse_sim.spec.model_zoo import SUFFIXES, read_model_zoo
 from wse_sim.spec.reading import convert, read_json, read_toml
 from wse_sim.spec.sourced import Sourced
 
@@ -37,7 +39,8 @@ __all__ = [
 ModelLike = str | PathLike[str] | ModelShape | ModelPreset  # what `as_preset` takes
 
 _CITATION_KEYS = ("source", "kind")
-_MODEL_TABLES = ("shape", "recipe", "recipe_mup", "published")
+# [run] and [training] make a configuration of a model (`wse_sim.spec.read_configuration`).
+_MODEL_TABLES = ("shape", "recipe", "recipe_mup", "base", "run", "training", "published")
 
 
 def data_path(*parts: str) -> Traversable:
@@ -99,7 +102,8 @@ def load_model(name_or_path: str) -> ModelPreset:
     ----------
     name_or_path :
         A preset's name (`111m`, in any case), a file `*.toml` with a table [shape] and maybe [recipe] and what differs
-        from it in μP, [recipe_mup], a Hugging Face `config.json`, or the folder that holds one.
+        from it in μP, [recipe_mup], a Hugging Face `config.json`, or the folder that holds one, or a configuration of
+        Cerebras ModelZoo, `*.yaml`.
 
     Raises
     ------
@@ -109,6 +113,8 @@ def load_model(name_or_path: str) -> ModelPreset:
     path = Path(name_or_path)
     if path.suffix == ".toml":
         return _model_from(read_toml(path), where=name_or_path)
+    if path.suffix.lower() in SUFFIXES:
+        return read_model_zoo([name_or_path])[0].preset
     if (path / "config.json").is_file():
         path = path / "config.json"
     if path.suffix == ".json":
@@ -181,11 +187,13 @@ def _model_from(tables: dict[str, Any], where: str) -> ModelPreset:
     shape = convert(without_citation(tables["shape"]), ModelShape, f"{where} [shape]")
     recipe = _table(tables, "recipe", where)
     of_mup = _table(tables, "recipe_mup", where)
+    base = _table(tables, "base", where)
     return ModelPreset(
         shape=shape,
         recipe=_recipe(recipe, f"{where} [recipe]") if recipe else None,
         # The same run but for what the table says.
         recipe_mup=_recipe({**recipe, **of_mup}, f"{where} [recipe_mup]") if of_mup else None,
+        base=convert(base, BaseHyperparameters, f"{where} [base]") if base else None,
     )
 
 

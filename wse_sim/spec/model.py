@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 from wse_sim.errors import SpecError
+from wse_sim.spec.base import BaseHyperparameters
 
 FeedForward = Literal["gelu", "swiglu"]
 Norm = Literal["layernorm", "rmsnorm"]
@@ -89,7 +90,7 @@ class Phase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     batch_size :
         Sequences per optimizer step.
     num_csx :
-        Systems that it ran on.
+        Systems that it ran on; None = not published.
     first_step, last_step :
         Of the step counter when the phase begins and ends; a later phase starts where the tokens seen so far stand,
         counted in its own steps.
@@ -98,7 +99,7 @@ class Phase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """
 
     batch_size: int
-    num_csx: int
+    num_csx: int | None = None
     first_step: int
     last_step: int
     warmup_steps: int
@@ -183,11 +184,14 @@ class ModelPreset(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     recipe_mup :
         Of the same model in μP, where it was trained both ways.
+    base :
+        Its own base hyper-parameters, by the parameterization of `recipe`, in place of those of data/bases.toml.
     """
 
     shape: ModelShape
     recipe: Recipe | None = None
     recipe_mup: Recipe | None = None
+    base: BaseHyperparameters | None = None
 
     def recipe_for(self, parametrization: str) -> Recipe | None:
         """The recipe whose learning rate means something under `parametrization`: SP's own, or any other's of μP."""

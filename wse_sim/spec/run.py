@@ -24,16 +24,16 @@ class MaskUpdates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     algorithm :
         `set` drops the smallest weights and grows others at random; `rigl` grows those with the largest gradient, for
         which it needs the gradient of every weight; `gmp` starts dense and prunes the smallest weights until the run's
-        density is reached.
+        density is reached; `spdf` lifts static masks, all weights live from then on.
     every_steps :
         Steps between two updates.
     until :
-        Fraction of the run after which the masks stay.
+        Fraction of the run after which the masks stay, or are lifted.
 
     Source: SET, arXiv 1707.04780; RigL, arXiv 1911.11134; gradual magnitude pruning, arXiv 1710.01878.
     """
 
-    algorithm: ChangingAlgorithm
+    algorithm: ChangingAlgorithm | Literal["spdf"]
     every_steps: int = 100
     until: float = 0.75
 

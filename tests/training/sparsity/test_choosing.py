@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.sparse import random_mask
-from training.sparsity.algorithms import RigL
 from training.sparsity.balance import Balance, balance_of
 from training.sparsity.choosing import checkerboard, drop_and_grow, highest, start_mask
 from wse_sim.errors import SpecError
+from wse_sim.spec.sparsity.algorithms import RigL
 
 ONE = Balance()
 BALANCES = st.sampled_from([ONE, Balance("in", 2), Balance("in", 4), Balance("out", 3)])

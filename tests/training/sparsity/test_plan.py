@@ -6,9 +6,9 @@ import pytest
 from models.build import build_model
 from models.parametrization import BASES, Parametrization
 from training.sparsity import GMP, SET, SPDF, Algorithm, RigL, Static, Update, group, plan_sparsity
-from training.sparsity.hyper import Linear
 from wse_sim.errors import SpecError
 from wse_sim.spec.model import ModelShape
+from wse_sim.spec.sparsity.hyper import Linear
 from wse_sim.workload.sparsity import exact_nonzeros
 
 SHAPE = ModelShape(name="t", n_layers=2, d_model=32, n_heads=2, d_ff=128, vocab_size=256, seq_len=16)

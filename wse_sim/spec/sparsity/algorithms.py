@@ -8,9 +8,9 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from training.sparsity.hyper import Hyperparameter, is_constant
-from training.sparsity.updates import Update
 from wse_sim.errors import SpecError
+from wse_sim.spec.sparsity.hyper import Hyperparameter, is_constant
+from wse_sim.spec.sparsity.updates import Update
 
 InitMethod = Literal["random", "topk", "from_zeros", "checkerboard"]
 Distribution = Literal["uniform", "erk"]

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from training.sparsity.algorithms import ALGORITHMS, SET, Algorithm, RigL
-from training.sparsity.hyper import Cosine
-from training.sparsity.updates import Update
 from wse_sim.errors import SpecError, choose
-from wse_sim.spec.load import convert
+from wse_sim.spec.reading import convert
+from wse_sim.spec.sparsity.algorithms import ALGORITHMS, SET, Algorithm, RigL
+from wse_sim.spec.sparsity.hyper import Cosine
+from wse_sim.spec.sparsity.updates import Update
 
 Written: TypeAlias = float | Mapping[str, Any] | Sequence[Mapping[str, Any]]
 

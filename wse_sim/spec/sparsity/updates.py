@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from training.sparsity.hyper import step_of
 from wse_sim.errors import SpecError
+from wse_sim.spec.sparsity.hyper import step_of
 
 
 class Update(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -2,9 +2,9 @@
 
 import pytest
 
-from training.sparsity import GMP, SET, SPDF, RigL, Static, Update, configure, group, make_algorithm
-from training.sparsity.hyper import Cosine
 from wse_sim.errors import SpecError
+from wse_sim.spec.sparsity import GMP, SET, SPDF, RigL, Static, Update, configure, group, make_algorithm
+from wse_sim.spec.sparsity.hyper import Cosine
 
 SHIPPED = {  # the sparsity block of the sparse GPT-3 125M recipes in the Cerebras Model Zoo
     "algorithm": "rigl",

@@ -2,8 +2,8 @@
 
 import pytest
 
-from training.sparsity.updates import Update, update_steps
 from wse_sim.errors import SpecError
+from wse_sim.spec.sparsity.updates import Update, update_steps
 
 
 @pytest.mark.parametrize(

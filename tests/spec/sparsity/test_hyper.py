@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from training.sparsity.hyper import (
+from wse_sim.errors import SpecError
+from wse_sim.spec.sparsity.hyper import (
     Constant,
     Cosine,
     Cubic,
@@ -16,7 +17,6 @@ from training.sparsity.hyper import (
     step_of,
     value_at,
 )
-from wse_sim.errors import SpecError
 
 
 @pytest.mark.parametrize(

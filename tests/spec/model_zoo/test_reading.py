@@ -1,0 +1,285 @@
+"""What is understood, what is ignored and why, and what is refused with file, line and key."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.spec.model_zoo.published import FILES, configuration, path_of
+from wse_sim.errors import SpecError
+from wse_sim.spec.configuration_text import configuration_text
+from wse_sim.spec.load import load_model
+from wse_sim.spec.model_zoo.ledger import Affects
+from wse_sim.spec.read_configuration import Reading, read_configuration
+from wse_sim.spec.sparsity import GMP, RigL, Static
+
+TINY = (FILES / "tiny_rigl.yaml").read_text(encoding="utf-8")
+SHAPE = "[shape]\nname='a'\nn_layers=1\nd_model=8\nn_heads=1\nd_ff=8\nvocab_size=300\nseq_len=8\n"
+BLOCK = TINY[TINY.index("    sparsity:\n") : TINY.index("    loop:")]
+
+
+def changed(tmp_path: Path, *pairs: tuple[str, str]) -> Reading:
+    """The small file with some of its text replaced."""
+    text = TINY
+    for old, new in pairs:
+        assert text.count(old) >= 1, old
+        text = text.replace(old, new, 1)
+    path = tmp_path / "params_small.yaml"
+    path.write_text(text, encoding="utf-8")
+    return read_configuration([str(path)])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("hidden_size: 64", "hidden_size: wide", r"line 10: trainer\.init\.model\.hidden_size is wide, it must be"),
+        ("num_heads: 2", "num_heads: 3", r"line 9: trainer\.init\.model: .* d_model 64 is not a multiple of n_heads 3"),
+        ("name: gpt3", "name: t5", "line 9: trainer.init.model.name: unknown name 't5'"),
+        ("nonlinearity: gelu", "nonlinearity: gellu", "line 21: .*did you mean 'gelu'"),
+        ("embeddings: 32", "embeddings: 32\n      attention_inner_dim: 32", "attention_inner_dim is 32 and"),
+        ("embeddings: 32", "embeddings: 32\n      moe: {num_experts: 8}", r"num_experts is 8: mixtures of"),
+        ("embeddings: 32", "embeddings: 32\n      mup_base_hidden_size: 32", "there is no mup_base_filter_size"),
+        ("dropout_rate: 0.0", "output_logits_scale: 0.3\n      dropout_rate: 0.0", "before release 2.3"),
+        ("max_steps: 20", "num_epochs: 1", "line 47: trainer.init.loop: there is no max_steps"),
+        ("batch_size: 4", "batch_size: 4.5", r"train_dataloader\.batch_size is 4\.5"),
+        ("      batch_size: 4\n", "", "train_dataloader: there is no batch_size"),
+        ("trainer:\n  init:", "trainer:\n  start:", "line 4: trainer: there is no init"),
+        ("trainer:", "training:", "there is no trainer: the form of Cerebras ModelZoo is trainer: init"),
+        ("- SequentialLR", "- SequentailLR", "line 30: .*did you mean 'SequentialLR'"),
+        ("CosineDecayLR", "CosineAnnealingLR", "line 32: .*unknown scheduler 'CosineAnnealingLR'"),
+        ("end_learning_rate: 6e-3, t", "end_learning_rate: -1, t", "is -1, it must be a number"),
+        ("total_iters: 4}", "total_iters: 0}", "total_iters is 0, it must be a whole number, at least 1"),
+        ("    schedulers:\n    - S", "    schedulers:\n    - LinearWD: {}\n    - S", r"are 2 \(LinearWD, S"),
+        ("algorithm: rigl", "algorithm: riggl", "did you mean 'rigl'"),
+        ("sparsity: 0.75", "sparsity: 1.5", "sparsity"),
+        ("freq: 5", "fraq: 5", "did you mean 'freq'"),
+        ("proj_[qkv]_d", "proj_q_d", "leaves out .*proj_k_dense_layer.weight.*query, key and value are one matrix"),
+        ("'*proj_[qkv]_dense_layer.weight'", "'*'", "matches model.embedding_layer.*stay dense"),
+        ("      AdamW:\n", "      AdamW: {}\n      Other:\n", "holds AdamW, Other, it must hold one"),
+        ("seed: 7", "seed: -1", "seed is -1, it must be a whole number, at least 0"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named_with_file_and_key(tmp_path: Path, old: str, new: str, message: str) -> None:
+    with pytest.raises(SpecError, match=message) as error:
+        changed(tmp_path, (old, new))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "line", "why", "affects"),
+    [
+        ("model.flux_capacity", "flux_capacity: 3", "not a key of the published form that wse-sim knows", "both"),
+        ("model.use_bias_in_output", "use_bias_in_output: true", "the output layer has no bias here", "both"),
+        ("model.attention_sliding_window_length", "attention_sliding_window_length: 8", "attention reaches", "both"),
+        ("model.attention_kernel", "attention_kernel: fast", "how Cerebras software computes it, not what", "nothing"),
+        ("model.attention_logits_alpha", "attention_logits_alpha: 4.0", "acts in μP alone", "training"),
+        ("model.scale_qk_dot_by_d", "scale_qk_dot_by_d: true", "acts in μP alone", "training"),
+        ("model.ffn_initializer", "ffn_initializer: {name: normal, std: 1}", "feed-forward starts", "training"),
+        ("model.loss_weight", "loss_scaling: batch_size\n      loss_weight: 0.5", "the loss is the mean", "training"),
+        ("model.loop_dim", "loop_dim: 1", "about generating text", "nothing"),
+        ("model.vocab_projection", "vocab_projection:", "says nothing", "nothing"),
+    ],
+)  # fmt: skip
+def test_what_is_ignored_says_why_and_what_it_changes(
+    tmp_path: Path, key: str, line: str, why: str, affects: Affects
+) -> None:
+    found = changed(tmp_path, ("      name: gpt3\n", f"      name: gpt3\n      {line}\n"))
+    (entry,) = (entry for entry in found.ledger.ignored if entry.key == f"trainer.init.{key}")
+    assert entry.why.startswith(why)
+    assert (entry.affects, entry.line) == (affects, 10 + line.count("\n"))
+    training, simulation = found.configuration.training.differs, found.configuration.run.differs
+    assert any(key in line for line in training) == (affects in ("training", "both"))
+    assert any(key in line for line in simulation) == (affects in ("simulation", "both"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("AdamW:", "Adam:", "the optimizer is Adam with weight_decay 0.1, which it adds to gradients"),
+        ("      AdamW:", "      SGD:", "the optimizer is SGD: wse-sim trains with AdamW"),
+        ("max_gradient_norm: 1.0", "max_gradient_value: 1.0", "gradients are clipped one by one"),
+        ("dropout_rate: 0.0", "initializer: {name: xavier_uniform}\n      dropout_rate: 0.0", "initializer is xavier"),
+        ("dropout_rate: 0.0", "mup_base_hidden_size: 32\n      mup_base_filter_size: 64\n      dropout_rate: 0.0",
+         "feed-forward is 4 times as wide as mup_base_filter_size, the model 2 times"),
+        ("dropout_rate: 0.0", "mup_base_hidden_size: 32\n      mup_base_filter_size: 128\n"
+         "      scale_qk_dot_by_d: false\n      dropout_rate: 0.0", "scale_qk_dot_by_d is false"),
+    ],
+)  # fmt: skip
+def test_what_would_train_as_something_else_is_simulated_alone(tmp_path: Path, old: str, new: str, reason: str) -> None:
+    said = changed(tmp_path, (old, new)).configuration
+    assert any(why.startswith(reason) for why in said.training.cannot_train)
+    assert said.batch_size == 4
+
+
+def test_mup_takes_its_multipliers_and_folds_the_square_root_of_logits(tmp_path: Path) -> None:
+    mup = (
+        "mup_base_hidden_size: 16.0\n      mup_base_filter_size: 64\n      embeddings_scale: 10\n"
+        "      output_logits_alpha: 2.22\n      scale_output_logits_by_d: false\n      attention_logits_alpha: 4\n"
+        "      output_layer_initializer: {name: truncated_normal, std: 0.04}\n"
+    )
+    said = changed(tmp_path, ("dropout_rate: 0.0\n", f"dropout_rate: 0.0\n      {mup}")).configuration
+    assert said.base is not None
+    assert (said.parametrization, said.base.d_base, said.base.embedding_multiplier) == ("mup", 16, 10.0)
+    # alpha / sqrt(m_d) = (alpha sqrt(m_d)) / m_d with m_d = 4.
+    assert said.base.logits_multiplier == 2.22 * 2.0
+    assert (said.base.attention_multiplier, said.base.init_std, said.base.residual_init_std) == (4.0, 0.02, 0.04)
+
+
+@pytest.mark.parametrize(
+    ("block", "algorithms", "density"),
+    [
+        ("    sparsity: 0.5\n", (Static(),), 0.5),
+        ("    sparsity: {sparsity: 0.9}\n", (Static(),), 0.1),
+        ("", (Static(),), 1.0),
+        # A quarter of attention's 4 x 64 x 64, half of the rest, 8 x 64 x 64: (0.25 x 4 + 0.5 x 8)/12.
+        (
+            "    sparsity:\n    - {sparsity: 0.75, param_filter: '*self_attn*'}\n"
+            "    - {sparsity: 0.5, param_filter: ['*ffn*']}\n",
+            (
+                Static(sparsity=0.75, param_filter=("blocks.*.attention.qkv.weight", "blocks.*.attention.out.weight")),
+                Static(sparsity=0.5, param_filter=("blocks.*.mlp.up.weight", "blocks.*.mlp.down.weight")),
+            ),
+            5 / 12,
+        ),
+        # One layer of two.
+        (
+            "    sparsity: {sparsity: 0.5, param_filter: '*layers.1.*'}\n",
+            (
+                Static(
+                    sparsity=0.5,
+                    param_filter=tuple(
+                        f"blocks.1.{name}.weight" for name in ("attention.qkv", "attention.out", "mlp.up", "mlp.down")
+                    ),
+                ),
+            ),
+            0.75,
+        ),
+    ],
+)
+def test_filters_of_their_names_find_our_matrices(
+    tmp_path: Path, block: str, algorithms: tuple[Static, ...], density: float
+) -> None:
+    run = changed(tmp_path, (BLOCK, block)).configuration.run
+    assert (run.sparsity, run.density) == (algorithms, pytest.approx(density, rel=1e-15))
+
+
+def test_gradual_pruning_ends_at_the_sparsity_of_its_last_update(tmp_path: Path) -> None:
+    rising = "{type: linear, init: 0.2, slope: 0.05}"
+    block = f"    sparsity: {{algorithm: gmp, sparsity: {rising}, update: {{freq: 4, stop: 13}}}}\n"
+    said = changed(tmp_path, (BLOCK, block)).configuration
+    assert isinstance(said.run.sparsity[0], GMP)
+    assert said.run.density == pytest.approx(1 - (0.2 + 12 * 0.05), rel=1e-12)
+    assert said.mask_updates is not None
+    assert (said.mask_updates.algorithm, said.mask_updates.every_steps, said.mask_updates.until) == ("gmp", 4, 13 / 20)
+
+
+def test_the_gate_of_a_gated_layer_is_not_what_the_published_filter_names(tmp_path: Path) -> None:
+    (algorithm,) = changed(tmp_path, ("nonlinearity: gelu", "nonlinearity: swiglu")).configuration.run.sparsity
+    assert isinstance(algorithm, RigL)
+    assert algorithm.param_filter is not None
+    assert "blocks.*.mlp.up.weight" in algorithm.param_filter
+    assert "blocks.*.mlp.gate.weight" not in algorithm.param_filter
+
+
+SCHEDULES: Sequence[tuple[str, str, str]] = (
+    ("LinearLR: {initial_learning_rate: 0.0, end_learning_rate: 7.5e-5, total_iters: 20}",
+     "segments(of=20,starts=[0],over=[20],first=[0],last=[1],shapes=[linear])", "0 steps"),
+    ("ConstantLR: {learning_rate: 0.001}", "constant", "0 steps"),
+    ("PiecewiseConstantLR: {learning_rates: [0.002, 0.001], milestones: [12]}",
+     "segments(of=20,starts=[0,12],over=[1,1],first=[1,0.5],last=[1,0.5],shapes=[linear,linear])", "0 steps"),
+    ("SequentialLR: {milestones: [5], schedulers: [LinearLR: {initial_learning_rate: 0, end_learning_rate: 1e-3, "
+     "total_iters: 4}, ConstantLR: {learning_rate: 1e-3}]}",
+     "segments(of=20,starts=[0,5],over=[4,1],first=[0,1],last=[1,1],shapes=[linear,linear])", "0 steps"),
+    ("SequentialLR: {schedulers: [LinearLR: {initial_learning_rate: 0, end_learning_rate: 1e-3, total_iters: 5}, "
+     "LinearLR: {initial_learning_rate: 1e-3, end_learning_rate: 0, total_iters: 15}]}", "linear", "5/20"),
+    ("SequentialLR: {schedulers: [LinearLR: {initial_learning_rate: 0, end_learning_rate: 1e-3, total_iters: 5}, "
+     "CosineDecayLR: {initial_learning_rate: 1e-3, end_learning_rate: 3e-4, total_iters: 15}]}",
+     "cosine(floor=0.3)", "5/20"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("scheduler", "schedule", "warmup"), SCHEDULES)
+def test_schedulers_are_fractions_of_their_peak(tmp_path: Path, scheduler: str, schedule: str, warmup: str) -> None:
+    block = TINY[TINY.index("    - SequentialLR:") : TINY.index("    precision:")]
+    training = changed(tmp_path, (block, f"    - {scheduler}\n")).configuration.training
+    assert (training.schedule, training.warmup, training.first_step_lr) == (schedule, warmup, "zero")
+
+
+def test_phases_may_stand_in_one_file(tmp_path: Path) -> None:
+    inner = TINY[TINY.index("trainer:") :].replace(BLOCK, "")
+    listed = (
+        "trainer:\n"
+        + "".join(f"- {line}\n" if line == "trainer:" else f"  {line}\n" for line in inner.splitlines()) * 2
+    )
+    path = tmp_path / "two.yaml"
+    path.write_text(listed, encoding="utf-8")
+    said = read_configuration([str(path)]).configuration
+    assert said.n_steps == 40
+    assert said.training.schedule.startswith("segments(of=40,starts=[0,4,20,24],over=[4,16,4,16]")
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("111m", "256m"), "models of different shapes"),
+        (("6p7b", "6p7b_vspdf_phase1", "13b_bs720"), "models of different shapes"),
+        (("6p7b_vspdf_phase2", "6p7b_vspdf_phase1"), "masks change between the phases, other than static ones"),
+        (("125m_rigl75", "125m_static75"), "masks change between the phases"),
+        (("13b_bs1080", "13b_bs720"), "do not end after the same sequences|not phases of one run"),
+        (("111m", "111m_mup"), "the phases have parametrization sp and mup"),
+    ],
+)
+def test_files_that_are_no_phases_of_one_run_are_refused(names: tuple[str, ...], message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        configuration(*names)
+
+
+@pytest.mark.parametrize(
+    "names", [("111m",), ("2p7b_mup",), ("125m_rigl75",), ("13b_bs720", "13b_bs1080"),
+              ("6p7b_vspdf_phase1", "6p7b_vspdf_phase2"), ("llama2_70b",), ("bert_large",), ("gpt2_small_legacy",)],
+)  # fmt: skip
+def test_the_equivalent_toml_is_the_same_configuration(tmp_path: Path, names: tuple[str, ...]) -> None:
+    said = configuration(*names)
+    path = tmp_path / "run.toml"
+    path.write_text(configuration_text(said), encoding="utf-8")
+    assert read_configuration([str(path)]).configuration == said
+    assert load_model(str(path)) == said.preset
+
+
+def test_a_model_may_be_named_by_its_configuration() -> None:
+    assert load_model(path_of("111m_mup")) == configuration("111m_mup").preset
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("n_steps = 3\n", "this is a run's config.toml"),
+        ("[shape]\n", r"there is no table \[run\]"),
+        ("[run]\nseq_len = 8\n", r"there is no table \[shape\]"),
+        (f"[run]\nseq_leng = 8\n{SHAPE}",
+         "did you mean 'seq_len'"),
+        (f"[run]\nseq_len = 8\n{SHAPE}",
+         r"neither a recipe nor run\.batch_size"),
+        (f"[run]\nseq_len = 9\nbatch_size=1\nn_steps=1\n{SHAPE}", "seq_len is 9"),
+        (f"[run]\nseq_len = 8\nbatch_size=1\nn_steps=0\n{SHAPE}", "n_steps is 0, it must be at least 1"),
+    ],
+)  # fmt: skip
+def test_a_toml_that_is_no_configuration_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(SpecError, match=message):
+        read_configuration([str(path)])
+
+
+def test_a_folder_of_data_that_is_here_is_what_trains(tmp_path: Path) -> None:
+    here = tmp_path / "corpus"
+    here.mkdir()
+    found = changed(tmp_path, ("./pile/train/", str(here)))
+    assert found.configuration.training.data == str(here)
+    assert not found.configuration.training.differs
+
+
+def test_messages_of_several_files_name_the_file() -> None:
+    with pytest.raises(SpecError, match=re.escape("nowhere.yaml")):
+        read_configuration([path_of("111m"), "nowhere.yaml"])

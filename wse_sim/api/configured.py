@@ -1,0 +1,49 @@
+"""A run that a file describes, and the parameters given beside it, which win."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from wse_sim.errors import SpecError
+
+if TYPE_CHECKING:
+    from wse_sim.spec.configuration import Configuration
+    from wse_sim.spec.load import ModelLike
+
+NO_MODEL = "--model is missing: name a preset (wse-sim list), a config.json or a shape TOML"
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """Files that describe a run.
+
+    Parameters
+    ----------
+    files :
+        Of Cerebras ModelZoo, or one of our own.
+    beside :
+        Names of the parameters that were said, not filled in.
+    """
+
+    files: tuple[str, ...]
+    beside: frozenset[str]
+
+    def read(self, model: "ModelLike | None") -> "Configuration":
+        """What the files say.
+
+        Raises
+        ------
+        SpecError
+            When a file is wrong, or a model is named too.
+        """
+        from wse_sim.spec.read_configuration import read_configuration
+
+        if model is not None:
+            raise SpecError(
+                "--model and --config are both given: a configuration has a model of its own, leave one out"
+            )
+        return read_configuration(self.files).configuration
+
+    def said(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of the parameters that were said."""
+        return {name: value for name, value in given.items() if name in self.beside}
