@@ -4,8 +4,8 @@ With a vocabulary of 50257 the logits of a batch are by far the largest tensor o
 chain writes it three times over: the logits, their logarithms, their gradient. Here each piece becomes its own gradient
 in place, while it is near the processor (`docs/results/trainer_speed.md`).
 
-A negative target does not count, as with `ignore_index` of PyTorch's own: means are over the tokens that count. Where none
-does, the mean is 0 (PyTorch's is no number).
+A negative target does not count, as with `ignore_index` of PyTorch's own: means are over the tokens that count. Where
+none does, the mean is 0 (PyTorch's is no number).
 
 Shapes of tensors: N tokens, D d_model, V vocabulary.
 """

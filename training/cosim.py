@@ -9,7 +9,8 @@ import msgspec
 
 from training.choice import Choice, choose_run
 from training.config import CONFIG_FILE, read_config
-from training.data import load_corpus, require_enough
+from training.corpus import corpus_of
+from training.data import Corpus, require_enough
 from training.disk import require_room
 from training.distributed import World, alone
 from training.job import Job, read_job, target_hyperparameters, write_job
@@ -124,6 +125,7 @@ def run_plan(
     on_step: OnStep | None = None,
     resume: bool = False,
     world: World | None = None,
+    corpus: Corpus | None = None,
 ) -> dict[str, Any]:
     """Train what the plan chose, and fill the run's folder: the summary of it all, as `summary.json` has it.
 
@@ -131,6 +133,8 @@ def run_plan(
     ----------
     world :
         The processes that do this together, all of them the same; None = this one alone.
+    corpus :
+        What the plan's configuration names, where it has been read already.
 
     Raises
     ------
@@ -138,7 +142,7 @@ def run_plan(
         As `training.trainer.train`.
     """
     config = plan.choice.config
-    corpus = load_corpus(config.data)
+    corpus = corpus or corpus_of(config)
     require_enough(corpus, seq_len=config.seq_len, batch_size=config.batch_size)  # before anything is written
     require_room(config, run_dir)
     world = world or alone("cpu")
@@ -257,6 +261,7 @@ def _measured(record: RunRecord) -> Measured:
         train_loss=record.rows[-1].loss,
         val_loss=record.val_loss,
         bits_per_byte=record.val_bits_per_byte,
+        entropy_nats=record.entropy_nats,
         host_s=record.host_s,
         tokens_per_s=record.tokens / record.host_s,
         corpus=record.data,

@@ -50,8 +50,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         Seconds that training may take on this machine.
     host :
         What else is asked of the run made here.
-    data :
-        As in `TrainConfig.data`.
+    data, tokenizer, text_field :
+        As in `TrainConfig`.
     """
 
     model: str
@@ -72,6 +72,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     num_gpus: int
     budget_s: float = 180.0
     data: str = "stdlib"
+    tokenizer: str = "bytes"
+    text_field: str = "text"
     host: Host = Host()
 
     @property

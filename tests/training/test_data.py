@@ -91,7 +91,9 @@ def test_order_does_not_depend_on_batch_size() -> None:
     singly = torch.cat([one.batch(position, 1)[0] for position in range(600)])
     together = torch.cat([many.batch(position, 40)[0] for position in range(0, 600, 40)])
     assert torch.equal(singly, together)
-    assert not torch.equal(singly, torch.cat([TrainOrder(in_memory(data), 16, seed=6).batch(p, 1)[0] for p in range(600)]))
+    assert not torch.equal(
+        singly, torch.cat([TrainOrder(in_memory(data), 16, seed=6).batch(p, 1)[0] for p in range(600)])
+    )
 
 
 def test_each_sequence_comes_once_per_epoch_in_a_new_order() -> None:
@@ -116,7 +118,12 @@ def test_held_out_sequences_are_spread_and_do_not_overlap() -> None:
     assert [len(inputs_BT) for inputs_BT, _ in batches] == [4, 4, 2]
     firsts = torch.cat([inputs_BT[:, 0] for inputs_BT, _ in batches])
     assert firsts.tolist() == [(start * 160) % 256 for start in range(10)]
-    assert sum(len(inputs) for inputs, _ in held_out_batches(in_memory(data), seq_len=16, n_sequences=10**6, batch_size=64)) == 100
+    assert (
+        sum(
+            len(inputs) for inputs, _ in held_out_batches(in_memory(data), seq_len=16, n_sequences=10**6, batch_size=64)
+        )
+        == 100
+    )
 
 
 def test_synthetic_source_has_the_entropy_that_it_states() -> None:

@@ -1,7 +1,7 @@
 """What models are trained on: text of any kind and files of tokens, as numbered sequences in an order of their own."""
 
-from training.data.load import document_files, load_corpus, vocab_size_of
-from training.data.order import TrainOrder, fitted, held_out_batches, require_enough
+from training.data.load import Reading, document_files, load_corpus, reading_of
+from training.data.order import TrainOrder, fitted, held_out_batches, require_enough, require_vocabulary
 from training.data.prepare import OnProgress, Progress, write_tokens
 from training.data.source import Corpus, Fingerprint, TokenSource, TokenStream, in_memory
 from training.data.synthetic import MARKOV
@@ -14,6 +14,7 @@ __all__ = [
     "Fingerprint",
     "OnProgress",
     "Progress",
+    "Reading",
     "TokenSource",
     "TokenStream",
     "TrainOrder",
@@ -22,7 +23,8 @@ __all__ = [
     "held_out_batches",
     "in_memory",
     "load_corpus",
+    "reading_of",
     "require_enough",
-    "vocab_size_of",
+    "require_vocabulary",
     "write_tokens",
 ]

@@ -1,7 +1,9 @@
 """The corpus that a configuration names."""
 
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
 from training.data.documents import DocumentFiles
 from training.data.formats import Found, find
@@ -9,13 +11,15 @@ from training.data.hdf5 import corpus_of_hdf5
 from training.data.megatron import megatron_shard
 from training.data.prepare import OnProgress, cached_tokens
 from training.data.shards import corpus_of_shards
+from training.data.side_car import read_side_car
 from training.data.source import BYTE_VALUES, Corpus
 from training.data.splits import split_by_name
 from training.data.synthetic import corpus_of_chain, is_synthetic
-from training.data.text import corpus_of_text
+from training.data.text import STDLIB, corpus_of_text
 from training.data.token_file import token_shard
 from training.data.tokenizer import BYTES, FILE, n_entries, read_tokenizer
 from wse_sim.errors import SpecError
+from wse_sim.files import read_bytes
 
 _TEXT_FIELD = "text"
 
@@ -63,23 +67,43 @@ def load_corpus(
     return replace(corpus, fingerprint=replace(corpus.fingerprint, n_files=len(files.paths)))
 
 
-def vocab_size_of(data: str, *, tokenizer: str = BYTES, text_field: str = _TEXT_FIELD) -> int | None:
-    """Entries of the vocabulary that these data are read with, without making tokens of text; None = nobody said.
+class Reading(NamedTuple):
+    """What data will be read as.
+
+    Parameters
+    ----------
+    vocab_size :
+        Entries of the vocabulary; None = nobody said.
+    is_bytes :
+        A token is a byte of text.
+    longest_seq_len :
+        Where the data are cut into sequences already, the length of these.
+    """
+
+    vocab_size: int | None = BYTE_VALUES
+    is_bytes: bool = True
+    longest_seq_len: int | None = None
+
+
+def reading_of(data: str, *, tokenizer: str = BYTES, text_field: str = _TEXT_FIELD) -> Reading:
+    """What data will be read as, without making tokens of text.
 
     Raises
     ------
     SpecError
-        As `load_corpus`.
+        As `load_corpus`, as far as it can be told.
     """
-    if is_synthetic(data):
-        return BYTE_VALUES
+    if is_synthetic(data) or (data, tokenizer) == (STDLIB, BYTES):
+        return Reading()
     files = _documents(find(data), data, text_field)
     if files is None:
-        return load_corpus(data, tokenizer=tokenizer).vocab_size
+        train = load_corpus(data, tokenizer=tokenizer).train
+        return Reading(train.vocab_size, is_bytes=False, longest_seq_len=train.longest_seq_len)
     if files.column is not None and files.column.is_ids:
-        return None
+        return Reading(None, is_bytes=False)
     known = n_entries(tokenizer)
-    return read_tokenizer(tokenizer).vocab_size if known is None else known
+    vocab_size = read_tokenizer(tokenizer).vocab_size if known is None else known
+    return Reading(vocab_size, is_bytes=tokenizer == BYTES)
 
 
 def document_files(data: str, text_field: str = _TEXT_FIELD) -> DocumentFiles:
@@ -113,8 +137,15 @@ def _corpus_of_tokens(found: Found, data: str) -> Corpus:
         return corpus_of_hdf5(found.paths, found.root, data)
     read = megatron_shard if found.format == "megatron" else token_shard
     corpus = corpus_of_shards([read(path) for path in found.paths], found.root, data)
-    beside = Path(found.root) / FILE
-    return replace(corpus, tokenizer_file=beside if beside.is_file() else None)
+    return replace(corpus, tokenizer_file=_tokenizer_file(found))
+
+
+def _tokenizer_file(found: Found) -> Path | None:
+    """Beside the tokens, if it is the one that they were made with."""
+    beside, said = found.root / FILE, read_side_car(found.paths[0])
+    if said is None or said.tokenizer_sha256 is None or not beside.is_file():
+        return None
+    return beside if sha256(read_bytes(beside)).hexdigest() == said.tokenizer_sha256 else None
 
 
 def _require_bytes(data: str, tokenizer: str, why: str) -> None:

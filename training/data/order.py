@@ -76,14 +76,19 @@ def fitted(corpus: Corpus, vocab_size: int) -> Corpus:
     SpecError
         When the corpus has a larger one.
     """
-    if corpus.vocab_size is not None and corpus.vocab_size > vocab_size:
-        raise SpecError(
-            f"data {corpus.fingerprint.source!r}, tokenizer {corpus.fingerprint.tokenizer}: their vocabulary has "
-            f"{corpus.vocab_size} entries, the model's has {vocab_size}: data of its own tokenizer, or bytes, would fit"
-        )
+    require_vocabulary(corpus.fingerprint.source, corpus.vocab_size, vocab_size)
     if corpus.vocab_size is not None and corpus.vocab_size <= BYTE_VALUES:
         return corpus
     return replace(corpus, train=corpus.train.within(vocab_size), val=corpus.val.within(vocab_size))
+
+
+def require_vocabulary(data: str, of_data: int | None, of_model: int) -> None:
+    """Raise SpecError when data have a larger vocabulary than a model."""
+    if of_data is not None and of_data > of_model:
+        raise SpecError(
+            f"data {data!r}: their vocabulary has {of_data} entries, the model's has {of_model}: a tokenizer of "
+            "at most as many, or a model for the data's, would be right"
+        )
 
 
 def _tensors(data: TokenSource, numbers: Places, seq_len: int) -> tuple[Tensor, Tensor]:

@@ -43,7 +43,14 @@ class Progress(NamedTuple):
 OnProgress = Callable[[Progress], object]
 
 
-def write_tokens(files: DocumentFiles, tokenizer: str, folder: Path, on_progress: OnProgress | None = None) -> None:
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+    """What a folder of tokens holds: of each part, what its side-car says."""
+
+    train: SideCar
+    val: SideCar
+
+
+def write_tokens(files: DocumentFiles, tokenizer: str, folder: Path, on_progress: OnProgress | None = None) -> Prepared:
     """Fill a folder with the tokens of documents: `train.bin`, `val.bin`, a side-car each, and the `tokenizer.json`.
 
     Parameters
@@ -58,12 +65,12 @@ def write_tokens(files: DocumentFiles, tokenizer: str, folder: Path, on_progress
     """
     column = files.column
     if column is not None and column.is_ids:
-        _write(files, None, files.largest_id() + 1, folder, _teller(files, "reading", on_progress))
-        return
+        return _write(files, None, files.largest_id() + 1, folder, _teller(files, "reading", on_progress))
     made = _made(files, tokenizer, on_progress)
-    _write(files, made, made.vocab_size, folder, _teller(files, "tokenizing", on_progress))
+    prepared = _write(files, made, made.vocab_size, folder, _teller(files, "tokenizing", on_progress))
     if made.file is not None:
         write_atomically(folder / FILE, made.file)
+    return prepared
 
 
 def cached_tokens(files: DocumentFiles, tokenizer: str, on_progress: OnProgress | None = None) -> Path:
@@ -104,7 +111,7 @@ def _made(files: DocumentFiles, tokenizer: str, on_progress: OnProgress | None) 
 
 def _write(
     files: DocumentFiles, tokenizer: Tokenizer | None, vocab_size: int, folder: Path, tell: Callable[[int], object]
-) -> None:
+) -> Prepared:
     parts = [_Part(folder / name, vocab_size) for name in (TRAIN, VAL)]
     try:
         for batch in _batches(files.split(tell)):
@@ -117,8 +124,8 @@ def _write(
                     f"data {files.source!r}: nothing is {words}: {n_there} pieces of text are too few to split; more "
                     "text, or a folder with files called train and val, would be right"
                 )
-        for part in parts:
-            part.finish(tokenizer, vocab_size)
+        train, val = (part.finish(tokenizer, vocab_size) for part in parts)
+        return Prepared(train=train, val=val)
     finally:
         for part in parts:
             part.discard()
@@ -152,8 +159,8 @@ class _Part:
             self.n_documents + 1,
         )
 
-    def finish(self, tokenizer: Tokenizer | None, vocab_size: int) -> None:
-        """Put the file into its place, and its side-car beside it."""
+    def finish(self, tokenizer: Tokenizer | None, vocab_size: int) -> SideCar:
+        """Put the file into its place, and beside it its side-car, which is returned."""
         try:
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -172,6 +179,7 @@ class _Part:
             sha256=self._digest.hexdigest(),
         )
         write_side_car(self._path, said)
+        return said
 
     def discard(self) -> None:
         """What is not in its place goes."""

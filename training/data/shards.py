@@ -25,6 +25,8 @@ class Shard:
     split :
         What of the shard is to train on and what is held out, (n_stretches, 2) each, where no file is held out;
         without it, by `split_places`.
+    note :
+        What was assumed.
     """
 
     path: Path
@@ -32,6 +34,7 @@ class Shard:
     n: int
     said: SideCar
     split: Callable[[], tuple[Places, Places]] | None = None
+    note: str = ""
 
     @property
     def kind(self) -> tuple[int | None, str]:
@@ -67,7 +70,12 @@ def corpus_of_shards(shards: Sequence[Shard], root: Path, source: str) -> Corpus
     else:
         parts = [shard.parts() for shard in train]
         streams = [_stream(train, [part[side] for part in parts], name) for side in (0, 1)]
-    return Corpus(train=streams[0], val=streams[1], fingerprint=_fingerprint([*train, *val], root, source))
+    return Corpus(
+        train=streams[0],
+        val=streams[1],
+        fingerprint=_fingerprint([*train, *val], root, source),
+        notes=tuple(dict.fromkeys(shard.note for shard in shards if shard.note)),
+    )
 
 
 def _whole(shard: Shard) -> Places:

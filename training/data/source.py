@@ -175,6 +175,8 @@ class Corpus:
         Per token, below which no model can predict the held-out part; None where nobody knows.
     tokenizer_file :
         That reads as these tokens; None where there is none.
+    notes :
+        What was assumed, for nothing says it, in sentences.
     """
 
     train: TokenSource = field(repr=False)
@@ -182,6 +184,7 @@ class Corpus:
     fingerprint: Fingerprint
     entropy_nats: float | None = None
     tokenizer_file: Path | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def vocab_size(self) -> int | None:

@@ -31,12 +31,14 @@ def token_shard(path: Path) -> Shard:
     SpecError
         When it cannot be read, is empty, or is not what is said of it.
     """
-    said = read_side_car(path)
+    said, note = read_side_car(path), ""
     if said is None and path.suffix == ".npy":
         tokens, said = _npy(path)
     else:
         header, n = (0, None) if said is not None else _header(path)
         said = said or _of_header(path)
+        if said is _NANO_GPT:
+            note = f"no side-car beside {path.name} says what it holds: it is taken for uint16 without a header, as nanoGPT's"
         tokens = FileTokens(path, said.numpy_dtype, offset=header, n=n)
     if not tokens.n:
         raise SpecError(f"data {path}: there is no token in it")
@@ -45,7 +47,7 @@ def token_shard(path: Path) -> Shard:
             f"data {path}: holds {tokens.n} {said.dtype} tokens, {side_car_path(path)} says {said.n_tokens}: the "
             "two are not of the same data"
         )
-    return Shard(path=path, read=tokens, n=tokens.n, said=said)
+    return Shard(path=path, read=tokens, n=tokens.n, said=said, note=note)
 
 
 def _start(path: Path) -> np.ndarray[tuple[int], np.dtype[np.int32]]:

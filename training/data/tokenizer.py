@@ -65,16 +65,17 @@ class FileTokenizer:
     ----------
     made :
         Of `tokenizers`.
+    content :
+        Of the file that it was read from; None where it was made.
     """
 
-    def __init__(self, made: Any, name: str) -> None:
-        text: str = made.to_str()
+    def __init__(self, made: Any, name: str, content: bytes | None = None) -> None:
+        self.file: bytes | None = content or made.to_str().encode()
+        self.sha256: str | None = sha256(self.file).hexdigest()
         entries: dict[str, int] = made.get_vocab(with_added_tokens=True)
         made.no_truncation()
         made.no_padding()
         self._made, self.name = made, name
-        self.file: bytes | None = text.encode()
-        self.sha256: str | None = sha256(text.encode()).hexdigest()
         self.vocab_size = max(entries.values(), default=-1) + 1
         ends = [entries[end] for end in _ENDS if end in entries]
         self._end = ends[:1]
@@ -135,7 +136,8 @@ def read_tokenizer(name: str) -> FileTokenizer:
     library = extra("tokenizers", f"tokenizer {name!r}")
     try:
         if file.is_file():
-            return FileTokenizer(library.Tokenizer.from_file(str(file)), file.name)
+            content = file.read_bytes()
+            return FileTokenizer(library.Tokenizer.from_str(content.decode()), file.name, content)
         made = library.Tokenizer(library.models.BPE.from_file(*map(str, _gpt2_files(path))))
     except Exception as error:  # the library raises Exception itself
         raise SpecError(f"tokenizer {name!r}: is none that the library reads ({error})") from None

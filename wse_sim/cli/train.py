@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wse_sim.cli.app import EXIT_INTERRUPTED
+from wse_sim.cli.data_options import corpus_in_words, data_options, reading_display
 from wse_sim.cli.host_options import host_options
 from wse_sim.cli.options import (
     json_option,
@@ -68,7 +69,7 @@ _RUNS = Path("runs")
     help="To train here: 90s, 2h.",
 )
 @host_options
-@click.option("--data", default="stdlib", show_default=True, metavar="PATH", help="Text file or folder of text files.")
+@data_options
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Run directory.  [default: runs/...]")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="DIR", help="Go on with an interrupted run.")
 @click.option(
@@ -159,14 +160,25 @@ class _Session:
         return profile
 
     def train(self, plan: "Plan", folder: Path, *, resume: bool, is_first: bool = True) -> dict[str, Any]:
+        from training.corpus import corpus_of
         from training.cosim import run_plan
         from wse_sim.cli.display import training_display
 
         if is_first:
             self.say_what_was_chosen(plan)
+        with reading_display(self.console) as tell:
+            corpus = corpus_of(plan.choice.config, tell)
+        for line in corpus_in_words(corpus) if is_first else ():
+            self.say(line)
         with training_display(_title(plan), plan.choice.config.n_steps, self.console) as display:
             summary = run_plan(
-                plan, folder, command=self.command, on_step=display.update, resume=resume, world=self.world
+                plan,
+                folder,
+                command=self.command,
+                on_step=display.update,
+                resume=resume,
+                world=self.world,
+                corpus=corpus,
             )
         for warning in summary["measured"]["warnings"]:
             self.say(f"note: {warning}")

@@ -153,6 +153,8 @@ def _trained_here(measured: Table) -> Iterator[Line]:
     if validation is not None:
         note = f"{train:.3f} on the last training batch" if train is not None else ""
         yield line("validation loss", f"{validation:.3f} {loss_unit(validation, bits)}", note)
+        if (floor := measured.get("entropy_nats")) is not None:
+            yield line("entropy of the source", f"{floor:.3f} {loss_unit(validation, bits)}", "no model can do better")
     elif train is not None:
         yield line("training loss", f"{train:.3f} {loss_unit(train, bits)}")
     if bits is not None:
