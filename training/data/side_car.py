@@ -28,7 +28,7 @@ class SideCar(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     n_bytes :
         Of the text that they stand for; without it, bits per byte cannot be told.
     n_documents :
-        They are of.
+        They are of: texts, or blocks of texts that were too few to be split as they are.
     sha256 :
         Of the file: what tells these data from others without reading them.
     """

@@ -38,7 +38,7 @@ def token_shard(path: Path) -> Shard:
         header, n = (0, None) if said is not None else _header(path)
         said = said or _of_header(path)
         if said is _NANO_GPT:
-            note = f"no side-car beside {path.name} says what it holds: it is taken for uint16 without a header, as nanoGPT's"
+            note = f"no side-car beside {path.name} says what it holds: it is taken for nanoGPT's uint16"
         tokens = FileTokens(path, said.numpy_dtype, offset=header, n=n)
     if not tokens.n:
         raise SpecError(f"data {path}: there is no token in it")

@@ -75,6 +75,6 @@ def _print(prepared: "Prepared", content: dict[str, Any]) -> None:
     said = prepared.train
     vocabulary = "" if said.vocab_size is None else f", {said.vocab_size:,} entries"
     title = f"{said.tokenizer_in_words}{vocabulary}, {said.dtype}"
-    print_tables(plain_table(("file", "documents", "tokens", "text", "bytes/token"), rows, title=title))
+    print_tables(plain_table(("file", "texts", "tokens", "text", "bytes/token"), rows, title=title))
     rate = f"{duration(content['host_s'])}, {data_size(content['bytes_per_s'])} of the files a second"
     click.echo(rate, err=True)
