@@ -1,12 +1,13 @@
 """The order of sequences is a permutation that nothing but seed, epoch and place decides."""
 
+from pathlib import Path
+
 import numpy as np
 import psutil
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pathlib import Path
 
 from training.data import TrainOrder, in_memory, load_corpus
 from training.data import permutation as module
