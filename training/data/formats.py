@@ -6,7 +6,11 @@ from glob import glob, has_magic
 from pathlib import Path
 from typing import Literal
 
-from training.data import arrow, hdf5, jsonl, megatron
+from training.data.arrow import SUFFIXES as OF_TABLES
+from training.data.arrow import is_saved_dataset, saved_files
+from training.data.hdf5 import SUFFIXES as OF_HDF5
+from training.data.jsonl import SUFFIXES as OF_JSON
+from training.data.megatron import INDEX
 from training.data.text import STDLIB, standard_library, standard_library_folder, text_files
 from wse_sim.errors import SpecError
 
@@ -14,10 +18,10 @@ Format = Literal["text", "json", "columns", "tokens", "megatron", "hdf5"]
 
 _TOKENS = (".bin", ".npy")
 _OF_SUFFIX: dict[Format, tuple[str, ...]] = {
-    "json": jsonl.SUFFIXES,
-    "columns": arrow.SUFFIXES,
-    "hdf5": hdf5.SUFFIXES,
-    "megatron": (megatron.INDEX,),
+    "json": OF_JSON,
+    "columns": OF_TABLES,
+    "hdf5": OF_HDF5,
+    "megatron": (INDEX,),
     "tokens": _TOKENS,
 }
 _NANO_GPT = ("train.bin", "val.bin")
@@ -60,7 +64,7 @@ def find(data: str) -> Found:
         return _in_folder(path, data)
     if path.is_file():
         return _files([path], path, data)
-    if (index := Path(f"{path}{megatron.INDEX}")).is_file():
+    if (index := Path(f"{path}{INDEX}")).is_file():
         return Found(format="megatron", paths=[index], root=index.parent)
     if has_magic(data):
         found = sorted(Path(name) for name in glob(str(path), recursive=True) if Path(name).is_file())
@@ -72,8 +76,8 @@ def find(data: str) -> Found:
 
 def _files(paths: list[Path], root: Path, data: str) -> Found:
     """Files that the user named, all of one format; where tokens have an index, it is Megatron's."""
-    indexed = [path.with_suffix(megatron.INDEX) for path in paths]
-    if all(path.suffix in (".bin", megatron.INDEX) for path in paths) and all(index.is_file() for index in indexed):
+    indexed = [path.with_suffix(INDEX) for path in paths]
+    if all(path.suffix in (".bin", INDEX) for path in paths) and all(index.is_file() for index in indexed):
         return Found(format="megatron", paths=list(dict.fromkeys(indexed)), root=_above(indexed))
     for path in paths:
         if path.suffix in _REFUSED and _format(path) is None:
@@ -91,9 +95,9 @@ def _files(paths: list[Path], root: Path, data: str) -> Found:
 
 
 def _in_folder(folder: Path, data: str) -> Found:
-    if arrow.is_saved_dataset(folder):
-        return Found(format="columns", paths=arrow.saved_files(folder), root=folder)
-    if (folder / _NANO_GPT[0]).is_file() and not list(folder.glob(f"*{megatron.INDEX}")):
+    if is_saved_dataset(folder):
+        return Found(format="columns", paths=saved_files(folder), root=folder)
+    if (folder / _NANO_GPT[0]).is_file() and not list(folder.glob(f"*{INDEX}")):
         return Found(
             format="tokens", paths=[path for name in _NANO_GPT if (path := folder / name).is_file()], root=folder
         )
