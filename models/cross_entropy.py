@@ -4,6 +4,9 @@ With a vocabulary of 50257 the logits of a batch are by far the largest tensor o
 chain writes it three times over: the logits, their logarithms, their gradient. Here each piece becomes its own gradient
 in place, while it is near the processor (`docs/results/trainer_speed.md`).
 
+A negative target does not count, as with `ignore_index` of PyTorch's own: means are over the tokens that count. Where
+none does, the mean is 0 (PyTorch's is no number).
+
 Shapes of tensors: N tokens, D d_model, V vocabulary.
 """
 
@@ -16,18 +19,21 @@ from torch import Tensor
 # Logits at a time: few enough to stay near the processor, tokens enough that matrix products do not notice.
 _PIECE_NUMBERS = 2**24
 _STEP = 64  # tokens: what vector units and caches divide
+NOT_COUNTED = -1  # as a target
 
 
 def linear_cross_entropy(hidden_ND: Tensor, output_VD: Tensor, targets_N: Tensor) -> Tensor:
-    """Mean cross-entropy, in nats per token, of the logits `hidden_ND @ output_VD.T`; a scalar.
+    """Mean cross-entropy, in nats per token that counts, of the logits `hidden_ND @ output_VD.T`; a scalar.
 
     Under `torch.autocast` the products run in its precision; softmax, loss and sums over pieces stay in 32 bits.
 
     Parameters
     ----------
     targets_N :
-        int64, in [0, V).
+        int64, in [0, V); negative where a token does not count.
     """
+    if (places_N := counted_places(targets_N)) is not None:
+        hidden_ND, targets_N = hidden_ND[places_N], targets_N[places_N]
     dtype = product_dtype(hidden_ND)
     if torch.is_grad_enabled():
         loss: Tensor = _LinearCrossEntropy.apply(hidden_ND, output_VD, targets_N, dtype)  # type: ignore[no-untyped-call]
@@ -35,7 +41,18 @@ def linear_cross_entropy(hidden_ND: Tensor, output_VD: Tensor, targets_N: Tensor
     total = hidden_ND.new_zeros((), dtype=_wide(dtype))
     for rows, logits_VN in _pieces(hidden_ND.to(dtype), output_VD.to(dtype)):
         total += _loss_and_exponentials(logits_VN, targets_N[rows])[0]
-    return total / len(targets_N)
+    return total / max(1, len(targets_N))
+
+
+def counted_places(targets_N: Tensor) -> Tensor | None:
+    """Where the targets are that count, (n,) int64; None where all do."""
+    counts_N = targets_N >= 0
+    return None if bool(counts_N.all()) else counts_N.nonzero()[:, 0]
+
+
+def n_counted(targets: Tensor) -> int:
+    """How many targets count."""
+    return int(torch.count_nonzero(targets >= 0))
 
 
 def product_dtype(x: Tensor) -> torch.dtype:
@@ -55,13 +72,15 @@ def loss_and_hidden_gradient(
     ----------
     hidden_ND, output_VD :
         Of one dtype, that of the products and of the derivative.
+    targets_N :
+        All of them count; there may be none.
     by_output_VD :
         Takes the derivative by `output_VD` on top of what it holds; None = it is not wanted.
     """
-    n_tokens = len(targets_N)
+    n_tokens = max(1, len(targets_N))
     total = hidden_ND.new_zeros((), dtype=_wide(hidden_ND.dtype))
     by_hidden_ND = torch.empty_like(hidden_ND)
-    scale_2N = hidden_ND.new_empty((2, n_tokens), dtype=total.dtype)
+    scale_2N = hidden_ND.new_empty((2, len(targets_N)), dtype=total.dtype)
     for rows, slope_VN in _pieces(hidden_ND, output_VD):
         loss, largest_N, sums_N = _loss_and_exponentials(slope_VN, targets_N[rows])
         scale_2N[0, rows], scale_2N[1, rows] = largest_N, sums_N
@@ -124,7 +143,7 @@ def _pieces(hidden_ND: Tensor, output_VD: Tensor) -> Iterator[tuple[slice, Tenso
     at least, whatever they were made in.
     """
     n_tokens, n_vocab = len(hidden_ND), len(output_VD)
-    n_rows = min(n_tokens, _STEP * max(1, _PIECE_NUMBERS // (n_vocab * _STEP)))
+    n_rows = max(1, min(n_tokens, _STEP * max(1, _PIECE_NUMBERS // (n_vocab * _STEP))))
     buffer = hidden_ND.new_empty(n_vocab * n_rows)
     for first in range(0, n_tokens, n_rows):
         rows = slice(first, min(first + n_rows, n_tokens))

@@ -7,6 +7,7 @@ import msgspec
 
 from models.parametrization import caveats
 from training.config import TrainConfig
+from training.data import Reading, reading_of, require_vocabulary
 from training.itself import config_of_itself, config_of_target, predicted_step_s
 from training.job import Job
 from training.machine import D_HEAD, MachineProfile
@@ -69,10 +70,12 @@ def choose_run(job: Job, profile: MachineProfile, *, n_runs: int = 1) -> Choice:
 
 def _chosen(job: Job, profile: MachineProfile, n_runs: int) -> Choice:
     shape = job.preset.shape
+    reading = reading_of(job.data, tokenizer=job.tokenizer, text_field=job.text_field)
     full_s = job.tokens * training_flops_per_token(shape, job.seq_len) / profile.matmul_flops_per_s
     needed = _bytes_needed(shape, job.seq_len)
     if job.host.is_itself:
-        return _itself(job, profile, full_s=full_s, needed=needed)
+        require_vocabulary(job.data, reading.vocab_size, shape.vocab_size)
+        return _itself(job, profile, reading, full_s=full_s, needed=needed)
     budget_s = job.budget_s / n_runs
     why_not = (
         "a proxy trains, as was asked"
@@ -80,6 +83,7 @@ def _chosen(job: Job, profile: MachineProfile, n_runs: int) -> Choice:
         else _why_not_itself(job, profile, budget_s=budget_s, full_s=full_s, needed=needed)
     )
     if why_not is None:
+        require_vocabulary(job.data, reading.vocab_size, shape.vocab_size)
         config = config_of_target(job, profile, max(1, round(job.tokens / (job.batch_size * job.seq_len))))
         predicted_s = _predicted_own_s(job, profile)
         return Choice(
@@ -92,10 +96,7 @@ def _chosen(job: Job, profile: MachineProfile, n_runs: int) -> Choice:
                 f"the model itself trains, dense: {predicted_s:.0f} s predicted, {job.budget_s:.0f} s allowed",
                 *_how_masks_change(config),
             ),
-            not_covered=(
-                "data: bytes of the corpus named, not the Pile",
-                *caveats(job.parametrization, job.algorithm_name),
-            ),
+            not_covered=(_of_data(reading), *caveats(job.parametrization, job.algorithm_name)),
         )
     proxy = choose_proxy(
         job.preset,
@@ -107,6 +108,9 @@ def _chosen(job: Job, profile: MachineProfile, n_runs: int) -> Choice:
         schedule=job.schedule,
         seed=job.seed,
         data=job.data,
+        tokenizer=job.tokenizer,
+        text_field=job.text_field,
+        reading=reading,
     )
     config = msgspec.structs.replace(proxy.config, sparsity=job.algorithm(proxy.config.n_steps), **job.warmup_fields)
     return Choice(
@@ -120,7 +124,7 @@ def _chosen(job: Job, profile: MachineProfile, n_runs: int) -> Choice:
     )
 
 
-def _itself(job: Job, profile: MachineProfile, *, full_s: float, needed: float) -> Choice:
+def _itself(job: Job, profile: MachineProfile, reading: Reading, *, full_s: float, needed: float) -> Choice:
     """The target itself, by the executor that the job names."""
     config = config_of_itself(job, profile)
     available = available_memory_bytes()
@@ -145,10 +149,16 @@ def _itself(job: Job, profile: MachineProfile, *, full_s: float, needed: float) 
         ),
         not_covered=(
             *(() if config.batch_size == job.batch_size else (_OTHER_BATCH,)),
-            "data: bytes of the corpus named, not the Pile",
+            _of_data(reading),
             *caveats(job.parametrization, job.algorithm_name),
         ),
     )
+
+
+def _of_data(reading: Reading) -> str:
+    if reading.is_bytes:
+        return "data: bytes of the corpus named, not the Pile"
+    return "data: tokens of the corpus named; the projected loss is one on the Pile, in tokens of GPT-2"
 
 
 def _why_not_itself(job: Job, profile: MachineProfile, *, budget_s: float, full_s: float, needed: float) -> str | None:

@@ -92,7 +92,12 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     n_eval_sequences :
         Held-out sequences per evaluation, the same ones every time.
     data :
-        `stdlib`: sources of the Python standard library; `markov`: the synthetic source; else a file or folder of text.
+        `stdlib`: sources of the Python standard library; `markov`, `markov:seed=3,order=2`: the synthetic source; else
+        a path of text or tokens (`training.data.load_corpus`).
+    tokenizer :
+        Of text: `bytes`, `bpe:8192`, a `tokenizer.json`, or a folder of GPT-2's files.
+    text_field :
+        That holds the text, where data are lines of JSON or tables.
     n_threads :
         CPU threads. Part of the run's identity: sums split over other threads round otherwise.
     initial_draw :
@@ -127,6 +132,8 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     kept_checkpoints: tuple[int, ...] = ()
     branch: Branch | None = None
     data: str = "stdlib"
+    tokenizer: str = "bytes"
+    text_field: str = "text"
     n_threads: int = 1
     initial_draw: InitialDraw = "torch"
     execution: Execution = Execution()

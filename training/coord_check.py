@@ -22,7 +22,8 @@ from models.build import build_model
 from models.gpt import GPT
 from models.parametrization import BASES, BaseHyperparameters, Parametrization, ParametrizationName
 from training.axis import Axis, checked_values, scaled
-from training.data import Corpus, TrainOrder, require_enough
+from training.data import Corpus, TrainOrder, fitted, require_enough
+from training.data.source import BYTE_VALUES
 from training.optimizer import build_optimizer, compute_gradient, set_lr
 from wse_sim.errors import SpecError
 from wse_sim.spec.model import ModelShape
@@ -56,6 +57,8 @@ class CoordCheck(msgspec.Struct, frozen=True, kw_only=True):
         slope over widths 64 to 512 scatters by 0.12 from seed to seed, at 2e-3 by 0.04.
     d_base, depth_base :
         Where the base hyper-parameters are taken to be tuned.
+    vocab_size :
+        Of the data, and of the models.
     """
 
     over: Axis
@@ -70,10 +73,11 @@ class CoordCheck(msgspec.Struct, frozen=True, kw_only=True):
     peak_lr: float = 2e-3
     d_base: int = 64
     depth_base: int = 2
+    vocab_size: int = BYTE_VALUES
 
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "values", checked_values(self.over, self.values))
-        for key, least in (("n_seeds", 1), ("n_steps", 2), ("seq_len", 1), ("batch_size", 1)):
+        for key, least in (("n_seeds", 1), ("n_steps", 2), ("seq_len", 1), ("batch_size", 1), ("vocab_size", 1)):
             if getattr(self, key) < least:
                 raise SpecError(f"coordinate check: {key} is {getattr(self, key)}, it must be at least {least}")
         if not self.peak_lr > 0:
@@ -89,7 +93,7 @@ class CoordCheck(msgspec.Struct, frozen=True, kw_only=True):
             d_model=self.d_model,
             n_heads=max(1, self.d_model // _D_HEAD),
             d_ff=4 * self.d_model,
-            vocab_size=256,
+            vocab_size=self.vocab_size,
             seq_len=self.seq_len,
         )
         return scaled(shape, self.density, self.over, value)
@@ -134,6 +138,7 @@ def check_coordinates(
     SpecError
         When the corpus is too small.
     """
+    corpus = fitted(corpus, setup.vocab_size)
     require_enough(corpus, seq_len=setup.seq_len, batch_size=setup.batch_size)
     activations: list[Activation] = []
     with _one_thread():
@@ -142,6 +147,22 @@ def check_coordinates(
                 activations += _one_model(corpus, name, value, seed, setup)
                 on_model()
     return activations
+
+
+def vocabulary_for(corpus: Corpus) -> int:
+    """Entries that models of a corpus need.
+
+    Raises
+    ------
+    SpecError
+        When nothing says how many there are.
+    """
+    if corpus.vocab_size is None:
+        raise SpecError(
+            f"data {corpus.fingerprint.source!r}: nothing says how large the vocabulary is: a side-car with vocab_size "
+            'beside the file would, {"dtype": "uint16", "vocab_size": 50257}'
+        )
+    return max(BYTE_VALUES, corpus.vocab_size)
 
 
 def check_base(name: ParametrizationName, setup: CoordCheck) -> BaseHyperparameters:

@@ -9,7 +9,8 @@ import msgspec
 
 from training.choice import Choice, choose_run
 from training.config import CONFIG_FILE, read_config
-from training.data import load_corpus, require_enough
+from training.corpus import corpus_of
+from training.data import Corpus, require_enough
 from training.disk import require_room
 from training.distributed import World, alone
 from training.job import Job, read_job, target_hyperparameters, write_job
@@ -126,6 +127,7 @@ def run_plan(
     on_step: OnStep | None = None,
     resume: bool = False,
     world: World | None = None,
+    corpus: Corpus | None = None,
     log: Sequence[str] = (),
     trace: TraceExtent = STEADY_STEP,
     say: Callable[[str], None] | None = None,
@@ -136,6 +138,8 @@ def run_plan(
     ----------
     world :
         The processes that do this together, all of them the same; None = this one alone.
+    corpus :
+        What the plan's configuration names, where it has been read already.
     log :
         Names of dashboards that follow the run, of `training.loggers.LOGGERS`.
     trace :
@@ -152,7 +156,7 @@ def run_plan(
     loggers = make_loggers(log, summary=_known(plan), say=say)
     if trace != STEADY_STEP:
         chrome_trace(plan.wafer, trace)  # what it refuses, it must refuse before hours of training
-    corpus = load_corpus(config.data)
+    corpus = corpus or corpus_of(config)
     require_enough(corpus, seq_len=config.seq_len, batch_size=config.batch_size)  # before anything is written
     require_room(config, run_dir)
     world = world or alone("cpu")
@@ -285,6 +289,7 @@ def _measured(record: RunRecord) -> Measured:
         train_loss=record.rows[-1].loss,
         val_loss=record.val_loss,
         bits_per_byte=record.val_bits_per_byte,
+        entropy_nats=record.entropy_nats,
         host_s=record.host_s,
         tokens_per_s=record.tokens / record.host_s,
         corpus=record.data,

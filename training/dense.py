@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from models.build import build_model
+from models.cross_entropy import n_counted
 from models.gpt import GPT
 from models.parametrization import EffectiveTensor
 from models.sparse import Mask, Masks, Scores, laid_out_like, n_nonzero, packed, unpacked, whole
@@ -73,7 +74,7 @@ class DenseExecutor:
             self.optimizer,
             self._world.share(batch),
             config.clip,
-            backward=self._backward,
+            backward=partial(self._backward, n_tokens=n_counted(batch[1])),
             on_dense_gradient=lambda: keep_gradients(self.mask_updater, self.masks, step + 1),
         )
         require_finite(config, step, loss, grad_norm)
@@ -87,10 +88,10 @@ class DenseExecutor:
         for inputs_BT, targets_BT in batches:
             with autocast(self._config, self._device):
                 loss = self._loss.of(inputs_BT.to(self._device), targets_BT.to(self._device))
-            total += loss.item() * targets_BT.numel()
-            n_tokens += targets_BT.numel()
+            total += loss.item() * (n_here := n_counted(targets_BT))
+            n_tokens += n_here
         self._loss.settle()
-        return total / n_tokens
+        return total / max(1, n_tokens)
 
     def stream_rows(self, step: int) -> Sequence[StreamRow]:
         return ()
@@ -101,19 +102,21 @@ class DenseExecutor:
     def close(self) -> None:
         """Nothing is held."""
 
-    def _backward(self, batch: Batch) -> float:
-        """Over this process's share of a batch; the loss of the whole one."""
+    def _backward(self, batch: Batch, *, n_tokens: int) -> float:
+        """Over this process's share of a batch; the loss of the whole one, of which `n_tokens` count."""
         loss_of_share = 0.0
         *before, last = micro_batches(batch, self._own_microbatch)
         with self._loss.keeping():
             for micro_batch in before:
-                loss_of_share += self._backward_of(micro_batch, len(batch[0]))
-        loss_of_share += self._backward_of(last, len(batch[0]))
+                loss_of_share += self._backward_of(micro_batch, n_tokens)
+        loss_of_share += self._backward_of(last, n_tokens)
         return self._world.mean(loss_of_share)
 
-    def _backward_of(self, micro_batch: Batch, n_sequences: int) -> float:
+    def _backward_of(self, micro_batch: Batch, n_tokens: int) -> float:
         inputs_BT, targets_BT = micro_batch
-        share = len(inputs_BT) / n_sequences
+        # The mean over processes of sums over their share is to be the mean over all tokens that count, however these
+        # fall to the processes.
+        share = n_counted(targets_BT) * self._world.size / max(1, n_tokens)
         with _compiling(), autocast(self._config, self._device):
             loss = self._loss.of(inputs_BT.to(self._device), targets_BT.to(self._device))
         with _compiling():

@@ -33,7 +33,13 @@ OUTCOMES_FILE = "outcomes.jsonl"
 _WORK = "training.grid_worker:train_point"
 _POINTS_FOLDER = "points"
 # Of a configuration, younger than outcomes that are kept: those were computed with these values.
-_LATE_KEYS = {"execution": Execution(), "initial_draw": "torch", "last_checkpoints": 2}
+_LATE_KEYS = {
+    "execution": Execution(),
+    "initial_draw": "torch",
+    "last_checkpoints": 2,
+    "tokenizer": "bytes",
+    "text_field": "text",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ def train_point(task: Task) -> Outcome:
     """
     folder = Path(task.folder)
     config = msgspec.structs.replace(task.config, checkpoint_interval=_steps_between_checkpoints(task.config))
-    corpus = _corpus(config.data)
+    corpus = _corpus(config.data, config.tokenizer, config.text_field)
     try:
         train(config, folder, corpus=corpus, resume=True, on_step=stop_when_orphaned())
         is_diverged = False
@@ -57,8 +57,13 @@ def train_point(task: Task) -> Outcome:
 
 
 @lru_cache(maxsize=1)
-def _corpus(data: str) -> Corpus:
-    return load_corpus(data)
+def _corpus(data: str, tokenizer: str, text_field: str) -> Corpus:
+    return load_corpus(data, tokenizer=tokenizer, text_field=text_field)
+
+
+def _in_words(config: TrainConfig) -> str:
+    """What tells data of the grid from other data of it; of bytes, as old outcomes have it."""
+    return config.data if config.tokenizer == "bytes" else f"{config.data} by {config.tokenizer}"
 
 
 def _steps_between_checkpoints(config: TrainConfig) -> int:
@@ -80,6 +85,6 @@ def _summed_up(task: Task, rows: list[Row], corpus: Corpus, is_diverged: bool) -
         tokens=n_steps * task.config.tokens_per_step,
         host_s=last.host_s if last else 0.0,
         curve=tuple((row.step, row.val_loss) for row in rows if row.val_loss is not None),
-        data=task.config.data,
+        data=_in_words(task.config),
         data_sha256=corpus.fingerprint.sha256,
     )

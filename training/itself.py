@@ -69,6 +69,8 @@ def config_of_target(job: Job, profile: MachineProfile, n_steps: int, **others: 
         "batch_size": job.batch_size,
         "seq_len": job.seq_len,
         "data": job.data,
+        "tokenizer": job.tokenizer,
+        "text_field": job.text_field,
         **intervals(n_steps),
         "n_threads": n_threads_for(job.preset.shape, profile.n_cpus),
     }

@@ -58,8 +58,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         Seconds that training may take on this machine.
     host :
         What else is asked of the run made here.
-    data :
-        As in `TrainConfig.data`.
+    data, tokenizer, text_field :
+        As in `TrainConfig`.
     """
 
     model: str
@@ -81,6 +81,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     num_gpus: int
     budget_s: float = parse_seconds(TRAIN["budget"], "budget")
     data: str = TRAIN["data"]
+    tokenizer: str = TRAIN["tokenizer"]
+    text_field: str = TRAIN["text_field"]
     host: Host = Host()
 
     @property

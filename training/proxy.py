@@ -8,16 +8,19 @@ import msgspec
 
 from models.parametrization import BASES, ParametrizationName
 from training.config import TrainConfig
-from training.data import STDLIB
+from training.data import STDLIB, Reading
+from training.data.source import BYTE_VALUES
 from training.machine import D_HEAD, MEASURED_LAYERS, MachineProfile
 from wse_sim.errors import SpecError
 from wse_sim.spec.model import ModelPreset, ModelShape
 from wse_sim.spec.run import TOKENS_PER_PARAMETER
+from wse_sim.workload.flops import training_flops_per_token
 from wse_sim.workload.transformer import n_parameters
 
 SEQ_LEN = 128
 BATCH_SIZE = 8
-VOCAB_SIZE = 256
+VOCAB_SIZE = BYTE_VALUES
+_BYTES = Reading()
 # A long run is slower than the best of a few steps: evaluation, reading batches, another program now and then.
 _SUSTAINED_OVER_BEST = 1.25
 # On a narrow model threads wait for one another longer than they work: at width 96 two free cores take 20 ms a step,
@@ -88,6 +91,9 @@ def choose_proxy(
     schedule: str = "linear",
     seed: int = 0,
     data: str = STDLIB,
+    tokenizer: str = "bytes",
+    text_field: str = "text",
+    reading: Reading = _BYTES,
 ) -> ProxyChoice:
     """The widest model with the target's proportions that trains within the budget.
 
@@ -95,6 +101,8 @@ def choose_proxy(
     ----------
     tokens_per_parameter :
         All parameters count, embeddings and zeros too, as in the papers.
+    reading :
+        What the data are read as.
 
     Raises
     ------
@@ -104,7 +112,7 @@ def choose_proxy(
     for name, value in (("budget_s", budget_s), ("tokens_per_parameter", tokens_per_parameter)):
         if not value > 0:
             raise SpecError(f"{name} is {value}, it must be positive")
-    candidates = ladder(target.shape, profile, tokens_per_parameter)
+    candidates = ladder(target.shape, profile, tokens_per_parameter, reading)
     chosen = max((c for c in candidates if c.predicted_s <= budget_s), key=lambda c: c.n_params, default=candidates[0])
     config = TrainConfig(
         shape=chosen.shape,
@@ -117,9 +125,11 @@ def choose_proxy(
         schedule=schedule,
         seed=seed,
         data=data,
+        tokenizer=tokenizer,
+        text_field=text_field,
         n_steps=chosen.n_steps,
         batch_size=BATCH_SIZE,
-        seq_len=SEQ_LEN,
+        seq_len=chosen.shape.seq_len,
         **intervals(chosen.n_steps),
         n_threads=n_threads_for(chosen.shape, profile.n_cpus),
     )
@@ -127,8 +137,8 @@ def choose_proxy(
         config=config,
         chosen=chosen,
         candidates=tuple(candidates),
-        reasons=_reasons(chosen, config, budget_s, tokens_per_parameter),
-        not_covered=_not_covered(target.shape, config),
+        reasons=_reasons(chosen, config, budget_s, tokens_per_parameter, reading),
+        not_covered=_not_covered(target.shape, config, reading),
     )
 
 
@@ -140,20 +150,24 @@ def intervals(n_steps: int) -> dict[str, Any]:
     }
 
 
-def ladder(target: ModelShape, profile: MachineProfile, tokens_per_parameter: float) -> list[Candidate]:
+def ladder(
+    target: ModelShape, profile: MachineProfile, tokens_per_parameter: float, reading: Reading = _BYTES
+) -> list[Candidate]:
     """Models of growing width with the target's ratio of layers to width, narrowest first."""
     rungs = []
     for d_model in range(D_HEAD, max(D_HEAD, min(target.d_model, _WIDEST)) + 1, _WIDTH_STEP):
-        shape = proxy_shape(target, d_model)
+        shape = proxy_shape(target, d_model, reading)
         n_params = n_parameters(shape)
-        n_steps = max(1, round(tokens_per_parameter * n_params / (BATCH_SIZE * SEQ_LEN)))
-        seconds = n_steps * BATCH_SIZE * SEQ_LEN * predicted_s_per_token(shape, profile)
+        n_steps = max(1, round(tokens_per_parameter * n_params / (BATCH_SIZE * shape.seq_len)))
+        seconds = n_steps * BATCH_SIZE * shape.seq_len * predicted_s_per_token(shape, profile)
         rungs.append(Candidate(shape=shape, n_params=n_params, n_steps=n_steps, predicted_s=seconds))
     return rungs
 
 
-def proxy_shape(target: ModelShape, d_model: int) -> ModelShape:
-    """A byte-level model of that width and of the target's family: heads as near to `D_HEAD` as they divide it.
+def proxy_shape(target: ModelShape, d_model: int, reading: Reading = _BYTES) -> ModelShape:
+    """A model of that width and of the target's family: heads as near to `D_HEAD` as they divide it.
+
+    Its vocabulary is that of the data, and where nobody says how large that is, the target's.
 
     Feed-forward and layers follow the target's ratios to width, so that the proxy is a scaled-down target and not a
     slice of it; two layers at least, because the first one of a model does another job than the rest.
@@ -167,9 +181,9 @@ def proxy_shape(target: ModelShape, d_model: int) -> ModelShape:
         n_heads=n_heads,
         n_kv_heads=_n_kv_heads(n_heads, target.n_heads // target.kv_heads),
         d_ff=round(d_model * target.d_ff / target.d_model),
-        vocab_size=VOCAB_SIZE,
-        seq_len=SEQ_LEN,
-        logits_fraction=1.0,  # what trains here predicts the next byte
+        vocab_size=max(VOCAB_SIZE, reading.vocab_size or target.vocab_size),
+        seq_len=min(SEQ_LEN, reading.longest_seq_len or SEQ_LEN),
+        logits_fraction=1.0,  # what trains here predicts the next token
     )
 
 
@@ -194,7 +208,8 @@ def predicted_s_per_token(shape: ModelShape, profile: MachineProfile) -> float:
     """Seconds per training token of a long run, from the measured widths.
 
     Between measured widths straight in log-log; below the narrowest as the narrowest (what is left there is Python's
-    own time); above the widest as the square of the width (all matrix products). In proportion to the layers.
+    own time); above the widest as the square of the width (all matrix products). In proportion to the layers, and to
+    FLOPs where the vocabulary is another one than that of bytes, with which steps were timed.
     """
     known = sorted(profile.step_rates, key=lambda rate: rate.d_model)
     narrow, wide = known[0], known[-1]
@@ -209,30 +224,49 @@ def predicted_s_per_token(shape: ModelShape, profile: MachineProfile) -> float:
         share = math.log(d / a.d_model) / math.log(b.d_model / a.d_model)
         per_token = a.s_per_token ** (1 - share) * b.s_per_token**share
     speed_up = float(n_threads_for(shape, profile.n_cpus) ** _THREAD_EXPONENT)
-    return _SUSTAINED_OVER_BEST * per_token / speed_up * shape.n_layers / MEASURED_LAYERS
+    seconds = _SUSTAINED_OVER_BEST * per_token / speed_up * shape.n_layers / MEASURED_LAYERS
+    of_bytes = msgspec.structs.replace(shape, vocab_size=VOCAB_SIZE)
+    flops, flops_of_bytes = (training_flops_per_token(of, shape.seq_len) for of in (shape, of_bytes))
+    return seconds * (flops / flops_of_bytes)
 
 
-def _reasons(chosen: Candidate, config: TrainConfig, budget_s: float, tokens_per_parameter: float) -> tuple[str, ...]:
+def _reasons(
+    chosen: Candidate, config: TrainConfig, budget_s: float, tokens_per_parameter: float, reading: Reading
+) -> tuple[str, ...]:
     shape = chosen.shape
     n_tokens = config.n_steps * config.tokens_per_step
     budget = f"the budget of {budget_s:.0f} s"
     fits = chosen.predicted_s <= budget_s
+    unit = "bytes" if reading.is_bytes else "tokens"
     return (
         f"a proxy of {shape.n_layers} layers and width {shape.d_model} trains: {chosen.n_params:,} parameters, "
         f"{chosen.predicted_s:.0f} s predicted on {config.n_threads} CPU thread(s), "
         + (f"the widest that fits {budget}" if fits else f"more than {budget}, but there is none narrower"),
         f"{tokens_per_parameter:.3g} tokens per parameter, like the target, zeros and embeddings counted: "
-        f"{n_tokens:,} bytes in {config.n_steps:,} steps of {config.batch_size} x {config.seq_len}",
+        f"{n_tokens:,} {unit} in {config.n_steps:,} steps of {config.batch_size} x {config.seq_len}",
         f"density {config.density:g} and the {config.schedule} schedule are the target's; learning rate and initial "
         f"weights are {_TRANSFERRED[config.parametrization]} from a dense model of width {config.base.d_base}",
+        *_of_vocabulary(shape, reading),
     )
 
 
-def _not_covered(target: ModelShape, config: TrainConfig) -> tuple[str, ...]:
+def _of_vocabulary(shape: ModelShape, reading: Reading) -> tuple[str, ...]:
+    """A sentence on a vocabulary that is not that of bytes."""
+    if shape.vocab_size == VOCAB_SIZE:
+        return ()
+    whose = "the target's, as nothing says what the data's is" if reading.vocab_size is None else "that of the data"
+    return (
+        f"the vocabulary of {shape.vocab_size:,} is {whose}; steps were timed on bytes, and the prediction grows with "
+        "the FLOPs of the output layer",
+    )
+
+
+def _not_covered(target: ModelShape, config: TrainConfig, reading: Reading) -> tuple[str, ...]:
+    read = "bytes of its own corpus" if reading.is_bytes else "tokens of its own corpus and vocabulary"
     return (
         f"depth: the proxy has {config.shape.n_layers} layers for {target.n_layers}; "
         f"{_KNOWN_OVER[config.parametrization]}",
         f"batch size: the proxy takes {config.batch_size} sequences of {config.seq_len} a step",
-        "data and tokenizer: the proxy reads bytes of its own corpus, so its loss ranks choices and does not predict "
+        f"data and tokenizer: the proxy reads {read}, so its loss ranks choices and does not predict "
         f"the loss of {target.name}",
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from training.config import TrainConfig
-from training.data import Fingerprint
+from training.data import Fingerprint, TokenSource
 from training.jsonl import read_lines
 from training.sparsity.updater import MaskUpdate
 
@@ -28,7 +28,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     loss :
         Of this step's batch before the update, nats per token.
     bits_per_byte :
-        The same loss in bits; a token is a byte.
+        The same loss in bits per byte of text; None where nobody knows how much text the tokens stand for.
     lr :
         Base learning rate of this step (what a tensor with multiplier 1 gets).
     grad_norm :
@@ -47,7 +47,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     step: int
     tokens: int
     loss: float
-    bits_per_byte: float
+    bits_per_byte: float | None
     lr: float
     grad_norm: float
     density: float
@@ -95,6 +95,8 @@ class RunRecord:
         Measured seconds of the whole run.
     checkpoint :
         The last one: weights, masks, moments.
+    entropy_nats :
+        Per token of the held-out part, below which no loss can be expected; None where nobody knows.
     warnings :
         What the reader should be told, such as a damaged checkpoint that was passed over.
     """
@@ -107,18 +109,19 @@ class RunRecord:
     data: Fingerprint
     host_s: float
     checkpoint: Path
+    entropy_nats: float | None = None
     mask_updates: tuple[MaskUpdate, ...] = field(default=(), repr=False)
     warnings: tuple[str, ...] = ()
 
     @property
     def val_loss(self) -> float:
-        """Held-out loss after the last step, nats per byte."""
+        """Held-out loss after the last step, nats per token."""
         return next(row.val_loss for row in reversed(self.rows) if row.val_loss is not None)
 
     @property
-    def val_bits_per_byte(self) -> float:
-        """Held-out loss after the last step, bits per byte."""
-        return bits(self.val_loss)
+    def val_bits_per_byte(self) -> float | None:
+        """Held-out loss after the last step, bits per byte of text; None where nobody knows how much there is."""
+        return next(row.val_bits_per_byte for row in reversed(self.rows) if row.val_loss is not None)
 
     @property
     def tokens(self) -> int:
@@ -129,6 +132,11 @@ class RunRecord:
 def bits(loss: float) -> float:
     """Nats in bits."""
     return loss / math.log(2.0)
+
+
+def bits_per_byte(loss: float, part: TokenSource) -> float | None:
+    """Nats per token in bits per byte of text, by the tokens per byte of a whole part of a corpus."""
+    return None if part.n_bytes is None else bits(loss) * (part.n_tokens / part.n_bytes)
 
 
 def read_rows(path: Path) -> list[Row]:

@@ -82,7 +82,8 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     tokens: int
     train_loss: float
     val_loss: float
-    bits_per_byte: float
+    bits_per_byte: float | None
+    entropy_nats: float | None
     host_s: float
     tokens_per_s: float
     corpus: Fingerprint

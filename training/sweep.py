@@ -82,6 +82,8 @@ def trained_vocabulary() -> Vocabulary:
         "moments": keys.one_of(*get_args(Precision)),
         "compile": keys.yes_or_no,
         "data": keys.text,
+        "tokenizer": keys.text,
+        "text_field": keys.text,
     }
     return Vocabulary(readers={**of_run, **keys.GPU_READERS, **of_training}, check=_check)
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from training.checkpoint import Checkpoint, save_checkpoint, tensor_path
 from training.config import CONFIG_FILE, TrainConfig
-from training.data import Corpus, TrainOrder, held_out_batches, load_corpus, require_enough
+from training.corpus import corpus_of
+from training.data import Corpus, TrainOrder, fitted, held_out_batches, require_enough
 from training.dense import DenseExecutor
 from training.deterministic import deterministic
 from training.disk import require_room
@@ -21,13 +22,13 @@ from training.interrupt import Interrupted, StopRequest, stop_on_interrupt
 from training.jsonl import LineWriter, UnwrittenLines
 from training.loggers import Loggers
 from training.memory import available_memory_bytes, require_memory
-from training.run_record import RUN_FILE, SPARSITY_FILE, LinearClock, Row, RunRecord, SimulatedClock, bits
+from training.run_record import RUN_FILE, SPARSITY_FILE, LinearClock, Row, RunRecord, SimulatedClock, bits_per_byte
 from training.sparsity.updater import MaskUpdate
 from training.starting_point import StartingPoint, starting_point
 from training.streaming.record import STREAM_FILE, StreamRow
 from training.toml_text import toml_text
 from wse_sim.errors import FileError, SpecError
-from wse_sim.files import write_atomically
+from wse_sim.files import read_bytes, write_atomically
 
 _EVAL_BATCH = 32
 _FIRST_STEPS_STREAMED = 3  # whose layers are written out, as those of steps that are evaluated are
@@ -51,8 +52,8 @@ def train(
     Parameters
     ----------
     out_dir :
-        Gets `config.toml`, `run.jsonl`, `checkpoints/` and, where masks change, `sparsity.jsonl`; must not hold another
-        run, unless it is resumed.
+        Gets `config.toml`, `run.jsonl`, `checkpoints/`, where masks change, `sparsity.jsonl`, and where text was made
+        tokens of by one, `tokenizer.json`; must not hold another run, unless it is resumed.
     on_step :
         Called after each step with its row, logged or not; under `torchrun`, in every process.
     resume :
@@ -80,7 +81,7 @@ def train(
     """
     run_dir = Path(out_dir)
     with joined(config.execution.device) as world:
-        data = load_corpus(config.data) if corpus is None else corpus
+        data = corpus_of(config) if corpus is None else fitted(corpus, config.shape.vocab_size)
         require_enough(data, seq_len=config.seq_len, batch_size=config.batch_size)
         require_memory(config, available_memory_bytes())
         start = starting_point(
@@ -88,7 +89,7 @@ def train(
         )
         _require_agreement(world, start, data)
         require_room(start.config, run_dir)
-        world.first_does(lambda: _prepare_folder(run_dir, start.config, resume=resume))
+        world.first_does(lambda: _prepare_folder(run_dir, start.config, data, resume=resume))
         with deterministic(config.n_threads), stop_on_interrupt() as stop:
             run = _Run(start, run_dir, data, clock or LinearClock(), world, loggers)
             return run.to_the_end(on_step, stop)
@@ -220,7 +221,7 @@ class _Run:
             step=self.n_done,
             tokens=self.n_done * self.config.tokens_per_step,
             loss=stepped.loss,
-            bits_per_byte=bits(stepped.loss),
+            bits_per_byte=bits_per_byte(stepped.loss, self.data.train),
             lr=self.config.lr_factor(self.n_done - 1) * self.config.base.peak_lr,
             grad_norm=stepped.grad_norm,
             density=self.executor.mask_updater.density,
@@ -228,7 +229,7 @@ class _Run:
             wafer_s=wafer_s,
             gpu_s=gpu_s,
             val_loss=val_loss,
-            val_bits_per_byte=None if val_loss is None else bits(val_loss),
+            val_bits_per_byte=None if val_loss is None else bits_per_byte(val_loss, self.data.val),
         )
 
     def _is_due(self, interval: int) -> bool:
@@ -266,6 +267,7 @@ class _Run:
             n_params=self.executor.n_params,
             n_nonzero_params=self.executor.n_nonzero_params,
             data=self.data.fingerprint,
+            entropy_nats=self.data.entropy_nats,
             host_s=self.rows.lines[-1].host_s,
             checkpoint=tensor_path(self.run_dir, self.config.n_steps),
             mask_updates=() if self.mask_updates is None else tuple(self.mask_updates.lines),
@@ -273,12 +275,14 @@ class _Run:
         )
 
 
-def _prepare_folder(run_dir: Path, config: TrainConfig, *, resume: bool) -> None:
+def _prepare_folder(run_dir: Path, config: TrainConfig, data: Corpus, *, resume: bool) -> None:
     if (run_dir / RUN_FILE).exists() and not resume:
         raise SpecError(f"{run_dir}: there is a run in this folder already: resume it, or name another folder")
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
         write_atomically(run_dir / CONFIG_FILE, toml_text(config).encode())
+        if data.tokenizer_file is not None:
+            write_atomically(run_dir / data.tokenizer_file.name, read_bytes(data.tokenizer_file))
     except OSError as error:
         raise FileError(f"{run_dir}: the run's folder cannot be written: {error.strerror}") from None
 

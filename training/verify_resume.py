@@ -3,6 +3,7 @@
 Each attempt is a process of its own, so that it can be killed like one: `wse-sim train --verify-resume`.
 """
 
+import os
 import signal
 import subprocess
 import sys
@@ -116,8 +117,13 @@ def verify_resume(config: TrainConfig, folder: Path, *, watch: Watch = UNWATCHED
 
 
 def _started(attempt: Attempt) -> subprocess.Popen[bytes]:
+    paths = (str(_ROOT), os.environ.get("PYTHONPATH", ""))
     process = subprocess.Popen(  # noqa: S603 - our own program, fixed words
-        [sys.executable, "-m", __name__], stdin=subprocess.PIPE, stderr=subprocess.PIPE, cwd=_ROOT
+        # Where the user stands: the paths of data are from there. -P: what is called `training` there is not ours.
+        [sys.executable, "-P", "-m", __name__],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
     )
     assert process.stdin is not None
     process.stdin.write(msgspec.json.encode(attempt))

@@ -27,5 +27,7 @@ TRAIN: Final[Defaults] = {
     "budget": "3m",
     **HOST,
     "data": "stdlib",
+    "tokenizer": "bytes",
+    "text_field": "text",
     "remeasure": False,
 }

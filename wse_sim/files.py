@@ -3,7 +3,8 @@
 import fcntl
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import IO, Any
@@ -95,6 +96,24 @@ def open_locked(path: Path, *, busy: str) -> IO[bytes]:
         file.close()
         raise SpecError(busy) from None
     return file
+
+
+@contextmanager
+def lock(path: Path) -> Iterator[None]:
+    """Hold a file that one process alone can hold, waiting for the one that does; it stays when it is let go.
+
+    Raises
+    ------
+    SpecError
+        When it cannot be written.
+    """
+    try:
+        file = path.open("ab")
+    except OSError as error:
+        raise FileError(f"{path}: cannot be written: {error.strerror}") from None
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def whole_lines(file: IO[bytes]) -> list[bytes]:

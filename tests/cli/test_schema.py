@@ -29,6 +29,7 @@ WRITTEN = {
         "CoordCheck",
         "Execution",
         "ModelShape",
+        "SideCar",
         "Study",
         "TrainConfig",
     ),

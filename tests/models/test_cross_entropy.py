@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models import cross_entropy
-from models.cross_entropy import linear_cross_entropy
+from models.cross_entropy import NOT_COUNTED, linear_cross_entropy
 
 N_VOCAB, D_MODEL = 300, 16
 
@@ -62,3 +62,31 @@ def test_going_back_twice_is_refused() -> None:
 def test_a_logit_that_is_no_number_makes_a_loss_that_is_none() -> None:
     hidden_ND, output_VD, targets_N = inputs(8)
     assert linear_cross_entropy(hidden_ND * float("nan"), output_VD, targets_N).isnan()
+
+
+@pytest.mark.parametrize("n_counted", [1, 64, 150])
+@pytest.mark.usefixtures("piece_tokens")
+def test_targets_that_do_not_count_are_left_out_as_pytorch_leaves_them_out(n_counted: int) -> None:
+    hidden_ND, output_VD, targets_N = inputs(200)
+    left_out = torch.randperm(200, generator=torch.Generator().manual_seed(1))[n_counted:]
+    targets_N[left_out] = NOT_COUNTED
+    whole = F.cross_entropy(hidden_ND @ output_VD.T, targets_N, ignore_index=NOT_COUNTED)
+    pieces = linear_cross_entropy(hidden_ND, output_VD, targets_N)
+    assert pieces.item() == pytest.approx(whole.item(), rel=1e-14)
+    wanted = torch.autograd.grad(whole, (hidden_ND, output_VD))
+    found = torch.autograd.grad(pieces, (hidden_ND, output_VD))
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-15)
+    with torch.no_grad():
+        assert torch.equal(linear_cross_entropy(hidden_ND, output_VD, targets_N), pieces)
+
+
+def test_where_no_target_counts_loss_and_gradient_are_zero() -> None:
+    hidden_ND, output_VD, targets_N = inputs(8)
+    loss = linear_cross_entropy(hidden_ND, output_VD, torch.full_like(targets_N, NOT_COUNTED))
+    loss.backward()
+    assert loss.item() == 0
+    assert hidden_ND.grad is not None
+    assert output_VD.grad is not None
+    assert not hidden_ND.grad.any()
+    assert not output_VD.grad.any()

@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from training.data import TrainOrder, _read_files, held_out_batches, load_corpus, require_enough
+from training.data import (
+    TokenSource,
+    TokenStream,
+    TrainOrder,
+    held_out_batches,
+    in_memory,
+    load_corpus,
+    require_enough,
+)
+from training.data.text import standard_library
 from training.markov import MarkovSource
 from wse_sim.errors import SpecError
 
@@ -18,8 +27,14 @@ def _folder(tmp_path: Path, n_files: int) -> Path:
     return tmp_path
 
 
+def everything(part: TokenSource) -> np.ndarray:
+    assert isinstance(part, TokenStream)
+    return part.tokens(0, part.n_tokens)
+
+
 def test_standard_library_is_read_without_tests_and_packages() -> None:
-    names, _ = _read_files(Path(sysconfig.get_path("stdlib")), ".py")
+    root = Path(sysconfig.get_path("stdlib"))
+    names = [path.relative_to(root).as_posix() for path in standard_library()]
     assert "os.py" in names
     assert names == sorted(names)
     folders = {folder for name in names for folder in name.split("/")[:-1]}
@@ -33,7 +48,7 @@ def test_no_file_is_in_both_parts_even_under_two_names(tmp_path: Path) -> None:
     for path in list(folder.glob("*.txt")):
         (folder / "copy" / path.name).write_bytes(path.read_bytes())
     corpus = load_corpus(str(folder))
-    train, val = (set(part.tobytes().split(b"\0")) for part in (corpus.train, corpus.val))
+    train, val = (set(everything(part).tobytes().split(b"\0")) for part in (corpus.train, corpus.val))
     assert train | val == {path.read_bytes() for path in folder.glob("*.txt")}
     assert not train & val
     assert 5 <= len(val) <= 45  # a tenth of 200, four standard deviations
@@ -53,13 +68,13 @@ def test_one_file_is_split_in_blocks(tmp_path: Path) -> None:
     file = tmp_path / "book.txt"
     file.write_bytes(b"".join(bytes([97 + number % 26]) * 100 + str(number).encode() for number in range(4000)))
     corpus = load_corpus(str(file))
-    assert corpus.val.size > 4096
-    assert corpus.train.size > corpus.val.size
+    assert corpus.val.n_tokens > 4096
+    assert corpus.train.n_tokens > corpus.val.n_tokens
 
 
 def test_too_small_a_corpus_says_how_much_is_there_and_needed(tmp_path: Path) -> None:
     corpus = load_corpus(str(_folder(tmp_path, 30)))
-    with pytest.raises(SpecError, match=rf"{corpus.train.size} bytes.*at least 65537"):
+    with pytest.raises(SpecError, match=rf"{corpus.train.n_tokens} bytes.*at least 65537"):
         require_enough(corpus, seq_len=4096, batch_size=16)
 
 
@@ -72,16 +87,18 @@ def test_missing_and_empty_data_are_refused(tmp_path: Path) -> None:
 
 def test_order_does_not_depend_on_batch_size() -> None:
     data = np.arange(4001, dtype=np.int64).astype(np.uint8)
-    one, many = TrainOrder(data, 16, seed=5), TrainOrder(data, 16, seed=5)
+    one, many = TrainOrder(in_memory(data), 16, seed=5), TrainOrder(in_memory(data), 16, seed=5)
     singly = torch.cat([one.batch(position, 1)[0] for position in range(600)])
     together = torch.cat([many.batch(position, 40)[0] for position in range(0, 600, 40)])
     assert torch.equal(singly, together)
-    assert not torch.equal(singly, torch.cat([TrainOrder(data, 16, seed=6).batch(p, 1)[0] for p in range(600)]))
+    assert not torch.equal(
+        singly, torch.cat([TrainOrder(in_memory(data), 16, seed=6).batch(p, 1)[0] for p in range(600)])
+    )
 
 
 def test_each_sequence_comes_once_per_epoch_in_a_new_order() -> None:
     data = np.repeat(np.arange(250, dtype=np.uint8), 8)[: 249 * 8 + 1]
-    order = TrainOrder(data, 8, seed=0)
+    order = TrainOrder(in_memory(data), 8, seed=0)
     epochs = [[int(order.batch(epoch * 249 + index, 1)[0][0, 0]) for index in range(249)] for epoch in (0, 1)]
     assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(249))
     assert epochs[0] != epochs[1]
@@ -89,7 +106,7 @@ def test_each_sequence_comes_once_per_epoch_in_a_new_order() -> None:
 
 def test_targets_are_the_next_bytes() -> None:
     data = np.arange(200, dtype=np.uint8)
-    inputs_BT, targets_BT = TrainOrder(data, 16, seed=0).batch(0, 4)
+    inputs_BT, targets_BT = TrainOrder(in_memory(data), 16, seed=0).batch(0, 4)
     assert torch.equal(targets_BT, inputs_BT + 1)
     assert inputs_BT.shape == (4, 16)
     assert inputs_BT.dtype == torch.int64
@@ -97,11 +114,16 @@ def test_targets_are_the_next_bytes() -> None:
 
 def test_held_out_sequences_are_spread_and_do_not_overlap() -> None:
     data = np.arange(1601, dtype=np.int64).astype(np.uint8)
-    batches = held_out_batches(data, seq_len=16, n_sequences=10, batch_size=4)
+    batches = held_out_batches(in_memory(data), seq_len=16, n_sequences=10, batch_size=4)
     assert [len(inputs_BT) for inputs_BT, _ in batches] == [4, 4, 2]
     firsts = torch.cat([inputs_BT[:, 0] for inputs_BT, _ in batches])
     assert firsts.tolist() == [(start * 160) % 256 for start in range(10)]
-    assert sum(len(inputs) for inputs, _ in held_out_batches(data, seq_len=16, n_sequences=10**6, batch_size=64)) == 100
+    assert (
+        sum(
+            len(inputs) for inputs, _ in held_out_batches(in_memory(data), seq_len=16, n_sequences=10**6, batch_size=64)
+        )
+        == 100
+    )
 
 
 def test_synthetic_source_has_the_entropy_that_it_states() -> None:

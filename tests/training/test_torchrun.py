@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.training.torchrun_script import CONFIG, CONFIGS, N_STEPS, STOPPED_AFTER, computed, steps
+from tests.training.torchrun_script import CONFIG, CONFIGS, MASKED, N_STEPS, STOPPED_AFTER, computed, steps
 from training.checkpoint import load_latest
 from training.config import read_config
 from training.data import Corpus, TrainOrder
@@ -67,6 +67,16 @@ def test_losses_and_masks_are_those_of_one_process(told: list[dict[str, Any]], c
         assert first[key] == pytest.approx(one[key], rel=CLOSE), key
     for key in ("masks", "ever_live", "n_params"):
         assert first[key] == one[key], key
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_the_loss_is_the_mean_of_all_targets_that_count_in_whichever_process(
+    told: list[dict[str, Any]], corpus: Corpus, name: str
+) -> None:
+    one = steps(CONFIGS[name], corpus, is_masked=True)
+    for of in told:
+        for key in ("loss", "grad_norm", "val_loss"):
+            assert of["masked"][name][key] == pytest.approx(one[key], rel=CLOSE), key
 
 
 @pytest.mark.parametrize("sharding", ["ddp", "fsdp"])

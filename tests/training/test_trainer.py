@@ -207,7 +207,7 @@ def test_resume_refuses_another_configuration_and_other_data(whole: RunRecord, c
     other = Corpus(
         train=corpus.train,
         val=corpus.val,
-        fingerprint=Fingerprint(source="other", n_files=1, n_bytes=corpus.train.size, sha256="0"),
+        fingerprint=Fingerprint(source="other", n_files=1, n_bytes=corpus.train.n_tokens, sha256="0"),
     )
     with pytest.raises(SpecError, match="other data"):
         train(CONFIG, whole.run_dir, corpus=other, resume=True)

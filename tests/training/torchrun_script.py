@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import torch.distributed
 
+from models.cross_entropy import NOT_COUNTED
 from training.config import TrainConfig
 from training.data import Corpus, TrainOrder, load_corpus
 from training.dense import DenseExecutor
@@ -74,14 +75,26 @@ CONFIGS = {
         config_of("fsdp", SET(update=Update(freq=4)), recompute="always"), shape=LLAMA
     ),
 }
+MASKED = ("ddp, rigl, micro-batches", "fsdp, static")
 
 
-def steps(config: TrainConfig, corpus: Corpus, world: World | None = None) -> dict[str, Any]:
-    """What the steps of a run tell, and digests of its masks after them."""
+def steps(
+    config: TrainConfig, corpus: Corpus, world: World | None = None, *, is_masked: bool = False
+) -> dict[str, Any]:
+    """What the steps of a run tell, and digests of its masks after them.
+
+    Parameters
+    ----------
+    is_masked :
+        Of each batch, only targets that one process has a few of, and the other many, count.
+    """
     with deterministic(config.n_threads):
         executor = DenseExecutor(config, None, world)
         order = TrainOrder(corpus.train, config.seq_len, config.seed)
         batches = [order.batch(step * config.batch_size, config.batch_size) for step in range(config.n_steps)]
+        if is_masked:
+            for _, targets_BT in batches:
+                targets_BT[: len(targets_BT) // 2, 3:] = NOT_COUNTED
         stepped = [executor.step(batch, step) for step, batch in enumerate(batches)]
         updater = executor.mask_updater
         return {
@@ -154,6 +167,7 @@ def main(folder: Path) -> None:
             "mean": world.mean(float(world.rank)),
             "any": [world.any(False), world.any(world.rank == 1)],
             "steps": {name: steps(config, corpus, world) for name, config in CONFIGS.items()},
+            "masked": {name: steps(CONFIGS[name], corpus, world, is_masked=True) for name in MASKED},
             "interrupted": {
                 sharding: interrupted(CONFIGS[f"{sharding}, rigl, micro-batches"], folder / sharding, corpus, world)
                 for sharding in ("ddp", "fsdp")

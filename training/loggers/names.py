@@ -45,9 +45,10 @@ def mask_metrics(update: MaskUpdate) -> dict[str, float]:
 
 def measured_metrics(record: RunRecord) -> dict[str, float]:
     """What a run came to by name."""
+    bits = record.val_bits_per_byte
     return {
         "measured/val_loss": record.val_loss,
-        "measured/val_bits_per_byte": record.val_bits_per_byte,
+        **({} if bits is None else {"measured/val_bits_per_byte": bits}),
         "measured/host_s": record.host_s,
         "measured/params": record.n_params,
         "measured/nonzero_params": record.n_nonzero_params,

@@ -13,7 +13,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from models.cross_entropy import linear_cross_entropy, loss_and_hidden_gradient, output_gradient
+from models.cross_entropy import (
+    counted_places,
+    linear_cross_entropy,
+    loss_and_hidden_gradient,
+    n_counted,
+    output_gradient,
+)
 from models.gpt import GPT
 
 _LOGIT_NUMBERS = 2**25  # made at a time for the gradient of the output layer
@@ -21,7 +27,7 @@ _LOGIT_NUMBERS = 2**25  # made at a time for the gradient of the output layer
 
 @dataclass(frozen=True, slots=True)
 class _AtHead:
-    """What the gradient of the output layer is made of, of some tokens."""
+    """What the gradient of the output layer is made of, of some tokens that count."""
 
     hidden_ND: Tensor
     targets_N: Tensor
@@ -68,14 +74,19 @@ class Ends:
         return list(self._model.norm_out.parameters())
 
     def loss_and_slopes(self, xs: Sequence[Tensor], targets: Sequence[Tensor]) -> tuple[float, list[Tensor]]:
-        """Mean loss of all micro-batches, and its derivative by what the last block gave, (B, T, D) of each."""
-        n_tokens = sum(targets_BT.numel() for targets_BT in targets)
+        """Mean loss of all tokens that count, and its derivative by what the last block gave, (B, T, D) of each."""
+        n_tokens = max(1, sum(map(n_counted, targets)))
         self._heads, slopes, total = [], [], 0.0
         for x_BTD, targets_BT in zip(xs, targets, strict=True):
             leaf_BTD = x_BTD.detach().requires_grad_()
             scaled_BTD = self._model.scaled(leaf_BTD)
-            hidden_ND, targets_N = scaled_BTD.detach().flatten(0, 1).to(self._dtype), targets_BT.flatten()
+            all_ND, targets_N = scaled_BTD.detach().flatten(0, 1).to(self._dtype), targets_BT.flatten()
+            hidden_ND, places_N = all_ND, counted_places(targets_N)
+            if places_N is not None:
+                hidden_ND, targets_N = all_ND[places_N], targets_N[places_N]
             loss, by_hidden_ND, scale_2N = loss_and_hidden_gradient(hidden_ND, self._output_VD, targets_N)
+            if places_N is not None:
+                by_hidden_ND = torch.zeros_like(all_ND).index_copy_(0, places_N, by_hidden_ND)
             share = targets_N.numel() / n_tokens
             by_scaled_BTD = by_hidden_ND.to(scaled_BTD.dtype).view_as(scaled_BTD)
             torch.autograd.backward(scaled_BTD, by_scaled_BTD if share == 1.0 else by_scaled_BTD.mul_(share))
@@ -120,7 +131,7 @@ class Ends:
         """(R, D): derivative of the mean loss by the rows of the output layer from `first` on."""
         output_RD = self._output_VD[first : first + len(piece)]
         gradient_RD = torch.zeros_like(piece)
-        n_tokens = sum(len(head.targets_N) for head in self._heads)
+        n_tokens = max(1, sum(len(head.targets_N) for head in self._heads))
         n_at_once = max(1, _LOGIT_NUMBERS // len(piece))
         for head in self._heads:
             for start in range(0, len(head.targets_N), n_at_once):

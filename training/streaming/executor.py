@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from models.cross_entropy import n_counted
 from models.gpt import meta_model
 from training.checkpoint import MOMENTS, WEIGHT, Checkpoint, SavedParameter
 from training.config import TrainConfig
@@ -120,9 +121,9 @@ class StreamingExecutor:
         self._ends.refresh()
         total, n_tokens = 0.0, 0
         for x_BTD, (_, targets_BT) in zip(xs, batches, strict=True):
-            total += self._ends.loss(x_BTD, targets_BT.to(self._device)) * targets_BT.numel()
-            n_tokens += targets_BT.numel()
-        return total / n_tokens
+            total += self._ends.loss(x_BTD, targets_BT.to(self._device)) * (n_here := n_counted(targets_BT))
+            n_tokens += n_here
+        return total / max(1, n_tokens)
 
     def stream_rows(self, step: int) -> list[StreamRow]:
         """What the last optimizer step streamed and computed, layer by layer; `step` are done."""

@@ -14,7 +14,8 @@ from pathlib import Path
 import msgspec
 
 from training.config import TrainConfig
-from training.data import TrainOrder, load_corpus
+from training.corpus import corpus_of
+from training.data import TrainOrder
 from training.deterministic import deterministic
 from training.memory import available_memory_bytes, memory_need, require_memory
 from training.streaming.executor import StreamingExecutor
@@ -104,7 +105,7 @@ def step_cost(speeds: Sequence[StreamingSpeed]) -> StepCost | None:
 
 def _measured(config: TrainConfig) -> StreamingSpeed:
     """The speed of a configuration in this process, which has done nothing yet."""
-    order = TrainOrder(load_corpus(config.data).train, config.seq_len, config.seed)
+    order = TrainOrder(corpus_of(config).train, config.seq_len, config.seed)
     with deterministic(config.n_threads):
         started = time.perf_counter(), time.process_time()
         executor = StreamingExecutor(config, None)

@@ -218,6 +218,8 @@ class TrainParameters(TypedDict, total=False):
     compile: bool
     sharding: str
     data: Named
+    tokenizer: Named
+    text_field: str
     log: Names | None
     trace_steps: Whole | None
     trace_max_bytes: Number | None

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 _WHOLE = ("mask_update_steps", "seed", "num_csx", "batch_size", "seq_len", "num_gpus", "steps", "microbatch")
-_TEXTS = ("system", "gpu", "gpu_software", "data")
+_TEXTS = ("system", "gpu", "gpu_software", "data", "tokenizer")
 _MODEL_FILE = "model.toml"
 
 

@@ -18,6 +18,7 @@ from wse_sim.errors import SpecError
 
 COMMANDS = {
     "train": "Train here, simulate the full-size run, write a report.",
+    "prepare": "Make files of tokens of text, once, to train on.",
     "simulate": "Simulate a training run on a wafer-scale cluster.",
     "sweep": "Simulate, or train, many configurations as one table.",
     "compare": "Compare a run on wafers with GPUs, or with what ran here.",

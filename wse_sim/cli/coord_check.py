@@ -7,6 +7,7 @@ import click
 
 from wse_sim.cli.app import EXIT_UNMET
 from wse_sim.cli.axis import AXES, parse_parametrizations, parse_values
+from wse_sim.cli.data_options import data_options, reading_display
 from wse_sim.cli.options import density_options, json_option
 from wse_sim.cli.output import print_json, print_tables, say
 from wse_sim.spec.written import parse_density
@@ -44,7 +45,7 @@ _FIGURE, _RESULT, _ACTIVATIONS = "coord-check.svg", "coord-check.json", "activat
     "--layers", "n_layers", type=click.IntRange(min=1), default=2, show_default=True, help="Where not varied."
 )
 @density_options
-@click.option("--data", default="stdlib", show_default=True, metavar="PATH", help="Text file or folder of text files.")
+@data_options
 @click.option("--limit", type=float, default=0.1, show_default=True, help="Largest |slope| that counts as flat.")
 @click.option("--assert-flat", is_flag=True, help="Exit with code 3 unless everything that is judged is flat.")
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Write the plot as .svg or .png.")
@@ -55,6 +56,8 @@ def command(
     over: Any,
     parametrization: str | None,
     data: str,
+    tokenizer: str,
+    text_field: str,
     limit: float,
     assert_flat: bool,
     plot: Path | None,
@@ -76,10 +79,11 @@ def command(
 
     if plot is not None:
         figure_kind(plot)
+    reading = {"tokenizer": tokenizer, "text_field": text_field}
     setup, names = _setup(over, **options), parse_parametrizations(parametrization, over)
-    activations = _measure(names, setup, data)
+    setup, activations = _measure(names, setup, data, reading)
     found = slopes(activations, over)
-    content = _content(setup, found, limit, data)
+    content = _content(setup, found, limit, data, tokenizer)
     _write(activations, setup, content, out, plot)
     if as_json:
         print_json(content)
@@ -109,20 +113,27 @@ def _setup(
     )
 
 
-def _measure(names: "list[ParametrizationName]", setup: "CoordCheck", data: str) -> "list[Activation]":
-    from training.coord_check import check_coordinates
+def _measure(
+    names: "list[ParametrizationName]", setup: "CoordCheck", data: str, reading: dict[str, str]
+) -> "tuple[CoordCheck, list[Activation]]":
+    """The set-up with the vocabulary of the data, and what was measured."""
+    import msgspec
+
+    from training.coord_check import check_coordinates, vocabulary_for
     from training.data import load_corpus
     from wse_sim.cli.progress import progress
 
-    corpus = load_corpus(data)
+    with reading_display() as tell:
+        corpus = load_corpus(data, on_progress=tell, **reading)
+    setup = msgspec.structs.replace(setup, vocab_size=vocabulary_for(corpus))
     with progress() as watch:
         watch.begin(len(names) * len(setup.values) * setup.n_seeds, "models")
-        return [
+        return setup, [
             activation for name in names for activation in check_coordinates(corpus, name, setup, on_model=watch.came)
         ]
 
 
-def _content(setup: "CoordCheck", found: "list[Slope]", limit: float, data: str) -> dict[str, Any]:
+def _content(setup: "CoordCheck", found: "list[Slope]", limit: float, data: str, tokenizer: str) -> dict[str, Any]:
     import msgspec
 
     from training.coord_slopes import holds
@@ -132,6 +143,7 @@ def _content(setup: "CoordCheck", found: "list[Slope]", limit: float, data: str)
         "kind": "measured",
         "setup": msgspec.to_builtins(setup),
         "data": data,
+        "tokenizer": tokenizer,
         "limit": limit,
         "is_flat": {name: holds([s for s in found if s.parametrization == name], limit) for name in names},
         "slopes": [{**msgspec.to_builtins(slope), "is_flat": slope.is_flat(limit)} for slope in found],

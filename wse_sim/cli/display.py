@@ -43,6 +43,11 @@ def training_display(title: str, n_steps: int, console: Console) -> Iterator[Dis
         yield panel
 
 
+def held_out_in_bits(row: "Row") -> str:
+    """The held-out loss in bits per byte, and where nobody knows these, in nats per token."""
+    return f"{row.val_loss:.4f} nats/token" if row.val_bits_per_byte is None else f"{row.val_bits_per_byte:.3f}"
+
+
 class _Pace:
     """Tokens/s over the last seconds, and how long the rest will take; "-" before there are two steps to compare."""
 
@@ -83,13 +88,13 @@ class _Lines:
         self.said_s = monotonic()
         is_known = self.pace.tokens_per_s != "-"
         pace = f"  {self.pace.tokens_per_s} tokens/s  left {self.pace.left}" if is_known else ""
-        held_out = "" if row.val_bits_per_byte is None else f"  held out {row.val_bits_per_byte:.3f}"
+        held_out = "" if row.val_loss is None else f"  held out {held_out_in_bits(row)}"
         simulated = "".join(
             f"  {name} {duration(seconds)}" for name, seconds in (("wafer", row.wafer_s), ("gpu", row.gpu_s)) if seconds
         )
+        bits = "" if row.bits_per_byte is None else f"  {row.bits_per_byte:.3f} bits/byte"
         self.console.print(
-            f"step {row.step}/{self.n_steps}  loss {row.loss:.4f}  {row.bits_per_byte:.3f} bits/byte{held_out}"
-            f"  lr {row.lr:.2e}{pace}{simulated}",
+            f"step {row.step}/{self.n_steps}  loss {row.loss:.4f}{bits}{held_out}  lr {row.lr:.2e}{pace}{simulated}",
             soft_wrap=True,
         )
 
@@ -100,7 +105,7 @@ class _LivePanel:
         self.pace = _Pace(n_steps)
         self.live: Live | None = None
         self.row: Row | None = None
-        self.held_out: float | None = None
+        self.held_out = "-"
         self.progress = Progress(
             TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
             BarColumn(bar_width=None),
@@ -113,7 +118,7 @@ class _LivePanel:
     def update(self, row: "Row") -> None:
         self.pace.update(row)
         self.row = row
-        self.held_out = self.held_out if row.val_bits_per_byte is None else row.val_bits_per_byte
+        self.held_out = self.held_out if row.val_loss is None else held_out_in_bits(row)
         self.progress.update(self.task, completed=row.step)
         if self.live is not None:
             self.live.update(self.render())
@@ -124,8 +129,8 @@ class _LivePanel:
             grid.add_column(ratio=1)
         if self.row is not None:
             row = self.row
-            held_out = "-" if self.held_out is None else f"{self.held_out:.3f}"
-            grid.add_row(f"loss  {row.loss:.4f}", f"bits per byte  {row.bits_per_byte:.3f}", f"held out  {held_out}")
+            bits = "-" if row.bits_per_byte is None else f"{row.bits_per_byte:.3f}"
+            grid.add_row(f"loss  {row.loss:.4f}", f"bits per byte  {bits}", f"held out  {self.held_out}")
             grid.add_row(
                 f"learning rate  {row.lr:.2e}",
                 f"tokens/s  {self.pace.tokens_per_s}",

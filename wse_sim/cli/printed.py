@@ -41,6 +41,23 @@ def train_verify_resume() -> type:
     return ResumeProofs
 
 
+def prepare() -> type:
+    from training.data.side_car import SideCar
+
+    class PreparedTokens(TypedDict):
+        """Files of tokens that were made of text."""
+
+        kind: Measured
+        source: str
+        folder: str
+        train: SideCar
+        val: SideCar
+        host_s: float
+        bytes_per_s: float
+
+    return PreparedTokens
+
+
 def compare_run() -> type:
     from wse_sim.executed import LayerComparison
     from wse_sim.report.metrics import SimulationResult

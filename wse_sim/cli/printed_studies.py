@@ -113,6 +113,7 @@ def coord_check() -> type:
         kind: Measured
         setup: CoordCheck
         data: str
+        tokenizer: str
         limit: float
         is_flat: dict[str, bool]
         slopes: list[judged]  # type: ignore[valid-type]

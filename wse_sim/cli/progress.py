@@ -78,7 +78,7 @@ class Pace:
 class Meter(Watch, Protocol):
     """What commands hand to long work; `update` is for work that knows its whole amount as it goes, such as bytes."""
 
-    def update(self, done: float, total: float) -> None: ...
+    def update(self, done: float, total: float, note: str = "") -> None: ...
 
 
 @contextmanager
@@ -109,7 +109,7 @@ class Quiet:
 
     begin, came, say = UNWATCHED.begin, UNWATCHED.came, UNWATCHED.say
 
-    def update(self, done: float, total: float) -> None:
+    def update(self, done: float, total: float, note: str = "") -> None:
         """Nothing is shown."""
 
 
@@ -136,8 +136,9 @@ class _Counter(ABC):
             self.work.reach(self.work.done + (work or 0.0))
         self.moved()
 
-    def update(self, done: float, total: float) -> None:
-        if self.count.total != total:
+    def update(self, done: float, total: float, note: str = "") -> None:
+        if (self.count.total, self.note) != (total, note):
+            self.note = note
             self.count = self.work = Pace(total)
         self.count.reach(done)
         self.moved()
@@ -162,9 +163,10 @@ class _Counter(ABC):
     def amount(self) -> str:
         """12/96 runs."""
         done, total = self.count.done, self.count.total
+        amount = f"{done:,.0f}/{total:,.0f} {self.items}"
         if self.items == BYTES:
-            return f"{data_size(done)}/{data_size(total)}"
-        return f"{done:,.0f}/{total:,.0f} {self.items}" + (f", {self.note}" if self.note else "")
+            amount = f"{data_size(done)}/{data_size(total)}"
+        return amount + (f", {self.note}" if self.note else "")
 
     @property
     def pace(self) -> str:

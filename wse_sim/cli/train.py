@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wse_sim.cli.config_option import config_option, configured
+from wse_sim.cli.data_options import corpus_in_words, data_options, reading_display
 from wse_sim.cli.host_options import host_options
 from wse_sim.cli.logging_options import log_option, loggers_from
 from wse_sim.cli.options import (
@@ -88,9 +89,7 @@ if TYPE_CHECKING:
     help="To train here: 90s, 2h.",
 )
 @host_options
-@click.option(
-    "--data", default=TRAIN["data"], show_default=True, metavar="PATH", help="Text file or folder of text files."
-)
+@data_options
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Run directory.  [default: runs/...]")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="DIR", help="Go on with an interrupted run.")
 @click.option(
@@ -190,11 +189,16 @@ class _Session:
         return profile
 
     def train(self, plan: "Plan", folder: Path, *, resume: bool, is_first: bool = True) -> dict[str, Any]:
+        from training.corpus import corpus_of
         from training.cosim import run_plan
         from wse_sim.cli.display import training_display
 
         if is_first:
             self.say_what_was_chosen(plan)
+        with reading_display(is_shown=self.world.is_first) as tell:
+            corpus = corpus_of(plan.choice.config, tell)
+        for line in corpus_in_words(corpus) if is_first else ():
+            self.say(line)
         with training_display(_title(plan), plan.choice.config.n_steps, self.console) as display:
             summary = run_plan(
                 plan,
@@ -203,6 +207,7 @@ class _Session:
                 on_step=display.update,
                 resume=resume,
                 world=self.world,
+                corpus=corpus,
                 log=self.log,
                 trace=self.trace,
                 say=self.say,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wse_sim.cli.axis import AXES, parse_log2_lrs, parse_parametrizations, parse_values
+from wse_sim.cli.data_options import optional_data_options, reading_display
 from wse_sim.cli.options import density_options, json_option
 from wse_sim.cli.output import going_on, print_json, print_tables, say
 from wse_sim.errors import choose
@@ -57,7 +58,7 @@ _FIGURE, _RESULT = "transfer.svg", "transfer.json"
 @click.option("--sparsity-algorithm", metavar="A", help="static, set, rigl, gmp: how masks change.  [default: static]")
 @click.option("--mask-update-steps", type=click.IntRange(min=1), metavar="N", help="Between two changes of the masks.")
 @click.option("--base", "bases", multiple=True, metavar="[P=]NAME", help="Base hyper-parameters, for one or for all.")
-@click.option("--data", metavar="PATH", help="Text file or folder of text files.  [default: stdlib]")
+@optional_data_options
 @click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="A training configuration to vary.")
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Processes.  [default: one for each CPU]")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="[default: runs/transfer-over-AXIS]")
@@ -82,6 +83,7 @@ def command(
     if plot is not None:
         figure_kind(plot)
     study = _study(over, **options)
+    _read_data(study)
     folder = out or Path("runs") / f"transfer-over-{over}"
     with going_on(), progress() as watch:
         results = run_study(study, folder, n_workers=workers, watch=watch)
@@ -122,6 +124,14 @@ def _study(
         tokens_per_parameter=tokens_per_parameter,
         is_iso_wpn=is_iso_wpn,
     )
+
+
+def _read_data(study: "Study") -> None:
+    """Once, with a display, so that processes which train find text made tokens of, and faults show at once."""
+    from training.corpus import corpus_of
+
+    with reading_display() as tell:
+        corpus_of(study.setup, tell)
 
 
 def _by_name(

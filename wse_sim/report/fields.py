@@ -54,6 +54,7 @@ _PLACES = {
     "host_machine": ("summary of a run", "choice.machine."),
     "measured": ("summary of a run", "measured."),
     "fingerprint": ("summary of a run", "measured.corpus."),
+    "prepared_tokens": ("tokens of text", ""),
     "projected": ("summary of a run", "projected."),
     "run_comparison": ("comparison of runs", ""),
     "compared_run": ("comparison of runs", "rows."),

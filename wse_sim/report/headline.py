@@ -151,8 +151,10 @@ def _trained_here(measured: Table) -> Iterator[Line]:
         yield line("model", f"{count(measured['params'])} parameters", ", ".join(notes))
     train, validation, bits = (measured.get(key) for key in ("train_loss", "val_loss", "bits_per_byte"))
     if validation is not None:
-        note = f"{train:.3f} on the last training batch" if train is not None else ""
-        yield line("validation loss", f"{validation:.3f} {loss_unit(validation, bits)}", note)
+        notes = [f"{train:.3f} on the last training batch"] if train is not None else []
+        if (floor := measured.get("entropy_nats")) is not None:
+            notes.append(f"{floor:.3f} is the entropy of the source")
+        yield line("validation loss", f"{validation:.3f} {loss_unit(validation, bits)}", ", ".join(notes))
     elif train is not None:
         yield line("training loss", f"{train:.3f} {loss_unit(train, bits)}")
     if bits is not None:

@@ -8,11 +8,14 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 import training.streaming.blocks
+from models.cross_entropy import NOT_COUNTED
 from models.sparse import unpacked
 from training.config import TrainConfig
 from training.data import Corpus, TrainOrder
+from training.dense import DenseExecutor
 from training.deterministic import deterministic
 from training.execution import Execution
 from training.executor import Executor
@@ -63,6 +66,29 @@ def test_losses_are_those_of_dense_masked_training(
     assert np.abs(dense - streaming).max() <= (LARGEST_AFTER_LIFTING if name == "spdf" else LARGEST_DIFFERENCE)
     assert streaming_executor.n_nonzero_params == dense_executor.n_nonzero_params
     assert streaming_executor.mask_updater.density == dense_executor.mask_updater.density
+
+
+@pytest.mark.parametrize("executor", ["dense", "streaming"])
+@pytest.mark.parametrize("microbatch", [None, 1, 3])
+def test_targets_that_do_not_count_are_in_no_mean(corpus: Corpus, executor: Any, microbatch: int | None) -> None:
+    """PyTorch's own cross-entropy of the whole batch is the oracle; one micro-batch has nothing that counts."""
+    config = msgspec.structs.replace(CONFIG, clip=1e9, execution=Execution(executor=executor, microbatch=microbatch))
+    inputs_BT, targets_BT = next(_batches(config, corpus))
+    targets_BT[0], targets_BT[1, 10:], targets_BT[3, ::3] = (NOT_COUNTED,) * 3
+    dense = DenseExecutor(msgspec.structs.replace(config, execution=Execution()), None)
+    loss = F.cross_entropy(dense.model(inputs_BT).flatten(0, 1), targets_BT.flatten(), ignore_index=NOT_COUNTED)
+    torch.autograd.backward(loss)
+    dense.masks.zero_pruned_gradients()
+    gradients = [p.grad.flatten() for p in dense.model.parameters() if p.grad is not None]
+    norm = float(torch.linalg.vector_norm(torch.cat(gradients)))
+    tested = make_executor(config)
+    assert tested.evaluate([(inputs_BT[:2], targets_BT[:2]), (inputs_BT[2:], targets_BT[2:])]) == pytest.approx(
+        loss.item(), abs=LARGEST_DIFFERENCE
+    )
+    stepped = tested.step((inputs_BT, targets_BT), 0)
+    tested.close()
+    assert stepped.loss == pytest.approx(loss.item(), abs=LARGEST_DIFFERENCE)
+    assert stepped.grad_norm == pytest.approx(norm, rel=1e-5)
 
 
 @pytest.mark.parametrize("name", sorted(set(ALGORITHMS) - {"gmp"}))

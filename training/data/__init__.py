@@ -1,0 +1,30 @@
+"""What models are trained on: text of any kind and files of tokens, as numbered sequences in an order of their own."""
+
+from training.data.load import Reading, document_files, load_corpus, reading_of
+from training.data.order import TrainOrder, fitted, held_out_batches, require_enough, require_vocabulary
+from training.data.prepare import OnProgress, Progress, write_tokens
+from training.data.source import Corpus, Fingerprint, TokenSource, TokenStream, in_memory
+from training.data.synthetic import MARKOV
+from training.data.text import STDLIB
+
+__all__ = [
+    "MARKOV",
+    "STDLIB",
+    "Corpus",
+    "Fingerprint",
+    "OnProgress",
+    "Progress",
+    "Reading",
+    "TokenSource",
+    "TokenStream",
+    "TrainOrder",
+    "document_files",
+    "fitted",
+    "held_out_batches",
+    "in_memory",
+    "load_corpus",
+    "reading_of",
+    "require_enough",
+    "require_vocabulary",
+    "write_tokens",
+]

@@ -1,0 +1,96 @@
+"""Which sequences come when.
+
+Which sequence comes k-th is a function of (seed, k) alone: not of the batch size, of processes or what was read before,
+so a run resumes from the number of sequences it has consumed.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.data.permutation import Permutation, permutation
+from training.data.source import BYTE_VALUES, Corpus, Places, TokenSource
+from wse_sim.errors import SpecError
+
+
+class TrainOrder:
+    """Which sequence comes k-th: each one once per epoch, in an order drawn from (seed, epoch)."""
+
+    def __init__(self, data: TokenSource, seq_len: int, seed: int) -> None:
+        self._data = data
+        self._seq_len = seq_len
+        self._seed = seed
+        self._n_sequences = data.n_sequences(seq_len)
+        self._epoch = -1
+        self._order: Permutation | None = None
+
+    def batch(self, first: int, batch_size: int) -> tuple[Tensor, Tensor]:
+        """Inputs and targets, both (B, T) int64, of the sequences `first` ... `first + batch_size - 1`."""
+        return _tensors(self._data, self.numbers(first, batch_size), self._seq_len)
+
+    def numbers(self, first: int, n: int) -> Places:
+        """(n,): which sequences of the source those are."""
+        parts = []
+        while n > 0:
+            epoch, place = divmod(first, self._n_sequences)
+            n_here = min(n, self._n_sequences - place)
+            parts.append(self._of_epoch(epoch).at(np.arange(place, place + n_here, dtype=np.int64)))
+            first, n = first + n_here, n - n_here
+        return np.concatenate(parts)
+
+    def _of_epoch(self, epoch: int) -> Permutation:
+        if self._order is None or epoch != self._epoch:
+            self._epoch, self._order = epoch, permutation(self._n_sequences, self._seed, epoch)
+        return self._order
+
+
+def held_out_batches(
+    data: TokenSource, *, seq_len: int, n_sequences: int, batch_size: int
+) -> list[tuple[Tensor, Tensor]]:
+    """Inputs and targets of held-out sequences spread evenly over the part; the same for every seed."""
+    n_there = data.n_sequences(seq_len)
+    n_taken = min(n_sequences, n_there)
+    numbers = np.arange(n_taken, dtype=np.int64) * n_there // n_taken
+    return [_tensors(data, numbers[i : i + batch_size], seq_len) for i in range(0, n_taken, batch_size)]
+
+
+def require_enough(corpus: Corpus, *, seq_len: int, batch_size: int) -> None:
+    """Raise SpecError when the corpus does not hold one batch to train on and one sequence to evaluate on."""
+    unit = "bytes" if corpus.fingerprint.tokenizer == "bytes" else "tokens"
+    for part, source, n_needed in (("train", corpus.train, batch_size), ("held-out", corpus.val, 1)):
+        if source.n_sequences(seq_len) < n_needed:
+            raise SpecError(
+                f"data {corpus.fingerprint.source!r} ({corpus.fingerprint.n_bytes} bytes): the {part} part has "
+                f"{source.n_tokens} {unit}, it must have at least {n_needed * seq_len + 1} for batch_size {batch_size} "
+                f"and seq_len {seq_len}"
+            )
+
+
+def fitted(corpus: Corpus, vocab_size: int) -> Corpus:
+    """The corpus, for a model of this vocabulary; ids are held against it as they are read, where nobody said theirs.
+
+    Raises
+    ------
+    SpecError
+        When the corpus has a larger one.
+    """
+    require_vocabulary(corpus.fingerprint.source, corpus.vocab_size, vocab_size)
+    if corpus.vocab_size is not None and corpus.vocab_size <= BYTE_VALUES:
+        return corpus
+    return replace(corpus, train=corpus.train.within(vocab_size), val=corpus.val.within(vocab_size))
+
+
+def require_vocabulary(data: str, of_data: int | None, of_model: int) -> None:
+    """Raise SpecError when data have a larger vocabulary than a model."""
+    if of_data is not None and of_data > of_model:
+        raise SpecError(
+            f"data {data!r}: their vocabulary has {of_data} entries, the model's has {of_model}: a tokenizer of "
+            "at most as many, or a model for the data's, would be right"
+        )
+
+
+def _tensors(data: TokenSource, numbers: Places, seq_len: int) -> tuple[Tensor, Tensor]:
+    inputs_BT, targets_BT = data.read(numbers, seq_len)
+    return torch.from_numpy(inputs_BT).contiguous(), torch.from_numpy(targets_BT).contiguous()

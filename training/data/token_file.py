@@ -1,0 +1,103 @@
+"""Files of token ids, one after the other: nanoGPT's `.bin`, llm.c's with a header, `.npy` with and without one."""
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from training.data.on_disk import FileTokens
+from training.data.shards import Shard
+from training.data.side_car import SideCar, read_side_car, side_car_path
+from wse_sim.errors import SpecError
+
+_LLM_C_HEADER_BYTES = 256 * 4
+# Magic and version of https://github.com/karpathy/llm.c, dev/data/data_common.py: tokens of GPT-2 and of Llama 3.
+_LLM_C = {
+    (20240520, 1): SideCar(dtype="uint16", tokenizer="gpt2"),
+    (20240801, 7): SideCar(dtype="uint32", tokenizer="llama3"),
+}
+_NPY_MAGIC = b"\x93NUMPY"
+_NANO_GPT = SideCar(dtype="uint16")  # what a file is taken for that nobody describes
+
+
+def token_shard(path: Path) -> Shard:
+    """The tokens of a file.
+
+    Its side-car says what they are. Without one it says so itself (the header of llm.c or of numpy), or holds uint16 as
+    nanoGPT writes them.
+
+    Raises
+    ------
+    SpecError
+        When it cannot be read, is empty, or is not what is said of it.
+    """
+    said, note = read_side_car(path), ""
+    if said is None and path.suffix == ".npy":
+        tokens, said = _npy(path)
+    else:
+        header, n = (0, None) if said is not None else _header(path)
+        said = said or _of_header(path)
+        if said is _NANO_GPT:
+            note = f"no side-car beside {path.name} says what it holds: it is taken for nanoGPT's uint16"
+        tokens = FileTokens(path, said.numpy_dtype, offset=header, n=n)
+    if not tokens.n:
+        raise SpecError(f"data {path}: there is no token in it")
+    if said.n_tokens is not None and said.n_tokens != tokens.n:
+        raise SpecError(
+            f"data {path}: holds {tokens.n} {said.dtype} tokens, {side_car_path(path)} says {said.n_tokens}: the "
+            "two are not of the same data"
+        )
+    return Shard(path=path, read=tokens, n=tokens.n, said=said, note=note)
+
+
+def _start(path: Path) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
+    """The first three numbers of 32 bits."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(12)
+    except OSError as error:
+        raise SpecError(f"data {path}: cannot be read: {error.strerror}") from None
+    return np.frombuffer(start[: len(start) // 4 * 4], "<i4")
+
+
+def _of_header(path: Path) -> SideCar:
+    magic, version, *_ = (*_start(path).tolist(), 0, 0)
+    return _LLM_C.get((magic, version), _NANO_GPT)
+
+
+def _header(path: Path) -> tuple[int, int | None]:
+    """Bytes before the first token, and how many tokens there are; None = as many as follow."""
+    magic, version, n, *_ = (*_start(path).tolist(), 0, 0, 0)
+    if magic not in {known for known, _ in _LLM_C}:
+        return 0, None
+    if (magic, version) not in _LLM_C:
+        versions = ", ".join(str(known) for of, known in _LLM_C if of == magic)
+        raise SpecError(f"data {path}: has llm.c's header {magic} of version {version}; {versions} would be right")
+    return _LLM_C_HEADER_BYTES, n
+
+
+def _npy(path: Path) -> tuple[FileTokens, SideCar]:
+    """A file that numpy wrote."""
+    try:
+        with path.open("rb") as file:
+            if file.read(len(_NPY_MAGIC)) != _NPY_MAGIC:
+                raise SpecError(
+                    f"data {path}: has not the header of a .npy file; if it holds bare tokens, as OLMo's do, say of "
+                    f'which kind in {side_car_path(path).name} beside it: {{"dtype": "uint16"}}'
+                )
+            file.seek(0)
+            version = np.lib.format.read_magic(file)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = read(file)
+            offset = file.tell()
+    except (OSError, ValueError) as error:
+        if isinstance(error, SpecError):
+            raise
+        raise SpecError(f"data {path}: cannot be read ({error})") from None
+    if len(shape) != 1 or dtype.kind not in "ui":
+        raise SpecError(f"data {path}: holds {dtype} of shape {shape}; whole numbers in one row would be right")
+    try:
+        said = msgspec.convert({"dtype": dtype.newbyteorder("=").name}, SideCar)
+    except msgspec.ValidationError:
+        raise SpecError(f"data {path}: holds {dtype}; uint16 or uint32 would be right") from None
+    return FileTokens(path, dtype, offset=offset, n=int(shape[0])), said
