@@ -1,6 +1,6 @@
 """Where the two halves meet: a real training run here beside the simulated run of the full-size model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,10 @@ from wse_sim.gpu.roofline import GpuResult, simulate_gpu
 from wse_sim.laws.cerebras_gpt import LossProjection, project_loss
 from wse_sim.report import run_files
 from wse_sim.report.html import write_report
+from wse_sim.report.layer_masks import LayerMask, layer_masks
 from wse_sim.report.trace import write_trace
 from wse_sim.simulation import Simulation, simulate
+from wse_sim.wafer.masks import read_run_masks
 from wse_sim.workload.transformer import n_parameters
 
 OnStep = Callable[[Row], None]
@@ -145,7 +147,8 @@ def run_plan(
     if not resume:
         world.first_does(lambda: write_job(plan.job, run_dir))
     record = train(config, run_dir, on_step=on_step, resume=resume, clock=plan.clock, corpus=corpus)
-    summary: dict[str, Any] = msgspec.to_builtins(summarize(plan, record, command))
+    masks = _layer_masks(plan, run_dir, world)
+    summary: dict[str, Any] = msgspec.to_builtins(summarize(plan, record, command, masks))
 
     def write() -> None:
         write_trace(plan.wafer, run_dir / run_files.TRACE)
@@ -180,8 +183,14 @@ def compare_runs(
     return comparison
 
 
-def summarize(plan: Plan, record: RunRecord, command: str) -> Summary:
-    """The run in one table: what was measured here, simulated, and projected, each under its own word."""
+def summarize(plan: Plan, record: RunRecord, command: str, masks: Sequence[LayerMask] = ()) -> Summary:
+    """The run in one table: what was measured here, simulated, and projected, each under its own word.
+
+    Parameters
+    ----------
+    masks :
+        As training left them; none of a dense run.
+    """
     dense = plan.projected_dense
     return Summary(
         version=__version__,
@@ -199,7 +208,21 @@ def summarize(plan: Plan, record: RunRecord, command: str) -> Summary:
             dense_law=dense.law,
         ),
         simulated_dense=msgspec.UNSET if plan.dense is plan.wafer else plan.dense.result,
+        layer_masks=tuple(masks) or msgspec.UNSET,
     )
+
+
+def _layer_masks(plan: Plan, run_dir: Path, world: World) -> tuple[LayerMask, ...]:
+    """The masks that the run ended with, by its last checkpoint, as they load the simulated cluster."""
+    wafer, found = plan.wafer, list[LayerMask]()
+    if plan.job.density == 1.0:
+        return ()
+
+    def read() -> None:
+        found.extend(layer_masks(wafer.run, wafer.cluster, wafer.plan.microbatch, read_run_masks(run_dir)))
+
+    world.first_does(read)
+    return world.from_first(tuple(found))
 
 
 def _target(job: Job) -> Target:

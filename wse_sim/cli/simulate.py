@@ -1,14 +1,18 @@
 """`wse-sim simulate`: what a training run does on a wafer-scale cluster."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from wse_sim.cli.economics_options import economics_from, economics_options
 from wse_sim.cli.operations_options import operations_from, operations_options
 from wse_sim.cli.options import imperfection_options, json_option, run_from, run_options
-from wse_sim.cli.output import print_json, print_tables
+from wse_sim.cli.output import command_line, print_json, print_tables
+
+if TYPE_CHECKING:
+    from wse_sim.simulation import Simulation
+    from wse_sim.wafer.masks import RunMasks
 
 
 @click.command("simulate")
@@ -32,10 +36,17 @@ from wse_sim.cli.output import print_json, print_tables
     metavar="FILE",
     help="Write the step's timeline as a Chrome trace; opens in Perfetto.",
 )
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write simulation.json, trace.json and report.html there.",
+)
 def command(
     *,
     as_json: bool,
     trace: Path | None,
+    out: Path | None,
     mask_from: Path | None,
     engine: str | None,
     verify: bool,
@@ -66,6 +77,8 @@ def command(
 
         write_trace(simulation, trace)
         click.echo(f"timeline of one step: {trace}", err=True)
+    if out is not None:
+        _write(simulation, masks, out)
     if as_json:
         print_json(simulation.result.as_dict())
         return
@@ -74,3 +87,13 @@ def command(
     print_tables(simulation_table(simulation.result))
     if tornado:
         print_tables("", tornado_table(simulation.result.sensitivity))
+
+
+def _write(simulation: "Simulation", masks: "RunMasks | None", out: Path) -> None:
+    from wse_sim.report.layer_masks import layer_masks
+    from wse_sim.report.simulation_files import write_simulation
+
+    run, cluster, microbatch = simulation.run, simulation.cluster, simulation.plan.microbatch
+    of_layers = () if masks is None else layer_masks(run, cluster, microbatch, masks)
+    for path in write_simulation(simulation, out, command=command_line(), masks=of_layers):
+        click.echo(f"written: {path}", err=True)
