@@ -56,7 +56,7 @@ _TRAIN_KEYS = (
     ("budget", "TIME", "With --train: of each run: 90s, 2h.  [default: 3m]"),
 )
 _SET = "assignments"
-_TABLE, _RUNS = "sweep.csv", Path("runs/sweep")
+_RUNS = Path("runs/sweep")
 _TABLE_SUFFIXES = (".csv", ".gz", ".jsonl")
 
 
@@ -208,15 +208,16 @@ def _trained(
     file: Path | None, lists: dict[str, list[str]], out: Path | None, *, n_processes: int | None, is_on_ray: bool
 ) -> _Job:
     from training.sweep import train_points, trained_sweep, trained_vocabulary
+    from wse_sim.sweep.journal import TABLE
 
     folder = _RUNS if out is None else out
     if folder.suffix in _TABLE_SUFFIXES:
-        raise SpecError(f"--out {folder}: with --train it is a folder, which gets {_TABLE} and a folder for each run")
+        raise SpecError(f"--out {folder}: with --train it is a folder, which gets {TABLE} and a folder for each run")
     sweep = trained_sweep(_points(file, lists, trained_vocabulary()))
     return _Job(
         sweep=sweep,
         evaluate=partial(train_points, sweep=sweep, out=folder, n_workers=n_processes, is_on_ray=is_on_ray),
-        table=folder / _TABLE,
+        table=folder / TABLE,
         sort_by="measured_val_loss",
     )
 
@@ -231,7 +232,7 @@ def _run(job: _Job, sort_by: str | None, *, as_json: bool) -> None:
     best_first(job.sweep, [], sort_by)  # raises before anything is worked out
     try:
         with sweep_progress(len(job.sweep.points), Console(stderr=True, highlight=False)) as watch:
-            rows = run_sweep(job.sweep, job.evaluate, job.table, watch)
+            rows = run_sweep(job.sweep, job.evaluate, job.table, watch, command=command_line())
     except KeyboardInterrupt:
         saved = f"stopped and saved; to go on:  {command_line()}"
         click.echo("stopped; without --out no row is kept" if job.table is None else saved, err=True)
@@ -251,7 +252,10 @@ def _print(job: _Job, rows: "list[Row]", sort_by: str, *, as_json: bool) -> None
         table = [best_table(sweep, best, sort_by)] if best else []
         print_tables(common_keys(sweep, best), *table, *failures(sweep, rows))
     if job.table is not None:
+        from wse_sim.sweep.page import write_sweep_page
+
         click.echo(f"table: {job.table}", err=True)
+        click.echo(f"report: {write_sweep_page(job.table)}", err=True)
 
 
 def _assumed(sweep: "Sweep", rows: "list[Row]") -> dict[str, Any]:
@@ -259,4 +263,4 @@ def _assumed(sweep: "Sweep", rows: "list[Row]") -> dict[str, Any]:
         return {}
     from wse_sim.sweep.simulated import assumed_constants
 
-    return {"assumed": assumed_constants(sweep, rows)}
+    return {"assumed": list(assumed_constants(sweep, rows))}

@@ -1,6 +1,6 @@
 """What a person sees of a sweep: how far it is, on stderr, and its best rows."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,8 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from wse_sim.report.quantities import carbon, count, duration, energy, money, percent, significant
+from wse_sim.report.quantities import duration, significant
+from wse_sim.report.sweep_words import FILLED_IN, MAIN_FIGURES, heading, in_words
 from wse_sim.report.tables import plain_table
 from wse_sim.sweep.run import Watch
 from wse_sim.sweep.sweep import Row, Sweep
@@ -21,24 +22,7 @@ if TYPE_CHECKING:
 _N_BEST = 10
 _N_LINES, _LEAST_S = 10, 1.0  # of progress, where there is no terminal, and the time between two
 _MOST_COLUMNS, _LEAST_FIGURES = 8, 3  # a table is as wide as a terminal
-_FIGURES = {
-    "simulated": ("tokens_per_s", "mfu", "run_time_s", "cost_usd", "energy_j"),
-    "measured": ("measured_val_loss", "measured_host_s", "simulated_run_time_s", "simulated_cost_usd"),
-}
-_FILLED_IN = ("system", "num_csx", "batch_size")  # to be shown: what the figures are of
 _CONTENTION = "contention"  # says how far a row in closed form can be trusted
-# By the ending of a name, the first that fits.
-_READ_AS: dict[str, Callable[[float], str]] = {
-    "tokens_per_s": count,
-    "_per_s": significant,
-    "tokens": count,
-    "mfu": percent,
-    "_s": duration,
-    "_j": energy,
-    "_kg": carbon,
-    "_usd": money,
-    _CONTENTION: lambda contention: f"{contention:.2f}",
-}
 
 
 @contextmanager
@@ -123,12 +107,12 @@ def best_table(sweep: Sweep, best: Sequence[Row], sort_by: str) -> Table:
     names = (*sweep.varied, *(name for name, values in _filled_in(sweep, best).items() if len(values) > 1))
     n_figures = max(_LEAST_FIGURES, _MOST_COLUMNS - len(names))
     trust = (_CONTENTION,) if _CONTENTION in sweep.results else ()
-    figures = tuple(dict.fromkeys((sort_by, *trust, *_FIGURES[sweep.kind])))[:n_figures]
+    figures = tuple(dict.fromkeys((sort_by, *trust, *MAIN_FIGURES[sweep.kind])))[:n_figures]
     header = (*(name for name in names if name != sort_by), *figures)
     shown = [sweep.cells(row) for row in best[:_N_BEST]]
     cells = [tuple(_shown(sweep, name, row[name]) for name in header) for row in shown]
     numbers = tuple(name for name in header if all(not isinstance(row[name], str) for row in shown))
-    words = {name: _words(name) for name in header}
+    words = {name: heading(name) for name in header}
     title = f"{sweep.kind}: the best {len(shown)} of {len(best):,} by {sort_by}"
     return plain_table(tuple(words.values()), cells, title=title, right=[words[name] for name in numbers])
 
@@ -146,7 +130,7 @@ def common_keys(sweep: Sweep, best: Sequence[Row]) -> Text:
 
 def _filled_in(sweep: Sweep, rows: Sequence[Row]) -> dict[str, set["Value | None"]]:
     """The values that rows have of what no point gives."""
-    names = [name for name in _FILLED_IN if name in sweep.results and name not in sweep.keys]
+    names = [name for name in FILLED_IN if name in sweep.results and name not in sweep.keys]
     return {name: {row.results.get(name) for row in rows} for name in names}
 
 
@@ -171,23 +155,5 @@ def content_of(sweep: Sweep, rows: Sequence[Row], **others: Any) -> dict[str, An
     }
 
 
-def _words(name: str) -> str:
-    """A heading that may be broken between words; values say their unit."""
-    for ending in ("_s", "_j", "_kg", "_usd"):
-        if name.endswith(ending) and not name.endswith("_per_s"):
-            name = name.removesuffix(ending)
-    return name.replace("_per_s", "/s").replace("_", " ")
-
-
 def _shown(sweep: Sweep, name: str, value: "Value | None") -> str:
-    """A value as people read it: as it was given, or by the unit that its name ends in."""
-    if value is None:
-        return "–"
-    if isinstance(value, str | bool):
-        return str(value)
-    if name in (*sweep.keys, *_FILLED_IN) and name != "tokens":
-        return str(value) if isinstance(value, int) else f"{value:g}"
-    for ending, read in _READ_AS.items():
-        if name.endswith(ending):
-            return read(value)
-    return f"{value:,}" if isinstance(value, int) else f"{value:.5g}"
+    return in_words(name, value, is_given=name in sweep.keys)
