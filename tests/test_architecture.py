@@ -13,7 +13,7 @@ FLOORS: list[list[str]] = [
     ["wse_sim.cli"],
     ["training"],
     ["models", "wse_sim.calibration"],
-    ["wse_sim.validation", "wse_sim.executed", "wse_sim.sweep", "wse_sim.plan", "wse_sim.comparison"],
+    ["wse_sim.validation", "wse_sim.executed", "wse_sim.sweeps", "wse_sim.planning", "wse_sim.comparison"],
     ["wse_sim.simulation"],
     ["wse_sim.gpu", "wse_sim.report"],
     ["wse_sim.engine"],

@@ -28,8 +28,8 @@ def test_readme_has_two_setup_commands_of_one_line_each() -> None:
     assert len(lines) == 2
     assert all("-c constraints.txt" in line for line in lines)
     assert lines[0].endswith(".venv/bin/wse-sim train --model 2.7b --density 0.25")
-    assert lines[1].endswith("-m pytest")
-    assert "grep -E '^python3 .*-m pytest$' README.md" in (ROOT / ".ci" / "run").read_text()
+    assert lines[1].endswith("-m pytest -n auto")
+    assert "grep -E '^python3 .*-m pytest -n auto$' README.md" in (ROOT / ".ci" / "run").read_text()
 
 
 def test_torch_is_pinned_for_tests_and_open_for_users() -> None:

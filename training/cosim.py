@@ -13,6 +13,7 @@ from training.data import load_corpus, require_enough
 from training.disk import require_room
 from training.distributed import World, alone
 from training.job import Job, read_job, target_hyperparameters, write_job
+from training.loggers import make_loggers
 from training.machine import MachineProfile
 from training.run_record import LinearClock, Row, RunRecord
 from training.summary import HostMachine, Measured, Projected, RunChoice, Summary, Target, TargetHyperparameters
@@ -24,12 +25,13 @@ from wse_sim.laws.cerebras_gpt import LossProjection, project_loss
 from wse_sim.report import run_files
 from wse_sim.report.html import write_report
 from wse_sim.report.layer_masks import LayerMask, layer_masks
-from wse_sim.report.trace import write_trace
+from wse_sim.report.trace import STEADY_STEP, TraceExtent, chrome_trace, write_trace
 from wse_sim.simulation import Simulation, simulate
 from wse_sim.wafer.masks import read_run_masks
 from wse_sim.workload.transformer import n_parameters
 
 OnStep = Callable[[Row], None]
+_TOLD_TO_LOGGERS = ("step_time_s", "tokens_per_s", "mfu", "run_time_s", "energy_j", "cost_usd")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +128,9 @@ def run_plan(
     on_step: OnStep | None = None,
     resume: bool = False,
     world: World | None = None,
+    log: Sequence[str] = (),
+    trace: TraceExtent = STEADY_STEP,
+    say: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Train what the plan chose, and fill the run's folder: the summary of it all, as `summary.json` has it.
 
@@ -133,30 +138,53 @@ def run_plan(
     ----------
     world :
         The processes that do this together, all of them the same; None = this one alone.
+    log :
+        Names of dashboards that follow the run, of `training.loggers.LOGGERS`.
+    trace :
+        What `trace.json` is to hold.
+    say :
+        Is told where to see what was logged, what failed to be, and what was left out of the trace.
 
     Raises
     ------
     SpecError, training.interrupt.Interrupted
-        As `training.trainer.train`.
+        As `training.trainer.train`; SpecError when a dashboard's library is missing, or the trace cannot be made.
     """
     config = plan.choice.config
+    loggers = make_loggers(log, summary=_known(plan), say=say)
+    if trace != STEADY_STEP:
+        chrome_trace(plan.wafer, trace)  # what it refuses, it must refuse before hours of training
     corpus = load_corpus(config.data)
     require_enough(corpus, seq_len=config.seq_len, batch_size=config.batch_size)  # before anything is written
     require_room(config, run_dir)
     world = world or alone("cpu")
     if not resume:
         world.first_does(lambda: write_job(plan.job, run_dir))
-    record = train(config, run_dir, on_step=on_step, resume=resume, clock=plan.clock, corpus=corpus)
+    record = train(config, run_dir, on_step=on_step, resume=resume, clock=plan.clock, corpus=corpus, loggers=loggers)
     masks = _layer_masks(plan, run_dir, world)
     summary: dict[str, Any] = msgspec.to_builtins(summarize(plan, record, command, masks))
 
     def write() -> None:
-        write_trace(plan.wafer, run_dir / run_files.TRACE)
+        left_out = write_trace(plan.wafer, run_dir / run_files.TRACE, trace)
+        if left_out and say is not None:
+            say(f"note: {run_files.TRACE}: {left_out}")
         write_json(run_dir / run_files.SUMMARY, summary)
         write_report(run_dir)
 
     world.first_does(write)
     return summary
+
+
+def _known(plan: Plan) -> dict[str, float]:
+    """What is simulated and projected of the target, by the names of dashboards."""
+    sides = {"simulated": plan.wafer.result, "simulated_gpu": plan.gpu}
+    simulated = {f"{side}/{name}": getattr(of, name) for side, of in sides.items() for name in _TOLD_TO_LOGGERS}
+    loss = plan.projected
+    return simulated | {
+        "projected/loss": loss.value,
+        "projected/loss_low": loss.low,
+        "projected/loss_high": loss.high,
+    }
 
 
 def compare_runs(

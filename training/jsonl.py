@@ -55,6 +55,23 @@ class LineWriter(Generic[AnyLine]):
         self._file.close()
 
 
+class UnwrittenLines(Generic[AnyLine]):
+    """In the place of a `LineWriter`, in a process that writes no files."""
+
+    def __init__(self, path: Path, kind: type[AnyLine], last_step: int) -> None:
+        there = read_lines(path, kind) if last_step and path.exists() else []
+        self.lines = [line for line in there if line.step <= last_step]
+
+    def append(self, line: AnyLine) -> None:
+        self.lines.append(line)
+
+    def sync(self) -> None:
+        """There is no file."""
+
+    def close(self) -> None:
+        """There is no file."""
+
+
 def read_lines(path: Path, kind: type[AnyLine]) -> list[AnyLine]:
     """The records of a file; a last line cut short by a crash is left out.
 

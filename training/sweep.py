@@ -26,9 +26,9 @@ from wse_sim.processes.on_ray import on_ray
 from wse_sim.processes.pool import Spread, on_processes
 from wse_sim.report import run_files
 from wse_sim.spec.written import parse_density
-from wse_sim.sweep import keys
-from wse_sim.sweep.keys import Point, Reader, Value, Vocabulary
-from wse_sim.sweep.sweep import Row, Sweep
+from wse_sim.sweeps import keys
+from wse_sim.sweeps.keys import Point, Reader, Value, Vocabulary
+from wse_sim.sweeps.sweep import Row, Sweep
 
 _WORK = "training.sweep:train_run"
 _NOT_TRAINED = ("jitter", "straggler")  # of the simulation alone

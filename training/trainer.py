@@ -5,8 +5,9 @@ Under `torchrun` every process does all of this, and the first one alone writes 
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Generic
+from typing import Any
 
 from training.checkpoint import Checkpoint, save_checkpoint, tensor_path
 from training.config import CONFIG_FILE, TrainConfig
@@ -17,7 +18,8 @@ from training.disk import require_room
 from training.distributed import World, alone, joined, save_together
 from training.executor import Executor, Stepped, require_finite
 from training.interrupt import Interrupted, StopRequest, stop_on_interrupt
-from training.jsonl import AnyLine, LineWriter, read_lines
+from training.jsonl import LineWriter, UnwrittenLines
+from training.loggers import Loggers
 from training.memory import available_memory_bytes, require_memory
 from training.run_record import RUN_FILE, SPARSITY_FILE, LinearClock, Row, RunRecord, SimulatedClock, bits
 from training.sparsity.updater import MaskUpdate
@@ -42,6 +44,7 @@ def train(
     clock: SimulatedClock | None = None,
     corpus: Corpus | None = None,
     branch_from: Path | str | None = None,
+    loggers: Loggers | None = None,
 ) -> RunRecord:
     """The record of a whole training run.
 
@@ -62,12 +65,16 @@ def train(
         A checkpoint of another run, to start from its weights, moments, masks and place in the data, at its step. The
         two configurations may differ in the learning-rate schedule and the number of steps: a cooldown branches so
         from a stable run. `config.branch` of the record says where it came from.
+    loggers :
+        Dashboards that follow the run (`training.loggers.make_loggers`), those of the first process alone; they are
+        ended with it. None = the run's own files are all.
 
     Raises
     ------
     SpecError
         When the folder cannot be written or holds another run, the data are too small, the checkpoint does not fit,
-        the device is not there, processes cannot share the work, or the loss is no longer a finite number.
+        the device is not there, processes cannot share the work, a logger cannot begin, or the loss is no longer a
+        finite number.
     Interrupted
         When the user pressed Ctrl-C; the run can be resumed.
     """
@@ -83,7 +90,8 @@ def train(
         require_room(start.config, run_dir)
         world.first_does(lambda: _prepare_folder(run_dir, start.config, resume=resume))
         with deterministic(config.n_threads), stop_on_interrupt() as stop:
-            return _Run(start, run_dir, data, clock or LinearClock(), world).to_the_end(on_step, stop)
+            run = _Run(start, run_dir, data, clock or LinearClock(), world, loggers)
+            return run.to_the_end(on_step, stop)
 
 
 def make_executor(config: TrainConfig, checkpoint: Checkpoint | None = None, world: World | None = None) -> Executor:
@@ -112,27 +120,18 @@ def make_executor(config: TrainConfig, checkpoint: Checkpoint | None = None, wor
     return DenseExecutor(config, checkpoint, world)
 
 
-class _UnwrittenLines(Generic[AnyLine]):
-    """In the place of a `LineWriter`, in a process that writes no files."""
-
-    def __init__(self, path: Path, kind: type[AnyLine], last_step: int) -> None:
-        there = read_lines(path, kind) if last_step and path.exists() else []
-        self.lines = [line for line in there if line.step <= last_step]
-
-    def append(self, line: AnyLine) -> None:
-        self.lines.append(line)
-
-    def sync(self) -> None:
-        """There is no file."""
-
-    def close(self) -> None:
-        """There is no file."""
-
-
 class _Run:
     """The state of one run: everything that changes from step to step."""
 
-    def __init__(self, start: StartingPoint, run_dir: Path, data: Corpus, clock: SimulatedClock, world: World) -> None:
+    def __init__(
+        self,
+        start: StartingPoint,
+        run_dir: Path,
+        data: Corpus,
+        clock: SimulatedClock,
+        world: World,
+        loggers: Loggers | None,
+    ) -> None:
         config, checkpoint = start.config, start.checkpoint
         self.config, self.run_dir, self.data, self.clock, self.warnings = config, run_dir, data, clock, start.warnings
         self.world, self.executor = world, make_executor(config, checkpoint, world)
@@ -147,19 +146,22 @@ class _Run:
             (0, 0.0) if checkpoint is None else (checkpoint.meta.step, checkpoint.meta.host_s)
         )
         self.is_mid_step = False  # weights, rows and checkpoint do not belong together
-        lines = LineWriter if world.is_first else _UnwrittenLines
+        lines = LineWriter if world.is_first else UnwrittenLines
         self.rows = lines(run_dir / RUN_FILE, Row, self.n_done)
         is_dynamic = config.sparsity_plan.is_dynamic
         self.mask_updates = lines(run_dir / SPARSITY_FILE, MaskUpdate, self.n_done) if is_dynamic else None
         is_streaming = config.execution.executor == "streaming"
         self.streamed = LineWriter(run_dir / STREAM_FILE, StreamRow, self.n_done) if is_streaming else None
+        self.loggers = loggers if loggers is not None and world.is_first else Loggers()
         self.started_s = time.perf_counter()
 
     def to_the_end(self, on_step: OnStep | None, stop: StopRequest) -> RunRecord:
+        record = None
         try:
+            self.world.first_does(self._start_loggers)
             while self.n_done < self.config.n_steps:
                 self._one_step(on_step, stop)
-            return self._record()
+            record = self._record()
         except KeyboardInterrupt:
             if self.is_mid_step:
                 raise
@@ -169,6 +171,15 @@ class _Run:
             self.executor.close()
             for writer in self._writers():
                 writer.close()
+            self.loggers.end(record)
+        return replace(record, warnings=(*record.warnings, *self.loggers.warnings))
+
+    def _start_loggers(self) -> None:
+        updates = () if self.mask_updates is None else self.mask_updates.lines
+        self.loggers.start(
+            self.run_dir, self.config, host_s=self.host_s_before, rows=self.rows.lines, mask_updates=updates
+        )
+        self.started_s = time.perf_counter()  # what loggers take to begin is no part of the run
 
     def _one_step(self, on_step: OnStep | None, stop: StopRequest) -> None:
         config, step = self.config, self.n_done
@@ -177,10 +188,12 @@ class _Run:
         self.n_done += 1
         if stepped.mask_update is not None and self.mask_updates is not None:
             self.mask_updates.append(stepped.mask_update)
+            self.loggers.log(stepped.mask_update)
         is_evaluated = self._is_due(config.eval_interval)
         row = self._row(stepped, self._val_loss(stepped) if is_evaluated else None)
         if is_evaluated or self.n_done == 1 or self._is_due(config.log_interval):
             self.rows.append(row)
+            self.loggers.log(row)
         if self.streamed is not None and (is_evaluated or self.n_done <= _FIRST_STEPS_STREAMED):
             for streamed in self.executor.stream_rows(self.n_done):
                 self.streamed.append(streamed)
@@ -242,7 +255,7 @@ class _Run:
             ),
         )
 
-    def _writers(self) -> list[LineWriter[Any] | _UnwrittenLines[Any]]:
+    def _writers(self) -> list[LineWriter[Any] | UnwrittenLines[Any]]:
         return [writer for writer in (self.rows, self.mask_updates, self.streamed) if writer is not None]
 
     def _record(self) -> RunRecord:

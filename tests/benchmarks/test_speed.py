@@ -22,7 +22,7 @@ from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.economics import load_economics
 from wse_sim.spec.load import load_model
 from wse_sim.spec.run import Run
-from wse_sim.sweep.columns import FASTEST, Sizes, price
+from wse_sim.sweeps.columns import FASTEST, Sizes, price
 from wse_sim.units import to_s
 
 

@@ -91,7 +91,7 @@ def test_ctrl_c_says_the_command_that_goes_on(tmp_path: Path, straight: bytes) -
 
 
 def test_ctrl_c_without_a_table_says_that_nothing_is_kept() -> None:
-    with patch("wse_sim.sweep.run.Journal.append", side_effect=KeyboardInterrupt):
+    with patch("wse_sim.sweeps.run.Journal.append", side_effect=KeyboardInterrupt):
         result = run(*SMALL)
     assert result.exit_code == 130
     assert result.stderr == "stopped; without --out no row is kept\n"
@@ -100,7 +100,7 @@ def test_ctrl_c_without_a_table_says_that_nothing_is_kept() -> None:
 def test_the_same_command_again_prints_the_same_and_works_nothing_out(tmp_path: Path) -> None:
     words = (*SMALL, "--num-csx", "1,2,7", "--json", "--out", str(tmp_path / "sweep.jsonl"))
     first = run(*words)
-    with patch("wse_sim.sweep.simulated.simulate_point", side_effect=AssertionError):
+    with patch("wse_sim.sweeps.simulated.simulate_point", side_effect=AssertionError):
         again = run(*words)
     assert again.exit_code == 0
     assert again.stdout == first.stdout

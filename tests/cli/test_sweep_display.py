@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from wse_sim.cli.sweep_display import sweep_progress
-from wse_sim.sweep.sweep import Row
+from wse_sim.sweeps.sweep import Row
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ from tests.stopping import came_true
 from wse_sim.errors import SpecError
 from wse_sim.processes.on_ray import on_ray
 from wse_sim.processes.pool import in_this_process
-from wse_sim.sweep.keys import simulated_vocabulary
-from wse_sim.sweep.points import grid_points
-from wse_sim.sweep.run import run_sweep
-from wse_sim.sweep.simulated import simulate_points, simulated_sweep
+from wse_sim.sweeps.keys import simulated_vocabulary
+from wse_sim.sweeps.points import grid_points
+from wse_sim.sweeps.run import run_sweep
+from wse_sim.sweeps.simulated import simulate_points, simulated_sweep
 
 SQUARED, SLEPT = "tests.processes.work:squared", "tests.processes.work:slept"
 

@@ -15,9 +15,9 @@ from training.sweep import trained_sweep, trained_vocabulary
 from wse_sim.errors import SpecError
 from wse_sim.gpu.roofline import GpuResult, simulate_gpu
 from wse_sim.laws.cerebras_gpt import LossProjection
-from wse_sim.plan.constraints import Constraints
-from wse_sim.plan.outcomes import WALLS
-from wse_sim.plan.result import DaysSensitivity, Plan, PlanRow
+from wse_sim.planning.constraints import Constraints
+from wse_sim.planning.outcomes import WALLS
+from wse_sim.planning.result import DaysSensitivity, Plan, PlanRow
 from wse_sim.report.comparison import (
     GpuLayout,
     GpusPerCsx,
@@ -39,8 +39,8 @@ from wse_sim.schedule.block import MatrixWork
 from wse_sim.spec.bill import bill
 from wse_sim.spec.economics import PriceBasis, load_economics
 from wse_sim.spec.load import load_model
-from wse_sim.sweep.closed_form import closed_form_sweep
-from wse_sim.sweep.keys import simulated_vocabulary
+from wse_sim.sweeps.closed_form import closed_form_sweep
+from wse_sim.sweeps.keys import simulated_vocabulary
 
 RUN_ROW = {"step", "tokens", "loss", "bits_per_byte", "lr", "grad_norm", "density", "host_s", "wafer_s", "gpu_s"}
 

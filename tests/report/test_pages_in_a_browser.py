@@ -12,18 +12,18 @@ import pytest
 
 from tests.cli.documents import call
 from tests.comparison.sides import compared
-from tests.plan.questions import found as plan_found
+from tests.planning.questions import found as plan_found
 from tests.report.browser import laid_out
 from tests.report.run_directory import simulation, write_comparison, write_run
-from wse_sim.plan.files import write_plan
-from wse_sim.plan.planner import plan_of
+from wse_sim.planning.files import write_plan
+from wse_sim.planning.planner import plan_of
 from wse_sim.report.comparison_page import write_comparison as write_compare
 from wse_sim.report.headline import headline
 from wse_sim.report.html import write_report
 from wse_sim.report.simulation_files import write_simulation
-from wse_sim.sweep.page import write_sweep_page
-from wse_sim.sweep.run import run_sweep
-from wse_sim.sweep.sweep import Row, Sweep
+from wse_sim.sweeps.page import write_sweep_page
+from wse_sim.sweeps.run import run_sweep
+from wse_sim.sweeps.sweep import Row, Sweep
 
 WIDE, PHONE = 1200, 390
 READABLE, DISTINCT = 4.5, 3.0  # contrast of text, and of what is drawn: WCAG 2.2, levels AA

@@ -6,11 +6,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.plan.questions import question
-from wse_sim.plan.constraints import Constraints
-from wse_sim.plan.planner import plan_of
-from wse_sim.plan.search import search
-from wse_sim.plan.space import Space
+from tests.planning.questions import question
+from wse_sim.planning.constraints import Constraints
+from wse_sim.planning.planner import plan_of
+from wse_sim.planning.search import search
+from wse_sim.planning.space import Space
 from wse_sim.report.plan_figures import pareto_plot
 
 DENSITIES = (1.0, 0.75, 0.5, 0.375, 0.25, 0.1875, 0.125, 0.1)

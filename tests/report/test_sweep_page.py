@@ -15,8 +15,8 @@ from wse_sim.report.sweep_effects import effects
 from wse_sim.report.sweep_page import sweep_page
 from wse_sim.report.sweep_table import SweepTable
 from wse_sim.spec.sourced import Sourced
-from wse_sim.sweep.sweep import Row, Sweep
-from wse_sim.sweep.table import read_columns, write_table
+from wse_sim.sweeps.sweep import Row, Sweep
+from wse_sim.sweeps.table import read_columns, write_table
 
 LESS = Figure(name="cost", in_words=str)
 MORE = Figure(name="tokens/s", in_words=str, more_is_better=True)

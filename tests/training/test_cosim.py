@@ -88,11 +88,12 @@ def test_interrupted_run_resumes_to_the_same_loss(tmp_path: Path, finished: tupl
     _, whole = finished
     out = tmp_path / "out"
     given = ["--model", "2.7b", "--density", "0.25", *SHORT, "--out", str(out)]
+    given += ["--log", "tensorboard", "--trace-steps", "2"]
     process = subprocess.Popen([sys.executable, "-m", "wse_sim", "train", *given], stderr=subprocess.PIPE, text=True)
     rows = out / "run.jsonl"
     _, said = stopped(process, lambda: rows.exists() and rows.read_text().count("\n") >= 2, limit_s=120)
     assert process.returncode == 130, said
-    assert f"--resume {out}" in said
+    assert f"--resume {out} --log tensorboard --trace-steps 2\n" in said
     assert printed("train", "--resume", out)["measured"]["val_loss"] == whole["measured"]["val_loss"]
 
 

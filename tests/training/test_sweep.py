@@ -14,8 +14,8 @@ from tests.cli.documents import call, printed
 from tests.stopping import stopped
 from training.sweep import RunTask, train_run, trained_sweep, trained_vocabulary
 from wse_sim.errors import FileError, SpecError
-from wse_sim.sweep.keys import Point
-from wse_sim.sweep.sweep import Row
+from wse_sim.sweeps.keys import Point
+from wse_sim.sweeps.sweep import Row
 
 COMMON: Point = {"batch_size": 4, "tokens": 1e6, "mode": "dense", "steps": 10, "data": "markov", "precision": "fp32"}
 

@@ -115,6 +115,8 @@ def test_the_first_process_alone_writes(folder: Path) -> None:
             "config.toml",
             "run.jsonl",
             "sparsity.jsonl",
+            "tensorboard",
+            "tensorboard/events.out.tfevents.0000000000.wse-sim",
         ]
         assert len((whole / "run.jsonl").read_text().splitlines()) == N_STEPS
 

@@ -21,6 +21,7 @@ from training.deterministic import deterministic
 from training.distributed import World, joined
 from training.execution import Execution, Sharding
 from training.interrupt import Interrupted
+from training.loggers import make_loggers
 from training.run_record import Row
 from training.sparsity import SET, Algorithm, RigL, Static, Update
 from training.trainer import train
@@ -96,7 +97,8 @@ def steps(config: TrainConfig, corpus: Corpus, world: World | None = None) -> di
 def interrupted(config: TrainConfig, folder: Path, corpus: Corpus, world: World) -> dict[str, Any]:
     """A run in one go, and one that the last process asks to stop, that is copied, and that goes on."""
     # Only the first process writes: the others are given a folder that must not come to be.
-    whole = train(config, folder / ("whole" if world.is_first else "of-others"), corpus=corpus)
+    to, loggers = folder / ("whole" if world.is_first else "of-others"), make_loggers(["tensorboard"])
+    whole = train(config, to, corpus=corpus, loggers=loggers)
 
     def stop(row: Row) -> None:
         if row.step == STOPPED_AFTER and world.rank == world.size - 1:

@@ -43,7 +43,7 @@ DOCUMENTS = {
     "compare-file": Document("compare.json", "wse_sim.report.comparison:WrittenComparison"),
     "compare-run": Document("wse-sim compare RUN", "wse_sim.cli.printed:compare_run"),
     "sweep": Document("wse-sim sweep", "wse_sim.cli.printed:sweep"),
-    "plan": Document("wse-sim plan; plan.json", "wse_sim.plan.result:Plan"),
+    "plan": Document("wse-sim plan; plan.json", "wse_sim.planning.result:Plan"),
     "project": Document("wse-sim project", "wse_sim.cli.printed:project"),
     "calibrate": Document("wse-sim calibrate", "wse_sim.cli.printed:calibrate"),
     "validate": Document("wse-sim validate", "wse_sim.cli.printed:validate"),

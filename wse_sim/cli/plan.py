@@ -14,9 +14,9 @@ from wse_sim.spec.written import SECONDS, parse_amount, parse_count, parse_numbe
 from wse_sim.units import J_PER_KWH
 
 if TYPE_CHECKING:
-    from wse_sim.plan.constraints import Constraints
-    from wse_sim.plan.search import Search
-    from wse_sim.plan.space import Space
+    from wse_sim.planning.constraints import Constraints
+    from wse_sim.planning.search import Search
+    from wse_sim.planning.space import Space
 
 _WATTS = {"W": 1.0, "kW": 1e3, "MW": 1e6}
 _JOULES = {"kWh": J_PER_KWH, "MWh": 1e3 * J_PER_KWH, "GWh": 1e6 * J_PER_KWH}
@@ -95,9 +95,9 @@ def command(*, model: str, minimise: str | None, out: Path | None, as_json: bool
     """
     import msgspec
 
-    from wse_sim.plan.outcomes import Question
-    from wse_sim.plan.planner import plan_of
-    from wse_sim.plan.search import search
+    from wse_sim.planning.outcomes import Question
+    from wse_sim.planning.planner import plan_of
+    from wse_sim.planning.search import search
     from wse_sim.spec.load import load_model
 
     shape, seq_len = load_model(model).shape, options.pop("seq_len")
@@ -127,7 +127,7 @@ def command(*, model: str, minimise: str | None, out: Path | None, as_json: bool
 
 
 def _constraints(options: dict[str, Any]) -> "Constraints":
-    from wse_sim.plan.constraints import Constraints
+    from wse_sim.planning.constraints import Constraints
 
     deadline, cost = options.pop("deadline"), options.pop("max_cost")
     power, energy, carbon = options.pop("max_power"), options.pop("max_energy"), options.pop("max_carbon")
@@ -144,7 +144,7 @@ def _constraints(options: dict[str, Any]) -> "Constraints":
 
 
 def _space(options: dict[str, Any]) -> "Space":
-    from wse_sim.plan.space import Space
+    from wse_sim.planning.space import Space
     from wse_sim.spec.load import canonical
 
     given: dict[str, Any] = {
@@ -163,7 +163,7 @@ def _space(options: dict[str, Any]) -> "Space":
 
 
 def _write(out: Path, content: dict[str, Any], found: "Search") -> None:
-    from wse_sim.plan.files import write_plan
+    from wse_sim.planning.files import write_plan
 
     for path in write_plan(out, content, found):
         click.echo(f"written: {path}", err=True)

@@ -32,14 +32,14 @@ from wse_sim.simulation import resolve_run
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.economics import load_economics
 from wse_sim.spec.load import load_model
-from wse_sim.sweep.closed_form import closed_form_sweep, price_points
-from wse_sim.sweep.columns import FASTEST, Sizes, fitting, price
-from wse_sim.sweep.keys import simulated_vocabulary
-from wse_sim.sweep.points import read_points
-from wse_sim.sweep.run import run_sweep
-from wse_sim.sweep.simulated import simulated_sweep
-from wse_sim.sweep.sweep import Row, Sweep
-from wse_sim.sweep.table import read_table
+from wse_sim.sweeps.closed_form import closed_form_sweep, price_points
+from wse_sim.sweeps.columns import FASTEST, Sizes, fitting, price
+from wse_sim.sweeps.keys import simulated_vocabulary
+from wse_sim.sweeps.points import read_points
+from wse_sim.sweeps.run import run_sweep
+from wse_sim.sweeps.simulated import simulated_sweep
+from wse_sim.sweeps.sweep import Row, Sweep
+from wse_sim.sweeps.table import read_table
 
 _MODELS, _SYSTEMS = ("1.3b", "2.7b", "6.7b", "13b"), ("cs2", "cs3")
 _DENSITIES = (1.0, 0.5, 0.25, 0.125, 0.1)

@@ -59,8 +59,8 @@ def compare_run() -> type:
 
 
 def sweep() -> type:
-    from wse_sim.sweep.keys import Value
-    from wse_sim.sweep.sweep import Kind
+    from wse_sim.sweeps.keys import Value
+    from wse_sim.sweeps.sweep import Kind
 
     class SweepTable(TypedDict):
         """Many configurations, simulated or trained: a row for each."""

@@ -14,7 +14,7 @@ def command(*, path: Path) -> None:
     table of a sweep.
     """
     from wse_sim.report.html import write_report
-    from wse_sim.sweep.page import sweep_of, write_sweep_page
+    from wse_sim.sweeps.page import sweep_of, write_sweep_page
 
     table = sweep_of(path)
     click.echo(write_report(path) if table is None else write_sweep_page(table))

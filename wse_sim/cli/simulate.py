@@ -9,6 +9,8 @@ from wse_sim.cli.economics_options import economics_from, economics_options
 from wse_sim.cli.operations_options import operations_from, operations_options
 from wse_sim.cli.options import imperfection_options, json_option, run_from, run_options
 from wse_sim.cli.output import command_line, print_json, print_tables
+from wse_sim.cli.trace_options import trace_extent_from, trace_options
+from wse_sim.errors import SpecError
 
 if TYPE_CHECKING:
     from wse_sim.simulation import Simulation
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     "--trace",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write the step's timeline as a Chrome trace; opens in Perfetto.",
+    help="Write the step's timeline as a Chrome trace; opens in Perfetto. FILE.gz: compressed.",
 )
 @click.option(
     "--out",
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Write simulation.json, trace.json and report.html there.",
 )
+@trace_options
 def command(
     *,
     as_json: bool,
@@ -56,6 +59,9 @@ def command(
     """Simulate a training run on a wafer-scale cluster: step time, tokens/s, bottleneck, days, energy, carbon, cost."""
     from wse_sim.simulation import simulate
 
+    if trace is None and (options["trace_steps"] or options["trace_max_bytes"]):
+        raise SpecError("--trace-steps and --trace-max-bytes are about a trace: say with --trace FILE where it goes")
+    extent = trace_extent_from(options)
     economics = economics_from(options)
     operations = operations_from(options)
     run, masks = run_from(**options), None
@@ -75,8 +81,11 @@ def command(
     if trace is not None:
         from wse_sim.report.trace import write_trace
 
-        write_trace(simulation, trace)
-        click.echo(f"timeline of one step: {trace}", err=True)
+        left_out = write_trace(simulation, trace, extent)
+        n_steps = extent.steps.n_steps
+        click.echo(f"timeline of {'one step' if n_steps == 1 else f'{n_steps} steps'}: {trace}", err=True)
+        if left_out:
+            click.echo(f"note: {left_out}", err=True)
     if out is not None:
         _write(simulation, masks, out)
     if as_json:

@@ -16,8 +16,8 @@ from wse_sim.spec.written import split_at_commas
 
 if TYPE_CHECKING:
     from wse_sim.processes.pool import Spread
-    from wse_sim.sweep.keys import Point, Vocabulary
-    from wse_sim.sweep.sweep import Evaluate, Row, Sweep
+    from wse_sim.sweeps.keys import Point, Vocabulary
+    from wse_sim.sweeps.sweep import Evaluate, Row, Sweep
 
 _KEYS = (
     ("model", "M", "Presets, config.json or shape TOML (wse-sim list)."),
@@ -170,7 +170,7 @@ def _lists(given: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def _points(file: Path | None, lists: dict[str, list[str]], vocabulary: "Vocabulary") -> "list[Point]":
-    from wse_sim.sweep.points import grid_points, read_points
+    from wse_sim.sweeps.points import grid_points, read_points
 
     if file is None:
         return grid_points(lists, vocabulary)
@@ -189,9 +189,9 @@ def _simulated(
     is_closed_form: bool,
 ) -> _Job:
     from wse_sim.processes.on_ray import on_ray
-    from wse_sim.sweep.closed_form import closed_form_sweep, price_points
-    from wse_sim.sweep.keys import simulated_vocabulary
-    from wse_sim.sweep.simulated import on_cores, simulate_points, simulated_sweep
+    from wse_sim.sweeps.closed_form import closed_form_sweep, price_points
+    from wse_sim.sweeps.keys import simulated_vocabulary
+    from wse_sim.sweeps.simulated import on_cores, simulate_points, simulated_sweep
 
     points = _points(file, lists, simulated_vocabulary())
     evaluate = price_points if is_closed_form else simulate_points
@@ -208,7 +208,7 @@ def _trained(
     file: Path | None, lists: dict[str, list[str]], out: Path | None, *, n_processes: int | None, is_on_ray: bool
 ) -> _Job:
     from training.sweep import train_points, trained_sweep, trained_vocabulary
-    from wse_sim.sweep.journal import TABLE
+    from wse_sim.sweeps.journal import TABLE
 
     folder = _RUNS if out is None else out
     if folder.suffix in _TABLE_SUFFIXES:
@@ -226,7 +226,7 @@ def _run(job: _Job, sort_by: str | None, *, as_json: bool) -> None:
     from rich.console import Console
 
     from wse_sim.cli.sweep_display import sweep_progress
-    from wse_sim.sweep.run import best_first, run_sweep
+    from wse_sim.sweeps.run import best_first, run_sweep
 
     sort_by = sort_by or job.sort_by
     best_first(job.sweep, [], sort_by)  # raises before anything is worked out
@@ -242,7 +242,7 @@ def _run(job: _Job, sort_by: str | None, *, as_json: bool) -> None:
 
 def _print(job: _Job, rows: "list[Row]", sort_by: str, *, as_json: bool) -> None:
     from wse_sim.cli.sweep_display import best_table, common_keys, content_of, failures
-    from wse_sim.sweep.run import best_first
+    from wse_sim.sweeps.run import best_first
 
     sweep = job.sweep
     if as_json:
@@ -252,7 +252,7 @@ def _print(job: _Job, rows: "list[Row]", sort_by: str, *, as_json: bool) -> None
         table = [best_table(sweep, best, sort_by)] if best else []
         print_tables(common_keys(sweep, best), *table, *failures(sweep, rows))
     if job.table is not None:
-        from wse_sim.sweep.page import write_sweep_page
+        from wse_sim.sweeps.page import write_sweep_page
 
         click.echo(f"table: {job.table}", err=True)
         click.echo(f"report: {write_sweep_page(job.table)}", err=True)
@@ -261,6 +261,6 @@ def _print(job: _Job, rows: "list[Row]", sort_by: str, *, as_json: bool) -> None
 def _assumed(sweep: "Sweep", rows: "list[Row]") -> dict[str, Any]:
     if sweep.kind != "simulated":
         return {}
-    from wse_sim.sweep.simulated import assumed_constants
+    from wse_sim.sweeps.simulated import assumed_constants
 
     return {"assumed": list(assumed_constants(sweep, rows))}

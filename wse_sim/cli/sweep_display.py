@@ -13,11 +13,11 @@ from rich.text import Text
 from wse_sim.report.quantities import duration, significant
 from wse_sim.report.sweep_words import FILLED_IN, MAIN_FIGURES, heading, in_words
 from wse_sim.report.tables import plain_table
-from wse_sim.sweep.run import Watch
-from wse_sim.sweep.sweep import Row, Sweep
+from wse_sim.sweeps.run import Watch
+from wse_sim.sweeps.sweep import Row, Sweep
 
 if TYPE_CHECKING:
-    from wse_sim.sweep.keys import Value
+    from wse_sim.sweeps.keys import Value
 
 _N_BEST = 10
 _N_LINES, _LEAST_S = 10, 1.0  # of progress, where there is no terminal, and the time between two

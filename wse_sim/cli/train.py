@@ -9,6 +9,7 @@ import click
 
 from wse_sim.cli.app import EXIT_INTERRUPTED
 from wse_sim.cli.host_options import host_options
+from wse_sim.cli.logging_options import log_option, loggers_from
 from wse_sim.cli.options import (
     json_option,
     mask_update_options,
@@ -18,6 +19,7 @@ from wse_sim.cli.options import (
     sparse_wide_option,
 )
 from wse_sim.cli.output import command_line, print_json, print_tables
+from wse_sim.cli.trace_options import trace_extent_from, trace_options
 from wse_sim.errors import SpecError
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from training.distributed import World
     from training.job import Job
     from training.machine import MachineProfile
+    from wse_sim.report.trace import TraceExtent
 
 _RUNS = Path("runs")
 
@@ -77,6 +80,8 @@ _RUNS = Path("runs")
     help="Only prove that this very run, killed and resumed, equals itself uninterrupted: 4 of its steps, three times.",
 )
 @click.option("--remeasure", is_flag=True, help="Measure this machine again.")
+@log_option
+@trace_options
 @json_option
 def command(
     *, as_json: bool, out: Path | None, resume: Path | None, verify_resume: bool, remeasure: bool, **options: Any
@@ -91,10 +96,14 @@ def command(
     from training.interrupt import Interrupted
 
     console = Console(stderr=True, highlight=False)
+    followed = _followed(options)
+    if verify_resume and followed:
+        raise SpecError(f"--verify-resume leaves no run behind: leave{followed} out")
+    log, trace = loggers_from(options), trace_extent_from(options)
     try:
         with joined("cpu") as world:  # under torchrun, all processes come here
             console.quiet = not world.is_first
-            session = _Session(console=console, command=command_line(), world=world)
+            session = _Session(console=console, command=command_line(), world=world, log=log, trace=trace)
             if verify_resume:
                 session.verify_resume(_jobs(**options), out, remeasure=remeasure, as_json=as_json)
                 return
@@ -105,7 +114,7 @@ def command(
                 folder = world.from_first(_free_folder(jobs) if out is None else out)
                 result = session.run(jobs, folder, remeasure)
     except Interrupted as stopped:
-        _say(console, f"{stopped}:  wse-sim train --resume {shlex.quote(str(stopped.run_dir))}")
+        _say(console, f"{stopped}:  wse-sim train --resume {shlex.quote(str(stopped.run_dir))}{followed}")
         raise click.exceptions.Exit(EXIT_INTERRUPTED) from None
     if not world.is_first:
         return
@@ -120,6 +129,8 @@ class _Session:
     console: "Console"
     command: str
     world: "World"
+    log: tuple[str, ...]
+    trace: "TraceExtent"
 
     def run(self, jobs: list["Job"], folder: Path, remeasure: bool) -> dict[str, Any]:
         """One run into `folder`, or several into its sub-folders and their comparison."""
@@ -166,7 +177,15 @@ class _Session:
             self.say_what_was_chosen(plan)
         with training_display(_title(plan), plan.choice.config.n_steps, self.console) as display:
             summary = run_plan(
-                plan, folder, command=self.command, on_step=display.update, resume=resume, world=self.world
+                plan,
+                folder,
+                command=self.command,
+                on_step=display.update,
+                resume=resume,
+                world=self.world,
+                log=self.log,
+                trace=self.trace,
+                say=self.say,
             )
         for warning in summary["measured"]["warnings"]:
             self.say(f"note: {warning}")
@@ -193,6 +212,12 @@ class _Session:
 def _say(console: "Console", line: str) -> None:
     """Wrapped between words on a terminal; one line each in a file."""
     console.print(line, soft_wrap=not console.is_terminal)
+
+
+def _followed(options: dict[str, Any]) -> str:
+    """The options about dashboards and the trace as they were given, for a command that goes on with the run."""
+    given = {name: options[name] for name in ("log", "trace_steps", "trace_max_bytes") if options[name] is not None}
+    return "".join(f" --{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in given.items())
 
 
 def _jobs(*, model: str | None, density: str | None, sparsity: str | None, schedule: str, **given: Any) -> list["Job"]:

@@ -12,7 +12,8 @@ from wse_sim.report import run_files
 from wse_sim.report.html import write_report
 from wse_sim.report.layer_masks import LayerMask
 from wse_sim.report.metrics import SimulationResult
-from wse_sim.report.trace import SimulatedStep, write_trace
+from wse_sim.report.trace import write_trace
+from wse_sim.report.trace_window import SimulatedStep
 
 _OTHERS = (run_files.SUMMARY, run_files.COMPARISON, run_files.COMPARE, run_files.PLAN)
 

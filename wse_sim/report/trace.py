@@ -1,144 +1,195 @@
-"""The steady step of a simulation as a Chrome trace (Trace Event Format), which Perfetto opens."""
+"""Steps of a simulation as a Chrome trace (Trace Event Format), which Perfetto opens."""
 
+import gzip
 import json
-from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
-
-from wse_sim.engine.result import Finish
+from wse_sim.errors import SpecError
 from wse_sim.files import write_atomically
-from wse_sim.report.metrics import SimulationResult
-from wse_sim.report.timeline import Slices, Stream, Track, last_microbatches, merged, server_tracks
+from wse_sim.report.quantities import data_size
+from wse_sim.report.timeline import Slices, Tracks, last_microbatches, merged
+from wse_sim.report.trace_counters import Counter, counters, since, thinned
+from wse_sim.report.trace_events import trace_events
+from wse_sim.report.trace_window import SimulatedStep, TraceSteps, Window, window
 from wse_sim.schedule.program import Program
-from wse_sim.schedule.weight_streaming import StepPlan
 
 MAX_SYSTEMS = 4
-MAX_SLICES = 30_000  # of about 130 bytes each
-PS_PER_US = 10**6
-
-Event = dict[str, Any]
-
-
-class SimulatedStep(Protocol):
-    """What a trace is drawn from: `wse_sim.simulation.Simulation` is one."""
-
-    @property
-    def plan(self) -> StepPlan: ...
-    @property
-    def finish(self) -> Finish: ...
-    @property
-    def result(self) -> SimulationResult: ...
+MAX_BYTES = 20_000_000
+_LEAST_EVENT_BYTES = 80
+_EXACT, _WHOLE = "runs of tiles without a gap", "whole passes; busy_us is the work in them"
+_EVERY, _MOST = "every change", "the most in each of 500 intervals"
 
 
-def chrome_trace(simulation: SimulatedStep) -> dict[str, Any]:
-    """The last step of `simulation`, when the pipe is full, as a Chrome trace; microseconds from its first send.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Detail:
+    """How much of the steps a trace shows.
 
-    A slice is a pass ("block 3 forward") on one server: its tiles in one piece where they follow without a gap. Where
-    that makes too many slices, a pass is one slice from its first tile to its last, and `busy_us` says how much of it
-    is work; where that is still too many, only the last micro-batches are shown. `otherData` says which of these holds.
+    Parameters
+    ----------
+    has_pauses :
+        Slices end where their server pauses; else they are whole passes.
+    has_changes :
+        Counters have every change; else the most in each of some intervals.
     """
-    program = simulation.plan.program
-    systems = list(range(min(MAX_SYSTEMS, program.n_leaves)))
-    tracks = list(server_tracks(program, simulation.finish, systems))
-    slices, n_shown, is_exact = _few_enough(tracks, program.n_microbatches)
-    origin = min(int(s.start[0]) for s in slices if len(s.start))
-    names = [p.name for p in simulation.plan.passes]
-    events = [event for number, s in enumerate(slices) for event in _events(number, s, names, origin)]
-    if is_exact:
-        events += _counters(program, simulation.finish, systems, origin)
-    return {
-        "displayTimeUnit": "ms",
-        "otherData": {
-            "kind": "simulated",
-            "run": f"{simulation.result.model} on {simulation.result.num_csx} {simulation.result.system}",
-            "step_time_s": simulation.result.step_time_s,
-            "systems_shown": len(systems),
-            "systems": program.n_leaves,
-            "microbatches_shown": n_shown,
-            "microbatches": program.n_microbatches,
-            "slices": "runs of tiles without a gap" if is_exact else "whole passes; busy_us is the work in them",
-        },
-        "traceEvents": _names(tracks) + events,
-    }
+
+    n_systems: int
+    n_servers: int
+    n_microbatches: int
+    has_pauses: bool
+    has_changes: bool
 
 
-def write_trace(simulation: SimulatedStep, path: Path) -> None:
-    """Write `chrome_trace(simulation)` to `path`, in one piece or not at all.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceExtent:
+    """What a trace is to hold.
+
+    Parameters
+    ----------
+    steps :
+        The steady one, several, or those from a cold start.
+    max_bytes :
+        Of the JSON, before it is compressed.
+    """
+
+    steps: TraceSteps = field(default_factory=TraceSteps)
+    max_bytes: int = MAX_BYTES
+
+
+STEADY_STEP = TraceExtent()
+
+
+def chrome_trace(simulation: SimulatedStep, extent: TraceExtent = STEADY_STEP) -> dict[str, Any]:
+    """Steps of `simulation` as a Chrome trace; microseconds from the first thing that happens in them.
+
+    A slice is a pass ("block 3 forward") of a micro-batch on one server, its tiles in one piece where they follow each
+    other without a gap; a counter says what a buffer holds. What would take more bytes than the extent says is thinned
+    until it does not, in this order: a counter gives the most in each of 500 intervals; a pass is one slice from its
+    first tile to its last, where `busy_us` says how much of it is work; one system and one server of MemoryX stand for
+    all; only the last micro-batches of each step are shown. `otherData` says what was done.
 
     Raises
     ------
     SpecError
-        When the file cannot be written.
+        When not even one micro-batch of each step fits, or the steps are too many to be simulated.
     """
-    text = json.dumps(chrome_trace(simulation), separators=(",", ":"), allow_nan=False)
-    write_atomically(path, text.encode())
+    return _fitting(simulation, extent)[0]
 
 
-def _few_enough(tracks: list[Track], n_microbatches: int) -> tuple[list[Slices], int, bool]:
-    """The slices of the tracks, at most `MAX_SLICES`; of how many micro-batches; whether they are exact."""
-    slices = [merged(track, is_exact=True) for track in tracks]
-    if _n_slices(slices) <= MAX_SLICES:
-        return slices, n_microbatches, True
-    slices = [merged(track, is_exact=False) for track in tracks]
-    n_shown = max(1, min(n_microbatches, MAX_SLICES * n_microbatches // _n_slices(slices)))
-    return [merged(last_microbatches(track, n_shown), is_exact=False) for track in tracks], n_shown, False
+def write_trace(simulation: SimulatedStep, path: Path, extent: TraceExtent = STEADY_STEP) -> str:
+    """Write `chrome_trace(...)` to `path`, in one piece or not at all, compressed where its name ends in `.gz`.
+
+    Returns
+    -------
+    What was left out of the trace to keep it within its bytes, for the user; "" for nothing.
+
+    Raises
+    ------
+    SpecError
+        As `chrome_trace`, and when the file cannot be written.
+    """
+    content, text = _fitting(simulation, extent)
+    write_atomically(path, gzip.compress(text, mtime=0) if path.suffix == ".gz" else text)
+    return _left_out(content["otherData"], extent.max_bytes)
 
 
-def _n_slices(slices: list[Slices]) -> int:
-    return sum(len(s.start) for s in slices)
+def _fitting(simulation: SimulatedStep, extent: TraceExtent) -> tuple[dict[str, Any], bytes]:
+    """The trace with the most detail that fits, and its JSON."""
+    steps, max_bytes = extent.steps, extent.max_bytes
+    of_steps = window(simulation, steps)
+    p = of_steps.program
+    detail: _Detail | None = _Detail(
+        n_systems=min(MAX_SYSTEMS, p.n_leaves),
+        n_servers=p.n_lanes,
+        n_microbatches=p.n_microbatches,
+        has_pauses=True,
+        has_changes=True,
+    )
+    while detail is not None:
+        slices, held = _drawn(simulation, of_steps, detail)
+        n_bytes = _LEAST_EVENT_BYTES * (sum(len(s.start) for s in slices) + sum(len(c.time) for c in held))
+        if n_bytes <= max_bytes:
+            content = {
+                "displayTimeUnit": "ms",
+                "otherData": _about(simulation, of_steps, steps, detail) | {"buffer_slots": _slots(held)},
+                "traceEvents": trace_events(simulation.plan, slices, held, first_step=of_steps.first),
+            }
+            text = json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
+            n_bytes = len(text)
+            if n_bytes <= max_bytes:
+                return content, text
+        detail = _less(detail, max_bytes / n_bytes)
+    raise SpecError(
+        f"a trace of {max_bytes:,} bytes cannot hold one micro-batch of each of {steps.n_steps} steps, which takes "
+        f"{n_bytes:,} or more: a larger --trace-max-bytes or fewer --trace-steps would be right"
+    )
 
 
-def _events(number: int, slices: Slices, names: list[str], origin: int) -> Iterator[Event]:
-    pid = _pid(slices.track.process)
-    for start, end, busy, first in zip(slices.start, slices.end, slices.busy, slices.first, strict=True):
-        event: Event = {
-            "ph": "X",
-            "pid": pid,
-            "tid": number + 1,
-            "ts": int(start - origin) / PS_PER_US,
-            "dur": int(end - start) / PS_PER_US,
-            "name": names[slices.track.of_pass[first]],
-        }
-        args: Event = {"microbatch": int(slices.track.microbatch[first])} if slices.track.microbatch[-1] else {}
-        if busy != end - start:
-            args["busy_us"] = int(busy) / PS_PER_US
-        yield {**event, "args": args} if args else event
+def _less(detail: _Detail, share: float) -> _Detail | None:
+    """The next lower level of detail; None below the lowest.
+
+    Parameters
+    ----------
+    share :
+        Of the bytes of this one that may be left.
+    """
+    if detail.has_changes:
+        return replace(detail, has_changes=False)
+    if detail.has_pauses:
+        return replace(detail, has_pauses=False)
+    if (detail.n_systems, detail.n_servers) != (1, 1):
+        return replace(detail, n_systems=1, n_servers=1)
+    if detail.n_microbatches > 1:
+        fewer = min(detail.n_microbatches - 1, int(detail.n_microbatches * share))
+        return replace(detail, n_microbatches=max(1, fewer))
+    return None
 
 
-def _pid(process: str) -> int:
-    """MemoryX's servers from 1, systems from 100, SwarmX nodes from 10,000."""
-    first = {"MemoryX": 1, "CSX": 100, "SwarmX": 10_000}[process.split(" ")[0]]
-    return first + int(process.rsplit(" ", 1)[1])
+def _drawn(simulation: SimulatedStep, of_steps: Window, detail: _Detail) -> tuple[list[Slices], list[Counter]]:
+    tracks = Tracks(simulation.plan, simulation.cluster.memoryx, of_steps, range(detail.n_systems), detail.n_servers)
+    slices = [merged(last_microbatches(track, detail.n_microbatches), is_exact=detail.has_pauses) for track in tracks]
+    start = min(int(s.start[0]) for s in slices if len(s.start))
+    held = [since(counter, start) for counter in counters(tracks)]
+    return slices, held if detail.has_changes else [thinned(counter) for counter in held]
 
 
-def _names(tracks: list[Track]) -> list[Event]:
-    events: list[Event] = []
-    for order, process in enumerate(dict.fromkeys(track.process for track in tracks)):
-        pid = _pid(process)
-        events.append({"ph": "M", "pid": pid, "name": "process_name", "args": {"name": process}})
-        events.append({"ph": "M", "pid": pid, "name": "process_sort_index", "args": {"sort_index": order}})
-    for number, track in enumerate(tracks, start=1):
-        thread: Event = {"ph": "M", "pid": _pid(track.process), "tid": number}
-        events.append({**thread, "name": "thread_name", "args": {"name": track.name}})
-        events.append({**thread, "name": "thread_sort_index", "args": {"sort_index": number}})
-    return events
+def _about(simulation: SimulatedStep, of_steps: Window, steps: TraceSteps, detail: _Detail) -> dict[str, Any]:
+    p: Program = of_steps.program
+    result = simulation.result
+    return {
+        "kind": "simulated",
+        "run": f"{result.model} on {result.num_csx} {result.system}",
+        "step_time_s": result.step_time_s,
+        "engine": result.engine["name"],
+        "first_step": of_steps.first + 1,
+        "last_step": of_steps.first + of_steps.n_steps,
+        "steps": "steady" if steps.first is None else "counted from a cold start",
+        "systems_shown": detail.n_systems,
+        "systems": p.n_leaves,
+        "memoryx_servers_shown": detail.n_servers,
+        "memoryx_servers": p.n_lanes,
+        "microbatches_shown": detail.n_microbatches,
+        "microbatches": p.n_microbatches,
+        "slices": _EXACT if detail.has_pauses else _WHOLE,
+        "counters": _EVERY if detail.has_changes else _MOST,
+    }
 
 
-def _counters(program: Program, finish: Finish, systems: list[int], origin: int) -> Iterator[Event]:
-    """Weight tiles of the step that wait or are served in each system's buffer, whenever their number changes."""
-    n = program.weights_per_step
-    has_weights = program.has_weights[Stream.of(program, np.ones(program.n_passes)).of_pass] == 1
-    for leaf in systems:
-        edge = program.n_nodes + leaf
-        arrived = finish.down[edge, -n:] + program.latency_ps[program.edge_class[edge]]
-        served = finish.compute[leaf, -program.tiles_per_step :][has_weights]
-        times = np.concatenate([arrived, served])
-        changes = np.repeat([1, -1], n)
-        order = np.lexsort((-changes, times))
-        held = np.cumsum(changes[order])
-        is_last = np.append(np.diff(times[order]) > 0, True)
-        for time, tiles in zip(times[order][is_last], held[is_last], strict=True):
-            event: Event = {"ph": "C", "pid": _pid(f"CSX {leaf}"), "name": "weight tiles held"}
-            yield {**event, "ts": int(time - origin) / PS_PER_US, "args": {"tiles": int(tiles)}}
+def _slots(held: list[Counter]) -> dict[str, int]:
+    """Tiles that fit into each buffer, by process and counter."""
+    return {f"{counter.process} {counter.name}": counter.slots for counter in held}
+
+
+def _left_out(about: dict[str, Any], max_bytes: int) -> str:
+    thinner = []
+    if about["counters"] != _EVERY:
+        thinner.append(f"counters give {_MOST}")
+    if about["slices"] != _EXACT:
+        thinner.append("a slice is a whole pass, pauses and all")
+    if about["memoryx_servers_shown"] < about["memoryx_servers"]:
+        n_systems, n_servers = about["systems"], about["memoryx_servers"]
+        thinner.append(f"one of {n_systems} systems and one of {n_servers} MemoryX servers are shown")
+    if about["microbatches_shown"] < about["microbatches"]:
+        thinner.append(f"the last {about['microbatches_shown']} of {about['microbatches']} micro-batches are shown")
+    return f"to stay within {data_size(max_bytes)} (--trace-max-bytes): {'; '.join(thinner)}" if thinner else ""

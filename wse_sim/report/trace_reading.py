@@ -1,17 +1,18 @@
 """A Chrome trace read back as lanes: when one resource works, forward and backward."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_SHOWN = (
-    ("MemoryX", "send weights"),
-    ("SwarmX node 0", "reduce"),
-    ("MemoryX", "optimizer"),
-    ("CSX 0", "ingress"),
-    ("CSX 0", "compute"),
-    ("CSX 0", "egress"),
-)
+# Process and thread in the trace, and the name of the lane; the first server and the first system stand for all.
+_SHOWN = {
+    ("MemoryX", "server 0 send weights"): "MemoryX send weights",
+    ("SwarmX node 0", "reduce"): "SwarmX reduce",
+    ("optimizer", "server 0"): "MemoryX optimizer",
+    ("CSX 0", "ingress"): "CSX 0 ingress",
+    ("CSX 0", "compute"): "CSX 0 compute",
+    ("CSX 0", "egress"): "CSX 0 egress",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,26 +54,34 @@ class Lane:
 
 
 def lanes(trace: Mapping[str, Any]) -> list[Lane]:
-    """The lanes of a trace that a report shows, those of the first system for all; the ones the trace has."""
-    events = trace.get("traceEvents", [])
+    """The lanes of a trace's last step that a report shows, those of the first system for all; the ones the trace has.
+
+    Times are from the first thing that happens in them: input for a step may be brought long before.
+    """
+    events, step = trace.get("traceEvents", []), trace.get("otherData", {}).get("last_step")
     processes = {e["pid"]: e["args"]["name"] for e in events if e["ph"] == "M" and e["name"] == "process_name"}
     threads = {
         (processes.get(e["pid"], ""), e["args"]["name"]): (e["pid"], e["tid"])
         for e in events
         if e["ph"] == "M" and e["name"] == "thread_name"
     }
-    found = []
-    for process, name in _SHOWN:
-        if (process, name) not in threads:
-            continue
-        slices = tuple(_slices(events, *threads[process, name]))
-        if slices:
-            found.append(Lane(name=f"{process.removesuffix(' node 0')} {name}", slices=slices))
-    return found
+    found = {
+        name: [
+            e
+            for e in events
+            if e["ph"] == "X" and (e["pid"], e["tid"]) == threads[thread] and e.get("args", {}).get("step") == step
+        ]
+        for thread, name in _SHOWN.items()
+        if thread in threads
+    }
+    first_us = min((slices[0]["ts"] for slices in found.values() if slices), default=0.0)
+    return [
+        Lane(name=name, slices=tuple(_slice(event, first_us) for event in slices))
+        for name, slices in found.items()
+        if slices
+    ]
 
 
-def _slices(events: list[Mapping[str, Any]], pid: int, tid: int) -> Iterator[tuple[float, float, float, bool]]:
-    for event in events:
-        if event["ph"] == "X" and event["pid"] == pid and event["tid"] == tid:
-            busy = event.get("args", {}).get("busy_us", event["dur"])
-            yield event["ts"], event["dur"], busy, event["name"].endswith("backward")
+def _slice(event: Mapping[str, Any], first_us: float) -> tuple[float, float, float, bool]:
+    busy_us = event.get("args", {}).get("busy_us", event["dur"])
+    return event["ts"] - first_us, event["dur"], busy_us, not event["name"].endswith("forward")

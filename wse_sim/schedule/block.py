@@ -50,6 +50,8 @@ class Block:
         Streamed in, each time.
     updated_weights, returned_weights, scored_weights :
         Weights that the optimizer updates, whose gradient is streamed out, and among which new masks are chosen.
+    sparse_flops, dense_flops, gradient_flops :
+        Of one product with every linear layer, masked weights not counted and counted; of the gradient of the weights.
     """
 
     def __init__(self, rates: Rates, masks: RunMasks | None, trained_block: int, *, is_mask_update: bool) -> None:
@@ -73,6 +75,8 @@ class Block:
         self.weight_bytes = rates.weight_bytes(n_weights, n_nonzeros / n_weights) + rates.weight_bytes(vectors)
         self.updated_weights = n_nonzeros + vectors
         self.returned_weights = n_weights + vectors if has_all_gradients else self.updated_weights
+        self.sparse_flops, self.dense_flops = rates.product_flops(n_nonzeros), rates.product_flops(n_weights)
+        self.gradient_flops = self.dense_flops if has_all_gradients else self.sparse_flops
         self.scored_weights = 0.0 if updates is None else n_weights if has_all_gradients else n_nonzeros
 
     def matrix_works(self) -> list[MatrixWork]:

@@ -43,6 +43,8 @@ class Pass:
         To the activation servers, and back from them.
     fetches :
         The pass that stored what this one fetches; "" for none.
+    sparse_flops, dense_flops :
+        That the model needs, attention and output layer included: masked weights not counted, and counted.
     """
 
     name: str
@@ -59,6 +61,8 @@ class Pass:
     stored_bytes: float = 0.0
     fetched_bytes: float = 0.0
     fetches: str = ""
+    sparse_flops: float = 0.0
+    dense_flops: float = 0.0
 
     @property
     def work_s(self) -> float:
@@ -144,6 +148,8 @@ class StepCosts:
             weight_bytes=block.weight_bytes,
             waits_for=f"block {layer} gradient",
             stored_bytes=self._offloaded_bytes(layer),
+            sparse_flops=block.sparse_flops + self.rates.attention_flops,
+            dense_flops=block.dense_flops + self.rates.attention_flops,
         )
 
     def block_delta(self, layer: int) -> Pass:
@@ -157,6 +163,8 @@ class StepCosts:
             weight_bytes=block.weight_bytes,
             fetched_bytes=offloaded_bytes,
             fetches=f"block {layer} forward" if offloaded_bytes else "",
+            sparse_flops=block.sparse_flops + 2 * self.rates.attention_flops,
+            dense_flops=block.dense_flops + 2 * self.rates.attention_flops,
         )
 
     def block_gradient(self, layer: int) -> Pass:
@@ -167,6 +175,8 @@ class StepCosts:
             gradient_bytes=self.rates.gradient_bytes(block.returned_weights),
             updated_weights=block.updated_weights,
             scored_weights=block.scored_weights,
+            sparse_flops=block.gradient_flops,
+            dense_flops=block.dense_flops,
         )
 
     def output_forward(self) -> Pass:
@@ -175,10 +185,17 @@ class StepCosts:
             parts_s={"logits": self._logits_s(self.table)},
             weight_bytes=self.rates.weight_bytes(self.table.n_weights),
             waits_for="embedding gradient" if self.shape.is_tied else "output gradient",
+            sparse_flops=self._logits_flops,
+            dense_flops=self._logits_flops,
         )
 
     def output_delta(self) -> Pass:
-        return Pass(name="output delta", parts_s={"logits": self._logits_s(transposed(self.table))})
+        return Pass(
+            name="output delta",
+            parts_s={"logits": self._logits_s(transposed(self.table))},
+            sparse_flops=self._logits_flops,
+            dense_flops=self._logits_flops,
+        )
 
     def output_gradient(self) -> Pass:
         n_weights = self.table.n_weights
@@ -188,10 +205,16 @@ class StepCosts:
             gradient_bytes=self.rates.gradient_bytes(n_weights),
             updated_weights=0.0 if self.shape.is_tied else n_weights,
             summed_weights=n_weights if self.shape.is_tied else 0.0,
+            sparse_flops=self._logits_flops,
+            dense_flops=self._logits_flops,
         )
 
     def _logits_s(self, table: Matrix) -> float:
         return self.rates.full_lanes_s(table) * self.rates.rounding(table) * self.shape.logits_fraction
+
+    @property
+    def _logits_flops(self) -> float:
+        return self.rates.product_flops(self.table.n_weights) * self.shape.logits_fraction
 
     def _offloaded_bytes(self, layer: int) -> float:
         is_resident = layer >= self.shape.n_layers - self.placement.resident_layers

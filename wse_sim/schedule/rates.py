@@ -31,14 +31,22 @@ class Rates:
         )
 
     @cached_property
-    def attention_s(self) -> float:
+    def attention_flops(self) -> float:
         """One layer forward: scores and their products with the values, the full square."""
-        flops = 4.0 * self.n_tokens * self.run.seq_len * self.run.shape.d_model
-        return flops / (self.flops_per_s * self.csx.attention_efficiency)
+        return 4.0 * self.n_tokens * self.run.seq_len * self.run.shape.d_model
+
+    @cached_property
+    def attention_s(self) -> float:
+        """One layer forward, as `attention_flops`."""
+        return self.attention_flops / (self.flops_per_s * self.csx.attention_efficiency)
+
+    def product_flops(self, n_weights: float) -> float:
+        """The product of every token with `n_weights`."""
+        return 2.0 * self.n_tokens * n_weights
 
     def full_lanes_s(self, matrix: Matrix) -> float:
         """The dense product with one matrix, if every lane and column were full."""
-        return 2.0 * self.n_tokens * matrix.n_weights / (self.flops_per_s * self.csx.linear_efficiency)
+        return self.product_flops(matrix.n_weights) / (self.flops_per_s * self.csx.linear_efficiency)
 
     def rounding(self, matrix: Matrix) -> float:
         """How much longer a product takes because not every lane and column is full; 1 or more.

@@ -6,7 +6,7 @@ MemoryX updates layer by layer. A layer of the next step is sent once its update
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from wse_sim.schedule.microbatch import fastest_microbatch
 from wse_sim.schedule.placement import Placement, place
 from wse_sim.schedule.program import IntArray, Program
 from wse_sim.schedule.tree import swarmx_tree, tiles_per_layer
-from wse_sim.spec.cluster import Cluster
+from wse_sim.spec.cluster import Cluster, MemoryX
 from wse_sim.spec.run import Run
 from wse_sim.wafer.masks import RunMasks
 from wse_sim.workload.transformer import nonzero_parameters
@@ -105,6 +105,42 @@ def fitted(run: Run, cluster: Cluster) -> tuple[int, Placement]:
     return microbatch, place(run.shape, cluster.csx, seq_len=run.seq_len, microbatch=microbatch)
 
 
+def with_steps(program: Program, run: Run, n_steps: int) -> Program:
+    """The program of `run` over another number of steps; the steps that both have are the same.
+
+    Raises
+    ------
+    SpecError
+        When the simulated clock does not hold them.
+    """
+    jitter_ps = _jitter_ps(run, program.compute_ps, program.n_tiles, n_steps * program.n_microbatches)
+    longer = replace(program, n_steps=n_steps, jitter_ps=jitter_ps)
+    try:
+        _require_end(longer)
+    except OverflowError as error:
+        raise SpecError(f"{n_steps:,} steps: {error}: fewer steps would be right") from None
+    return longer
+
+
+def update_bytes(one: Pass, memoryx: MemoryX) -> float:
+    """Moved in MemoryX's memory for the gradient of a pass, in the last micro-batch."""
+    return (
+        memoryx.update_bytes_per_weight * one.updated_weights
+        + memoryx.accumulate_bytes_per_weight * one.summed_weights
+        + memoryx.score_bytes_per_weight * one.scored_weights
+    )
+
+
+def accumulate_bytes(one: Pass, memoryx: MemoryX) -> float:
+    """Moved in MemoryX's memory for the gradient of a pass, in the other micro-batches."""
+    return memoryx.accumulate_bytes_per_weight * (one.updated_weights + one.summed_weights)
+
+
+def _jitter_ps(run: Run, compute_ps: IntArray, n_tiles: int, n_occurrences: int) -> IntArray:
+    pass_ps = np.multiply(compute_ps, n_tiles, dtype=np.float64)
+    return drawn_jitter_ps(pass_ps, run.jitter, n_occurrences, run.seed)
+
+
 def _program(run: Run, passes: list[Pass], cluster: Cluster, n_microbatches: int, n_tiles: int) -> Program:
     csx, memoryx, swarmx = cluster.csx, cluster.memoryx, cluster.swarmx
     tree = swarmx_tree(run.num_csx, int(swarmx.fan_out))
@@ -126,13 +162,6 @@ def _program(run: Run, passes: list[Pass], cluster: Cluster, n_microbatches: int
         return np.where(per_tile_s > 0, to_ps(per_tile_s), 0)
 
     weights, gradients = [p.weight_bytes for p in passes], [p.gradient_bytes for p in passes]
-    update, accumulate, score = (
-        getattr(memoryx, f"{work}_bytes_per_weight") for work in ("update", "accumulate", "score")
-    )
-    update_bytes = [
-        update * p.updated_weights + accumulate * p.summed_weights + score * p.scored_weights for p in passes
-    ]
-    accumulate_bytes = [accumulate * (p.updated_weights + p.summed_weights) for p in passes]
     server_bytes_per_s = memoryx.optimizer_bytes_per_s / n_lanes
     node_slots = max(1, int(swarmx.buffer_layers * n_tiles))
     return Program(
@@ -149,9 +178,7 @@ def _program(run: Run, passes: list[Pass], cluster: Cluster, n_microbatches: int
         up_ps=np.stack([per_tile(gradients, rate) for rate in up_rates]),
         latency_ps=np.full(3, to_ps(swarmx.hop_latency_s)),
         compute_ps=compute_ps,
-        jitter_ps=drawn_jitter_ps(
-            np.multiply(compute_ps, n_tiles, dtype=np.float64), run.jitter, n_steps * n_microbatches, run.seed
-        ),
+        jitter_ps=_jitter_ps(run, compute_ps, n_tiles, n_steps * n_microbatches),
         follows=index([p.follows for p in passes]),
         lag_ps=np.array([to_ps(p.latency_s) if p.follows else 0 for p in passes], np.int64),
         feed_ps=np.stack(
@@ -165,8 +192,8 @@ def _program(run: Run, passes: list[Pass], cluster: Cluster, n_microbatches: int
         drain_ps=per_tile([p.stored_bytes for p in passes], csx.activation_link_bytes_per_s),
         drain_slots=n_tiles,
         reduce_ps=per_tile(gradients, swarmx.reduce_bytes_per_s),
-        update_ps=per_tile(update_bytes, server_bytes_per_s),
-        accumulate_ps=per_tile(accumulate_bytes, server_bytes_per_s),
+        update_ps=per_tile([update_bytes(p, memoryx) for p in passes], server_bytes_per_s),
+        accumulate_ps=per_tile([accumulate_bytes(p, memoryx) for p in passes], server_bytes_per_s),
         waits_for=index([p.waits_for for p in passes]),
         node_slots=node_slots,
         leaf_slots=max(1, int(csx.weight_buffer_layers * n_tiles)),

@@ -1,0 +1,77 @@
+"""Works a sweep out: what is missing of it, in whatever order, into a table in the order of its points."""
+
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Protocol
+
+from wse_sim.errors import choose
+from wse_sim.report.sweep_words import less_is_better
+from wse_sim.sweeps.journal import Journal
+from wse_sim.sweeps.sweep import STATUS, Evaluate, Row, Sweep
+
+
+class Watch(Protocol):
+    """Sees how far a sweep is."""
+
+    def begin(self, n_known: int) -> None:
+        """Called once, with the number of rows that are there already."""
+
+    def came(self, rows: Sequence[Row]) -> None:
+        """Called with new rows."""
+
+
+def run_sweep(
+    sweep: Sweep,
+    evaluate: Evaluate,
+    out: Path | None = None,
+    watch: Watch | None = None,
+    *,
+    command: str = "",
+) -> list[Row]:
+    """A row for each point, in their order.
+
+    Parameters
+    ----------
+    evaluate :
+        What works points out: `wse_sim.sweeps.simulated`.
+    out :
+        The table to write, as `wse_sim.sweeps.table.write_table`, with a journal beside it while the sweep runs. Of
+        what an earlier call left there nothing is worked out again.
+    watch :
+        Hears of rows after they were written.
+    command :
+        That works it out, kept beside the table.
+
+    Raises
+    ------
+    SpecError
+        When `out` holds something else or cannot be written, or another process works on it.
+    """
+    with closing(Journal(sweep, out, command=command)) as journal:
+        if watch is not None:
+            watch.begin(len(journal.rows))
+        todo = {index: point for index, point in enumerate(sweep.points) if index not in journal.rows}
+        with closing(evaluate(todo)) as found:
+            for rows in found if todo else ():
+                journal.append(rows)
+                if watch is not None:
+                    watch.came(rows)
+        return journal.finish()
+
+
+def best_first(sweep: Sweep, rows: Sequence[Row], column: str) -> list[Row]:
+    """The rows that have a number in this column, the best one first; equals stay in order.
+
+    Less is better of times, energies, costs and losses; more of everything else.
+
+    Raises
+    ------
+    SpecError
+        When there is no such column.
+    """
+    choose(column, set(sweep.columns) - set(STATUS), "field to sort by")
+    sign = 1 if less_is_better(column) else -1
+    cells = ((sweep.cell(row, column), row) for row in rows)
+    numbered = [(sign * cell, row) for cell, row in cells if isinstance(cell, int | float)]
+    return [row for _, row in sorted(numbered, key=lambda pair: pair[0])]

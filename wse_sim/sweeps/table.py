@@ -1,0 +1,188 @@
+"""The table of a sweep as a file: a header and a line for each row as CSV, or an object for each row as JSON lines."""
+
+import csv
+import gzip
+import io
+import re
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from wse_sim.errors import SpecError
+from wse_sim.files import write_atomically
+from wse_sim.sweeps.keys import Value
+from wse_sim.sweeps.sweep import Row, Status, Sweep
+
+Cells = dict[str, Value | None]
+_WHOLE = re.compile(r"-?\d+")
+_LINES_AT_ONCE = 1000
+
+
+def require_table_name(path: Path) -> None:
+    """Raises SpecError unless the suffix says how the table is written."""
+    if _suffix(path) not in _FORMATS:
+        raise SpecError(f"{path}: a table ends in {', '.join(_FORMATS)}")
+
+
+def write_table(path: Path, sweep: Sweep, rows: Iterable[Row]) -> None:
+    """Write the rows: the same bytes for the same rows.
+
+    Numbers are written so that they read back as they were.
+
+    Raises
+    ------
+    SpecError
+        When the file cannot be written, or its suffix is none of `.csv`, `.csv.gz` and `.jsonl`.
+    """
+    require_table_name(path)
+    write, _ = _FORMATS[_suffix(path)]
+    write_atomically(path, write(sweep.columns, map(sweep.cells, rows)))
+
+
+def read_table(path: Path, sweep: Sweep) -> list[Row]:
+    """The rows of a table that `write_table` wrote for this sweep.
+
+    Raises
+    ------
+    SpecError
+        When it cannot be read, or does not hold a row for each point.
+    """
+    _, read = _FORMATS[_suffix(path)]
+    try:
+        table = list(read(path.read_bytes()))
+        rows = [_row(index, cells, sweep) for index, cells in enumerate(table)]
+    except (OSError, ValueError, EOFError, csv.Error, zlib.error, msgspec.MsgspecError):
+        rows = []
+    if len(rows) != len(sweep.points):
+        raise SpecError(f"{path}: is not as the sweep left it; remove it, and the sweep can be run anew")
+    return rows
+
+
+def read_columns(
+    path: Path, *, words: Sequence[str], numbers: Sequence[str]
+) -> tuple[dict[str, list[Value | None]], dict[str, list[float]]]:
+    """Columns of a table that `write_table` wrote, by name, where it has them.
+
+    Parameters
+    ----------
+    words :
+        Columns of any values, few of which are different.
+    numbers :
+        Columns of numbers; NaN where a cell is empty.
+
+    Raises
+    ------
+    SpecError
+        When it cannot be read.
+    """
+    try:
+        return _columns(path, words, numbers)
+    except (OSError, ValueError, IndexError, EOFError, csv.Error, zlib.error, msgspec.MsgspecError) as error:
+        raise SpecError(f"{path}: is no table of a sweep: {error}") from None
+
+
+def _columns(
+    path: Path, words: Sequence[str], numbers: Sequence[str]
+) -> tuple[dict[str, list[Value | None]], dict[str, list[float]]]:
+    rows = _cells(path)
+    place = {name: number for number, name in enumerate(next(rows, []))}
+    of_words = {name: place[name] for name in words if name in place}
+    of_numbers = {name: place[name] for name in numbers if name in place}
+    texts: dict[str, list[Value | None]] = {name: [] for name in of_words}
+    floats: dict[str, list[float]] = {name: [] for name in of_numbers}
+    known: dict[str, Value | None] = {}  # cells that were read before: there are few of them
+    for row in rows:
+        for name, number in of_words.items():
+            cell = row[number]
+            if cell not in known:
+                known[cell] = _value(cell)
+            texts[name].append(known[cell])
+        for name, number in of_numbers.items():
+            floats[name].append(float(row[number] or "nan"))
+    return texts, floats
+
+
+def _cells(path: Path) -> Iterator[list[str]]:
+    """Header and rows of a table as CSV has them, whichever way it is written; a line at a time, tables are long."""
+    if _suffix(path) == ".jsonl":
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines):
+                cells = msgspec.json.decode(line, type=Cells)
+                if not number:
+                    yield list(cells)
+                yield ["" if cell is None else str(_cell(cell)) for cell in cells.values()]
+        return
+    opened = gzip.open if _suffix(path) == ".csv.gz" else open
+    with opened(path, "rt", encoding="utf-8", newline="") as text:
+        yield from csv.reader(text, strict=True)
+
+
+def _row(index: int, cells: Cells, sweep: Sweep) -> Row:
+    if tuple(cells) != sweep.columns:
+        raise ValueError("other columns")
+    return Row(
+        index=index,
+        status=msgspec.convert(cells["status"], Status),
+        reason=str(cells["reason"] or ""),
+        results={name: cells[name] for name in sweep.results},
+    )
+
+
+def _suffix(path: Path) -> str:
+    return "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix
+
+
+def _written_csv(columns: tuple[str, ...], table: Iterable[Cells]) -> Iterator[bytes]:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for number, cells in enumerate(table, start=1):
+        writer.writerow(map(_cell, cells.values()))
+        if number % _LINES_AT_ONCE == 0:
+            yield text.getvalue().encode()
+            text.seek(0)
+            text.truncate()
+    yield text.getvalue().encode()
+
+
+def _cell(value: Value | None) -> object:
+    return str(value).lower() if isinstance(value, bool) else value  # csv writes None as nothing, floats as repr
+
+
+def _read_csv(content: bytes) -> Iterator[Cells]:
+    rows = csv.reader(io.StringIO(content.decode(), newline=""), strict=True)
+    header = next(rows, [])
+    return (dict(zip(header, map(_value, cells), strict=True)) for cells in rows)
+
+
+def _value(cell: str) -> Value | None:
+    """The number or word that `_cell` wrote."""
+    if not cell or _WHOLE.fullmatch(cell):
+        return int(cell) if cell else None
+    try:
+        return float(cell)
+    except ValueError:
+        return cell
+
+
+def _gzipped_csv(columns: tuple[str, ...], table: Iterable[Cells]) -> Iterator[bytes]:
+    yield gzip.compress(b"".join(_written_csv(columns, table)), mtime=0)  # or the same rows would not be the same bytes
+
+
+def _written_jsonl(columns: tuple[str, ...], table: Iterable[Cells]) -> Iterator[bytes]:
+    return (msgspec.json.encode(cells) + b"\n" for cells in table)
+
+
+def _read_jsonl(content: bytes) -> Iterator[Cells]:
+    return (msgspec.json.decode(line, type=Cells) for line in content.splitlines())
+
+
+Write = Callable[[tuple[str, ...], Iterable[Cells]], Iterator[bytes]]
+Read = Callable[[bytes], Iterable[Cells]]
+_FORMATS: dict[str, tuple[Write, Read]] = {
+    ".csv": (_written_csv, _read_csv),
+    ".csv.gz": (_gzipped_csv, lambda content: _read_csv(gzip.decompress(content))),
+    ".jsonl": (_written_jsonl, _read_jsonl),
+}
