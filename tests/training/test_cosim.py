@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from models.parametrization import BASES
-from tests.cli.documents import call, printed
+from tests.cli.documents import call, printed, validator
 from tests.stopping import stopped
 from training.config import read_config
 from training.cosim import make_plan, plan_of_run
@@ -234,6 +234,7 @@ def test_rigl_trains_here_and_is_priced_there(tmp_path: Path) -> None:
     priced = printed("simulate", "--model", "111m", "--mask-from", tmp_path / "out", "--out", tmp_path / "priced")
     assert [mask["imbalance"] for mask in masks[:6]] == [work["imbalance"] for work in priced["matrices"]]
     written = json.loads((tmp_path / "priced" / "simulation.json").read_text(encoding="utf-8"))
+    validator("simulate-file").validate(written)
     assert written["layer_masks"] == masks
     again = plan_of_run(tmp_path / "out", profile()).choice.config
     assert again == read_config(tmp_path / "out" / "config.toml")
