@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS: list[list[str]] = [
     ["wse_sim.__main__"],
     ["wse_sim.cli"],
+    ["wse_sim.api"],
     ["training"],
     ["models", "wse_sim.calibration"],
     ["wse_sim.validation", "wse_sim.executed", "wse_sim.sweeps", "wse_sim.planning", "wse_sim.comparison"],
@@ -23,7 +24,7 @@ FLOORS: list[list[str]] = [
     ["wse_sim.workload"],
     ["wse_sim.spec"],
     ["wse_sim.files", "wse_sim.processes"],
-    ["wse_sim.units", "wse_sim.errors", "wse_sim.randomness"],
+    ["wse_sim.units", "wse_sim.errors", "wse_sim.defaults", "wse_sim.progress", "wse_sim.randomness"],
     ["wse_sim"],
 ]
 FLOOR = {room: len(FLOORS) - i for i, rooms in enumerate(FLOORS) for room in rooms}
@@ -38,9 +39,17 @@ def modules() -> dict[str, Path]:
     return {".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): p for p in paths}
 
 
+def is_for_types(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
 def imports(path: Path) -> list[str]:
+    """What a file imports, sooner or later; the package itself only names what it hands on."""
     found = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    module = ast.parse(path.read_text(encoding="utf-8"))
+    if path == ROOT / "wse_sim" / "__init__.py":
+        module.body = [node for node in module.body if not is_for_types(node)]
+    for node in ast.walk(module):
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):

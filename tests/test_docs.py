@@ -68,6 +68,7 @@ def test_every_page_is_reached_from_the_readme() -> None:
 def parse(words: list[str]) -> None:
     """Raises UsageError where there is no such command, or it does not take these words."""
     context, called, command = click.Context(main), None, main
+    _, words, _ = main.make_parser(context).parse_args(words)  # -q and -v may stand before the command
     while isinstance(command, click.Group) and words:
         called, command, words = command.resolve_command(context, words)
     if not isinstance(command, click.Group):

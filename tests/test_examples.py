@@ -27,6 +27,12 @@ PROMISES = {
         r"largest difference in 30 steps of RigL: \d\.\de-0[5-7]",
         r"streaming: Cerebras-GPT 2\.7B at density 0\.25 needs 1[01]\.\d GB",
     ],
+    "05_from_python.py": [
+        r"<13b at density 0\.25 on 4 × CS-3: 536,000 tokens/s, MFU 21\.6 %, 5\.55 days, \$58,\d\d\d, simulated>",
+        r"num_csx 1 22\.\d\d 35\.\d\d 60\.\d\d 4 5\.\d\d",
+        r"One CS-3 does the work of 18\.9 H100",
+        "<13b: Book 8 × CS-3",
+    ],
     "claims/01_parameter_counts.py": ["13b 12,853,386,240 12,853,386,240 12,853,386,240", "7 of 7 are equal"],
     "claims/02_tokens_and_steps.py": [
         "13b 116,223 x 1,080 2.57e[+]11 2.57e[+]11 20.00 169 169",

@@ -21,6 +21,7 @@ def test_wheel_holds_the_three_packages_and_their_data(tmp_path: Path) -> None:
     }
     assert shipped <= set(names)
     assert len(shipped) > 20
+    assert {f"{top}/py.typed" for top in tops if not top.endswith(".dist-info")} <= set(names)
 
 
 def test_readme_has_two_setup_commands_of_one_line_each() -> None:

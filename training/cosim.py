@@ -15,6 +15,7 @@ from training.distributed import World, alone
 from training.job import Job, read_job, target_hyperparameters, write_job
 from training.loggers import make_loggers
 from training.machine import MachineProfile
+from training.masks_left import masks_left
 from training.run_record import LinearClock, Row, RunRecord
 from training.summary import HostMachine, Measured, Projected, RunChoice, Summary, Target, TargetHyperparameters
 from training.trainer import train
@@ -24,13 +25,12 @@ from wse_sim.gpu.roofline import GpuResult, simulate_gpu
 from wse_sim.laws.cerebras_gpt import LossProjection, project_loss
 from wse_sim.report import run_files
 from wse_sim.report.html import write_report
-from wse_sim.report.layer_masks import LayerMask, layer_masks
+from wse_sim.report.layer_masks import LayerMask
 from wse_sim.report.trace import STEADY_STEP, TraceExtent, chrome_trace, write_trace
 from wse_sim.simulation import Simulation, simulate
-from wse_sim.wafer.masks import read_run_masks
 from wse_sim.workload.transformer import n_parameters
 
-OnStep = Callable[[Row], None]
+OnStep = Callable[[Row], object]
 _TOLD_TO_LOGGERS = ("step_time_s", "tokens_per_s", "mfu", "run_time_s", "energy_j", "cost_usd")
 
 
@@ -161,7 +161,7 @@ def run_plan(
     if not resume:
         world.first_does(lambda: write_job(plan.job, run_dir))
     record = train(config, run_dir, on_step=on_step, resume=resume, clock=plan.clock, corpus=corpus, loggers=loggers)
-    masks = _layer_masks(plan, run_dir, world)
+    masks = masks_left(plan.wafer, run_dir, world)
     summary: dict[str, Any] = msgspec.to_builtins(summarize(plan, record, command, masks))
 
     def write() -> None:
@@ -212,13 +212,7 @@ def compare_runs(
 
 
 def summarize(plan: Plan, record: RunRecord, command: str, masks: Sequence[LayerMask] = ()) -> Summary:
-    """The run in one table: what was measured here, simulated, and projected, each under its own word.
-
-    Parameters
-    ----------
-    masks :
-        As training left them; none of a dense run.
-    """
+    """The run in one table: what was measured here, with its `masks`, simulated, and projected."""
     dense = plan.projected_dense
     return Summary(
         version=__version__,
@@ -238,19 +232,6 @@ def summarize(plan: Plan, record: RunRecord, command: str, masks: Sequence[Layer
         simulated_dense=msgspec.UNSET if plan.dense is plan.wafer else plan.dense.result,
         layer_masks=tuple(masks) or msgspec.UNSET,
     )
-
-
-def _layer_masks(plan: Plan, run_dir: Path, world: World) -> tuple[LayerMask, ...]:
-    """The masks that the run ended with, by its last checkpoint, as they load the simulated cluster."""
-    wafer, found = plan.wafer, list[LayerMask]()
-    if plan.job.density == 1.0:
-        return ()
-
-    def read() -> None:
-        found.extend(layer_masks(wafer.run, wafer.cluster, wafer.plan.microbatch, read_run_masks(run_dir)))
-
-    world.first_does(read)
-    return world.from_first(tuple(found))
 
 
 def _target(job: Job) -> Target:

@@ -7,8 +7,7 @@ function of its configuration alone, not of how many run beside it or in which o
 
 import os
 import shutil
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -25,10 +24,10 @@ from wse_sim.errors import SpecError
 from wse_sim.files import make_folder, open_locked, read_bytes, whole_lines
 from wse_sim.processes.limits import n_usable_cpus
 from wse_sim.processes.pool import on_processes
-from wse_sim.report.quantities import duration
+from wse_sim.progress import UNWATCHED, Watch
 from wse_sim.workload.transformer import n_parameters
 
-__all__ = ["Outcome", "Point", "Progress", "read_outcomes", "run_points"]
+__all__ = ["Outcome", "Point", "read_outcomes", "run_points"]
 
 OUTCOMES_FILE = "outcomes.jsonl"
 _WORK = "training.grid_worker:train_point"
@@ -70,7 +69,7 @@ def run_points(
     out: Path,
     *,
     n_workers: int | None = None,
-    on_outcome: Callable[[Outcome], object] | None = None,
+    watch: Watch = UNWATCHED,
     keep: bool = False,
 ) -> list[Outcome]:
     """One outcome for each point, in their order.
@@ -81,8 +80,8 @@ def run_points(
         Gets `outcomes.jsonl`, a line for each run, and `points/`, the folders of runs that have not ended.
     n_workers :
         Processes; by default one for each usable CPU, over the threads that a run takes.
-    on_outcome :
-        Called with each new outcome after it was written.
+    watch :
+        Hears of each new outcome after it was written; work is parameters x tokens.
     keep :
         Leave the folders of runs that have ended, with rows and checkpoints.
 
@@ -101,13 +100,16 @@ def run_points(
             for digest, point in sorted(todo.items(), key=lambda item: -item[1].cost)  # the longest first
         ]
         n_workers = _n_workers(n_workers, points)
+        n_points, n_diverged = len({point.digest for point in points}), 0
+        watch.begin(n_points, "runs", n_known=n_points - len(todo), work=sum(point.cost for point in todo.values()))
         with closing(on_processes(_WORK, tasks, Outcome, n_workers=n_workers)) as outcomes:
             for outcome in outcomes:
                 file.append(outcome)
                 if not keep:
                     shutil.rmtree(file.folder_of(outcome.digest), ignore_errors=True)
-                if on_outcome is not None:
-                    on_outcome(outcome)
+                n_diverged += outcome.is_diverged
+                note = f"{n_diverged} diverged" if n_diverged else ""
+                watch.came(work=todo[outcome.digest].cost, note=note)
         return [msgspec.structs.replace(file.known[point.digest], key=point.key) for point in points]
 
 
@@ -121,47 +123,6 @@ def read_outcomes(out: Path) -> list[Outcome]:
     """
     path = Path(out) / OUTCOMES_FILE
     return _decoded(read_bytes(path).split(b"\n")[:-1], path)
-
-
-class Progress:
-    """Says now and then how far a grid is; to be handed to `run_points` as `on_outcome`.
-
-    Parameters
-    ----------
-    say :
-        Takes a line such as `12 of 96 runs done, 1 diverged, about 3.2 min left`.
-    least_s :
-        Between two lines.
-    """
-
-    def __init__(self, points: Iterable[Point], out: Path, say: Callable[[str], object], least_s: float = 15.0) -> None:
-        done = {outcome.digest for outcome in read_outcomes(out)} if (Path(out) / OUTCOMES_FILE).exists() else set()
-        costs = {point.digest: point.cost for point in points}
-        self._costs = {digest: cost for digest, cost in costs.items() if digest not in done}
-        self._n_before, self._n_points = len(costs) - len(self._costs), len(costs)
-        self._to_do = sum(self._costs.values())
-        self._n_new = self._n_diverged = 0
-        self._done = 0.0
-        self._say, self._least_s = say, least_s
-        self._started_s = self._said_s = time.monotonic()
-        if self._n_before:
-            say(f"{self._n_before} of {self._n_points} runs are there already")
-
-    def __call__(self, outcome: Outcome) -> None:
-        self._n_new += 1
-        self._n_diverged += outcome.is_diverged
-        self._done += self._costs[outcome.digest]
-        now_s = time.monotonic()
-        is_last = self._n_before + self._n_new == self._n_points
-        if now_s - self._said_s < self._least_s and not is_last:
-            return
-        self._said_s = now_s
-        left_s = (now_s - self._started_s) * (self._to_do / self._done - 1.0)
-        self._say(
-            f"{self._n_before + self._n_new} of {self._n_points} runs done"
-            + (f", {self._n_diverged} diverged" if self._n_diverged else "")
-            + (f", {duration(now_s - self._started_s)}" if is_last else f", about {duration(left_s)} left")
-        )
 
 
 class _OutcomeFile:

@@ -1,6 +1,7 @@
 """What the user asked for, with every default resolved: the target of a run."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,18 @@ from training.host import Host
 from training.schedules import parse_schedule
 from training.sparsity import Algorithm, make_algorithm
 from training.toml_text import toml_text
+from wse_sim.defaults import TRAIN
 from wse_sim.errors import FileError, SpecError, choose
 from wse_sim.files import write_atomically
-from wse_sim.gpu.roofline import DEFAULT_SOFTWARE
 from wse_sim.simulation import resolve_run
 from wse_sim.spec.load import convert, load_model, read_toml
 from wse_sim.spec.model import ModelPreset
 from wse_sim.spec.run import MaskUpdates, Run, mask_updates_of
+from wse_sim.spec.written import parse_seconds
 from wse_sim.workload.sparse_wide import sparse_wide
 from wse_sim.workload.transformer import n_parameters
 
-TARGET_FILE = "target.toml"
+TARGET_FILE, RUNS = "target.toml", Path("runs")
 GPUS_PER_CSX = 8  # the default comparison: one 8-GPU server for each wafer-scale system
 
 _OF_THE_RUN = ("system", "density", "is_sparse_wide", "mask_updates", "release", "seed")
@@ -58,20 +60,20 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     density: float = 1.0
     is_sparse_wide: bool = False
     mask_updates: MaskUpdates | None = None
-    schedule: str = "linear"
-    parametrization: ParametrizationName = "smupar"
-    seed: int = 0
-    system: str = "cs2"
+    schedule: str = TRAIN["schedule"]
+    parametrization: ParametrizationName = TRAIN["parametrization"]
+    seed: int = TRAIN["seed"]
+    system: str = TRAIN["system"]
     num_csx: int
     batch_size: int
     seq_len: int
     tokens: float
-    release: str = "r2"
-    gpu: str = "h100"
-    gpu_software: str = DEFAULT_SOFTWARE
+    release: str = TRAIN["release"]
+    gpu: str = TRAIN["gpu"]
+    gpu_software: str = TRAIN["gpu_software"]
     num_gpus: int
-    budget_s: float = 180.0
-    data: str = "stdlib"
+    budget_s: float = parse_seconds(TRAIN["budget"], "budget")
+    data: str = TRAIN["data"]
     host: Host = Host()
 
     @property
@@ -146,8 +148,8 @@ def resolve_job(
     SpecError
         When something is unknown or missing; the message names it.
     """
-    parse_schedule(given.get("schedule", "linear"))
-    choose(given.get("parametrization", "smupar"), PARAMETRIZATIONS, "parametrization")
+    parse_schedule(given.get("schedule", TRAIN["schedule"]))
+    choose(given.get("parametrization") or TRAIN["parametrization"], PARAMETRIZATIONS, "parametrization")
     target = {name: given[name] for name in _OF_THE_RUN if name in given}
     run = resolve_run(
         load_model(model), num_csx=num_csx, batch_size=batch_size, seq_len=seq_len, tokens=tokens, **target
@@ -200,6 +202,21 @@ def job_from(
         host=host,
         **given,
     )
+
+
+def free_folder(name: str) -> Path:
+    """A folder under runs/ that no run has taken yet."""
+    folder, n = RUNS / name, 1
+    while folder.exists():
+        n += 1
+        folder = RUNS / f"{name}-{n}"
+    return folder
+
+
+def require_masks(densities: Iterable[float], algorithm: str) -> None:
+    """Raises SpecError when masks are to change, and there are none at any density."""
+    if algorithm != "static" and min(densities) == 1:
+        raise SpecError(f"--sparsity-algorithm {algorithm} has nothing to mask at density 1: give --density too")
 
 
 def target_base(job: Job) -> BaseHyperparameters:

@@ -1,5 +1,6 @@
 """What the machine at hand can do: counted, and measured in about two seconds."""
 
+import logging
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -28,6 +29,7 @@ _DENSITY = 0.5  # not dense: masks are part of a step's cost
 _N_TIMES = 16
 _LONGEST_S = 1.0
 _MATMUL_SIZE: Mapping[Device, int] = {"cpu": 1024, "cuda": 8192}
+_log = logging.getLogger(__name__)
 _WORTH_BF16 = 1.3  # times the rate of float32, below which 8 bits of a product are not given up
 
 
@@ -81,6 +83,7 @@ def machine_profile(*, cache: Path | None = None, refresh: bool = False) -> Mach
     path = cache or default_cache()
     kept = None if refresh else _cached(path)
     if kept is not None and _is_of_this_machine(kept):
+        _log.info("this machine, as measured %s: read from %s", kept.measured_at, path)
         return kept
     profile = _measured()
     try:

@@ -18,6 +18,7 @@ from training.deterministic import deterministic
 from training.optimizer import build_optimizer, compute_gradient, set_lr
 from training.turns import turns_s
 from wse_sim.errors import SpecError, choose
+from wse_sim.progress import UNWATCHED, Watch
 from wse_sim.spec.load import load_model
 from wse_sim.spec.model import ModelShape
 from wse_sim.workload.flops import Convention, training_flops_per_token
@@ -79,6 +80,7 @@ def measure_speed(
     n_threads: int,
     batch_size: int | None = None,
     seq_len: int | None = None,
+    watch: Watch = UNWATCHED,
 ) -> list[StepSpeed]:
     """The speed of a workload at each density.
 
@@ -90,6 +92,8 @@ def measure_speed(
         That are timed, of each density, after some that are not.
     batch_size, seq_len :
         Sequences, and tokens of each, in place of the workload's own.
+    watch :
+        Hears of each turn, a step of every density.
 
     Raises
     ------
@@ -109,7 +113,12 @@ def measure_speed(
             training_step(workload.shape, density, (order.batch(k * n_sequences, n_sequences) for k in count()))
             for density in densities
         ]
-        turns = list(islice(turns_s(steps), _N_WARMUP, _N_WARMUP + n_steps))
+        watch.begin(_N_WARMUP + n_steps, f"turns of {name}")
+        turns = []
+        for turn in islice(turns_s(steps), _N_WARMUP + n_steps):
+            turns.append(turn)
+            watch.came()
+        del turns[:_N_WARMUP]
     per_token = training_flops_per_token(workload.shape, n_places, convention=_CONVENTION)
     return [
         StepSpeed(

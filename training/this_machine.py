@@ -26,6 +26,7 @@ from training.step_works import attention_work
 from training.turns import Clock, Work, turns_s
 from wse_sim.errors import SpecError
 from wse_sim.processes.limits import n_usable_cpus
+from wse_sim.report.quantities import duration
 from wse_sim.spec.model import ModelShape
 
 Say = Callable[[str], None]
@@ -205,7 +206,8 @@ class _Turns:
             if len(self._found) >= fewest and self._clock() + turn_s > end_s:
                 break
             self._found.append(next(self._turns))
-            self._say(f"turn {len(self._found)} took {sum(self._found[-1]):.2g} s")
+            left_s = max(0.0, end_s - self._clock())
+            self._say(f"turn {len(self._found)} took {sum(self._found[-1]):.2g} s  left {duration(left_s)}")
 
     @property
     def seconds(self) -> dict[Timed, Floats]:

@@ -32,7 +32,7 @@ from wse_sim.files import write_atomically
 _EVAL_BATCH = 32
 _FIRST_STEPS_STREAMED = 3  # whose layers are written out, as those of steps that are evaluated are
 
-OnStep = Callable[[Row], None]
+OnStep = Callable[[Row], object]
 
 
 def train(

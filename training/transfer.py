@@ -8,7 +8,7 @@ Source: the protocol of SμPar (arXiv 2405.15743), Figures 6 to 14, at the scale
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,12 @@ import numpy as np
 from models.parametrization import BASES, BaseHyperparameters, Parametrization, ParametrizationName
 from training.axis import Axis, checked_values, scaled
 from training.config import TrainConfig
-from training.grid import Outcome, Point, Progress, run_points
+from training.grid import Outcome, Point, run_points
 from training.toml_text import toml_text
 from training.transfer_result import Bowl, ParametrizationResult, judge, open_ends
 from wse_sim.errors import SpecError, choose
 from wse_sim.files import make_folder, write_atomically
+from wse_sim.progress import UNWATCHED, Watch
 from wse_sim.spec.load import convert, read_toml
 from wse_sim.workload.transformer import n_parameters
 
@@ -131,7 +132,7 @@ def make_study(
 
 
 def run_study(
-    study: Study, out: Path, *, n_workers: int | None = None, say: Callable[[str], object] = lambda line: None
+    study: Study, out: Path, *, n_workers: int | None = None, watch: Watch = UNWATCHED
 ) -> list[ParametrizationResult]:
     """Train the study, or what is left of it, and judge it.
 
@@ -139,8 +140,8 @@ def run_study(
     ----------
     out :
         Gets `study.toml` and what `training.grid.run_points` writes.
-    say :
-        Takes lines of progress.
+    watch :
+        Hears how far it is.
 
     Raises
     ------
@@ -151,12 +152,12 @@ def run_study(
     grids: Grids = {(name, value): rates for name, rates in study.log2_lrs.items() for value in study.values}
     while True:
         points = study_points(study, grids)
-        outcomes = run_points(points, out, n_workers=n_workers, on_outcome=Progress(points, out, say))
+        outcomes = run_points(points, out, n_workers=n_workers, watch=watch)
         wider = _wider(study, grids, outcomes)
         if wider == grids:
             return results(study, outcomes)
         n_new = sum(map(len, wider.values())) - sum(map(len, grids.values()))
-        say(f"{n_new} more learning rate{'s' * (n_new > 1)}, where the best one was the last of its grid")
+        watch.say(f"{n_new} more learning rate{'s' * (n_new > 1)}, where the best one was the last of its grid")
         grids = wider
 
 

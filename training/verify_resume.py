@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -18,6 +17,7 @@ from training.interrupt import Interrupted
 from training.run_record import RUN_FILE, Row, read_rows
 from training.trainer import train
 from wse_sim.errors import SpecError
+from wse_sim.progress import UNWATCHED, Watch
 
 _N_STEPS = 4
 _ROOT = Path(__file__).parent.parent
@@ -60,13 +60,15 @@ class ResumeProof(msgspec.Struct, frozen=True, kw_only=True):
     is_exact: bool
 
 
-def verify_resume(config: TrainConfig, folder: Path, *, say: Callable[[str], None]) -> ResumeProof:
+def verify_resume(config: TrainConfig, folder: Path, *, watch: Watch = UNWATCHED) -> ResumeProof:
     """Train the first steps of a configuration in one go, and again with a `kill -9` in between.
 
     Parameters
     ----------
     folder :
         Gets both runs, `straight` and `killed`.
+    watch :
+        Hears of each run.
 
     Raises
     ------
@@ -85,14 +87,18 @@ def verify_resume(config: TrainConfig, folder: Path, *, say: Callable[[str], Non
         kept_checkpoints=(),
     )
     straight, killed = folder / "straight", folder / "killed"
-    say(f"{n_steps} steps in one go")
+    watch.begin(3, "runs")
+    watch.say(f"{n_steps} steps in one go")
     _finish(_started(Attempt(config=config, folder=str(straight), n_steps=n_steps, is_resumed=False)))
-    say("the same steps again, and kill -9 in between")
+    watch.came()
+    watch.say("the same steps again, and kill -9 in between")
     process = _started(Attempt(config=config, folder=str(killed), n_steps=n_steps, is_resumed=False))
     killed_after = _kill_after(process, killed, n_steps - 1)
-    say(f"killed after step {killed_after}; resumed")
+    watch.came()
+    watch.say(f"killed after step {killed_after}; resumed")
     resumed_from = _newest_step(killed)
     _finish(_started(Attempt(config=config, folder=str(killed), n_steps=n_steps, is_resumed=True)))
+    watch.came()
     rows, again = (read_rows(path / RUN_FILE)[:n_steps] for path in (straight, killed))
     states = [
         load_checkpoint(tensor_path(path, n_steps).with_suffix(".json")).meta.sha256 for path in (straight, killed)

@@ -1,6 +1,7 @@
 """The front door: a run in, what a wafer-scale cluster does with it out. It reads as the pipeline."""
 
 import dataclasses
+import logging
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -9,8 +10,9 @@ from msgspec.structs import replace
 
 from wse_sim.engine.quotient import quotient
 from wse_sim.engine.result import Finish, step_ends_ps
-from wse_sim.engine.run import choose_engine, ends_of_steps_ps, finish_times, steady_step_ps
+from wse_sim.engine.run import Engine, choose_engine, ends_of_steps_ps, finish_times, steady_step_ps
 from wse_sim.errors import SpecError
+from wse_sim.progress import UNWATCHED, Watch
 from wse_sim.report.breakdown import breakdown, cross_iteration_s
 from wse_sim.report.metrics import SimulationResult, bottleneck, result
 from wse_sim.report.sensitivity import sensitivities
@@ -20,7 +22,7 @@ from wse_sim.schedule.phases import phases
 from wse_sim.schedule.weight_streaming import StepPlan, plan_step
 from wse_sim.spec.cluster import Cluster, load_cluster
 from wse_sim.spec.economics import Economics, load_economics, priced
-from wse_sim.spec.load import canonical, load_model
+from wse_sim.spec.load import ModelLike, as_preset, canonical
 from wse_sim.spec.model import ModelPreset
 from wse_sim.spec.operations import Operations, load_operations
 from wse_sim.spec.run import TOKENS_PER_PARAMETER, Run, mask_updates_of
@@ -31,6 +33,7 @@ from wse_sim.workload.sparse_wide import sparse_wide
 from wse_sim.workload.transformer import n_parameters, nonzero_parameters
 
 _SAME_DENSITY = 0.005
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +91,7 @@ def resolve_run(
 
 def run_from(
     *,
-    model: str,
+    model: ModelLike,
     density: float | None = None,
     sparsity: float | None = None,
     sparsity_algorithm: str = "static",
@@ -100,7 +103,7 @@ def run_from(
     Parameters
     ----------
     model :
-        Name of a preset, or path of a shape TOML or a `config.json`.
+        Name of a preset, path of a shape TOML or a `config.json`, or what these hold.
     density, sparsity :
         One of the two.
     given :
@@ -113,7 +116,7 @@ def run_from(
     """
     given |= {name: canonical(given[name]) for name in ("system", "release") if name in given}
     return resolve_run(
-        load_model(model),
+        as_preset(model),
         density=parse_density(density, sparsity),
         mask_updates=mask_updates_of(sparsity_algorithm, mask_update_steps),
         **given,
@@ -127,6 +130,7 @@ def simulate(
     engine: str | None = None,
     economics: Economics | None = None,
     operations: Operations | None = None,
+    watch: Watch = UNWATCHED,
 ) -> Simulation:
     """Simulate the steady step of `run` on its cluster and scale it to the whole run.
 
@@ -140,6 +144,8 @@ def simulate(
         How energy, carbon and money are counted; None = by the data.
     operations :
         How the cluster is run: checkpoints, failures, stragglers; None = by the constants of the data.
+    watch :
+        Hears how far it is.
 
     Raises
     ------
@@ -155,6 +161,7 @@ def simulate(
     started = time.perf_counter()  # so that this times the engine alone
     finish = finish_times(plan.program, chosen)
     wall_s = time.perf_counter() - started
+    _log_choices(run, plan, chosen, finish, wall_s)
     fixed = replace(run, microbatch=plan.microbatch)
     mean_s = _mean_step_s(run, cluster, masks, step_s)
     tokens_per_s = run.tokens_per_step / mean_s
@@ -165,6 +172,7 @@ def simulate(
             run.tokens_per_step
             / (_step_time_near(fixed, run, cluster.with_constant(name, value), masks) * mean_s / step_s)
         ),
+        watch,
     )
     return Simulation(
         run=run,
@@ -233,6 +241,13 @@ def simulate_quickly(run: Run, cluster: Cluster, economics: Economics) -> QuickS
 def as_dense(run: Run) -> Run:
     """The same run with all weights, in the micro-batches that are fastest for it."""
     return replace(run, density=1.0, microbatch=None, mask_updates=None)
+
+
+def _log_choices(run: Run, plan: StepPlan, engine: Engine, finish: Finish, wall_s: float) -> None:
+    why = "as asked" if run.microbatch else f"the fastest of those that fit and divide {run.batch_per_csx}"
+    _log.info("micro-batch %d sequences, %s", plan.microbatch, why)
+    _log.info("on-wafer memory: activations of %d blocks stay", plan.placement.resident_layers)
+    _log.info("engine %s: %s events in %.3g s", engine, f"{finish.n_events:,}", wall_s)
 
 
 def density_of_masks(run: Run, masks: RunMasks) -> Run:

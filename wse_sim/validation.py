@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal, get_args
 
 import msgspec
 
 from wse_sim.gpu.reference import GpuRow, GpuSeries, reference_series, simulate_row
+from wse_sim.progress import UNWATCHED, Watch
 from wse_sim.simulation import step_time_s
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.load import convert, data_path, load_model, read_toml
@@ -117,9 +119,15 @@ def gpu_rows() -> list[tuple[str, GpuRow, GpuSeries]]:
     return list(found.values())
 
 
-def validate() -> list[ValidationRow]:
-    """Every published row, predicted."""
-    return [*map(_wafer, wafer_rows()), *(_gpu(*row) for row in gpu_rows())]
+def validate(watch: Watch = UNWATCHED) -> list[ValidationRow]:
+    """Every published row, predicted; `watch` hears of each."""
+    wafers, gpus = wafer_rows(), gpu_rows()
+    watch.begin(len(wafers) + len(gpus), "published rows")
+    found = []
+    for row in chain(map(_wafer, wafers), (_gpu(*row) for row in gpus)):
+        found.append(row)
+        watch.came()
+    return found
 
 
 def accuracy(errors: Iterable[float]) -> Accuracy:

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 from training.transfer import make_study, run_study
 from training.transfer_setup import transfer_setup
+from wse_sim.cli.progress import progress
 
 is_quick = "--quick" in sys.argv
 size = {"d_model": 64, "n_steps": 40, "n_eval_sequences": 32} if is_quick else {"d_model": 128, "n_steps": 150}
@@ -20,8 +21,8 @@ log2_lrs = {name: tuple(float(low + octave) for octave in range(5)) for name, lo
 extend = 0 if is_quick else 4
 study = make_study("density", (1, 1 / 16), tuple(log2_lrs), setup, log2_lrs=log2_lrs, n_seeds=1, extend=extend)
 
-with TemporaryDirectory() as folder:
-    results = run_study(study, Path(folder), say=lambda line: print(line, file=sys.stderr))
+with TemporaryDirectory() as folder, progress() as watch:
+    results = run_study(study, Path(folder), watch=watch)
 
 print(f"{'parameterization':16} {'density':>8} {'best base rate':>15} {'drift, octaves':>15} {'loss, nats/byte':>16}")
 for of_name in results:

@@ -12,8 +12,9 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
-from training.grid import Point, Progress, run_points
+from training.grid import Point, run_points
 from training.transfer_setup import transfer_setup
+from wse_sim.cli.progress import progress
 from wse_sim.workload.transformer import n_parameters
 
 TO_A_TENTH, TO_ZERO = "linear_10x", "linear"
@@ -26,9 +27,8 @@ for tpp, schedule, peak_lr in product(lengths, (TO_A_TENTH, TO_ZERO), peak_lrs):
     base = msgspec.structs.replace(setup.base, peak_lr=peak_lr)
     config = msgspec.structs.replace(setup, schedule=schedule, base=base, n_steps=n_steps, eval_interval=n_steps)
     points.append(Point({"tpp": tpp, "schedule": schedule, "peak_lr": peak_lr}, config))
-with TemporaryDirectory() as folder:
-    out = Path(folder)
-    outcomes = run_points(points, out, on_outcome=Progress(points, out, lambda line: print(line, file=sys.stderr)))
+with TemporaryDirectory() as folder, progress() as watch:
+    outcomes = run_points(points, Path(folder), watch=watch)
 
 print("             to a tenth                 to zero")
 print(" TPP   best LR  loss, nats/byte   best LR  loss, nats/byte   to zero is")

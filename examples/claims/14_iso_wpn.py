@@ -13,6 +13,7 @@ import msgspec
 from models.parametrization import BASES
 from training.transfer import make_study, run_study
 from training.transfer_setup import transfer_setup
+from wse_sim.cli.progress import progress
 
 is_quick = "--quick" in sys.argv
 widths, n_steps, n_eval_sequences = ((32, 128), 40, 32) if is_quick else ((64, 256), 150, 256)
@@ -25,8 +26,8 @@ base = msgspec.structs.replace(BASES["bytes-64-sp"], init_std=BASES["smupar-pape
 print("weights/neuron  width  density  best rate  drift, octaves  loss, nats/byte")
 for is_iso_wpn in (True,) if is_quick else (True, False):
     study = msgspec.structs.replace(made, bases={"sp": base}, is_iso_wpn=is_iso_wpn)
-    with TemporaryDirectory() as folder:
-        result = run_study(study, Path(folder), say=lambda line: print(line, file=sys.stderr))[0]
+    with TemporaryDirectory() as folder, progress() as watch:
+        result = run_study(study, Path(folder), watch=watch)[0]
     for at in result.values:
         density = widths[0] / at.value if is_iso_wpn else 1.0
         print(f"{at.value * density:14g} {at.value:6g} {density:8g} {f'2^{at.best_log2_lr:g}':>10}", end=" ")

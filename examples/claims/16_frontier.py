@@ -10,8 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from training.config import TrainConfig
-from training.grid import Point, Progress, run_points
+from training.grid import Point, run_points
 from training.proxy import BATCH_SIZE, SEQ_LEN, proxy_shape
+from wse_sim.cli.progress import progress
 from wse_sim.gpu.roofline import simulate_gpu
 from wse_sim.simulation import resolve_run, simulate
 from wse_sim.spec.load import load_model
@@ -36,9 +37,8 @@ for (machine, density), seconds in run_s.items():
     size = {"n_steps": n_steps, "batch_size": BATCH_SIZE, "seq_len": SEQ_LEN, "eval_interval": n_steps}
     config = TrainConfig(shape=shape, density=density, weight_decay_scaling="constant_lr_wd", **size)
     points.append(Point({"machine": machine, "density": density, "faster": faster}, config))
-with TemporaryDirectory() as folder:
-    out = Path(folder)
-    outcomes = run_points(points, out, on_outcome=Progress(points, out, lambda line: print(line, file=sys.stderr)))
+with TemporaryDirectory() as folder, progress() as watch:
+    outcomes = run_points(points, Path(folder), watch=watch)
 
 print("machine   density  days for 20 TPP  times faster  TPP in equal time  loss, nats/byte")
 for outcome in outcomes:

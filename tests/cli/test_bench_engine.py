@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.cli.documents import call, printed, screen
+from tests.watching import Heard
 from wse_sim.cli import engine_speed
 from wse_sim.cli.engine_speed import SMALL_STEP, Contestant, best_rows, check_agreement, step, with_ratios
 from wse_sim.cli.engine_speed_page import goals
@@ -35,7 +36,7 @@ def test_twins_are_measured_where_they_are() -> None:
     assert rows["DES"]["tasks_per_s"] * rows["DES"]["cpu_s"] == pytest.approx(content["step"]["tasks"], rel=1e-12)
     assert rows["max-plus kernel"]["times_reference"] > 1
     assert rows["lean SimPy"]["times_lean"] == 1
-    assert result.stderr == "comparing the engines\nround 1 of 1\n"
+    assert [line.split("  ")[0] for line in result.stderr.splitlines()] == ["15/15 engines compared", "1/1 rounds"]
 
 
 def test_nothing_is_made_up_without_twins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,10 +96,10 @@ def test_contestants_take_turns_and_the_best_call_counts(monkeypatch: pytest.Mon
         return Contestant(name, program, lambda: work)
 
     monkeypatch.setattr(engine_speed.time, "thread_time", lambda: now_s)
-    said: list[str] = []
-    rows = best_rows([contestant("a", [3.0, 1.0, 2.0]), contestant("b", [4.0, 6.0, 5.0])], 3, said.append)
+    heard = Heard()
+    rows = best_rows([contestant("a", [3.0, 1.0, 2.0]), contestant("b", [4.0, 6.0, 5.0])], 3, heard)
     assert turns == ["a", "b"] * 3
-    assert said == ["round 1 of 3", "round 2 of 3", "round 3 of 3"]
+    assert (heard.begun, heard.n_came) == ([(3, "rounds", 0)], 3)
     assert [row["cpu_s"] for row in rows] == [1.0, 4.0]
     assert [row["tasks_per_s"] for row in rows] == [program.n_tasks, program.n_tasks / 4]
 

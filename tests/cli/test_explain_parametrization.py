@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from tests.cli.documents import call
-from wse_sim.cli.output import WIDTH
+from wse_sim.cli.terminal import WIDTH
 
 run = partial(call, "explain")
 

@@ -7,7 +7,8 @@ import click
 import pytest
 
 from tests.cli.documents import call, printed
-from wse_sim.cli.operations_options import operations_from, operations_options
+from wse_sim.api.settings import operations_of
+from wse_sim.cli.operations_options import operations_options
 from wse_sim.spec.operations import load_gpu_operations
 
 SIMULATE = ("simulate", "--model", "13b", "--num-csx", "12", "--batch-size", "1080")
@@ -100,8 +101,8 @@ def test_options_serve_any_command_and_either_side() -> None:
     @operations_options
     @click.option("--other")
     def command(**options: Any) -> None:
-        seen["wafers"] = operations_from(dict(options))
-        seen["gpus"] = operations_from(options, base=load_gpu_operations())
+        seen["wafers"] = operations_of(dict(options))
+        seen["gpus"] = operations_of(options, base=load_gpu_operations())
         seen["left"] = options
 
     command(["--system-mtbf", "1d", "--checkpoint-interval", "7 steps", "--other", "x"], standalone_mode=False)

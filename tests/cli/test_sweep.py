@@ -137,7 +137,7 @@ def test_table_for_people_has_the_best_rows_and_says_why_others_fail() -> None:
     assert len([line for line in lines if line.endswith("kWh")]) == 10
     assert lines[13].startswith("infeasible: 4 of 16 points, the first because batch_size 240 is not a multiple of")
     assert all(len(line) <= 100 for line in lines)
-    assert result.stderr.splitlines()[-1].startswith("16 of 16 points, ")
+    assert result.stderr.splitlines()[-1].startswith("16/16 points  ")
     cheapest = run(*SMALL, "--num-csx", "1,2", "--set", "csx.usd_per_hour=1,2", "--sort-by", "cost_usd")
     costs = [line.split()[2] for line in cheapest.stdout.splitlines()[3:7]]
     assert costs == sorted(costs)

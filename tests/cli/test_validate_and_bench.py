@@ -58,7 +58,7 @@ shown = partial(screen, "validate")
 
 @pytest.fixture(autouse=True)
 def made_up_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wse_sim.calibration.evidence", lambda: Evidence(rows=ROWS, constants=[CONSTANT]))
+    monkeypatch.setattr("wse_sim.calibration.evidence", lambda watch: Evidence(rows=ROWS, constants=[CONSTANT]))
 
 
 def test_fitted_predicted_and_left_out_rows_are_summed_up_apart() -> None:

@@ -12,9 +12,10 @@ import pytest
 
 from models.parametrization import BASES
 from tests.stopping import came_true, interrupted_once
+from tests.watching import Heard
 from training.checkpoint import load_latest
 from training.config import TrainConfig
-from training.grid import OUTCOMES_FILE, Outcome, Point, Progress, read_outcomes, run_points
+from training.grid import OUTCOMES_FILE, Outcome, Point, read_outcomes, run_points
 from training.run_record import RUN_FILE
 from training.trainer import train
 from wse_sim.errors import SpecError
@@ -86,9 +87,9 @@ def test_folders_of_ended_runs_are_removed_unless_kept(finished: tuple[Path, lis
 
 
 def test_points_that_have_an_outcome_are_not_run_again(finished: tuple[Path, list[Outcome]]) -> None:
-    new: list[Outcome] = []
-    assert run_points([*POINTS, DIVERGING], finished[0], on_outcome=new.append) == finished[1]
-    assert not new
+    heard = Heard()
+    assert run_points([*POINTS, DIVERGING], finished[0], watch=heard) == finished[1]
+    assert heard.n_came == 0
 
 
 def test_a_known_configuration_comes_back_under_the_new_key(finished: tuple[Path, list[Outcome]]) -> None:
@@ -162,17 +163,12 @@ def test_workers_whose_caller_died_save_and_stop(tmp_path: Path) -> None:
     assert not read_outcomes(tmp_path)
 
 
-def test_progress_counts_what_was_there_before_and_ends_with_all(
-    finished: tuple[Path, list[Outcome]], tmp_path: Path
-) -> None:
-    said: list[str] = []
-    whole = Progress([*POINTS, DIVERGING], tmp_path, said.append, least_s=0.0)
-    for outcome in finished[1]:
-        whole(outcome)
-    assert said[0].startswith("1 of 4 runs done, about ")
-    assert said[-1].startswith("4 of 4 runs done, 1 diverged, ")
-    Progress([*POINTS, _point(4)], finished[0], said.append)
-    assert said[-1] == "3 of 4 runs are there already"
+def test_a_grid_tells_what_was_there_before_and_all_that_comes(tmp_path: Path) -> None:
+    run_points(POINTS[:1], tmp_path, n_workers=1)
+    heard = Heard()
+    run_points([POINTS[0], DIVERGING], tmp_path, n_workers=1, watch=heard)
+    assert heard.begun == [(2, "runs", 1)]
+    assert (heard.n_came, heard.notes) == (1, ["1 diverged"])
 
 
 def _has_rows(folder: Path) -> bool:

@@ -176,7 +176,7 @@ def test_the_proof_holds_for_a_run_that_is_killed(tmp_path: Path) -> None:
     config = msgspec.structs.replace(
         CONFIG, sparsity=RigL(update=Update(freq=2)), execution=Execution(executor="streaming")
     )
-    proof = verify_resume(config, tmp_path, say=lambda line: None)
+    proof = verify_resume(config, tmp_path)
     assert proof.is_exact
     assert proof.is_same_state
     assert proof.losses == proof.resumed_losses

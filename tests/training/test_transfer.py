@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.parametrization import BASES
+from tests.watching import Heard
 from training.axis import scaled
 from training.config import TrainConfig
 from training.grid import Outcome, Point, run_points
@@ -171,13 +172,13 @@ def _by_density(optima: Mapping[float, float]) -> LossAt:
 
 def test_grid_grows_until_the_optimum_is_inside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked = _faked(monkeypatch, _by_density({1.0: -7.0, 0.25: -4.2}))
-    said: list[str] = []
-    (result,) = run_study(_study(extend=3), tmp_path, say=said.append)
+    heard = Heard()
+    (result,) = run_study(_study(extend=3), tmp_path, watch=heard)
     assert result.values[1].optimum_log2_lr.value == pytest.approx(-4.2)
     assert result.values[1].edge is None
     rates = {density: {p.key["log2_lr"] for p in asked if p.key["density"] == density} for density in (1.0, 0.25)}
     assert rates == {1.0: {-8.0, -7.0, -6.0}, 0.25: {-8.0, -7.0, -6.0, -5.0, -4.0, -3.0}}
-    assert said.count("1 more learning rate, where the best one was the last of its grid") == 3
+    assert heard.lines.count("1 more learning rate, where the best one was the last of its grid") == 3
 
 
 def test_grid_grows_no_further_than_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

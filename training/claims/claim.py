@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from wse_sim.progress import Watch
 from wse_sim.report.curves import Panel
 
 Verdict = Literal["reproduced", "not reproduced", "inconclusive"]
@@ -29,15 +30,15 @@ class Setting:
         Processes that train side by side.
     is_smoke :
         A few seconds, only to show that it runs; a claim that trains then finds nothing but `inconclusive`.
-    say :
-        Takes lines of progress.
+    watch :
+        Hears how far it is.
     """
 
     out: Path
     n_seeds: int
     n_workers: int
     is_smoke: bool
-    say: Callable[[str], None]
+    watch: Watch
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,8 +71,8 @@ def activations(setting: Setting, setup: CoordCheck, names: Sequence[Parametriza
     corpus = load_corpus(STDLIB)
     found: list[Activation] = []
     for name in names:
-        setting.say(f"{name}: {len(setup.values)} models, {setup.n_seeds} seed(s) each")
-        found += check_coordinates(corpus, name, setup)
+        setting.watch.begin(len(setup.values) * setup.n_seeds, f"models in {name}")
+        found += check_coordinates(corpus, name, setup, on_model=setting.watch.came)
     return found
 
 

@@ -18,7 +18,7 @@ from training.claims.claim import Claim, Finding, Setting, Table
 from training.claims.interval import Interval, over_seeds
 from training.claims.judgement import Check, concluded, is_within
 from training.config import TrainConfig
-from training.grid import Outcome, Point, Progress, run_points
+from training.grid import Outcome, Point, run_points
 from training.transfer_setup import transfer_setup
 from wse_sim.report.curves import Curve, Panel
 from wse_sim.workload.transformer import n_parameters
@@ -45,9 +45,7 @@ def find(setting: Setting) -> Finding:
     tpp = 0.02 if setting.is_smoke else _TPP
     models = [(width, _TAU) for width in widths] + [(widths[0], tau) for tau in _OTHER_TAUS]
     points = [point(setup, width, tau, seed, tpp) for width, tau in models for seed in range(n_seeds)]
-    outcomes = run_points(
-        points, setting.out, n_workers=setting.n_workers, on_outcome=Progress(points, setting.out, setting.say)
-    )
+    outcomes = run_points(points, setting.out, n_workers=setting.n_workers, watch=setting.watch)
     return judge(setting, outcomes, setup)
 
 

@@ -18,7 +18,7 @@ from training.claims.claim import Claim, Finding, Setting
 from training.claims.frontier_answer import answer
 from training.claims.frontier_ways import Losses, Machine
 from training.config import TrainConfig
-from training.grid import Outcome, Point, Progress, run_points
+from training.grid import Outcome, Point, run_points
 from training.proxy import BATCH_SIZE, SEQ_LEN, proxy_shape
 from wse_sim.gpu.roofline import simulate_gpu
 from wse_sim.simulation import resolve_run, simulate
@@ -58,8 +58,7 @@ def find(setting: Setting) -> Finding:
     """Train the proxies, simulate the full-size runs, and say which pays."""
     experiment = SMOKE if setting.is_smoke else FULL
     asked = points(experiment, n_seeds=1 if setting.is_smoke else setting.n_seeds)
-    progress = Progress(asked, setting.out, setting.say)
-    outcomes = run_points(asked, setting.out, n_workers=setting.n_workers, on_outcome=progress)
+    outcomes = run_points(asked, setting.out, n_workers=setting.n_workers, watch=setting.watch)
     return answer(
         losses_of(outcomes), [wafers(experiment.densities), gpus(experiment.densities)], asked[0].config, setting
     )

@@ -2,7 +2,6 @@
 
 import platform
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ from training.claims.record import Machine, Record, record_of, stem_of, write_re
 from training.grid import OUTCOMES_FILE, read_outcomes
 from training.machine import machine_profile
 from wse_sim.files import make_folder
+from wse_sim.progress import Watch
 
 FINDING_FILE = "finding.json"
 
@@ -36,7 +36,7 @@ class Reproduction:
     n_seeds: int
     n_workers: int
     is_smoke: bool
-    say: Callable[[str], None]
+    watch: Watch
 
     def run(self, claim: Claim) -> Record:
         """Test a claim, or what is left of it to test.
@@ -53,7 +53,7 @@ class Reproduction:
         is_smoke = self.is_smoke and claim.needs_training  # what needs no training has no smaller version
         started_s = time.monotonic()
         finding = claim.find(
-            Setting(out=folder, n_seeds=self.n_seeds, n_workers=self.n_workers, is_smoke=is_smoke, say=self.say)
+            Setting(out=folder, n_seeds=self.n_seeds, n_workers=self.n_workers, is_smoke=is_smoke, watch=self.watch)
         )
         record = record_of(
             claim,

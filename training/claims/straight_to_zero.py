@@ -18,7 +18,7 @@ from training.claims.interval import Interval, over_seeds
 from training.claims.judgement import Check, concluded, is_within
 from training.claims.transfer_study import listed
 from training.config import TrainConfig
-from training.grid import Outcome, Point, Progress, run_points
+from training.grid import Outcome, Point, run_points
 from training.transfer_setup import transfer_setup
 from wse_sim.report.curves import Curve, Panel
 from wse_sim.workload.transformer import n_parameters
@@ -95,8 +95,8 @@ def _run_bracketed(
     n_seeds = 1 if setting.is_smoke else setting.n_seeds
     while True:
         asked = points(setup, tpp, octaves, n_seeds)
-        progress = Progress(asked, setting.out, lambda line: setting.say(f"{tpp:g} tokens per parameter: {line}"))
-        losses = _losses(run_points(asked, setting.out, n_workers=setting.n_workers, on_outcome=progress))
+        setting.watch.say(f"{tpp:g} tokens per parameter")
+        losses = _losses(run_points(asked, setting.out, n_workers=setting.n_workers, watch=setting.watch))
         best = [_best(losses, tpp, schedule) for schedule in (TENFOLD, D2Z)]
         below = (min(octaves) - 1,) if min(octaves) in best else ()
         above = (max(octaves) + 1,) if max(octaves) in best else ()

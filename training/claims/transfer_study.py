@@ -75,7 +75,7 @@ class Transfer:
 
 def run_transfer(study: Study, out: Path, setting: Setting) -> Transfer:
     """Train a study, or what is left of it."""
-    run_study(study, out, n_workers=setting.n_workers, say=setting.say)
+    run_study(study, out, n_workers=setting.n_workers, watch=setting.watch)
     return transfer_of(study, read_outcomes(out))
 
 

@@ -17,15 +17,16 @@ from wse_sim.errors import SpecError, choose
 LOGGERS: Mapping[str, Callable[[], Logger]] = {"tensorboard": TensorBoardLogger, "wandb": WandbLogger}
 
 
-def parse_loggers(text: str) -> tuple[str, ...]:
-    """The names of loggers in `text`, with commas between them, each once.
+def parse_loggers(text: str | None) -> tuple[str, ...]:
+    """The names of loggers in `text`, with commas between them, each once; None = none.
 
     Raises
     ------
     SpecError
         When there is no such logger.
     """
-    return tuple(dict.fromkeys(choose(name.strip(), LOGGERS, "logger") for name in text.split(",")))
+    names = [] if text is None else text.split(",")
+    return tuple(dict.fromkeys(choose(name.strip(), LOGGERS, "logger") for name in names))
 
 
 class Loggers:

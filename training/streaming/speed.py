@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -18,6 +18,7 @@ from training.data import TrainOrder, load_corpus
 from training.deterministic import deterministic
 from training.memory import available_memory_bytes, memory_need, require_memory
 from training.streaming.executor import StreamingExecutor
+from wse_sim.progress import Watch
 
 _ROOT = Path(__file__).parent.parent.parent
 _KIB = 1024
@@ -68,8 +69,8 @@ class StepCost(msgspec.Struct, frozen=True, kw_only=True):
     cpu_s_per_token: float
 
 
-def measure_streaming(configs: Sequence[TrainConfig], *, say: Callable[[str], None]) -> list[StreamingSpeed]:
-    """The speed of each configuration, `n_steps` of it, one after the other.
+def measure_streaming(configs: Sequence[TrainConfig], *, watch: Watch) -> list[StreamingSpeed]:
+    """The speed of each configuration, `n_steps` of it, one after the other; `watch` hears of each.
 
     Raises
     ------
@@ -79,7 +80,7 @@ def measure_streaming(configs: Sequence[TrainConfig], *, say: Callable[[str], No
     found = []
     for config in configs:
         require_memory(config, available_memory_bytes())
-        say(f"{config.shape.name}: {config.n_steps} steps of {config.batch_size} x {config.seq_len} tokens")
+        watch.say(f"{config.shape.name}: {config.n_steps} steps of {config.batch_size} x {config.seq_len} tokens")
         done = subprocess.run(  # noqa: S603 - our own program, fixed words
             [sys.executable, "-m", __name__],
             input=msgspec.json.encode(config),
@@ -88,6 +89,7 @@ def measure_streaming(configs: Sequence[TrainConfig], *, say: Callable[[str], No
             check=True,
         )
         found.append(msgspec.json.decode(done.stdout, type=StreamingSpeed))
+        watch.came()
     return found
 
 

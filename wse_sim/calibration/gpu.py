@@ -10,6 +10,7 @@ from wse_sim.calibration.linear import LinearFit, LogError, Row, linear_fit, sol
 from wse_sim.calibration.rows import GpuRate
 from wse_sim.gpu.reference import reference_job
 from wse_sim.gpu.spec import gpu_constants
+from wse_sim.progress import UNWATCHED, Watch
 from wse_sim.spec.load import convert, data_path, read_toml
 from wse_sim.validation import gpu_rows
 
@@ -71,10 +72,10 @@ def fit_gpu(rows: Sequence[Row] | None = None, start: Mapping[str, float] | None
     return solve(rows, tuple(shipped_gpu()), start or shipped_gpu())
 
 
-def gpu_linear_fit() -> LinearFit:
+def gpu_linear_fit(watch: Watch = UNWATCHED) -> LinearFit:
     """The fit near the shipped constants, with all published rows; it sees those that are marked for it."""
     constants = shipped_gpu()
-    return linear_fit(published_gpu_rows(), tuple(constants), constants, _is_fitted())
+    return linear_fit(published_gpu_rows(), tuple(constants), constants, _is_fitted(), watch)
 
 
 def _is_fitted() -> list[bool]:

@@ -8,6 +8,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from wse_sim.progress import UNWATCHED, Watch
+
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 LogError = Callable[[Mapping[str, float]], float]
@@ -126,6 +128,7 @@ def linear_fit(
     names: Sequence[str],
     constants: Mapping[str, float],
     is_fitted: Sequence[bool] | None = None,
+    watch: Watch = UNWATCHED,
 ) -> LinearFit:
     """The fit of the constants `names` to `rows` near `constants`, which may have others too.
 
@@ -133,7 +136,10 @@ def linear_fit(
     ----------
     is_fitted :
         Whether the fit sees the row; None = all.
+    watch :
+        Hears of each row.
     """
+    watch.begin(len(rows), "rows of a fit")
     errors, slopes = np.empty(len(rows)), np.empty((len(rows), len(names)))
     for i, row in enumerate(rows):
         log_error = row.near(constants)
@@ -141,6 +147,7 @@ def linear_fit(
         for j, name in enumerate(names):
             stepped = {**constants, name: constants[name] * math.exp(STEP)}
             slopes[i, j] = (log_error(stepped) - errors[i]) / STEP
+        watch.came()
     return LinearFit(
         names=tuple(names),
         ids=np.array([row.id for row in rows]),
@@ -151,7 +158,9 @@ def linear_fit(
     )
 
 
-def solve(rows: Sequence[Row], names: Sequence[str], constants: Mapping[str, float]) -> dict[str, float]:
+def solve(
+    rows: Sequence[Row], names: Sequence[str], constants: Mapping[str, float], watch: Watch = UNWATCHED
+) -> dict[str, float]:
     """The constants `names` that bring the predictions nearest to `rows`.
 
     Least squares of log(predicted / published), by Gauss-Newton in the logarithms of the constants. A move that does
@@ -161,7 +170,10 @@ def solve(rows: Sequence[Row], names: Sequence[str], constants: Mapping[str, flo
     ----------
     constants :
         Where it starts; those that are not in `names` stay.
+    watch :
+        Hears of each move.
     """
+    watch.begin(_MOST_MOVES, "moves at most")
     here, largest = dict(constants), _LARGEST_MOVE
     fit = linear_fit(rows, names, here)
     for _ in range(_MOST_MOVES):
@@ -176,6 +188,7 @@ def solve(rows: Sequence[Row], names: Sequence[str], constants: Mapping[str, flo
             here, fit = there, tried
         else:
             largest = min(largest, length) / 2.0
+        watch.came()
     return {name: here[name] for name in names}
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from wse_sim.calibration.linear import LEAST_SINGULAR_VALUE, FloatArray, LinearFit, linear_fit, solve
 from wse_sim.calibration.own_rows import OwnRuns
 from wse_sim.errors import SpecError, choose
+from wse_sim.progress import UNWATCHED, Watch
 from wse_sim.validation import Accuracy, accuracy
 
 _MOST_APART = 10.0  # a measured and a simulated rate: more is another unit, not another efficiency
@@ -101,7 +102,7 @@ class Calibration:
         }
 
 
-def calibrate(runs: OwnRuns, free: Sequence[str] | None = None) -> Calibration:
+def calibrate(runs: OwnRuns, free: Sequence[str] | None = None, watch: Watch = UNWATCHED) -> Calibration:
     """The constants `free` that bring the simulator nearest to the measured runs.
 
     Constants are freed in their order: one that the rows do not fix, or cannot tell from those before it, is held.
@@ -110,6 +111,8 @@ def calibrate(runs: OwnRuns, free: Sequence[str] | None = None) -> Calibration:
     ----------
     free :
         Names of constants; None = the usual ones of the side.
+    watch :
+        Hears of the moves of a fit.
 
     Raises
     ------
@@ -120,7 +123,7 @@ def calibrate(runs: OwnRuns, free: Sequence[str] | None = None) -> Calibration:
     names = _free_names(runs, runs.usual if free is None else free)
     start = {name: runs.constants[name].value for name in names}
     errors = _start_errors(runs, start)
-    fitted, held, fit = _fit(runs, start)
+    fitted, held, fit = _fit(runs, start, watch)
     near_start = _seen_from(start, fit, fitted)
     rows = _rows(runs, start, errors, fit.errors, near_start)
     constants = _constants(start, fitted, held, near_start)
@@ -150,7 +153,7 @@ def _start_errors(runs: OwnRuns, start: dict[str, float]) -> list[float]:
     return errors
 
 
-def _fit(runs: OwnRuns, start: dict[str, float]) -> tuple[dict[str, float], dict[str, str], LinearFit]:
+def _fit(runs: OwnRuns, start: dict[str, float], watch: Watch) -> tuple[dict[str, float], dict[str, str], LinearFit]:
     """Fitted constants, why the others are held, and the fit near the fitted ones.
 
     What the rows fix is found out at the start; one that they turn out not to fix at the solution is held from then on.
@@ -162,7 +165,7 @@ def _fit(runs: OwnRuns, start: dict[str, float]) -> tuple[dict[str, float], dict
         free = {name: value for name, value in tried.items() if name not in held}
         if not free:
             raise SpecError(f"{runs.measurements.path}: {'; '.join(f'{name}: {why}' for name, why in held.items())}")
-        found = solve(runs.rows, tuple(free), free)
+        found = solve(runs.rows, tuple(free), free, watch)
         fit = linear_fit(runs.rows, tuple(found), found)
         lost = _held(fit)
         if not lost:

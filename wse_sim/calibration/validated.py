@@ -12,6 +12,7 @@ from wse_sim.calibration.gpu import gpu_linear_fit, ties
 from wse_sim.calibration.linear import LinearFit
 from wse_sim.calibration.wafer import fitted_rows, linearised, shipped
 from wse_sim.gpu.spec import gpu_constants
+from wse_sim.progress import UNWATCHED, Watch
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.load import convert, data_path, load_release, read_toml, release_names
 from wse_sim.spec.sourced import Sourced
@@ -69,10 +70,16 @@ class Evidence:
         }
 
 
-def evidence() -> Evidence:
-    """Every published row with its errors, and every fitted constant with what fixed it."""
-    wafer, gpu = linearised(fitted_rows(), shipped()), gpu_linear_fit()
-    rows = _with_left_out_errors(_with_left_out_errors(validate(), wafer), gpu)
+def evidence(watch: Watch = UNWATCHED) -> Evidence:
+    """Every published row with its errors, and every fitted constant with what fixed it.
+
+    Parameters
+    ----------
+    watch :
+        Hears of each row.
+    """
+    wafer, gpu = linearised(fitted_rows(), shipped(), watch), gpu_linear_fit(watch)
+    rows = _with_left_out_errors(_with_left_out_errors(validate(watch), wafer), gpu)
     return Evidence(rows=rows, constants=_fitted_constants(wafer, gpu))
 
 

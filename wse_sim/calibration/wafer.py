@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from wse_sim.calibration.linear import LinearFit, Row, linear_fit, solve
 from wse_sim.calibration.rows import WaferRate
+from wse_sim.progress import UNWATCHED, Watch
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.load import load_release
 from wse_sim.validation import Accuracy, accuracy, wafer_rows
@@ -51,9 +52,9 @@ def fit(rows: Sequence[Row] | None = None, fixed: Mapping[str, float] | None = N
     return solve(fitted_rows() if rows is None else rows, FITTED, {**(fixed or {}), **shipped()})
 
 
-def linearised(rows: Sequence[Row], constants: Mapping[str, float]) -> LinearFit:
+def linearised(rows: Sequence[Row], constants: Mapping[str, float], watch: Watch = UNWATCHED) -> LinearFit:
     """The fit to `rows` near `constants`: those of `FITTED`, and others that are not as shipped."""
-    return linear_fit(rows, FITTED, constants)
+    return linear_fit(rows, FITTED, constants, watch=watch)
 
 
 def candidate_accuracies(name: str = "csx.unfilled_channels") -> dict[float, Accuracy]:

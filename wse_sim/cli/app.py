@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,9 @@ from typing import Any
 import click
 
 from wse_sim import __version__
+from wse_sim.cli.loudness import hear_loudness
+from wse_sim.cli.output import EXIT_INTERRUPTED, complain, say_more
+from wse_sim.cli.terminal import use_plain_letters
 from wse_sim.errors import SpecError
 
 COMMANDS = {
@@ -30,12 +34,14 @@ COMMANDS = {
     "schema": "Print the JSON Schema of what commands print and users write.",
     "report": "Write report.html of a run directory again.",
     "bench": "Time commands, engines, plans and the trainer here.",
+    "completion": "Complete commands, options and values in your shell.",
 }
+
+_COMPLETING = "_WSE_SIM_COMPLETE"  # in the environment, by click, where a shell asks for values
 
 EXIT_OUR_FAULT = 1
 EXIT_INPUT = 2
 EXIT_UNMET = 3  # what the user asserted, or asked to be proved, does not hold
-EXIT_INTERRUPTED = 130
 
 
 class _InputError(click.ClickException):
@@ -43,7 +49,7 @@ class _InputError(click.ClickException):
 
     def show(self, file: object = None) -> None:
         if os.environ.get("RANK", "0") == "0":  # of the processes that torchrun starts, the first one speaks
-            click.echo(f"error: {self.message}", err=True)
+            complain(self.message)
 
 
 @contextmanager
@@ -67,20 +73,32 @@ class _Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"wse_sim.cli.{cmd_name.replace('-', '_')}").command
+        hear_loudness(command)
+        if _COMPLETING in os.environ:
+            from wse_sim.cli.completion import complete_values
+
+            complete_values(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def main(self, *args: Any, **extra: Any) -> Any:
+        use_plain_letters()
+        return super().main(*args, **extra)
+
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
         with _usage_in_one_line("wse-sim"):
             return super().make_context(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> object:
+        started_s = time.perf_counter()
         try:
             with _usage_in_one_line(ctx.command_path):
-                return super().invoke(ctx)
+                done = super().invoke(ctx)
+            say_more(f"took {time.perf_counter() - started_s:.2f} s")
+            return done
         except SpecError as error:
             raise _InputError(str(error)) from None
         except KeyboardInterrupt:
@@ -105,3 +123,6 @@ def main() -> None:
     Every number is measured (it ran here), simulated (it came out of the discrete-event model) or projected (a named
     law says so).
     """
+
+
+hear_loudness(main)

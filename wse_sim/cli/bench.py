@@ -5,23 +5,24 @@ import statistics
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from wse_sim.cli.host_options import (
     moments_option,
-    parse_clip,
-    parse_whole_numbers,
     precision_option,
     recompute_option,
     store_option,
 )
-from wse_sim.cli.options import json_option, parse_densities
+from wse_sim.cli.options import json_option
 from wse_sim.cli.output import print_json, print_tables
+from wse_sim.spec.written import parse_clip, parse_densities, parse_whole_numbers
+
+if TYPE_CHECKING:
+    from wse_sim.progress import Watch
 
 _TWINS = Path("tests/benchmarks")
 _COMMANDS = (("--help",), ("simulate", "--model", "2.7b", "--density", "0.25", "--json"))
@@ -39,7 +40,11 @@ def command() -> None:
 @json_option
 def cli(*, runs: int, as_json: bool) -> None:
     """Time whole processes: --help, and a simulation of the 2.7b model at density 0.25."""
-    rows = [{"command": " ".join(("wse-sim", *words)), **_timed_process(words, runs)} for words in _COMMANDS]
+    from wse_sim.cli.progress import progress
+
+    with progress() as watch:
+        watch.begin(len(_COMMANDS) * (runs + 1), "processes")
+        rows = [{"command": " ".join(("wse-sim", *words)), **_timed_process(words, runs, watch)} for words in _COMMANDS]
     if as_json:
         print_json({"kind": "measured", "cores": os.cpu_count(), "processes": rows})
         return
@@ -72,11 +77,13 @@ def engine(*, runs: int, quick: bool, full: bool, twins: Path | None, as_json: b
     """
     from wse_sim.cli import engine_speed_page as shown
     from wse_sim.cli.engine_speed import SMALL_STEP, STEP, measure
+    from wse_sim.cli.progress import progress
 
     if twins is None and (_TWINS / "kernels.py").is_file():
         twins = _TWINS
     workload = SMALL_STEP if quick else STEP
-    content = measure(workload, runs=runs, twins=twins, is_full=full, say=partial(click.echo, err=True))
+    with progress() as watch:
+        content = measure(workload, runs=runs, twins=twins, is_full=full, watch=watch)
     content["goals"] = [] if quick else shown.goals(content)
     _show(content, shown, as_json=as_json, markdown=markdown)
 
@@ -97,14 +104,16 @@ def trainer(
     Dense and masked models take turns; the last column is what masking costs.
     """
     from training.speed import measure_speed, workloads
+    from wse_sim.cli.progress import progress
     from wse_sim.processes.limits import n_usable_cpus
 
     asked = parse_densities(densities, None)
     threads = n_threads or n_usable_cpus()
-    found = [
-        measure_speed(name, densities=asked, n_threads=threads, **given)  # type: ignore[arg-type]
-        for name in names or workloads()
-    ]
+    with progress() as watch:
+        found = [
+            measure_speed(name, densities=asked, n_threads=threads, watch=watch, **given)  # type: ignore[arg-type]
+            for name in names or workloads()
+        ]
     if as_json:
         import msgspec
 
@@ -150,14 +159,16 @@ def streaming(*, as_json: bool, clips: str, batch_sizes: str, **given: Any) -> N
 
     Every configuration runs in a process of its own.
     """
+    from wse_sim.cli.progress import progress
     from wse_sim.cli.streaming_speed import measure, tables
 
-    content = measure(
-        clips=[parse_clip(text) for text in clips.split(",")],
-        batch_sizes=parse_whole_numbers(batch_sizes, "batch-sizes"),
-        say=partial(click.echo, err=True),
-        **given,
-    )
+    with progress() as watch:
+        content = measure(
+            clips=[parse_clip(text) for text in clips.split(",")],
+            batch_sizes=parse_whole_numbers(batch_sizes, "batch-sizes"),
+            watch=watch,
+            **given,
+        )
     if as_json:
         print_json(content)
         return
@@ -178,8 +189,10 @@ def plan(*, runs: int, quick: bool, as_json: bool, markdown: bool) -> None:
     """
     from wse_sim.cli import plan_speed_page as shown
     from wse_sim.cli.plan_speed import FULL, SMALL, measure
+    from wse_sim.cli.progress import progress
 
-    content = measure(SMALL if quick else FULL, runs=runs, say=partial(click.echo, err=True))
+    with progress() as watch:
+        content = measure(SMALL if quick else FULL, runs=runs, watch=watch)
     content["goals"] = [] if quick else shown.goals(content)
     _show(content, shown, as_json=as_json, markdown=markdown)
 
@@ -198,12 +211,13 @@ def _show(content: dict[str, Any], shown: ModuleType, *, as_json: bool, markdown
         print_tables(*shown.notes(content))
 
 
-def _timed_process(words: tuple[str, ...], runs: int) -> dict[str, Any]:
+def _timed_process(words: tuple[str, ...], runs: int, watch: "Watch") -> dict[str, Any]:
     """Wall time of the whole process: median, least and most of `runs`, after one that warms the caches."""
     times_s = []
     for _ in range(runs + 1):
         started = time.perf_counter()
         subprocess.run([sys.executable, "-m", "wse_sim", *words], check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - our own program, fixed words
         times_s.append(time.perf_counter() - started)
+        watch.came()
     kept = times_s[1:]
     return {"runs": runs, "median_s": statistics.median(kept), "min_s": min(kept), "max_s": max(kept)}

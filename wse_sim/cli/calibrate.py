@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wse_sim.cli.options import json_option
-from wse_sim.cli.output import print_json, print_tables
+from wse_sim.cli.output import print_json, print_tables, say
 
 if TYPE_CHECKING:
     from wse_sim.calibration import Calibration
@@ -46,10 +46,13 @@ def command(*, measurements: str, base: str | None, free: str | None, out: Path 
     batch_size and rates are over all systems, or GPUs, but for tokens_per_s_per_gpu.
     """
     from wse_sim.calibration import calibrate, own_files, own_runs, read_measurements
+    from wse_sim.cli.progress import AFTER_S, progress
     from wse_sim.files import write_atomically
 
     names = None if free is None else [name.strip() for name in free.split(",") if name.strip()]
-    calibration = calibrate(own_runs(read_measurements(measurements), base), names)
+    runs = own_runs(read_measurements(measurements), base)
+    with progress(after_s=AFTER_S) as watch:
+        calibration = calibrate(runs, names, watch)
     files = own_files(calibration, out, datetime.now(UTC).date().isoformat()) if out else {}
     for path, text in files.items():
         write_atomically(path, text.encode())
@@ -58,7 +61,7 @@ def command(*, measurements: str, base: str | None, free: str | None, out: Path 
         return
     _print(calibration)
     for path in files:
-        click.echo(f"written: {path}", err=True)
+        say(f"written: {path}")
 
 
 def _print(calibration: "Calibration") -> None:

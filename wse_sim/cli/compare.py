@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from wse_sim.cli.economics_options import economics_from, economics_options
-from wse_sim.cli.gpu_options import gpu_options, gpu_side_from
-from wse_sim.cli.operations_options import operations_from, operations_options
-from wse_sim.cli.options import imperfection_options, json_option, optional_run_options, parsed_seconds, run_from
-from wse_sim.cli.output import command_line, print_json, print_tables
+from wse_sim.cli.economics_options import economics_options
+from wse_sim.cli.gpu_options import gpu_options
+from wse_sim.cli.operations_options import operations_options
+from wse_sim.cli.options import imperfection_options, json_option, optional_run_options, parsed_seconds
+from wse_sim.cli.output import command_line, print_json, print_tables, say
+from wse_sim.defaults import COMPARE
 from wse_sim.errors import SpecError
 
 if TYPE_CHECKING:
     from wse_sim.comparison import Comparison
     from wse_sim.executed import ExecutedComparison
-    from wse_sim.spec.run import Run
 
 _OF_A_FOLDER = ("run_dir", "as_json")
 _N_LISTED = 5  # layouts in the JSON and on the page, where nobody says how many
@@ -30,7 +30,11 @@ _N_LISTED = 5  # layouts in the JSON and on the page, where nobody says how many
 @economics_options
 @operations_options
 @click.option(
-    "--layouts", type=int, default=0, metavar="N", help="Print the N best layouts of the GPUs, and N that fail."
+    "--layouts",
+    type=int,
+    default=COMPARE["layouts"],
+    metavar="N",
+    help="Print the N best layouts of the GPUs, and N that fail.",
 )
 @click.option(
     "--here",
@@ -53,7 +57,6 @@ def command(
     run_dir: Path | None,
     layouts: int,
     tornado: bool,
-    here: float | None,
     out: Path | None,
     as_json: bool,
     **options: Any,
@@ -74,68 +77,24 @@ def command(
         return
     if options["model"] is None:
         raise SpecError("nothing to compare: give --model M, or the folder of a run (wse-sim compare --help)")
-    comparison, run = _compared(options, n_layouts=layouts)
-    if here is not None:
-        comparison = _with_this_machine(comparison, run, budget_s=here)
+    from wse_sim.api.comparing import compared
+    from wse_sim.cli.progress import AFTER_S, progress
+
+    with progress(after_s=AFTER_S) as watch:
+        comparison = compared(options.pop("model"), options | {"layouts": layouts}, watch)
     if out is not None:
         _write(comparison, out)
     if as_json:
-        from msgspec import to_builtins
-
-        print_json(to_builtins(comparison))
+        print_json(comparison.to_dict())
         return
     _print_comparison(comparison, with_layouts=layouts > 0, with_tornado=tornado)
-
-
-def _compared(options: dict[str, Any], *, n_layouts: int) -> "tuple[Comparison, Run]":
-    from wse_sim.comparison import compare
-    from wse_sim.spec.operations import load_gpu_operations
-
-    if n_layouts < 0:
-        raise SpecError(f"--layouts is {n_layouts}: it must be at least 0")
-    economics, side = economics_from(options), gpu_side_from(options)
-    gpu_operations = operations_from(dict(options), base=load_gpu_operations())
-    operations = operations_from(options)
-    run = run_from(**options)
-    comparison = compare(
-        run,
-        side,
-        n_layouts=n_layouts or _N_LISTED,
-        economics=economics,
-        operations=operations,
-        gpu_operations=gpu_operations,
-    )
-    return comparison, run
-
-
-def _with_this_machine(comparison: "Comparison", run: "Run", *, budget_s: float) -> "Comparison":
-    from msgspec import to_builtins
-
-    from wse_sim.comparison import here_way, with_here
-
-    return with_here(comparison, run, here_way(run, to_builtins(_measured(run, budget_s))))
-
-
-def _measured(run: "Run", budget_s: float) -> object:
-    """What the run takes on this machine, in about `budget_s`."""
-    from training.this_machine import measure_here
-
-    return measure_here(
-        run.shape,
-        batch_size=run.batch_size,
-        seq_len=run.seq_len,
-        tokens=run.tokens,
-        density=run.density,
-        budget_s=budget_s,
-        say=lambda line: click.echo(line, err=True),
-    )
 
 
 def _write(comparison: "Comparison", folder: Path) -> None:
     from wse_sim.report.comparison_page import write_comparison
 
     for path in write_comparison(comparison, folder, command=command_line()):
-        click.echo(f"written: {path}", err=True)
+        say(f"written: {path}")
 
 
 def _print_comparison(comparison: "Comparison", *, with_layouts: bool, with_tornado: bool) -> None:

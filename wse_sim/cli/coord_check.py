@@ -8,7 +8,7 @@ import click
 from wse_sim.cli.app import EXIT_UNMET
 from wse_sim.cli.axis import AXES, parse_parametrizations, parse_values
 from wse_sim.cli.options import density_options, json_option
-from wse_sim.cli.output import print_json, print_tables
+from wse_sim.cli.output import print_json, print_tables, say
 from wse_sim.spec.written import parse_density
 
 if TYPE_CHECKING:
@@ -110,20 +110,15 @@ def _setup(
 
 
 def _measure(names: "list[ParametrizationName]", setup: "CoordCheck", data: str) -> "list[Activation]":
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from training.coord_check import check_coordinates
     from training.data import load_corpus
+    from wse_sim.cli.progress import progress
 
     corpus = load_corpus(data)
-    columns = (TextColumn("models"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=len(names) * len(setup.values) * setup.n_seeds)
+    with progress() as watch:
+        watch.begin(len(names) * len(setup.values) * setup.n_seeds, "models")
         return [
-            activation
-            for name in names
-            for activation in check_coordinates(corpus, name, setup, on_model=lambda: bar.advance(task))
+            activation for name in names for activation in check_coordinates(corpus, name, setup, on_model=watch.came)
         ]
 
 
@@ -163,7 +158,7 @@ def _write(
         write_atomically(out / _RESULT, msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
     for path in filter(None, (plot, out and out / _FIGURE)):
         write_curves(panels(activations, setup.over), path, title=f"Coordinate check over {setup.over}, measured")
-        click.echo(f"written: {path}", err=True)
+        say(f"written: {path}")
 
 
 def _print(found: "list[Slope]", setup: "CoordCheck", limit: float) -> None:
@@ -179,7 +174,7 @@ def _print(found: "list[Slope]", setup: "CoordCheck", limit: float) -> None:
         cells = {(str(slope.site), slope.step, str(slope.quantity)): _cell(slope, limit) for slope in of_name}
         rows = [(site, *(cells[site, *column] for column in columns)) for site in dict.fromkeys(s for s, _, _ in cells)]
         print_tables(plain_table(header, rows, title=f"{name}: slope of log size against log {setup.over}"))
-        click.echo(f"{'flat' if holds(of_name, limit) else 'not flat'}\n")
+        print_tables(f"{'flat' if holds(of_name, limit) else 'not flat'}\n")
     brackets = f" Brackets: 95 % over {setup.n_seeds} seeds, drawn with replacement." if setup.n_seeds > 1 else ""
     print_tables(
         Text(

@@ -1,8 +1,9 @@
 """What a person sees while a run trains: a live panel on a terminal, a line now and then elsewhere. All on stderr."""
 
-import time
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
 from rich.console import Console, Group, RenderableType
@@ -11,12 +12,15 @@ from rich.panel import Panel
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from wse_sim.cli.progress import Pace
+from wse_sim.cli.terminal import is_live
 from wse_sim.report.quantities import count, duration
 
 if TYPE_CHECKING:
     from training.run_record import Row
 
 _LINES_PER_RUN = 20
+_LONGEST_SILENCE_S = 30.0  # between two lines, where steps allow
 _WINDOW_S = 5.0  # over which tokens/s is averaged
 
 
@@ -28,8 +32,8 @@ class Display(Protocol):
 
 @contextmanager
 def training_display(title: str, n_steps: int, console: Console) -> Iterator[Display]:
-    """A live panel where `console` is a terminal, plain lines where it is not."""
-    if not console.is_terminal:
+    """A live panel on a terminal that takes it, plain lines elsewhere, and nothing on a console that is quiet."""
+    if console.quiet or not is_live(console.file):
         yield _Lines(title, n_steps, console)
         return
     panel = _LivePanel(title, n_steps)
@@ -39,53 +43,52 @@ def training_display(title: str, n_steps: int, console: Console) -> Iterator[Dis
 
 
 class _Pace:
-    """Tokens/s over the last seconds, and how long the rest will take."""
+    """Tokens/s over the last seconds, and how long the rest will take; "-" before there are two steps to compare."""
 
     def __init__(self, n_steps: int) -> None:
         self.n_steps = n_steps
-        self.seen: list[tuple[float, int, int]] = []
+        self.steps: Pace | None = None
+        self.tokens: Pace | None = None
 
     def update(self, row: "Row") -> None:
-        now = time.monotonic()
-        self.seen.append((now, row.step, row.tokens))
-        while now - self.seen[0][0] > _WINDOW_S and len(self.seen) > 2:
-            self.seen.pop(0)
-
-    def __str__(self) -> str:
-        """Nothing before there are two steps to compare."""
-        if len(self.seen) < 2:
-            return ""
-        return f"  {count(self.tokens_per_s)} tokens/s  left {duration(self.remaining_s)}"
+        if self.steps is None or self.tokens is None:  # a resumed run did not begin here, and a first step is slow
+            self.steps = Pace(self.n_steps, row.step, window_s=_WINDOW_S)
+            self.tokens = Pace(math.inf, row.tokens, window_s=_WINDOW_S)
+        else:
+            self.steps.reach(row.step)
+            self.tokens.reach(row.tokens)
 
     @property
-    def tokens_per_s(self) -> float:
-        (first_s, _, first), (last_s, _, last) = self.seen[0], self.seen[-1]
-        return (last - first) / max(1e-9, last_s - first_s)
+    def tokens_per_s(self) -> str:
+        return "-" if self.tokens is None or not self.tokens.rate else count(self.tokens.rate)
 
     @property
-    def remaining_s(self) -> float:
-        (first_s, first, _), (last_s, last, _) = self.seen[0], self.seen[-1]
-        return (self.n_steps - last) * (last_s - first_s) / max(1, last - first)
+    def left(self) -> str:
+        return "-" if self.steps is None or self.steps.left_s == math.inf else duration(self.steps.left_s)
 
 
 class _Lines:
     def __init__(self, title: str, n_steps: int, console: Console) -> None:
         self.title, self.n_steps, self.console = title, n_steps, console
         self.pace = _Pace(n_steps)
-        self.every = max(1, n_steps // _LINES_PER_RUN)
+        self.every, self.said_s = max(1, n_steps // _LINES_PER_RUN), monotonic()
         console.print(f"training {title}", soft_wrap=True)
 
     def update(self, row: "Row") -> None:
         self.pace.update(row)
-        if row.val_loss is None and row.step % self.every and row.step != 1:
+        is_told = row.val_loss is not None or row.step % self.every == 0 or row.step == 1
+        if not is_told and monotonic() - self.said_s < _LONGEST_SILENCE_S:
             return
+        self.said_s = monotonic()
+        is_known = self.pace.tokens_per_s != "-"
+        pace = f"  {self.pace.tokens_per_s} tokens/s  left {self.pace.left}" if is_known else ""
         held_out = "" if row.val_bits_per_byte is None else f"  held out {row.val_bits_per_byte:.3f}"
         simulated = "".join(
             f"  {name} {duration(seconds)}" for name, seconds in (("wafer", row.wafer_s), ("gpu", row.gpu_s)) if seconds
         )
         self.console.print(
             f"step {row.step}/{self.n_steps}  loss {row.loss:.4f}  {row.bits_per_byte:.3f} bits/byte{held_out}"
-            f"  lr {row.lr:.2e}{self.pace}{simulated}",
+            f"  lr {row.lr:.2e}{pace}{simulated}",
             soft_wrap=True,
         )
 
@@ -124,8 +127,8 @@ class _LivePanel:
             grid.add_row(f"loss  {row.loss:.4f}", f"bits per byte  {row.bits_per_byte:.3f}", f"held out  {held_out}")
             grid.add_row(
                 f"learning rate  {row.lr:.2e}",
-                f"tokens/s  {count(self.pace.tokens_per_s)}",
-                f"left  {duration(self.pace.remaining_s)}",
+                f"tokens/s  {self.pace.tokens_per_s}",
+                f"left  {self.pace.left}",
             )
             simulated = "   ".join(
                 f"{name} {duration(seconds)}"

@@ -1,25 +1,22 @@
 """The options that say how energy, carbon and money are counted."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
-from wse_sim.errors import SpecError
-
-if TYPE_CHECKING:
-    from wse_sim.spec.economics import Economics
+from wse_sim.defaults import ECONOMICS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def economics_options(command: Command) -> Command:
-    """Adds the options, for `economics_from`."""
+    """Adds the options, for `wse_sim.api.settings.economics_of`."""
     options = (
         click.option(
             "--price-basis",
             type=click.Choice(["rental", "purchase"]),
-            default="rental",
+            default=ECONOMICS["price_basis"],
             show_default=True,
             help="Pay per hour, or amortisation, electricity and upkeep of what was bought.",
         ),
@@ -42,23 +39,3 @@ def economics_options(command: Command) -> Command:
     for option in reversed(options):
         command = option(command)
     return command
-
-
-def economics_from(options: dict[str, Any]) -> "Economics":
-    """How energy, carbon and money are counted; takes what it needs out of `options`.
-
-    Raises
-    ------
-    SpecError
-        When a value is out of its range, a grid unknown, the file wrong, or a price given that nobody pays.
-    """
-    from wse_sim.spec.economics import load_economics
-
-    basis, usd_per_kwh = options.pop("price_basis"), options.pop("electricity_usd_per_kwh")
-    if usd_per_kwh is not None and basis == "rental":
-        raise SpecError(
-            "--electricity-usd-per-kwh is given, but rent has electricity in it: use --price-basis purchase"
-        )
-    return load_economics(options.pop("economics")).with_choices(
-        price_basis=basis, grid=options.pop("grid"), usd_per_kwh=usd_per_kwh, pue=options.pop("pue")
-    )

@@ -24,6 +24,7 @@ from wse_sim.engine.max_plus import max_plus_step_ends_ps, run_max_plus
 from wse_sim.engine.reference import run_reference
 from wse_sim.engine.result import Finish, step_ends_ps
 from wse_sim.errors import SpecError
+from wse_sim.progress import UNWATCHED, Watch
 from wse_sim.schedule.program import IntArray, Program
 from wse_sim.schedule.weight_streaming import plan_step
 from wse_sim.simulation import resolve_run
@@ -85,9 +86,7 @@ class Contestant(NamedTuple):
     prepare: Callable[[], Timed]
 
 
-def measure(
-    workload: Workload, *, runs: int, twins: Path | None, is_full: bool, say: Callable[[str], None]
-) -> dict[str, Any]:
+def measure(workload: Workload, *, runs: int, twins: Path | None, is_full: bool, watch: Watch) -> dict[str, Any]:
     """All that `wse-sim bench engine --json` prints but for the goals.
 
     Parameters
@@ -98,8 +97,8 @@ def measure(
         Folder of a checkout with lean SimPy and the engines in C++; None = without them.
     is_full :
         Also growth, memory, and what the code costs that could record.
-    say :
-        Is told how far the rounds are.
+    watch :
+        Hears how far the rounds are.
 
     Raises
     ------
@@ -118,9 +117,10 @@ def measure(
             kernels = module.kernels(Path(directory), with_bare_des=is_full)
             compiled += [Contestant(name, fine, partial(kernel, fine)) for name, kernel in kernels.items()]
         growth = _growing(workload) if is_full else []
-        say("comparing the engines")
-        check_agreement([*simpy, *_recording_engines(coarse), *compiled, *growth])
-        rows = best_rows([*simpy, *compiled, *growth], runs, say)
+        compared = [*simpy, *_recording_engines(coarse), *compiled, *growth]
+        watch.begin(len(compared), "engines compared")
+        check_agreement(compared, watch)
+        rows = best_rows([*simpy, *compiled, *growth], runs, watch)
     n_timed = len(rows) - len(growth)
     return {
         "kind": "measured",
@@ -145,7 +145,7 @@ def step(workload: Workload, n_tiles: int) -> Program:
     return replace(plan_step(run, load_cluster(run.system, run.num_csx), n_tiles=n_tiles).program, n_steps=1)
 
 
-def check_agreement(contestants: Sequence[Contestant]) -> None:
+def check_agreement(contestants: Sequence[Contestant], watch: Watch = UNWATCHED) -> None:
     """Run each once, which also loads what is compiled, and compare those that have the same program.
 
     Raises
@@ -163,14 +163,16 @@ def check_agreement(contestants: Sequence[Contestant]) -> None:
             found = step_ends_ps(program, found)
         if not np.array_equal(ends.setdefault(id(program), found), found):
             raise AssertionError(f"the engines disagree about the end of a step: {name}")
+        watch.came()
 
 
-def best_rows(contestants: Sequence[Contestant], runs: int, say: Callable[[str], None]) -> list[Row]:
+def best_rows(contestants: Sequence[Contestant], runs: int, watch: Watch = UNWATCHED) -> list[Row]:
     """What each took in its best call of all rounds, in order."""
     best_s = [float("inf")] * len(contestants)
-    for i in range(runs):
-        say(f"round {i + 1} of {runs}")
+    watch.begin(runs, "rounds")
+    for _ in range(runs):
         best_s = [min(best, _turn_s(c)) for best, c in zip(best_s, contestants, strict=True)]
+        watch.came()
     return [
         {"engine": c.name, "tasks": c.program.n_tasks, "cpu_s": s, "tasks_per_s": c.program.n_tasks / s}
         for c, s in zip(contestants, best_s, strict=True)

@@ -5,7 +5,8 @@ from typing import Any, TypeVar
 
 import click
 
-from wse_sim.errors import SpecError
+from wse_sim.defaults import HOST
+from wse_sim.spec.written import parse_clip
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -18,7 +19,7 @@ recompute_option = click.option(
     help="Activations, on the way back, instead of keeping them.  [default: what does not fit; dense: never]",
 )
 moments_option = click.option(
-    "--moments", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True, help="Adam's (full)."
+    "--moments", type=click.Choice(["fp32", "bf16"]), default=HOST["moments"], show_default=True, help="Adam's (full)."
 )
 store_option = click.option("--store", metavar="DIR", help="Keep non-zeros on disk (full).  [default: in memory]")
 
@@ -29,7 +30,7 @@ def host_options(command: Command) -> Command:
         click.option(
             "--mode",
             type=click.Choice(["auto", "full", "dense", "proxy"]),
-            default="auto",
+            default=HOST["mode"],
             show_default=True,
             help="full: the model itself trains, of which only non-zeros are kept; dense: itself, whole; proxy: a "
             "narrower one; auto: itself if the budget allows, else a proxy. What follows is for full and dense.",
@@ -51,7 +52,7 @@ def host_options(command: Command) -> Command:
         click.option(
             "--clip",
             callback=lambda ctx, param, value: parse_clip(value),
-            default="1.0",
+            default=HOST["clip"],
             show_default=True,
             metavar="NORM|none",
             help="Largest norm of the gradient; with none, full takes each gradient in as it comes.",
@@ -63,7 +64,7 @@ def host_options(command: Command) -> Command:
         click.option(
             "--sharding",
             type=click.Choice(["ddp", "fsdp"]),
-            default="ddp",
+            default=HOST["sharding"],
             show_default=True,
             help="What processes under torchrun share out (dense).",
         ),
@@ -71,33 +72,3 @@ def host_options(command: Command) -> Command:
     for option in reversed(options):
         command = option(command)
     return command
-
-
-def parse_clip(text: str) -> Any:
-    """The norm that `text` writes, or `none`.
-
-    Raises
-    ------
-    SpecError
-        When it is neither.
-    """
-    if text == "none":
-        return text
-    try:
-        return float(text)
-    except ValueError:
-        raise SpecError(f"clip is {text!r}: write a norm such as 1.0, or none") from None
-
-
-def parse_whole_numbers(text: str, what: str) -> list[int]:
-    """The whole numbers that `text` writes, with commas between them.
-
-    Raises
-    ------
-    SpecError
-        When one is not positive and whole; the message calls them `what`.
-    """
-    words = text.split(",")
-    if not all(word.strip().isdecimal() and int(word) > 0 for word in words):
-        raise SpecError(f"{what} is {text!r}: write whole numbers such as 1,4")
-    return [int(word) for word in words]

@@ -21,7 +21,6 @@ def loggers_from(options: dict[str, Any]) -> tuple[str, ...]:
     """
     from training.loggers import make_loggers, parse_loggers
 
-    text = options.pop("log")
-    names = () if text is None else parse_loggers(text)
+    names = parse_loggers(options.pop("log"))
     make_loggers(names)
     return names

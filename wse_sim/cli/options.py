@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from wse_sim.errors import SpecError
-from wse_sim.spec.written import BOTH_GIVEN, parse_count, parse_density, parse_seconds
+from wse_sim.defaults import IMPERFECTIONS, RUN
+from wse_sim.spec.written import parse_count, parse_seconds
 
 if TYPE_CHECKING:
-    from wse_sim.spec.run import Run
+    pass
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -24,36 +24,11 @@ def parsed_seconds(ctx: click.Context, param: click.Parameter, value: str | None
     return None if value is None else parse_seconds(value, param.name or "time")
 
 
-def parse_densities(density: str | None, sparsity: str | None) -> list[float]:
-    """The densities that the user gave, several with commas between them; each once, in order.
-
-    Raises
-    ------
-    SpecError
-        As `parse_density`.
-    """
-    if density is not None and sparsity is not None:
-        raise SpecError(BOTH_GIVEN)
-    if sparsity is not None:
-        parsed = [parse_density(None, _number(text, "sparsity")) for text in sparsity.split(",")]
-    else:
-        parsed = [parse_density(_number(text, "density"), None) for text in (density or "1").split(",")]
-    return list(dict.fromkeys(parsed))
-
-
-def _number(text: str, what: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise SpecError(f"{what} is {text!r}: write a number, or several with commas between them") from None
-
-
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout and nothing else.")
 
 
 sparse_wide_option = click.option(
     "--sparse-wide",
-    "is_sparse_wide",
     is_flag=True,
     help="Widen the model so that at this density its linear layers keep the dense one's non-zeros.",
 )
@@ -84,14 +59,18 @@ def _run_options(command: Command, *, needs_model: bool) -> Command:
         click.option(
             "--model", required=needs_model, metavar="M", help="Preset, config.json or shape TOML (wse-sim list)."
         ),
-        click.option("--system", default="cs2", show_default=True, metavar="cs1|cs2|cs3|FILE", help="Kind of system."),
+        click.option(
+            "--system", default=RUN["system"], show_default=True, metavar="cs1|cs2|cs3|FILE", help="Kind of system."
+        ),
         click.option("--num-csx", type=int, metavar="N", help="Systems.  [default: recipe's with its batch, or 1]"),
         click.option("--batch-size", type=int, metavar="B", help="Sequences per step in all.  [default: recipe's]"),
         click.option("--microbatch", type=int, metavar="m", help="Sequences per system at a time.  [default: fastest]"),
         click.option("--seq-len", type=int, metavar="S", help="Tokens per sequence.  [default: the model's]"),
         density_options,
         sparse_wide_option,
-        click.option("--release", default="r2", show_default=True, metavar="R", help="Software release: wse-sim list."),
+        click.option(
+            "--release", default=RUN["release"], show_default=True, metavar="R", help="Software release: wse-sim list."
+        ),
         click.option(
             "--tokens",
             callback=parsed_count,
@@ -101,7 +80,7 @@ def _run_options(command: Command, *, needs_model: bool) -> Command:
         click.option(
             "--seed",
             type=int,
-            default=0,
+            default=RUN["seed"],
             show_default=True,
             metavar="N",
             help="Of drawn masks, jitter and failures.",
@@ -118,12 +97,16 @@ def imperfection_options(command: Command) -> Command:
         click.option(
             "--jitter",
             type=float,
-            default=0.0,
+            default=IMPERFECTIONS["jitter"],
             metavar="F",
             help="Each pass takes longer by a drawn fraction from 0 to F.  [default: 0]",
         ),
         click.option(
-            "--straggler", type=float, default=1.0, metavar="F", help="One system takes F times as long.  [default: 1]"
+            "--straggler",
+            type=float,
+            default=IMPERFECTIONS["straggler"],
+            metavar="F",
+            help="One system takes F times as long.  [default: 1]",
         ),
         mask_update_options,
     )
@@ -140,14 +123,7 @@ def mask_update_options(command: Command) -> Command:
     return click.option(
         "--sparsity-algorithm",
         type=click.Choice(["static", "set", "rigl", "gmp"]),
-        default="static",
+        default=IMPERFECTIONS["sparsity_algorithm"],
         show_default=True,
         help="How the masks change while the run trains.",
     )(command)
-
-
-def run_from(**options: Any) -> "Run":
-    """The run that the options describe: `wse_sim.simulation.run_from`."""
-    from wse_sim.simulation import run_from
-
-    return run_from(**options)

@@ -1,18 +1,20 @@
-"""What commands print: tables for people, JSON for programs, both on stdout."""
+"""What commands print: results, as tables for people or as JSON for programs, and notes beside them."""
 
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from wse_sim.cli.terminal import console, is_styled, loudness
 from wse_sim.files import json_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-WIDTH = 100  # of tables that go into a file or a pipe
+EXIT_INTERRUPTED = 130
 
 
 def command_line() -> str:
@@ -21,21 +23,56 @@ def command_line() -> str:
 
 
 def print_json(content: Mapping[str, Any]) -> None:
-    """One JSON object on stdout."""
-    click.echo(json_text(content), nl=False)
+    """One JSON object on stdout, in UTF-8 whatever the terminal's character set is: so JSON is written."""
+    click.echo(json_text(content).encode(), nl=False)
 
 
 def print_tables(*tables: "RenderableType") -> None:
-    """Tables and lines for a terminal, in plain text where stdout is none."""
-    from rich.console import Console
+    """Tables and lines for a terminal, in plain text where stdout takes no styles."""
+    from wse_sim.cli.narrow import fitted
 
-    console = Console(highlight=False)
-    if console.is_terminal:
-        for table in tables:
-            console.print(table)
+    drawn = console(sys.stdout)
+    parts = [part for table in tables for part in fitted(table, drawn)]
+    if is_styled(sys.stdout):
+        for part in parts:
+            drawn.print(part)
         return
-    console = Console(highlight=False, width=WIDTH, no_color=True)
-    with console.capture() as capture:
-        for table in tables:
-            console.print(table)
+    with drawn.capture() as capture:
+        for part in parts:
+            drawn.print(part)
     click.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))
+
+
+def say(line: str) -> None:
+    """A note on stderr: what was written, what was found on the way; not with --quiet."""
+    if loudness() != "quiet":
+        click.echo(line, err=True)
+
+
+def say_more(line: str) -> None:
+    """A note on stderr with --verbose alone."""
+    if loudness() == "verbose":
+        click.echo(line, err=True)
+
+
+def complain(line: str) -> None:
+    """An error on stderr: "error: ..."."""
+    is_rich = is_styled(sys.stderr)
+    word = click.style("error:", fg="red", bold=True) if is_rich else "error:"
+    click.echo(f"{word} {line}", err=True, color=is_rich)
+
+
+@contextmanager
+def going_on(words: str = "") -> Iterator[None]:
+    """Work that Ctrl-C stops between two of its parts: says how to go on, and ends the command with code 130.
+
+    Parameters
+    ----------
+    words :
+        "" = that it was saved, and the command to go on with.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo(words or f"stopped and saved; to go on:  {command_line()}", err=True)
+        raise click.exceptions.Exit(EXIT_INTERRUPTED) from None

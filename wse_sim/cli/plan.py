@@ -5,22 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wse_sim.cli.economics_options import economics_from, economics_options
-from wse_sim.cli.host_options import parse_whole_numbers
-from wse_sim.cli.operations_options import operations_from, operations_options
-from wse_sim.cli.options import json_option, parse_densities
-from wse_sim.cli.output import print_json, print_tables
-from wse_sim.spec.written import SECONDS, parse_amount, parse_count, parse_numbers
-from wse_sim.units import J_PER_KWH
+from wse_sim.cli.economics_options import economics_options
+from wse_sim.cli.operations_options import operations_options
+from wse_sim.cli.options import json_option
+from wse_sim.cli.output import print_json, print_tables, say
+from wse_sim.defaults import PLAN
 
 if TYPE_CHECKING:
-    from wse_sim.planning.constraints import Constraints
     from wse_sim.planning.search import Search
-    from wse_sim.planning.space import Space
-
-_WATTS = {"W": 1.0, "kW": 1e3, "MW": 1e6}
-_JOULES = {"kWh": J_PER_KWH, "MWh": 1e3 * J_PER_KWH, "GWh": 1e6 * J_PER_KWH}
-_KILOGRAMS = {"kg": 1.0, "t": 1e3, "kt": 1e6}
 
 
 def _limit_options(command: Any) -> Any:
@@ -43,7 +35,7 @@ def _limit_options(command: Any) -> Any:
 def _axis_options(command: Any) -> Any:
     options = (
         click.option(
-            "--system", default="cs2,cs3", show_default=True, metavar="S[,...]", help="Kinds of system, or files."
+            "--system", default=PLAN["system"], show_default=True, metavar="S[,...]", help="Kinds of system, or files."
         ),
         click.option("--num-csx", metavar="N[,...]", help="Numbers of systems.  [default: 1 to 64]"),
         click.option("--batch-size", metavar="B[,...]", help="Sequences per step.  [default: 128 to 8192]"),
@@ -75,8 +67,10 @@ def _axis_options(command: Any) -> Any:
 )
 @_axis_options
 @click.option("--seq-len", type=int, metavar="S", help="Tokens per sequence.  [default: the model's]")
-@click.option("--release", default="r2", show_default=True, metavar="R", help="Software release: wse-sim list.")
-@click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Of the drawn masks.")
+@click.option(
+    "--release", default=PLAN["release"], show_default=True, metavar="R", help="Software release: wse-sim list."
+)
+@click.option("--seed", type=int, default=PLAN["seed"], show_default=True, metavar="N", help="Of the drawn masks.")
 @economics_options
 @operations_options
 @click.option(
@@ -86,34 +80,21 @@ def _axis_options(command: Any) -> Any:
     help="Write plan.json, front.csv, candidates.csv and report.html there.",
 )
 @json_option
-def command(*, model: str, minimise: str | None, out: Path | None, as_json: bool, **options: Any) -> None:
+def command(*, model: str, out: Path | None, as_json: bool, **options: Any) -> None:
     """Say what to book for MODEL: the smallest, cheapest or best run within your limits.
 
     Every combination of systems, batches, densities, schedules and lengths is priced in closed form; those that nothing
     beats in wall clock, cost and loss are simulated by the event engine. Exit code 3 when nothing keeps to the limits;
     the nearest miss is shown.
     """
-    import msgspec
+    from wse_sim.api.planning import planned
+    from wse_sim.cli.progress import AFTER_S, progress
 
-    from wse_sim.planning.outcomes import Question
-    from wse_sim.planning.planner import plan_of
-    from wse_sim.planning.search import search
-    from wse_sim.spec.load import load_model
-
-    shape, seq_len = load_model(model).shape, options.pop("seq_len")
-    question = Question(
-        shape=shape,
-        seq_len=shape.seq_len if seq_len is None else seq_len,
-        release=options.pop("release").lower(),
-        seed=options.pop("seed"),
-        economics=economics_from(options),
-        operations=operations_from(options),
-    )
-    constraints, space = _constraints(options), _space(options)
-    found = search(question, space, constraints, objective=minimise)
-    content = msgspec.to_builtins(plan_of(found))
+    with progress(after_s=AFTER_S) as watch:
+        found = planned(model, options, watch)
+    content = found.to_dict()
     if out is not None:
-        _write(out, content, found)
+        _write(out, content, found.search)
     if as_json:
         print_json(content)
     else:
@@ -126,44 +107,8 @@ def command(*, model: str, minimise: str | None, out: Path | None, as_json: bool
         raise click.exceptions.Exit(EXIT_UNMET)
 
 
-def _constraints(options: dict[str, Any]) -> "Constraints":
-    from wse_sim.planning.constraints import Constraints
-
-    deadline, cost = options.pop("deadline"), options.pop("max_cost")
-    power, energy, carbon = options.pop("max_power"), options.pop("max_energy"), options.pop("max_carbon")
-    return Constraints(
-        # A bare number would be seconds, as elsewhere, in which nobody counts the days of a run.
-        deadline_s=None if deadline is None else parse_amount(deadline, "--deadline", SECONDS),
-        max_cost_usd=None if cost is None else parse_count(cost.removeprefix("$"), "--max-cost"),
-        max_power_w=None if power is None else parse_amount(power, "--max-power", _WATTS),
-        max_energy_j=None if energy is None else parse_amount(energy, "--max-energy", _JOULES),
-        max_carbon_kg=None if carbon is None else parse_amount(carbon, "--max-carbon", _KILOGRAMS),
-        target_loss=options.pop("target_loss"),
-        max_csx=options.pop("max_csx"),
-    )
-
-
-def _space(options: dict[str, Any]) -> "Space":
-    from wse_sim.planning.space import Space
-    from wse_sim.spec.load import canonical
-
-    given: dict[str, Any] = {
-        "systems": tuple(dict.fromkeys(canonical(name.strip()) for name in options["system"].split(",")))
-    }
-    for name, field in (("num_csx", "num_csx"), ("batch_size", "batch_sizes"), ("microbatch", "microbatches")):
-        if options[name] is not None:
-            given[field] = tuple(dict.fromkeys(parse_whole_numbers(options[name], name)))
-    if options["density"] is not None or options["sparsity"] is not None:
-        given["densities"] = tuple(parse_densities(options["density"], options["sparsity"]))
-    if options["schedule"] is not None:
-        given["schedules"] = tuple(options["schedule"].split(","))
-    if options["tpp"] is not None:
-        given["tokens_per_parameter"] = tuple(parse_numbers(options["tpp"], "tpp"))
-    return Space(**given)
-
-
 def _write(out: Path, content: dict[str, Any], found: "Search") -> None:
     from wse_sim.planning.files import write_plan
 
     for path in write_plan(out, content, found):
-        click.echo(f"written: {path}", err=True)
+        say(f"written: {path}")

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import count, product
@@ -27,6 +27,7 @@ from wse_sim.gpu.roofline import gpu_job
 from wse_sim.gpu.search import search
 from wse_sim.processes.limits import n_usable_cpus
 from wse_sim.processes.pool import in_this_process
+from wse_sim.progress import Watch
 from wse_sim.schedule.estimate import NOTHING_CONTENDS
 from wse_sim.simulation import resolve_run
 from wse_sim.spec.cluster import load_cluster
@@ -119,17 +120,17 @@ class PlanSpeed(msgspec.Struct, frozen=True, kw_only=True):
 Speed = ClosedFormSpeed | TableSpeed | GpuSpeed | EventSweepSpeed | PlanSpeed
 
 
-def measure(workload: Workload, *, runs: int, say: Callable[[str], None]) -> dict[str, Any]:
+def measure(workload: Workload, *, runs: int, watch: Watch) -> dict[str, Any]:
     """All that `wse-sim bench plan --json` prints but for the goals: of each, the best of `runs` rounds.
 
     Parameters
     ----------
-    say :
-        Is told how far the rounds are.
+    watch :
+        Hears how far the rounds are.
     """
     rounds: list[dict[str, Speed]] = []
-    for i in range(runs):
-        say(f"round {i + 1} of {runs}")
+    watch.begin(runs, "rounds")
+    for _ in range(runs):
         rounds.append(
             {
                 "closed_form": closed_form_rate(workload.n_configurations),
@@ -139,6 +140,7 @@ def measure(workload: Workload, *, runs: int, say: Callable[[str], None]) -> dic
                 "plan": plan_seconds(workload.plan),
             }
         )
+        watch.came()
     best = {name: min((of[name] for of in rounds), key=_time_s) for name in rounds[0]}
     return {"kind": "measured", "machine": machine(), "runs": runs, **msgspec.to_builtins(best)}
 

@@ -5,17 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wse_sim.api.parameters import CONVENTIONS, LAWS
 from wse_sim.cli.options import density_options, json_option
-from wse_sim.cli.output import print_json, print_tables
-from wse_sim.errors import SpecError, choose
-from wse_sim.spec.written import parse_density
+from wse_sim.cli.output import print_json, print_tables, say
+from wse_sim.defaults import PROJECT
 
 if TYPE_CHECKING:
-    from wse_sim.spec.model import ModelPreset
-    from wse_sim.workload.flops import Convention
-
-_LAWS = ("auto", "power", "chinchilla", "sparse")
-_CONVENTIONS = ("paper", "algorithmic", "palm", "6nd")
+    from wse_sim.api.projecting import ProjectionResult
 
 
 @click.command("project")
@@ -23,12 +19,22 @@ _CONVENTIONS = ("paper", "algorithmic", "palm", "6nd")
 @click.option("--model", required=True, metavar="M", help="Target: preset, config.json or shape TOML (wse-sim list).")
 @density_options
 @click.option("--tpp", type=float, metavar="X", help="Tokens per parameter of the target.  [default: the runs', or 20]")
-@click.option("--law", default="auto", show_default=True, metavar="|".join(_LAWS), help="Law to fit to the runs.")
 @click.option(
-    "--convention", default="paper", show_default=True, metavar="|".join(_CONVENTIONS), help="How FLOPs are counted."
+    "--law", default=PROJECT["law"], show_default=True, metavar="|".join(LAWS), help="Law to fit to the runs."
 )
 @click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the fit's starts and the bootstrap."
+    "--convention",
+    default=PROJECT["convention"],
+    show_default=True,
+    metavar="|".join(CONVENTIONS),
+    help="How FLOPs are counted.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=PROJECT["seed"],
+    show_default=True,
+    help="Of the fit's starts and the bootstrap.",
 )
 @click.option(
     "--plot",
@@ -41,8 +47,6 @@ def command(
     *,
     run_dirs: tuple[Path, ...],
     model: str,
-    density: float | None,
-    sparsity: float | None,
     as_json: bool,
     plot: Path | None,
     **options: Any,
@@ -52,20 +56,14 @@ def command(
     Fits the law that the runs in RUN_DIR... support, and says what it predicts for the model, with an interval over
     seeds and rows. Without runs: the published law of Cerebras-GPT.
     """
-    from wse_sim.report.projection import recommended_for
-    from wse_sim.spec.load import load_model
+    from wse_sim.api.projecting import projected
 
-    choose(options["law"], _LAWS, "law")
-    choose(options["convention"], _CONVENTIONS, "FLOP convention")
-    if options["tpp"] is not None and not options["tpp"] > 0:
-        raise SpecError(f"tpp is {options['tpp']}: it must be above 0 (20 is compute-optimal)")
     _require_figure(plot)  # before a fit, not after it
-    preset = load_model(model)
-    project = _from_runs if run_dirs else _from_the_papers
-    content = project(preset, parse_density(density, sparsity), plot, run_dirs=run_dirs, **options)
-    content["recommended"] = recommended_for(preset, content["tokens_per_parameter"])
+    found = projected(list(run_dirs), model, options)
+    content = found.to_dict()
     if plot is not None:
-        click.echo(f"figure: {plot}", err=True)
+        _draw(found, plot)
+        say(f"figure: {plot}")
     if as_json:
         print_json(content)
         return
@@ -74,64 +72,13 @@ def command(
     print_tables(*projection_tables(content))
 
 
-def _from_runs(
-    preset: "ModelPreset",
-    density: float,
-    plot: Path | None,
-    *,
-    run_dirs: tuple[Path, ...],
-    tpp: float | None,
-    law: str,
-    convention: "Convention",
-    seed: int,
-) -> dict[str, Any]:
-    from wse_sim.laws.projection import project
-    from wse_sim.report.projection import from_runs
-    from wse_sim.report.scaling import read_observation
+def _draw(found: "ProjectionResult", plot: Path) -> None:
+    from wse_sim.report.scaling_figure import write_projection_figure, write_published_figure
 
-    observations = [read_observation(run_dir) for run_dir in run_dirs]
-    projection = project(
-        observations,
-        preset.shape,
-        density=density,
-        tokens_per_parameter=tpp,
-        law=law,
-        convention=convention,
-        seed=seed,
-    )
-    if plot is not None:
-        from wse_sim.report.scaling_figure import write_projection_figure
-
-        write_projection_figure(projection, plot)
-    return from_runs(projection)
-
-
-def _from_the_papers(
-    preset: "ModelPreset",
-    density: float,
-    plot: Path | None,
-    *,
-    run_dirs: tuple[Path, ...],
-    tpp: float | None,
-    law: str,
-    convention: "Convention",
-    seed: int,
-) -> dict[str, Any]:
-    from wse_sim.report.projection import from_the_papers
-
-    if law not in ("auto", "power"):
-        raise SpecError(f"the {law} law has to be fitted to runs: name their folders, or leave --law out")
-    if convention != "paper":
-        raise SpecError(
-            f"without runs the loss comes from Eq. 1 of Cerebras-GPT, which takes FLOPs of convention 'paper', not "
-            f"{convention!r}: leave --convention out"
-        )
-    content = from_the_papers(preset.shape, density=density, tokens_per_parameter=tpp)
-    if plot is not None:
-        from wse_sim.report.scaling_figure import write_published_figure
-
-        write_published_figure(content, plot)
-    return content
+    if found.projection is None:
+        write_published_figure(found.to_dict(), plot)
+    else:
+        write_projection_figure(found.projection, plot)
 
 
 def _require_figure(plot: Path | None) -> None:

@@ -2,17 +2,17 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from wse_sim.cli.app import EXIT_INTERRUPTED
 from wse_sim.cli.options import json_option
-from wse_sim.cli.output import print_json, print_tables
+from wse_sim.cli.output import going_on, print_json, print_tables, say
 
 if TYPE_CHECKING:
     from training.claims.claim import Claim
     from training.claims.record import Record
+    from training.claims.reproduce import Reproduction
 
 _ALL = "all"
 _OUT, _SMOKE_OUT = Path("runs/claims"), Path("runs/claims-smoke")
@@ -50,6 +50,7 @@ def command(
     from training.claims.page import require_no_loss
     from training.claims.record import stem_of
     from training.claims.reproduce import Reproduction
+    from wse_sim.cli.progress import progress
     from wse_sim.processes.limits import n_usable_cpus
 
     out = out or (_SMOKE_OUT if is_smoke else _OUT)
@@ -60,15 +61,16 @@ def command(
     claims = _claims(names)
     trained = [stem_of(claim.number, claim.name) for claim in claims if claim.needs_training]
     require_no_loss(pages, trained, is_smoke=is_smoke)
-    reproduction = Reproduction(
-        out=out,
-        pages=pages,
-        n_seeds=n_seeds,
-        n_workers=n_workers or n_usable_cpus(),
-        is_smoke=is_smoke,
-        say=_say,
-    )
-    records = _run(reproduction.run, claims)
+    with going_on("interrupted; the same command goes on where this stopped"), progress() as watch:
+        reproduction = Reproduction(
+            out=out,
+            pages=pages,
+            n_seeds=n_seeds,
+            n_workers=n_workers or n_usable_cpus(),
+            is_smoke=is_smoke,
+            watch=watch,
+        )
+        records = [_tested(reproduction, claim) for claim in claims]
     if as_json:
         from msgspec import to_builtins
 
@@ -76,7 +78,7 @@ def command(
         return
     for record in records:
         _print(record)
-    _say(f"pages: {pages}")
+    say(f"pages: {pages}")
 
 
 def _claims(names: Iterable[str]) -> "list[Claim]":
@@ -88,17 +90,11 @@ def _claims(names: Iterable[str]) -> "list[Claim]":
     return [claim for claim in CLAIMS if claim.number in asked]
 
 
-def _run(run: Any, claims: "list[Claim]") -> "list[Record]":
-    records = []
-    try:
-        for claim in claims:
-            _say(f"{claim.number}. {claim.title}")
-            records.append(run(claim))
-            _say(f"   {records[-1].verdict}")
-    except KeyboardInterrupt:
-        _say("interrupted; the same command goes on where this stopped")
-        raise click.exceptions.Exit(EXIT_INTERRUPTED) from None
-    return records
+def _tested(reproduction: "Reproduction", claim: "Claim") -> "Record":
+    reproduction.watch.say(f"{claim.number}. {claim.title}")
+    record = reproduction.run(claim)
+    reproduction.watch.say(f"   {record.verdict}")
+    return record
 
 
 def _print(record: "Record") -> None:
@@ -135,7 +131,3 @@ def _list(pages: Path, *, as_json: bool) -> None:
 
 def _verdict(record: "Record | None") -> str:
     return _NOT_RUN if record is None else f"{record.verdict} ({record.date})"
-
-
-def _say(line: str) -> None:
-    click.echo(line, err=True)

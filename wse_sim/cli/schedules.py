@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wse_sim.cli.options import density_options, json_option
-from wse_sim.cli.output import print_json, print_tables
+from wse_sim.cli.output import print_json, print_tables, say
 from wse_sim.errors import SpecError
 from wse_sim.spec.written import parse_density
 
@@ -90,7 +90,7 @@ def command(
     _print_tables(views, setting)
     _print_plots(views)
     if plot is not None:
-        click.echo(f"figure: {plot}", err=True)
+        say(f"figure: {plot}")
 
 
 def _setting(density: float, *, model: str | None, **given: Any) -> "Setting":

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from wse_sim.cli.output import print_json, print_tables
+from wse_sim.cli.output import print_json, print_tables, say
 from wse_sim.errors import SpecError
 
 
@@ -59,7 +59,7 @@ def _write(name: str | None, out: Path) -> None:
     for each, schema in schemas.items():
         path = out / f"{each}.schema.json"
         write_json(path, schema)
-        click.echo(f"written: {path}", err=True)
+        say(f"written: {path}")
 
 
 def _list() -> None:

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wse_sim.cli.economics_options import economics_from, economics_options
-from wse_sim.cli.operations_options import operations_from, operations_options
-from wse_sim.cli.options import imperfection_options, json_option, run_from, run_options
-from wse_sim.cli.output import command_line, print_json, print_tables
+from wse_sim.cli.economics_options import economics_options
+from wse_sim.cli.operations_options import operations_options
+from wse_sim.cli.options import imperfection_options, json_option, run_options
+from wse_sim.cli.output import command_line, print_json, print_tables, say
 from wse_sim.cli.trace_options import trace_extent_from, trace_options
 from wse_sim.errors import SpecError
 
@@ -38,54 +38,45 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Write the step's timeline as a Chrome trace; opens in Perfetto. FILE.gz: compressed.",
 )
+@trace_options
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
     help="Write simulation.json, trace.json and report.html there.",
 )
-@trace_options
 def command(
     *,
     as_json: bool,
     trace: Path | None,
     out: Path | None,
-    mask_from: Path | None,
-    engine: str | None,
     verify: bool,
     tornado: bool,
     **options: Any,
 ) -> None:
     """Simulate a training run on a wafer-scale cluster: step time, tokens/s, bottleneck, days, energy, carbon, cost."""
-    from wse_sim.simulation import simulate
+    from wse_sim.api.simulating import simulation_of
+    from wse_sim.cli.progress import AFTER_S, progress
 
     if trace is None and (options["trace_steps"] or options["trace_max_bytes"]):
         raise SpecError("--trace-steps and --trace-max-bytes are about a trace: say with --trace FILE where it goes")
     extent = trace_extent_from(options)
-    economics = economics_from(options)
-    operations = operations_from(options)
-    run, masks = run_from(**options), None
-    if mask_from is not None:
-        from wse_sim.simulation import density_of_masks
-        from wse_sim.wafer.masks import read_run_masks
-
-        masks = read_run_masks(mask_from)
-        run = density_of_masks(run, masks)
-    simulation = simulate(run, masks=masks, engine=engine, economics=economics, operations=operations)
+    with progress(after_s=AFTER_S) as watch:
+        simulation, masks = simulation_of(options.pop("model"), options, watch)
     if verify:
         from wse_sim.engine.run import verify_against_another
 
         other = verify_against_another(simulation.plan.program, simulation.finish, simulation.result.engine["name"])
         n_tasks = simulation.plan.program.n_tasks
-        click.echo(f"verified: {other} gives the same finish time for each of {n_tasks:,} tasks", err=True)
+        say(f"verified: {other} gives the same finish time for each of {n_tasks:,} tasks")
     if trace is not None:
         from wse_sim.report.trace import write_trace
 
         left_out = write_trace(simulation, trace, extent)
         n_steps = extent.steps.n_steps
-        click.echo(f"timeline of {'one step' if n_steps == 1 else f'{n_steps} steps'}: {trace}", err=True)
+        say(f"timeline of {'one step' if n_steps == 1 else f'{n_steps} steps'}: {trace}")
         if left_out:
-            click.echo(f"note: {left_out}", err=True)
+            say(f"note: {left_out}")
     if out is not None:
         _write(simulation, masks, out)
     if as_json:
@@ -105,4 +96,4 @@ def _write(simulation: "Simulation", masks: "RunMasks | None", out: Path) -> Non
     run, cluster, microbatch = simulation.run, simulation.cluster, simulation.plan.microbatch
     of_layers = () if masks is None else layer_masks(run, cluster, microbatch, masks)
     for path in write_simulation(simulation, out, command=command_line(), masks=of_layers):
-        click.echo(f"written: {path}", err=True)
+        say(f"written: {path}")

@@ -1,7 +1,9 @@
 """What `wse-sim bench streaming` measures and shows."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+from wse_sim.progress import Watch
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -14,7 +16,7 @@ def measure(
     clips: Sequence[Any],
     batch_sizes: Sequence[int],
     n_threads: int | None,
-    say: Callable[[str], None],
+    watch: Watch,
     **given: Any,
 ) -> dict[str, Any]:
     """Speed and memory for each way to clip and each batch size, and processor seconds as a line over tokens."""
@@ -28,10 +30,11 @@ def measure(
     threads = n_threads or n_usable_cpus()
     speeds = []
     costs = []
+    watch.begin(len(clips) * len(batch_sizes), "configurations")
     for clip in clips:
         found = measure_streaming(
             [_config(clip=clip, batch_size=size, n_threads=threads, profile=profile, **given) for size in batch_sizes],
-            say=say,
+            watch=watch,
         )
         cost = step_cost(found)
         speeds += found

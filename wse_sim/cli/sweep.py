@@ -1,23 +1,19 @@
 """`wse-sim sweep`: many configurations at once, simulated or trained, as one table."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from wse_sim.cli.app import EXIT_INTERRUPTED
 from wse_sim.cli.options import json_option
-from wse_sim.cli.output import command_line, print_json, print_tables
+from wse_sim.cli.output import command_line, going_on, print_json, print_tables, say
+from wse_sim.defaults import SWEEP
 from wse_sim.errors import SpecError
 from wse_sim.spec.written import split_at_commas
 
 if TYPE_CHECKING:
-    from wse_sim.processes.pool import Spread
-    from wse_sim.sweeps.keys import Point, Vocabulary
-    from wse_sim.sweeps.sweep import Evaluate, Row, Sweep
+    from wse_sim.api.sweeping import Job, SweepResult
 
 _KEYS = (
     ("model", "M", "Presets, config.json or shape TOML (wse-sim list)."),
@@ -56,8 +52,6 @@ _TRAIN_KEYS = (
     ("budget", "TIME", "With --train: of each run: 90s, 2h.  [default: 3m]"),
 )
 _SET = "assignments"
-_RUNS = Path("runs/sweep")
-_TABLE_SUFFIXES = (".csv", ".gz", ".jsonl")
 
 
 def _key_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -86,14 +80,14 @@ def _key_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--engine",
     type=click.Choice(["event", "closed-form"]),
-    default="event",
+    default=SWEEP["engine"],
     show_default=True,
     help="Simulate each point, or price thousands at once: right to 1 % where contention is below 0.9.",
 )
 @click.option(
     "--executor",
     type=click.Choice(["local", "ray"]),
-    default="local",
+    default=SWEEP["executor"],
     show_default=True,
     help="Processes here, or Ray (pip install 'wse-sim[ray]').",
 )
@@ -130,29 +124,12 @@ def command(
         wse-sim sweep examples/sweep.toml --out sweep.csv
         wse-sim sweep --train --model 111m --density 1,0.25 --schedule linear,cosine --budget 60s --out runs/sweep
     """
+    from wse_sim.api.sweeping import job_of
+
     given = click.get_current_context().params  # in the order in which they were typed, which is that of the keys
     lists = _lists({name: value for name, value in given.items() if name in keys and value not in (None, ())})
-    for_training = [name for name, *_ in _TRAIN_KEYS if name in lists]
-    if for_training and not is_training:
-        raise SpecError(f"{for_training[0]} is for runs that are trained: give --train too")
-    if executor == "ray" and n_processes is not None:
-        raise SpecError("--processes is for --executor local: Ray has its own number of CPUs")
-    is_closed_form = engine == "closed-form"
-    if is_closed_form and is_training:
-        raise SpecError("--engine closed-form is for points that are simulated: leave it out, or --train")
-    prepare = _trained if is_training else partial(_simulated, is_closed_form=is_closed_form)
-    job = prepare(file, lists, out, n_processes=n_processes, is_on_ray=executor == "ray")
+    job = job_of(lists, file=file, train=is_training, out=out, engine=engine, executor=executor, processes=n_processes)
     _run(job, sort_by, as_json=as_json)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Job:
-    """A sweep, what works it out, and where its table goes."""
-
-    sweep: "Sweep"
-    evaluate: "Evaluate"
-    table: Path | None
-    sort_by: str
 
 
 def _lists(given: dict[str, Any]) -> dict[str, list[str]]:
@@ -169,98 +146,32 @@ def _lists(given: dict[str, Any]) -> dict[str, list[str]]:
     return lists
 
 
-def _points(file: Path | None, lists: dict[str, list[str]], vocabulary: "Vocabulary") -> "list[Point]":
-    from wse_sim.sweeps.points import grid_points, read_points
-
-    if file is None:
-        return grid_points(lists, vocabulary)
-    if lists:
-        raise SpecError(f"keys come from {file} or from options, not from both, and {next(iter(lists))} is given too")
-    return read_points(file, vocabulary)
-
-
-def _simulated(
-    file: Path | None,
-    lists: dict[str, list[str]],
-    out: Path | None,
-    *,
-    n_processes: int | None,
-    is_on_ray: bool,
-    is_closed_form: bool,
-) -> _Job:
-    from wse_sim.processes.on_ray import on_ray
-    from wse_sim.sweeps.closed_form import closed_form_sweep, price_points
-    from wse_sim.sweeps.keys import simulated_vocabulary
-    from wse_sim.sweeps.simulated import on_cores, simulate_points, simulated_sweep
-
-    points = _points(file, lists, simulated_vocabulary())
-    evaluate = price_points if is_closed_form else simulate_points
-    spread: Spread = on_ray if is_on_ray else partial(on_cores, n_processes=n_processes)
-    return _Job(
-        sweep=closed_form_sweep(points) if is_closed_form else simulated_sweep(points),
-        evaluate=partial(evaluate, spread=spread),
-        table=out,
-        sort_by="tokens_per_s",
-    )
-
-
-def _trained(
-    file: Path | None, lists: dict[str, list[str]], out: Path | None, *, n_processes: int | None, is_on_ray: bool
-) -> _Job:
-    from training.sweep import train_points, trained_sweep, trained_vocabulary
-    from wse_sim.sweeps.journal import TABLE
-
-    folder = _RUNS if out is None else out
-    if folder.suffix in _TABLE_SUFFIXES:
-        raise SpecError(f"--out {folder}: with --train it is a folder, which gets {TABLE} and a folder for each run")
-    sweep = trained_sweep(_points(file, lists, trained_vocabulary()))
-    return _Job(
-        sweep=sweep,
-        evaluate=partial(train_points, sweep=sweep, out=folder, n_workers=n_processes, is_on_ray=is_on_ray),
-        table=folder / TABLE,
-        sort_by="measured_val_loss",
-    )
-
-
-def _run(job: _Job, sort_by: str | None, *, as_json: bool) -> None:
-    from rich.console import Console
-
-    from wse_sim.cli.sweep_display import sweep_progress
-    from wse_sim.sweeps.run import best_first, run_sweep
+def _run(job: "Job", sort_by: str | None, *, as_json: bool) -> None:
+    from wse_sim.cli.progress import progress
+    from wse_sim.sweeps.run import best_first
 
     sort_by = sort_by or job.sort_by
     best_first(job.sweep, [], sort_by)  # raises before anything is worked out
-    try:
-        with sweep_progress(len(job.sweep.points), Console(stderr=True, highlight=False)) as watch:
-            rows = run_sweep(job.sweep, job.evaluate, job.table, watch, command=command_line())
-    except KeyboardInterrupt:
-        saved = f"stopped and saved; to go on:  {command_line()}"
-        click.echo("stopped; without --out no row is kept" if job.table is None else saved, err=True)
-        raise click.exceptions.Exit(EXIT_INTERRUPTED) from None
-    _print(job, rows, sort_by, as_json=as_json)
-
-
-def _print(job: _Job, rows: "list[Row]", sort_by: str, *, as_json: bool) -> None:
-    from wse_sim.cli.sweep_display import best_table, common_keys, content_of, failures
-    from wse_sim.sweeps.run import best_first
-
-    sweep = job.sweep
+    with going_on("stopped; without --out no row is kept" if job.table is None else ""), progress() as watch:
+        result = job.run(watch, command=command_line())
     if as_json:
-        print_json(content_of(sweep, rows, **_assumed(sweep, rows)))
+        print_json(result.to_dict())
     else:
-        best = best_first(sweep, rows, sort_by)
-        table = [best_table(sweep, best, sort_by)] if best else []
-        print_tables(common_keys(sweep, best), *table, *failures(sweep, rows))
+        _print(result, sort_by)
     if job.table is not None:
         from wse_sim.sweeps.page import write_sweep_page
 
-        click.echo(f"table: {job.table}", err=True)
-        click.echo(f"report: {write_sweep_page(job.table)}", err=True)
+        say(f"table: {job.table}")
+        say(f"report: {write_sweep_page(job.table)}")
 
 
-def _assumed(sweep: "Sweep", rows: "list[Row]") -> dict[str, Any]:
-    if sweep.kind != "simulated":
-        return {}
-    from wse_sim.sweeps.simulated import assumed_constants
+def _print(result: "SweepResult", sort_by: str) -> None:
+    from rich.text import Text
 
-    return {"assumed": list(assumed_constants(sweep, rows))}
+    from wse_sim.report.tables import section_table
+    from wse_sim.sweeps.run import best_first
+    from wse_sim.sweeps.shown import best_section, common_keys, failures
+
+    sweep, best = result.sweep, best_first(result.sweep, result.found, sort_by)
+    table = [section_table(best_section(sweep, best, sort_by))] if best else []
+    print_tables(Text(common_keys(sweep, best)), *table, *map(Text, failures(sweep, result.found)))

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from wse_sim.cli.options import parsed_count
-from wse_sim.errors import SpecError
 
 if TYPE_CHECKING:
     from wse_sim.report.trace import TraceExtent
@@ -35,13 +34,6 @@ def trace_extent_from(options: dict[str, Any]) -> "TraceExtent":
     SpecError
         When they are wrong.
     """
-    from wse_sim.report.trace import MAX_BYTES, TraceExtent
-    from wse_sim.report.trace_window import TraceSteps, parse_trace_steps
+    from wse_sim.report.trace import trace_extent
 
-    steps, max_bytes = options.pop("trace_steps"), options.pop("trace_max_bytes")
-    if max_bytes is not None and max_bytes < 1:
-        raise SpecError(f"--trace-max-bytes is {max_bytes:g}: a number such as 20M would be right")
-    return TraceExtent(
-        steps=TraceSteps() if steps is None else parse_trace_steps(steps),
-        max_bytes=MAX_BYTES if max_bytes is None else int(max_bytes),
-    )
+    return trace_extent(options.pop("trace_steps"), options.pop("trace_max_bytes"))

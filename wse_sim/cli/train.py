@@ -1,26 +1,27 @@
 """`wse-sim train`: train for real here, simulate the full-size run, and lay both side by side."""
 
 import shlex
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from wse_sim.cli.app import EXIT_INTERRUPTED
 from wse_sim.cli.host_options import host_options
 from wse_sim.cli.logging_options import log_option, loggers_from
 from wse_sim.cli.options import (
     json_option,
     mask_update_options,
-    parse_densities,
     parsed_count,
     parsed_seconds,
     sparse_wide_option,
 )
-from wse_sim.cli.output import command_line, print_json, print_tables
+from wse_sim.cli.output import EXIT_INTERRUPTED, command_line, print_json, print_tables, say
 from wse_sim.cli.trace_options import trace_extent_from, trace_options
+from wse_sim.defaults import TRAIN
 from wse_sim.errors import SpecError
+from wse_sim.spec.written import parse_densities
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from training.machine import MachineProfile
     from wse_sim.report.trace import TraceExtent
 
-_RUNS = Path("runs")
-
 
 @click.command("train")
 @click.option("--model", metavar="M", help="Preset, config.json or shape TOML (wse-sim list).")
@@ -42,36 +41,54 @@ _RUNS = Path("runs")
 @mask_update_options
 @click.option(
     "--schedule",
-    default="linear",
+    default=TRAIN["schedule"],
     show_default=True,
     metavar="NAME[,...]",
     help="linear (D2Z), linear_10x, cosine, 'wsd(cooldown=0.1)', ... (wse-sim schedules).",
 )
-@click.option("--parametrization", default="smupar", show_default=True, metavar="sp|mup|smupar", help="Transfer rules.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of weights, masks and the order of the data.")
-@click.option("--system", default="cs2", show_default=True, metavar="cs1|cs2|cs3|FILE", help="Kind of system.")
+@click.option(
+    "--parametrization",
+    default=TRAIN["parametrization"],
+    show_default=True,
+    metavar="sp|mup|smupar",
+    help="Transfer rules.",
+)
+@click.option(
+    "--seed", type=int, default=TRAIN["seed"], show_default=True, help="Of weights, masks and the order of the data."
+)
+@click.option(
+    "--system", default=TRAIN["system"], show_default=True, metavar="cs1|cs2|cs3|FILE", help="Kind of system."
+)
 @click.option("--num-csx", type=int, metavar="N", help="Systems.  [default: the recipe's]")
 @click.option("--batch-size", type=int, metavar="B", help="Sequences per step of the target.  [default: the recipe's]")
 @click.option("--seq-len", type=int, metavar="S", help="Tokens per sequence of the target.  [default: the model's]")
 @click.option(
     "--tokens", callback=parsed_count, metavar="T", help="Of the target: 1e9, 26.3B.  [default: 20 per parameter]"
 )
-@click.option("--release", default="r2", show_default=True, metavar="R", help="Software release: wse-sim list.")
-@click.option("--gpu", default="h100", show_default=True, metavar="G", help="GPU to compare with: wse-sim list.")
 @click.option(
-    "--gpu-software", default="megatron", show_default=True, metavar="P", help="Program on the GPUs: wse-sim list."
+    "--release", default=TRAIN["release"], show_default=True, metavar="R", help="Software release: wse-sim list."
+)
+@click.option("--gpu", default=TRAIN["gpu"], show_default=True, metavar="G", help="GPU to compare with: wse-sim list.")
+@click.option(
+    "--gpu-software",
+    default=TRAIN["gpu_software"],
+    show_default=True,
+    metavar="P",
+    help="Program on the GPUs: wse-sim list.",
 )
 @click.option("--num-gpus", type=int, metavar="K", help="GPUs to compare with.  [default: 8 per system]")
 @click.option(
     "--budget",
     callback=parsed_seconds,
-    default="3m",
+    default=TRAIN["budget"],
     show_default=True,
     metavar="TIME",
     help="To train here: 90s, 2h.",
 )
 @host_options
-@click.option("--data", default="stdlib", show_default=True, metavar="PATH", help="Text file or folder of text files.")
+@click.option(
+    "--data", default=TRAIN["data"], show_default=True, metavar="PATH", help="Text file or folder of text files."
+)
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Run directory.  [default: runs/...]")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="DIR", help="Go on with an interrupted run.")
 @click.option(
@@ -90,19 +107,19 @@ def command(
 
     Several densities or schedules, separated by commas, give one run each and a comparison.
     """
-    from rich.console import Console
-
     from training.distributed import joined
     from training.interrupt import Interrupted
+    from wse_sim.cli.terminal import console as console_on
+    from wse_sim.cli.terminal import is_quiet
 
-    console = Console(stderr=True, highlight=False)
+    console = console_on(sys.stderr)
     followed = _followed(options)
     if verify_resume and followed:
         raise SpecError(f"--verify-resume leaves no run behind: leave{followed} out")
     log, trace = loggers_from(options), trace_extent_from(options)
     try:
         with joined("cpu") as world:  # under torchrun, all processes come here
-            console.quiet = not world.is_first
+            console.quiet = is_quiet() or not world.is_first
             session = _Session(console=console, command=command_line(), world=world, log=log, trace=trace)
             if verify_resume:
                 session.verify_resume(_jobs(**options), out, remeasure=remeasure, as_json=as_json)
@@ -114,7 +131,8 @@ def command(
                 folder = world.from_first(_free_folder(jobs) if out is None else out)
                 result = session.run(jobs, folder, remeasure)
     except Interrupted as stopped:
-        _say(console, f"{stopped}:  wse-sim train --resume {shlex.quote(str(stopped.run_dir))}{followed}")
+        if world.is_first:
+            click.echo(f"{stopped}:  wse-sim train --resume {shlex.quote(str(stopped.run_dir))}{followed}", err=True)
         raise click.exceptions.Exit(EXIT_INTERRUPTED) from None
     if not world.is_first:
         return
@@ -158,7 +176,7 @@ class _Session:
             raise SpecError("--verify-resume starts processes of its own: start it without torchrun")
         profile = self.profile(remeasure)
         configs = {job.name: make_plan(job, profile).choice.config for job in jobs}
-        prove(configs, out, say=self.say, as_json=as_json)
+        prove(configs, out, as_json=as_json)
 
     def profile(self, remeasure: bool) -> "MachineProfile":
         from training.machine import machine_profile
@@ -220,31 +238,35 @@ def _followed(options: dict[str, Any]) -> str:
     return "".join(f" --{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in given.items())
 
 
-def _jobs(*, model: str | None, density: str | None, sparsity: str | None, schedule: str, **given: Any) -> list["Job"]:
+def _jobs(
+    *,
+    model: str | None,
+    density: str | None,
+    sparsity: str | None,
+    sparse_wide: bool,
+    schedule: str,
+    **given: Any,
+) -> list["Job"]:
     """One job for each density and schedule."""
-    from training.job import job_from
+    from training.job import job_from, require_masks
     from training.schedules import split_schedules
 
     if model is None:
         raise SpecError("--model is missing: name a preset (wse-sim list), a config.json or a shape TOML")
-    densities, algorithm = parse_densities(density, sparsity), given["sparsity_algorithm"]
-    if algorithm != "static" and min(densities) == 1:
-        raise SpecError(f"--sparsity-algorithm {algorithm} has nothing to mask at density 1: give --density too")
+    densities = parse_densities(density, sparsity)
+    require_masks(densities, given["sparsity_algorithm"])
     return [
-        job_from(model=model, density=rho, schedule=text, **given)
+        job_from(model=model, density=rho, schedule=text, is_sparse_wide=sparse_wide, **given)
         for rho in densities
         for text in dict.fromkeys(split_schedules(schedule))
     ]
 
 
 def _free_folder(jobs: list["Job"]) -> Path:
-    """A folder under runs/ that no run has taken yet."""
-    name = jobs[0].name if len(jobs) == 1 else f"{jobs[0].preset.shape.name}-comparison"
-    folder, n = _RUNS / name, 1
-    while folder.exists():
-        n += 1
-        folder = _RUNS / f"{name}-{n}"
-    return folder
+    """A folder that no run has taken yet."""
+    from training.job import free_folder
+
+    return free_folder(jobs[0].name if len(jobs) == 1 else f"{jobs[0].preset.shape.name}-comparison")
 
 
 def _title(plan: "Plan") -> str:
@@ -261,6 +283,6 @@ def _print_result(result: dict[str, Any], folder: Path) -> None:
 
     is_comparison = "rows" in result
     print_tables(comparison_table(result) if is_comparison else summary_table(result))
-    click.echo(f"report: {folder / run_files.REPORT}", err=True)
+    say(f"report: {folder / run_files.REPORT}")
     if not is_comparison:
-        click.echo(f"timeline, opens in ui.perfetto.dev: {folder / run_files.TRACE}", err=True)
+        say(f"timeline, opens in ui.perfetto.dev: {folder / run_files.TRACE}")

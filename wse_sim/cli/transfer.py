@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wse_sim.cli.app import EXIT_INTERRUPTED
 from wse_sim.cli.axis import AXES, parse_log2_lrs, parse_parametrizations, parse_values
 from wse_sim.cli.options import density_options, json_option
-from wse_sim.cli.output import command_line, print_json, print_tables
+from wse_sim.cli.output import going_on, print_json, print_tables, say
 from wse_sim.errors import choose
 from wse_sim.spec.written import parse_density
 
@@ -77,24 +76,22 @@ def command(
         wse-sim transfer --over width --values 64,128,256 --parametrization sp,mup --lr-grid sp=2^-12..2^-6
     """
     from training.transfer import run_study
+    from wse_sim.cli.progress import progress
     from wse_sim.report.curves import figure_kind
 
     if plot is not None:
         figure_kind(plot)
     study = _study(over, **options)
     folder = out or Path("runs") / f"transfer-over-{over}"
-    try:
-        results = run_study(study, folder, n_workers=workers, say=lambda line: click.echo(line, err=True))
-    except KeyboardInterrupt:
-        click.echo(f"stopped and saved; to go on:  {command_line()}", err=True)
-        raise click.exceptions.Exit(EXIT_INTERRUPTED) from None
+    with going_on(), progress() as watch:
+        results = run_study(study, folder, n_workers=workers, watch=watch)
     content = _write(study, results, folder, plot)
     if as_json:
         print_json(content)
         return
     _print_results(study, results, content["caveats"])
     for path in filter(None, (folder / _FIGURE, folder / _RESULT, plot)):
-        click.echo(f"written: {path}", err=True)
+        say(f"written: {path}")
 
 
 def _study(

@@ -24,8 +24,10 @@ def command(*, as_json: bool, markdown: bool, figure: Path | None, shown: Path |
     and fits without their source have not seen their neighbours either.
     """
     from wse_sim.calibration import evidence
+    from wse_sim.cli.progress import AFTER_S, progress
 
-    content = evidence().as_dict()
+    with progress(after_s=AFTER_S) as watch:
+        content = evidence(watch).as_dict()
     if figure is not None:
         from wse_sim.files import write_atomically
         from wse_sim.report.validation_figure import figure as drawn

@@ -1,6 +1,6 @@
 """`wse-sim train --verify-resume`: the user's own run, killed and resumed, beside itself uninterrupted."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from wse_sim.cli.app import EXIT_UNMET
-from wse_sim.cli.output import print_json
+from wse_sim.cli.output import print_json, say
 
 if TYPE_CHECKING:
     from training.config import TrainConfig
     from training.verify_resume import ResumeProof
 
 
-def prove(
-    configs: Mapping[str, "TrainConfig"], folder: Path | None, *, say: Callable[[str], None], as_json: bool
-) -> None:
+def prove(configs: Mapping[str, "TrainConfig"], folder: Path | None, *, as_json: bool) -> None:
     """Print the proof for each configuration; exit code 3 where one does not hold.
 
     Parameters
@@ -28,14 +26,14 @@ def prove(
     import msgspec
 
     from training.verify_resume import verify_resume
+    from wse_sim.cli.progress import progress
 
     proofs = {}
     for name, config in configs.items():
         say(f"{name}: {config.shape.n_layers} layers of width {config.shape.d_model}")
-        with TemporaryDirectory(
-            prefix=".wse-sim-verify-", dir=folder if folder and folder.is_dir() else Path.cwd()
-        ) as temporary:
-            proofs[name] = verify_resume(config, Path(temporary), say=say)
+        where = folder if folder and folder.is_dir() else Path.cwd()
+        with TemporaryDirectory(prefix=".wse-sim-verify-", dir=where) as temporary, progress() as watch:
+            proofs[name] = verify_resume(config, Path(temporary), watch=watch)
     if as_json:
         print_json({"kind": "measured", "runs": msgspec.to_builtins(proofs)})
     else:

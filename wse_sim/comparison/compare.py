@@ -1,5 +1,6 @@
 """Both sides of a comparison, from the run and the GPUs that it is compared on. It reads as the pipeline."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,9 @@ from wse_sim.comparison.iso import iso_loss, iso_time, loss_curves
 from wse_sim.comparison.layouts import gpu_layouts
 from wse_sim.comparison.ratios import ratios
 from wse_sim.comparison.ways import gpu_ways, wafer_ways
+from wse_sim.progress import UNWATCHED, Watch
 from wse_sim.report.comparison import Comparison, HereWay, Way, ways_of
+from wse_sim.report.comparison_lines import layout_words
 from wse_sim.report.comparison_words import headline, notes
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.economics import Economics, load_economics, priced
@@ -21,6 +24,7 @@ from wse_sim.spec.sourced import assumed_of
 from wse_sim.workload.transformer import n_parameters, nonzero_parameters
 
 _H100 = GpuSide()
+_log = logging.getLogger(__name__)
 
 
 def compare(
@@ -31,6 +35,7 @@ def compare(
     economics: Economics | None = None,
     operations: Operations | None = None,
     gpu_operations: Operations | None = None,
+    watch: Watch = UNWATCHED,
 ) -> Comparison:
     """`run` on its wafers, dense too, and the same work on GPUs: what fits, how fast, at what cost, to what loss.
 
@@ -40,6 +45,8 @@ def compare(
         Layouts of the GPUs to list: the fastest that fit, and as many that do not.
     economics, operations, gpu_operations :
         How energy, carbon and money are counted, and how both clusters are run; None = by the data.
+    watch :
+        Hears how far it is.
 
     Raises
     ------
@@ -51,7 +58,8 @@ def compare(
     job = side.job(run, equal_price(run, cluster, side, economics) if side.num_gpus is None else side.num_gpus)
     # The GPUs first: what is wrong with them shows at once.
     gpu, gpu_dense, gpu_two_four = gpu_ways(run, side, job, economics, gpu_operations or load_gpu_operations())
-    wafer, wafer_dense = wafer_ways(run, economics, operations or load_operations())
+    _log.info("%d GPUs, by the fastest layout that fits: %s", job.num_gpus, layout_words(gpu))
+    wafer, wafer_dense = wafer_ways(run, economics, operations or load_operations(), watch)
     over_gpus = ratios(wafer, gpu)
     rate = over_gpus.tokens_per_s
     comparison = Comparison(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from itertools import chain
 
+from wse_sim.defaults import GPUS
 from wse_sim.errors import SpecError
 from wse_sim.gpu.layout import Job, Layout
 from wse_sim.gpu.prices import priced_gpu, unit_constants
@@ -33,10 +34,10 @@ class GpuSide:
         2:4 sparsity is a way too.
     """
 
-    gpu: str | GpuSpec = "h100"
+    gpu: str | GpuSpec = GPUS["gpu"]
     num_gpus: int | None = None
     software: str | Software = DEFAULT_SOFTWARE
-    precision: Precision = "bf16"
+    precision: Precision = GPUS["precision"]
     fixed: Layout = SEARCH_ALL
     with_two_four: bool = False
 

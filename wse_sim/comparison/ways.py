@@ -11,6 +11,7 @@ from wse_sim.gpu.roofline import GpuResult, gpu_result
 from wse_sim.gpu.search import Found, best
 from wse_sim.gpu.step import step_parts_s, total
 from wse_sim.laws.cerebras_gpt import LossProjection, knows_loss_of, project_loss
+from wse_sim.progress import UNWATCHED, Watch
 from wse_sim.report.comparison import ClusterWay, GpuWay, HereWay, Memory, WaferWay
 from wse_sim.report.headline import cluster, gpu_in_words
 from wse_sim.report.metrics import SimulationResult
@@ -40,7 +41,9 @@ def loss_of(run: Run, density: float, tokens: float) -> LossProjection | None:
     return project_loss(run.shape, density=density, tokens=tokens, seq_len=run.seq_len)
 
 
-def wafer_ways(run: Run, economics: Economics, operations: Operations) -> tuple[WaferWay, WaferWay]:
+def wafer_ways(
+    run: Run, economics: Economics, operations: Operations, watch: Watch = UNWATCHED
+) -> tuple[WaferWay, WaferWay]:
     """The run on its wafers, and the dense one: the same where it is dense.
 
     Raises
@@ -50,7 +53,7 @@ def wafer_ways(run: Run, economics: Economics, operations: Operations) -> tuple[
     """
 
     def way(run: Run) -> WaferWay:
-        return wafer_way(simulate(run, economics=economics, operations=operations))
+        return wafer_way(simulate(run, economics=economics, operations=operations, watch=watch))
 
     asked = way(run)
     return asked, asked if run.density == 1 else way(as_dense(run))

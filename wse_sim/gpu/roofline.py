@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from wse_sim.defaults import GPUS
 from wse_sim.errors import SpecError
 from wse_sim.gpu.layout import FULL, SELECTIVE, Job, Layout
 from wse_sim.gpu.prices import priced_gpu, unit_constants
@@ -27,7 +28,7 @@ from wse_sim.spec.sourced import Sourced, assumed_of
 from wse_sim.workload.flops import attention_flops, linear_flops, model_flops_utilisation, training_flops_per_token
 
 SEARCH_ALL = Layout()
-DEFAULT_SOFTWARE = "megatron"
+DEFAULT_SOFTWARE: str = GPUS["gpu_software"]
 
 
 class GpuResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,10 +27,11 @@ def write_plan(out: Path, plan: Mapping[str, Any], search: Search) -> list[Path]
         When a file cannot be written.
     """
     header = [field.name for field in fields(PlanRow) if field.name != "missed"]
+    columns = candidate_columns(search)
     contents = {
         PLAN: json_text(plan),
         FRONT: _csv(header, ([row[name] for name in header] for row in plan["front"])),
-        CANDIDATES: _csv(*_candidates(search)),
+        CANDIDATES: _csv(list(columns), (_known(row) for row in zip(*columns.values(), strict=True))),
         REPORT: plan_page(plan),
     }
     make_folder(out)
@@ -42,10 +43,10 @@ def write_plan(out: Path, plan: Mapping[str, Any], search: Search) -> list[Path]
     return paths
 
 
-def _candidates(search: Search) -> tuple[list[str], Iterable[Sequence[Any]]]:
-    """Every candidate with its figures and the wall or constraint that rejected it; no figure behind a wall."""
+def candidate_columns(search: Search) -> dict[str, list[Any]]:
+    """Every candidate with its figures and the wall or constraint that rejected it; NaN behind a wall."""
     tried, found, space = search.tried, search.found, search.space
-    columns: dict[str, list[Any]] = {
+    return {
         "system": [space.systems[place] for place in tried.system.tolist()],
         "num_csx": tried.num_csx.tolist(),
         "batch_size": tried.batch_size.tolist(),
@@ -60,9 +61,11 @@ def _candidates(search: Search) -> tuple[list[str], Iterable[Sequence[Any]]]:
         "loss": found.loss.tolist(),
         "rejected_by": walls(search),
     }
-    return list(columns), (
-        ["" if value != value else value for value in row] for row in zip(*columns.values(), strict=True)
-    )
+
+
+def _known(row: Sequence[Any]) -> list[Any]:
+    """The cells of a row; none where there is no figure."""
+    return ["" if value != value else value for value in row]
 
 
 def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

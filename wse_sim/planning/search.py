@@ -1,5 +1,7 @@
 """From constraints to a front: all candidates in closed form, then its finalists by the event engine."""
 
+import logging
+import time
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -11,8 +13,11 @@ from wse_sim.planning.constraints import Constraints, Violations, violations
 from wse_sim.planning.front import pareto_front
 from wse_sim.planning.outcomes import Outcomes, Question, Steps, outcomes, run_at, steps_in_closed_form
 from wse_sim.planning.space import Candidates, FloatArray, IntArray, Space, candidates
+from wse_sim.progress import UNWATCHED, Watch
 from wse_sim.simulation import step_time_s
 from wse_sim.spec.cluster import load_cluster
+
+_log = logging.getLogger(__name__)
 
 Objective = Literal["cost", "time", "energy", "carbon", "loss", "systems"]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
@@ -67,13 +72,22 @@ class Search:
         return float(errors.max(initial=0.0))
 
 
-def search(question: Question, space: Space, constraints: Constraints, *, objective: str | None = None) -> Search:
+def search(
+    question: Question,
+    space: Space,
+    constraints: Constraints,
+    *,
+    objective: str | None = None,
+    watch: Watch = UNWATCHED,
+) -> Search:
     """The candidates of `space` that keep to `constraints`, and the best of them.
 
     Parameters
     ----------
     objective :
         What is least in the best candidate; None = loss; cost with a target loss, or without limits.
+    watch :
+        Hears of finalists that are simulated.
 
     Raises
     ------
@@ -81,10 +95,13 @@ def search(question: Question, space: Space, constraints: Constraints, *, object
         When there are no candidates, or the objective is unknown.
     """
     aim = choose(_default_objective(constraints) if objective is None else objective, OBJECTIVES, "objective")
+    started_s = time.perf_counter()
     tried = candidates(space)
     steps = steps_in_closed_form(question, space, tried)
-    simulated_s = _simulated_finalists(question, space, constraints, aim, tried, steps)
+    _log.info("%s candidates in closed form: %.3g s", f"{len(tried):,}", time.perf_counter() - started_s)
+    simulated_s = _simulated_finalists(question, space, constraints, aim, tried, steps, watch)
     is_simulated = ~np.isnan(simulated_s)
+    _log.info("%s of them simulated: %.3g s in all", f"{is_simulated.sum():,}", time.perf_counter() - started_s)
     found = outcomes(question, space, tried, _with_times(steps, simulated_s, otherwise=1.0))
     missed = violations(constraints, tried, found)
     front = _front(found, missed.is_kept)
@@ -105,7 +122,13 @@ def search(question: Question, space: Space, constraints: Constraints, *, object
 
 
 def _simulated_finalists(
-    question: Question, space: Space, constraints: Constraints, aim: str, tried: Candidates, steps: Steps
+    question: Question,
+    space: Space,
+    constraints: Constraints,
+    aim: str,
+    tried: Candidates,
+    steps: Steps,
+    watch: Watch,
 ) -> FloatArray:
     """(n,): step times by the event engine; nan where a step is that of no finalist.
 
@@ -119,8 +142,11 @@ def _simulated_finalists(
         todo = finalists[np.isnan(simulated_s[finalists])]
         if not len(todo):
             return simulated_s
-        for place in todo[np.unique(tried.step[todo], return_index=True)[1]].tolist():
+        places = todo[np.unique(tried.step[todo], return_index=True)[1]].tolist()
+        watch.begin(len(places), "finalists")
+        for place in places:
             simulated_s[tried.step == tried.step[place]] = _simulated_s(question, space, tried, place)
+            watch.came()
 
 
 def _with_times(steps: Steps, simulated_s: FloatArray, *, otherwise: float) -> Steps:

@@ -4,9 +4,12 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from wse_sim.report.quantities import counted
-from wse_sim.report.svg import Plot
+
+if TYPE_CHECKING:
+    from wse_sim.report.svg import Plot  # imports matplotlib
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"  # nothing is fetched and nothing runs
 
@@ -108,7 +111,7 @@ def details(title: str, content: str) -> str:
     return f"<details><summary>{text(title)}</summary>\n{content}</details>\n"
 
 
-def figure(plot: Plot, caption: str) -> str:
+def figure(plot: "Plot", caption: str) -> str:
     """A plot with its caption, and its numbers behind a heading that opens."""
     drawings = "".join(
         f'<div class="{size}" role="img" aria-label="{text(plot.alt)}">{svg}</div>\n'

@@ -1,7 +1,7 @@
 """What a simulated step means: rates, utilisation, where the time goes, days, energy and cost."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, TypedDict
 
 import msgspec
@@ -118,7 +118,8 @@ class SimulationResult:
 
     def as_dict(self) -> dict[str, Any]:
         """The result as plain values, in the order of the fields."""
-        values: dict[str, Any] = msgspec.to_builtins(self)
+        named = {field.name: getattr(self, field.name) for field in fields(SimulationResult)}
+        values: dict[str, Any] = msgspec.to_builtins(named)
         return values
 
 

@@ -98,7 +98,7 @@ def _hidden_lr(shape: ModelShape, recipe: Recipe) -> float:
 def projection_tables(content: Content) -> Iterator[RenderableType]:
     """The same for a terminal: the target, the law, the rows, the advice, and what to know before using it."""
     yield plain_table(
-        _HEADER, _target_lines(content), title=f"{content['model']}{of_density(content['density'])}: projected"
+        _HEADER, target_lines(content), title=f"{content['model']}{of_density(content['density'])}: projected"
     )
     yield ""
     yield plain_table(_HEADER, _law_lines(content["law"]), title=f"Law: {content['law']['equation']}")
@@ -150,7 +150,8 @@ def _row(projection: Projection, number: int) -> Content:
     }
 
 
-def _target_lines(content: Content) -> list[tuple[str, str, str]]:
+def target_lines(content: Content) -> list[tuple[str, str, str]]:
+    """Name, figure and note of each line about the target."""
     low, high = content["loss_low"], content["loss_high"]
     kept = f"{count(content['nonzero_params'])} non-zero, " if content["density"] < 1 else ""
     lines = [

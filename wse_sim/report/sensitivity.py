@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from wse_sim.progress import UNWATCHED, Watch
 from wse_sim.spec.sourced import Sourced
 
 _OF_WAFERS = {"power_w", "usd_per_hour", "purchase_usd", "capacity_bytes", "max_systems"}
@@ -75,7 +76,10 @@ class Sensitivity:
 
 
 def sensitivities(
-    constants: Mapping[str, Sourced], tokens_per_s: float, tokens_per_s_with: Callable[[str, float], float]
+    constants: Mapping[str, Sourced],
+    tokens_per_s: float,
+    tokens_per_s_with: Callable[[str, float], float],
+    watch: Watch = UNWATCHED,
 ) -> list[Sensitivity]:
     """Every constant that has a range and may change the throughput, the one that matters most first.
 
@@ -85,8 +89,18 @@ def sensitivities(
         By part and name: `csx.clock_hz`, `gpu_training.link_fraction`.
     tokens_per_s_with :
         Throughput with the constant of this name at this value.
+    watch :
+        Hears of each that was worked out.
     """
+
+    def with_constant(name: str, value: float) -> float:
+        found = tokens_per_s_with(name, value)
+        watch.came()
+        return found
+
     of_time = {name: constant for name, constant in constants.items() if name.split(".")[1] not in _WITHOUT_EFFECT}
+    ranges = ((c.value, *c.ends) for c in of_time.values() if c.low != c.high)
+    watch.begin(sum((low != value) + (high != value) for value, low, high in ranges), "steps with a constant moved")
     found = [
         Sensitivity(
             constant=ends.constant,
@@ -95,7 +109,7 @@ def sensitivities(
             tokens_per_s_at_low=ends.at_low,
             tokens_per_s_at_high=ends.at_high,
         )
-        for ends in at_ends(of_time, tokens_per_s, tokens_per_s_with)
+        for ends in at_ends(of_time, tokens_per_s, with_constant)
     ]
     return sorted(found, key=lambda s: -s.span)
 

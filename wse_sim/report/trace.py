@@ -12,7 +12,7 @@ from wse_sim.report.quantities import data_size
 from wse_sim.report.timeline import Slices, Tracks, last_microbatches, merged
 from wse_sim.report.trace_counters import Counter, counters, since, thinned
 from wse_sim.report.trace_events import trace_events
-from wse_sim.report.trace_window import SimulatedStep, TraceSteps, Window, window
+from wse_sim.report.trace_window import SimulatedStep, TraceSteps, Window, parse_trace_steps, window
 from wse_sim.schedule.program import Program
 
 MAX_SYSTEMS = 4
@@ -58,6 +58,27 @@ class TraceExtent:
 
 
 STEADY_STEP = TraceExtent()
+
+
+def trace_extent(steps: int | str | None = None, max_bytes: float | None = None) -> TraceExtent:
+    """What a user asks of a trace; None = one steady step, in `MAX_BYTES`.
+
+    Parameters
+    ----------
+    steps :
+        As `parse_trace_steps` reads it: `3`, or `1:3`.
+
+    Raises
+    ------
+    SpecError
+        When one is wrong.
+    """
+    if max_bytes is not None and max_bytes < 1:
+        raise SpecError(f"--trace-max-bytes is {max_bytes:g}: a number such as 20M would be right")
+    return TraceExtent(
+        steps=TraceSteps() if steps is None else parse_trace_steps(str(steps)),
+        max_bytes=MAX_BYTES if max_bytes is None else int(max_bytes),
+    )
 
 
 def chrome_trace(simulation: SimulatedStep, extent: TraceExtent = STEADY_STEP) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from wse_sim.spec.reading import convert, read_json, read_toml
 from wse_sim.spec.sourced import Sourced
 
 __all__ = [
+    "ModelLike",
+    "as_preset",
     "canonical",
     "convert",
     "data_digest",
@@ -30,6 +33,8 @@ __all__ = [
     "release_names",
     "without_citation",
 ]
+
+ModelLike = str | PathLike[str] | ModelShape | ModelPreset  # what `as_preset` takes
 
 _CITATION_KEYS = ("source", "kind")
 _MODEL_TABLES = ("shape", "recipe", "recipe_mup", "published")
@@ -111,6 +116,23 @@ def load_model(name_or_path: str) -> ModelPreset:
             shape=shape_from_hugging_face(read_json(path), name=path.resolve().parent.name, where=str(path))
         )
     return _preset(name_or_path.lower())
+
+
+def as_preset(model: ModelLike) -> ModelPreset:
+    """The model that the user named, or made: a shape comes without a recipe.
+
+    Raises
+    ------
+    SpecError
+        As `load_model`, and when it is something else.
+    """
+    if isinstance(model, ModelPreset):
+        return model
+    if isinstance(model, ModelShape):
+        return ModelPreset(shape=model)
+    if isinstance(model, str | PathLike):
+        return load_model(str(model))
+    raise SpecError(f"model is a {type(model).__name__}: name a preset or a file, or give a ModelShape or ModelPreset")
 
 
 @cache

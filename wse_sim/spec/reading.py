@@ -1,6 +1,7 @@
 """TOML and JSON files in, checked structs out: every mistake becomes a SpecError with file and key."""
 
 import json
+import logging
 import re
 import tomllib
 import typing
@@ -17,6 +18,8 @@ from wse_sim.errors import SpecError
 from wse_sim.files import read_bytes
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<key>[^`]*)`")
 _PATH_IN_MESSAGE = re.compile(r" - at `(?P<path>[^`]*)`$")
@@ -88,6 +91,7 @@ def text_of(content: bytes, path: object, language: str, *, encoding: str = "utf
 
 def _read(path: Traversable | str, parse: Callable[[str], Any], language: str) -> Any:
     text = text_of(read_bytes(Path(path) if isinstance(path, str) else path), path, language)
+    _log.info("read %s", path)
     try:
         return parse(text)
     except (ValueError, RecursionError) as error:

@@ -4,6 +4,7 @@ from typing import Literal, get_args
 
 import msgspec
 
+from wse_sim.defaults import IMPERFECTIONS, RUN
 from wse_sim.errors import SpecError, choose
 from wse_sim.spec.divisors import divisors
 from wse_sim.spec.model import ModelShape
@@ -94,17 +95,17 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """
 
     shape: ModelShape
-    system: str = "cs2"
+    system: str = RUN["system"]
     num_csx: int
     batch_size: int
     seq_len: int
     tokens: float
     density: float = 1.0
     microbatch: int | None = None
-    release: str = "r2"
-    seed: int = 0
-    jitter: float = 0.0
-    straggler: float = 1.0
+    release: str = RUN["release"]
+    seed: int = RUN["seed"]
+    jitter: float = IMPERFECTIONS["jitter"]
+    straggler: float = IMPERFECTIONS["straggler"]
     mask_updates: MaskUpdates | None = None
 
     def __post_init__(self) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from typing import Literal
 
 from wse_sim.errors import SpecError
 from wse_sim.spec.ranges import check_number
@@ -101,6 +102,53 @@ def parse_density(density: float | None, sparsity: float | None) -> float:
     return density
 
 
+def parse_densities(density: str | None, sparsity: str | None) -> list[float]:
+    """The densities that the user gave, several with commas between them; each once, in order.
+
+    Raises
+    ------
+    SpecError
+        As `parse_density`.
+    """
+    if density is not None and sparsity is not None:
+        raise SpecError(BOTH_GIVEN)
+    if sparsity is not None:
+        parsed = [parse_density(None, _number(text, "sparsity")) for text in sparsity.split(",")]
+    else:
+        parsed = [parse_density(_number(text, "density"), None) for text in (density or "1").split(",")]
+    return list(dict.fromkeys(parsed))
+
+
+def parse_whole_numbers(text: str, what: str) -> list[int]:
+    """The whole numbers that `text` writes, with commas between them.
+
+    Raises
+    ------
+    SpecError
+        When one is not positive and whole; the message calls them `what`.
+    """
+    words = text.split(",")
+    if not all(word.strip().isdecimal() and int(word) > 0 for word in words):
+        raise SpecError(f"{what} is {text!r}: write whole numbers such as 1,4")
+    return [int(word) for word in words]
+
+
+def parse_clip(text: str) -> float | Literal["none"]:
+    """The norm that `text` writes, or `none`.
+
+    Raises
+    ------
+    SpecError
+        When it is neither.
+    """
+    if text == "none":
+        return "none"
+    try:
+        return float(text)
+    except ValueError:
+        raise SpecError(f"clip is {text!r}: write a norm such as 1.0, or none") from None
+
+
 def split_at_commas(text: str, what: str) -> list[str]:
     """The parts of `text` between commas, without white space round them; commas inside (...) or [...] do not count.
 
@@ -121,3 +169,10 @@ def split_at_commas(text: str, what: str) -> list[str]:
     if depth:
         raise SpecError(f"{what} {text!r}: parentheses and brackets must come in pairs")
     return [part.strip() for part in parts]
+
+
+def _number(text: str, what: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise SpecError(f"{what} is {text!r}: write a number, or several with commas between them") from None

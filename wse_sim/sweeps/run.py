@@ -3,29 +3,19 @@
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Protocol
 
 from wse_sim.errors import choose
+from wse_sim.progress import UNWATCHED, Watch
 from wse_sim.report.sweep_words import less_is_better
 from wse_sim.sweeps.journal import Journal
 from wse_sim.sweeps.sweep import STATUS, Evaluate, Row, Sweep
-
-
-class Watch(Protocol):
-    """Sees how far a sweep is."""
-
-    def begin(self, n_known: int) -> None:
-        """Called once, with the number of rows that are there already."""
-
-    def came(self, rows: Sequence[Row]) -> None:
-        """Called with new rows."""
 
 
 def run_sweep(
     sweep: Sweep,
     evaluate: Evaluate,
     out: Path | None = None,
-    watch: Watch | None = None,
+    watch: Watch = UNWATCHED,
     *,
     command: str = "",
 ) -> list[Row]:
@@ -49,14 +39,12 @@ def run_sweep(
         When `out` holds something else or cannot be written, or another process works on it.
     """
     with closing(Journal(sweep, out, command=command)) as journal:
-        if watch is not None:
-            watch.begin(len(journal.rows))
+        watch.begin(len(sweep.points), "points", n_known=len(journal.rows))
         todo = {index: point for index, point in enumerate(sweep.points) if index not in journal.rows}
         with closing(evaluate(todo)) as found:
             for rows in found if todo else ():
                 journal.append(rows)
-                if watch is not None:
-                    watch.came(rows)
+                watch.came(len(rows))
         return journal.finish()
 
 

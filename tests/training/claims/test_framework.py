@@ -10,12 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from tests.watching import Heard
 from training.claims.claim import INCONCLUSIVE, REPRODUCED, Claim, Finding, Setting, Table
 from training.claims.interval import over_seeds, t_quantile
 from training.claims.record import Record, read_record, read_records
 from training.claims.registry import CLAIMS, claim_named
 from training.claims.reproduce import FINDING_FILE, Reproduction
 from wse_sim.errors import SpecError
+from wse_sim.progress import UNWATCHED, Watch
 from wse_sim.report.curves import Curve, Panel
 
 
@@ -71,7 +73,7 @@ def test_a_claim_that_is_unknown_is_told_with_the_nearest() -> None:
 def invented_claim(verdict: str = REPRODUCED, *, needs_training: bool = True) -> Claim:
     def find(setting: Setting) -> Finding:
         (setting.out / "raw").write_text("raw")
-        setting.say("half way")
+        setting.watch.say("half way")
         curve = Curve(label="a", x=[1.0, 2.0], y=[1 / 3, math.nan], is_marked=True)
         return Finding(
             verdict=INCONCLUSIVE if setting.is_smoke else verdict,
@@ -93,15 +95,16 @@ def invented_claim(verdict: str = REPRODUCED, *, needs_training: bool = True) ->
     )
 
 
-def reproduction(folder: Path, said: list[str] | None = None, *, is_smoke: bool = False) -> Reproduction:
-    say = (lambda line: None) if said is None else said.append
-    return Reproduction(out=folder / "out", pages=folder / "pages", n_seeds=4, n_workers=1, is_smoke=is_smoke, say=say)
+def reproduction(folder: Path, watch: Watch = UNWATCHED, *, is_smoke: bool = False) -> Reproduction:
+    return Reproduction(
+        out=folder / "out", pages=folder / "pages", n_seeds=4, n_workers=1, is_smoke=is_smoke, watch=watch
+    )
 
 
 def test_a_claim_that_ran_leaves_outcomes_finding_page_figure_and_index(tmp_path: Path) -> None:
-    said: list[str] = []
-    record = reproduction(tmp_path, said).run(invented_claim())
-    assert said == ["half way"]
+    heard = Heard()
+    record = reproduction(tmp_path, heard).run(invented_claim())
+    assert heard.lines == ["half way"]
     names = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     pages = {"03-invented.json", "03-invented.md", "03-invented.svg", "README.md"}
     assert names == {f"pages/{name}" for name in pages} | {"out/03-invented/raw", f"out/03-invented/{FINDING_FILE}"}

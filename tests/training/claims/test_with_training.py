@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from models.parametrization import ParametrizationName
+from tests.watching import Heard
 from training.claims import coordinates, curve_collapse, iso_wpn, lr_over_density, straight_to_zero
 from training.claims.claim import Claim, Finding, Setting, Verdict
 from training.claims.registry import CLAIMS
@@ -15,19 +16,20 @@ from training.claims.transfer_study import Transfer, transfer_of
 from training.coord_check import Activation
 from training.grid import Outcome
 from training.transfer import Study, study_points
+from wse_sim.progress import UNWATCHED
 
-SETTING = Setting(out=Path("unused"), n_seeds=3, n_workers=1, is_smoke=False, say=print)
+SETTING = Setting(out=Path("unused"), n_seeds=3, n_workers=1, is_smoke=False, watch=UNWATCHED)
 TRAINED = [claim for claim in CLAIMS if claim.needs_training and claim.name != "frontier"]  # tests/cli runs that one
 
 
 @pytest.mark.parametrize("claim", TRAINED, ids=lambda claim: claim.name)
 def test_a_smoke_run_trains_and_decides_nothing(claim: Claim, tmp_path: Path) -> None:
-    said: list[str] = []
-    finding = claim.find(Setting(out=tmp_path, n_seeds=3, n_workers=1, is_smoke=True, say=said.append))
+    heard = Heard()
+    finding = claim.find(Setting(out=tmp_path, n_seeds=3, n_workers=1, is_smoke=True, watch=heard))
     assert finding.verdict == "inconclusive"
     assert all(table.rows for table in finding.tables)
     assert all(len(curve.x) for panel in finding.panels for curve in panel.curves)
-    assert said
+    assert heard.n_came == sum(n for n, _, _ in heard.begun) > 0
 
 
 # --- learning rates over density and width

@@ -22,8 +22,9 @@ from training.claims.frontier_ways import (
     ways_on,
 )
 from training.claims.registry import CLAIMS
+from wse_sim.progress import UNWATCHED
 
-SETTING = Setting(out=Path("unused"), n_seeds=3, n_workers=1, is_smoke=False, say=print)
+SETTING = Setting(out=Path("unused"), n_seeds=3, n_workers=1, is_smoke=False, watch=UNWATCHED)
 VERDICTS = {
     "parameter-counts": "reproduced",
     "tokens-and-steps": "reproduced",

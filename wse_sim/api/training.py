@@ -1,0 +1,182 @@
+"""`wse_sim.train` and `wse_sim.load_run`: a run that is made here, and the full-size run beside it."""
+
+from collections.abc import Callable
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack, get_args, get_type_hints
+
+import msgspec
+
+from training.cosim import make_plan, plan_of_run, run_plan
+from training.host import Host
+from training.job import TARGET_FILE, Job, free_folder, job_from, require_masks
+from training.loggers import parse_loggers
+from training.machine import machine_profile
+from training.run_record import RUN_FILE, Row, read_rows
+from training.summary import Summary
+from training.toml_text import toml_text
+from wse_sim import defaults
+from wse_sim.api.notebook import frame, lines_html, plain
+from wse_sim.api.parameters import TrainParameters, as_text, asks, read_all, read_number, read_parsed, read_whole
+from wse_sim.errors import SpecError, choose
+from wse_sim.files import make_folder, write_atomically
+from wse_sim.report import run_files
+from wse_sim.report.headline import headline, title
+from wse_sim.report.trace import trace_extent
+from wse_sim.spec.load import ModelLike, as_preset, convert
+from wse_sim.spec.written import parse_clip, parse_count, parse_density, parse_seconds
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+_WHOLE = ("mask_update_steps", "seed", "num_csx", "batch_size", "seq_len", "num_gpus", "steps", "microbatch")
+_TEXTS = ("system", "gpu", "gpu_software", "data")
+_MODEL_FILE = "model.toml"
+
+
+class RunResult(Summary, frozen=True, kw_only=True):
+    """A finished run: what was measured here, simulated and projected; `wse-sim explain FIELD` says what each field is.
+
+    Parameters
+    ----------
+    run_dir :
+        The folder with rows, checkpoints, timeline and report.
+    rows :
+        Those of run.jsonl.
+    """
+
+    run_dir: Path
+    rows: tuple[Row, ...]
+
+    @property
+    def report(self) -> Path:
+        """The page of the run."""
+        return self.run_dir / run_files.REPORT
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `wse-sim train --json` prints, and summary.json holds."""
+        named = {name: getattr(self, name) for name in Summary.__struct_fields__}
+        return plain({name: value for name, value in named.items() if value is not msgspec.UNSET})
+
+    def to_frame(self) -> "DataFrame":
+        """A row for each logged step; units are in the names of the columns.
+
+        Raises
+        ------
+        SpecError
+            When pandas is not installed.
+        """
+        return frame(msgspec.to_builtins(row) for row in self.rows)
+
+    def __repr__(self) -> str:
+        measured = self.measured
+        loss = f"validation loss {measured.val_loss:.4f} after {measured.steps:,} steps, measured"
+        return f"<{title(self.to_dict())}: {loss}; in {self.run_dir}>"
+
+    def _repr_html_(self) -> str:
+        summary = self.to_dict()
+        return lines_html(title(summary), headline(summary))
+
+
+@asks(TrainParameters, defaults.TRAIN)
+def train(
+    model: ModelLike | None = None,
+    *,
+    out: str | PathLike[str] | None = None,
+    resume: str | PathLike[str] | None = None,
+    on_step: Callable[[Row], object] | None = None,
+    **options: Unpack[TrainParameters],
+) -> RunResult:
+    """Train here, simulate the full-size run, and write a run directory with both.
+
+    Parameters
+    ----------
+    model :
+        As in `simulate`; None to resume.
+    out :
+        Run directory; None = a new one in runs/.
+    resume :
+        Directory of an interrupted run to go on with.
+    on_step :
+        Called with the row of every step.
+    options :
+        The options of `wse-sim train`, by the same names, one value each: `sweep(..., train=True)` trains several.
+
+    Raises
+    ------
+    SpecError
+        When the input is wrong, or the loss is no longer a finite number.
+    training.interrupt.Interrupted
+        When you interrupt it; `resume` goes on.
+    """
+    given = dict(options)
+    log = parse_loggers(as_text(given.pop("log")))
+    max_bytes = read_parsed("trace_max_bytes", given.pop("trace_max_bytes"), parse_count)
+    extent = trace_extent(as_text(given.pop("trace_steps")), max_bytes)
+    profile = machine_profile(refresh=bool(given.pop("remeasure")))
+    if resume is not None:
+        folder = Path(resume)
+        plan, command = plan_of_run(folder, profile), f"wse_sim.train(resume={str(resume)!r})"
+    elif model is None:
+        raise SpecError("--model is missing: name a preset (wse-sim list), a config.json or a shape TOML")
+    else:
+        command = _command(model, dict(options))
+        job, folder = _job(model, given, None if out is None else Path(out))
+        plan = make_plan(job, profile)
+    run_plan(plan, folder, command=command, on_step=on_step, resume=resume is not None, log=log, trace=extent)
+    return load_run(folder)
+
+
+def load_run(run_dir: str | PathLike[str]) -> RunResult:
+    """A finished run, from its folder.
+
+    Raises
+    ------
+    SpecError
+        When the folder holds none, or one of another version.
+    """
+    folder = Path(run_dir)
+    summary = convert(run_files.read_summary(folder), Summary, str(folder / run_files.SUMMARY))
+    named = {name: getattr(summary, name) for name in Summary.__struct_fields__}
+    return RunResult(**named, run_dir=folder, rows=tuple(read_rows(folder / RUN_FILE)))
+
+
+def _job(model: ModelLike, given: dict[str, Any], out: Path | None) -> tuple[Job, Path]:
+    """What is to be trained, and where."""
+    given |= read_all(given, read_whole, *_WHOLE) | {name: str(given[name]) for name in _TEXTS}
+    given["density"] = parse_density(
+        read_number("density", given["density"]), read_number("sparsity", given.pop("sparsity"))
+    )
+    require_masks([given["density"]], given["sparsity_algorithm"])
+    given["tokens"] = read_parsed("tokens", given["tokens"], parse_count)
+    given["budget"] = read_parsed("budget", given["budget"], parse_seconds)
+    given["peak_lr"] = read_number("peak_lr", given["peak_lr"])
+    given["clip"] = parse_clip(str(given["clip"]))
+    given["store"] = None if given["store"] is None else str(given["store"])
+    given["is_sparse_wide"] = given.pop("sparse_wide")
+    for name, hint in get_type_hints(Host).items():
+        allowed = [option for of in (hint, *get_args(hint)) for option in get_args(of) if isinstance(option, str)]
+        if name != "clip" and allowed and given[name] is not None:
+            choose(given[name], allowed, name)
+    if isinstance(model, str | PathLike):
+        job = job_from(model=str(model), **given)
+        return job, free_folder(job.name) if out is None else out
+    return _job_of_shape(model, given, out)
+
+
+def _job_of_shape(model: ModelLike, given: dict[str, Any], out: Path | None) -> tuple[Job, Path]:
+    """The same for a model that has no file: it is written into the run's folder, so that the run can be resumed."""
+    preset = as_preset(model)
+    out = free_folder(preset.shape.name) if out is None else out
+    if (out / TARGET_FILE).exists():
+        raise SpecError(f"{out}: holds another run; name another folder with --out, or go on with it with --resume")
+    make_folder(out)
+    write_atomically(out / _MODEL_FILE, toml_text(preset).encode())
+    return job_from(model=str(out / _MODEL_FILE), **given), out
+
+
+def _command(model: ModelLike, given: dict[str, Any]) -> str:
+    """The call, with what differs from the defaults."""
+    name = as_preset(model).shape.name if not isinstance(model, str | PathLike) else str(model)
+    said = [f"{key}={value!r}" for key, value in given.items() if value != defaults.TRAIN.get(key)]
+    return f"wse_sim.train({', '.join([repr(name), *said])})"

@@ -1,0 +1,84 @@
+"""Tables on a terminal that is narrow for them: no word is broken; where that cannot be, a row becomes a few lines."""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+_GAPS = (2, 1)  # between columns
+_INDENT = 2  # of the lines of a row
+_WORD = re.compile(r"[^ \n]+")  # in which a space that is not to be broken may be
+_LONGEST_WORD = 24  # a longer one, such as an address, may be broken
+
+
+def fitted(part: RenderableType, console: Console) -> Iterator[RenderableType]:
+    """`part` as it is; a table that is too wide with its words whole, or in lines where these do not fit in a row."""
+    if not isinstance(part, Table) or console.measure(part).maximum < console.width:
+        yield part
+        return
+    for column in part.columns:
+        if part.show_header and isinstance(column.header, str) and " " not in column.header:
+            column.header = column.header.replace("_", " ")  # may be broken here
+    if _is_fitted(part, console):
+        yield part
+        return
+    if part.title:
+        yield part.title
+    names = [_text(column.header, console) for column in part.columns] if part.show_header else []
+    for cells in zip(*(list(column.cells) for column in part.columns), strict=True):
+        texts = [_text(cell, console) for cell in cells]
+        yield from _row(names, texts) if any(name.plain for name in names) else _line(texts)
+
+
+def _is_fitted(table: Table, console: Console) -> bool:
+    """Gives the columns widths at which no word is broken, if there are such; those that want least more get it."""
+    texts_of = [_texts(table, place, console) for place in range(len(table.columns))]
+    words = [_longest(_WORD.findall("\n".join(texts))) for texts in texts_of]
+    least = [
+        word if column.no_wrap else min(word, _LONGEST_WORD) for word, column in zip(words, table.columns, strict=True)
+    ]
+    gap = next((gap for gap in _GAPS if sum(least) + gap * len(least) <= console.width), None)
+    if gap is None:
+        return False
+    table.padding = (0, gap, 0, 0)
+    spare = console.width - sum(least) - gap * len(least)
+    wanted = [_longest(line for text in texts for line in text.splitlines()) for texts in texts_of]
+    for place in sorted(range(len(least)), key=lambda place: wanted[place] - least[place]):
+        more = min(spare, wanted[place] - least[place])
+        table.columns[place].width = least[place] + more
+        spare -= more
+    return True
+
+
+def _longest(texts: Iterable[str]) -> int:
+    return max(map(len, texts), default=0)
+
+
+def _texts(table: Table, place: int, console: Console) -> list[str]:
+    """Of a column: its header, and its cells, of which those that are not to be wrapped come without spaces."""
+    column = table.columns[place]
+    cells = [_text(cell, console).plain for cell in column.cells]
+    header = [_text(column.header, console).plain] if table.show_header else []
+    return header + ([cell.replace(" ", "\N{NO-BREAK SPACE}") for cell in cells] if column.no_wrap else cells)
+
+
+def _row(names: list[Text], cells: list[Text]) -> Iterator[RenderableType]:
+    """What the first cells say up to one that has a name, and below it the others with the names of their columns."""
+    n_head = 1 + next((place for place, cell in enumerate(cells[:-1]) if names[place].plain and cell.plain), 0)
+    yield from _line(cells[:n_head])
+    for name, cell in zip(names[n_head:], cells[n_head:], strict=True):
+        if cell.plain:
+            label = " ".join(name.plain.split())
+            yield Padding(Text.assemble((f"{label}  " if label else "", "dim"), cell), (0, 0, 0, _INDENT))
+
+
+def _line(cells: list[Text]) -> Iterator[RenderableType]:
+    """All cells, one behind the other."""
+    yield Text("  ").join([cell for cell in cells if cell.plain.strip()])
+
+
+def _text(cell: RenderableType, console: Console) -> Text:
+    return cell if isinstance(cell, Text) else console.render_str(str(cell))

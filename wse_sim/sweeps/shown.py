@@ -1,0 +1,55 @@
+"""A sweep as people read it: its best rows, what all points have in common, and what failed."""
+
+from collections.abc import Iterator, Sequence
+
+from wse_sim.report.sweep_words import FILLED_IN, MAIN_FIGURES, heading, in_words
+from wse_sim.report.tables import Section
+from wse_sim.sweeps.keys import Value
+from wse_sim.sweeps.sweep import Row, Sweep
+
+_N_BEST = 10
+_MOST_COLUMNS, _LEAST_FIGURES = 8, 3  # a table is as wide as a terminal
+_CONTENTION = "contention"  # says how far a row in closed form can be trusted
+
+
+def best_section(sweep: Sweep, best: Sequence[Row], sort_by: str) -> Section:
+    """The first of the rows that are sorted by `sort_by`: what all of them differ in, and their main figures."""
+    names = (*sweep.varied, *(name for name, values in _filled_in(sweep, best).items() if len(values) > 1))
+    n_figures = max(_LEAST_FIGURES, _MOST_COLUMNS - len(names))
+    trust = (_CONTENTION,) if _CONTENTION in sweep.results else ()
+    figures = tuple(dict.fromkeys((sort_by, *trust, *MAIN_FIGURES[sweep.kind])))[:n_figures]
+    header = (*(name for name in names if name != sort_by), *figures)
+    shown = [sweep.cells(row) for row in best[:_N_BEST]]
+    cells = [tuple(_shown(sweep, name, row[name]) for name in header) for row in shown]
+    numbers = tuple(name for name in header if all(not isinstance(row[name], str) for row in shown))
+    words = {name: heading(name) for name in header}
+    title = f"{sweep.kind}: the best {len(shown)} of {len(best):,} by {sort_by}"
+    return Section(title=title, header=tuple(words.values()), rows=cells, right=tuple(words[name] for name in numbers))
+
+
+def common_keys(sweep: Sweep, best: Sequence[Row]) -> str:
+    """The keys that are the same for all points, and what was filled in for all of these rows alike."""
+    common = {name: sweep.points[0][name] for name in sweep.keys if name not in sweep.varied}
+    filled_in = {name: next(iter(values)) for name, values in _filled_in(sweep, best).items() if len(values) == 1}
+    given, found = (
+        ", ".join(f"{name} {_shown(sweep, name, value)}" for name, value in of.items() if value is not None)
+        for of in (common, filled_in)
+    )
+    return "; ".join(part for part in (given, f"filled in: {found}" if found else "") if part)
+
+
+def _filled_in(sweep: Sweep, rows: Sequence[Row]) -> dict[str, set[Value | None]]:
+    """The values that rows have of what no point gives."""
+    names = [name for name in FILLED_IN if name in sweep.results and name not in sweep.keys]
+    return {name: {row.results.get(name) for row in rows} for name in names}
+
+
+def failures(sweep: Sweep, rows: Sequence[Row]) -> Iterator[str]:
+    """A sentence for each status but ok: how many rows have it, and why the first one does."""
+    for status in dict.fromkeys(row.status for row in rows if row.status != "ok"):
+        such = [row for row in rows if row.status == status]
+        yield f"{status}: {len(such):,} of {len(rows):,} points, the first because {such[0].reason}"
+
+
+def _shown(sweep: Sweep, name: str, value: Value | None) -> str:
+    return in_words(name, value, is_given=name in sweep.keys)
