@@ -16,6 +16,7 @@ from training.distributed import World, alone
 from training.job import Job, read_job, target_hyperparameters, write_job
 from training.loggers import make_loggers
 from training.machine import MachineProfile
+from training.masks_left import masks_left
 from training.run_record import LinearClock, Row, RunRecord
 from training.summary import HostMachine, Measured, Projected, RunChoice, Summary, Target, TargetHyperparameters
 from training.trainer import train
@@ -25,6 +26,7 @@ from wse_sim.gpu.roofline import GpuResult, simulate_gpu
 from wse_sim.laws.cerebras_gpt import LossProjection, project_loss
 from wse_sim.report import run_files
 from wse_sim.report.html import write_report
+from wse_sim.report.layer_masks import LayerMask
 from wse_sim.report.trace import STEADY_STEP, TraceExtent, chrome_trace, write_trace
 from wse_sim.simulation import Simulation, simulate
 from wse_sim.workload.transformer import n_parameters
@@ -163,7 +165,8 @@ def run_plan(
     if not resume:
         world.first_does(lambda: write_job(plan.job, run_dir))
     record = train(config, run_dir, on_step=on_step, resume=resume, clock=plan.clock, corpus=corpus, loggers=loggers)
-    summary: dict[str, Any] = msgspec.to_builtins(summarize(plan, record, command))
+    masks = masks_left(plan.wafer, run_dir, world)
+    summary: dict[str, Any] = msgspec.to_builtins(summarize(plan, record, command, masks))
 
     def write() -> None:
         left_out = write_trace(plan.wafer, run_dir / run_files.TRACE, trace)
@@ -212,8 +215,8 @@ def compare_runs(
     return comparison
 
 
-def summarize(plan: Plan, record: RunRecord, command: str) -> Summary:
-    """The run in one table: what was measured here, simulated, and projected, each under its own word."""
+def summarize(plan: Plan, record: RunRecord, command: str, masks: Sequence[LayerMask] = ()) -> Summary:
+    """The run in one table: what was measured here, with its `masks`, simulated, and projected."""
     dense = plan.projected_dense
     return Summary(
         version=__version__,
@@ -231,6 +234,7 @@ def summarize(plan: Plan, record: RunRecord, command: str) -> Summary:
             dense_law=dense.law,
         ),
         simulated_dense=msgspec.UNSET if plan.dense is plan.wafer else plan.dense.result,
+        layer_masks=tuple(masks) or msgspec.UNSET,
     )
 
 

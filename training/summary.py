@@ -7,6 +7,7 @@ from training.choice import Mode
 from training.data import Fingerprint
 from wse_sim.gpu.roofline import GpuResult
 from wse_sim.laws.cerebras_gpt import LossProjection
+from wse_sim.report.layer_masks import LayerMask
 from wse_sim.report.metrics import SimulationResult
 
 
@@ -111,3 +112,4 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     simulated_gpu: GpuResult
     projected: Projected
     simulated_dense: SimulationResult | msgspec.UnsetType = msgspec.UNSET
+    layer_masks: tuple[LayerMask, ...] | msgspec.UnsetType = msgspec.UNSET

@@ -207,7 +207,7 @@ def test_a_sweep_tells_whoever_watches() -> None:
 
 # Of a command, but not of the function: what is printed and written, and what a result has methods for.
 ONLY_COMMANDS = {
-    "simulate": {"verify", "tornado", "trace", "trace_steps", "trace_max_bytes"},
+    "simulate": {"out", "verify", "tornado", "trace", "trace_steps", "trace_max_bytes"},
     "compare": {"run_dir", "tornado", "out"},
     "plan": {"out"},
     "sweep": {"sort_by"},

@@ -90,7 +90,10 @@ def test_constants_are_assumed_where_they_are_used_and_not_known_better(tmp_path
     file.write_text(THIRSTY_CS3, encoding="utf-8")
     slow = asked.operations.with_values("a test", stragglers_per_system_day=1.0)
     limits = Constraints(max_csx=1)
-    plain = set(plan_of(search(asked, SMALL, limits)).assumed)
+    plan = plan_of(search(asked, SMALL, limits))
+    plain = set(plan.assumed)
+    assert list(plan.assumed_constants) == plan.assumed
+    assert all(constant.kind == "assumed" for constant in plan.assumed_constants.values())
     changed = with_changes(asked, operations=slow, economics=load_economics(str(file)))
     others = set(plan_of(search(changed, SMALL, limits)).assumed)
     assert "power_lines.critical_batch.factor" in plain & others

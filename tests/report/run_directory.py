@@ -87,6 +87,11 @@ def write_run(run_dir: Path, simulated: Simulation, *, model: str = "111m", sche
         },
         "simulated": result.as_dict(),
         "simulated_gpu": msgspec.to_builtins(gpu),
+        "layer_masks": [
+            {"block": block, "matrix": work.matrix, "density": work.density, "imbalance": work.imbalance}
+            for block in range(4)
+            for work in result.matrices
+        ],
         "projected": {
             **msgspec.to_builtins(projected),
             "dense_value": dense.value,

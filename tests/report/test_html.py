@@ -1,6 +1,7 @@
 """Laws of the report: one whole document, nothing from outside, nothing of the user's read as markup."""
 
 import json
+import math
 import re
 import xml.etree.ElementTree as ElementTree  # the figures are our own XML
 from html.parser import HTMLParser
@@ -12,7 +13,10 @@ import pytest
 from tests.report.run_directory import simulation, write_comparison, write_run
 from wse_sim.errors import SpecError
 from wse_sim.report.html import render_comparison_report, render_run_report, write_report
+from wse_sim.report.simulation_files import write_simulation
+from wse_sim.spec.operations import load_operations
 
+PLOTS = ("steps", "tokens", "time", "timeline", "density", "imbalance", "tornado")
 VOID = {"meta", "br", "hr", "img", "link", "input"}
 
 
@@ -79,7 +83,7 @@ def test_report_is_well_formed_with_unique_ids(report: str) -> None:
     assert document.open == []
     assert len(document.ids) == len(set(document.ids)) > 0
     drawings = re.findall(r"<svg.*?</svg>", report, flags=re.DOTALL)
-    assert len(drawings) == 6
+    assert len(drawings) == 2 * len(PLOTS)
     for drawing in drawings:
         ElementTree.fromstring(drawing)  # noqa: S314 - our own drawing
 
@@ -133,8 +137,13 @@ def test_no_drawing_colour_is_left_over(report: str) -> None:
 
 
 def test_every_plot_has_words_and_numbers(report: str) -> None:
-    assert report.count("<figure>") == report.count("<summary>") == 3
-    assert len(re.findall(r'role="img" aria-label="[^"]{20,}', report)) >= 6
+    figures = re.findall(r"<figure>.*?</figure>", report, flags=re.DOTALL)
+    assert len(figures) == len(PLOTS)
+    for figure in figures:
+        assert len(re.findall(r'role="img" aria-label="[^"]{20,}', figure)) == 2
+        shown = re.search(r"<summary>Numbers: ([\d,]+) rows?</summary>", figure)
+        assert shown
+        assert figure.count("<tr>") == int(shown[1].replace(",", "")) + 1
 
 
 def test_what_the_user_wrote_stays_text(run_dir: Path, tmp_path: Path) -> None:
@@ -158,7 +167,8 @@ def test_report_does_without_curve_and_trace(run_dir: Path, tmp_path: Path) -> N
     path = changed(run_dir, tmp_path)
     (path / "run.jsonl").unlink()
     (path / "trace.json").unlink()
-    assert "<figure>" not in render_run_report(path)
+    drawn = re.findall(r'class="wide" role="img" aria-label="(\w+)', render_run_report(path))
+    assert drawn == ["Density", "Imbalance", "What"]
 
 
 def test_a_last_row_that_was_cut_off_is_left_out(run_dir: Path, tmp_path: Path, report: str) -> None:
@@ -192,3 +202,31 @@ def test_comparison_has_a_row_per_run_and_links_to_their_pages(tmp_path: Path) -
     words = "".join(document.words)
     assert "density 0.25, cosine" in words
     assert render_comparison_report(tmp_path) == render_comparison_report(tmp_path)
+
+
+def test_a_simulation_alone_has_a_page_which_report_makes_again(tmp_path: Path) -> None:
+    simulated = simulation(density=1.0)
+    content, trace, page = write_simulation(simulated, tmp_path / "out", command="wse-sim simulate --model 111m")
+    assert [path.name for path in (content, trace, page)] == ["simulation.json", "trace.json", "report.html"]
+    written = json.loads(content.read_text(encoding="utf-8"))
+    assert written["simulated"] == simulated.result.as_dict()
+    assert "layer_masks" not in written
+    first = page.read_bytes()
+    assert write_report(tmp_path / "out").read_bytes() == first
+    words = " ".join(Document(first.decode()).words)
+    assert "111m dense on 2 × CS-2" in words
+    assert "What ran here" not in words
+
+
+def test_a_simulation_is_not_written_over_something_else(run_dir: Path) -> None:
+    with pytest.raises(SpecError, match=r"holds summary\.json, of another command"):
+        write_simulation(simulation(), run_dir, command="")
+
+
+def test_an_assumed_constant_of_the_operations_has_its_source(report: str) -> None:
+    words = " ".join(Document(report).words)
+    for name, constant in load_operations().assumed_constants.items():
+        assert f"operations.{name}" in words
+        assert constant.source in words
+    never = load_operations().with_values("a test", system_mtbf_s=math.inf)
+    assert "system_mtbf_s" in set(never.assumed) - set(never.assumed_constants)

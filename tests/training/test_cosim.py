@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from models.parametrization import BASES
-from tests.cli.documents import call, printed
+from tests.cli.documents import call, printed, validator
 from tests.stopping import stopped
 from training.config import read_config
 from training.cosim import make_plan, plan_of_run
@@ -18,6 +18,7 @@ from training.job import read_job, resolve_job
 from training.machine import MachineProfile, StepRate
 from training.sparsity import Static, algorithm_name
 from wse_sim.spec.run import MaskUpdates
+from wse_sim.wafer.masks import read_run_masks
 
 # A twentieth of the default tokens, so that the narrowest proxy trains in a second or two.
 SHORT = ["--tokens", "2.6B", "--budget", "1s"]
@@ -226,6 +227,15 @@ def test_rigl_trains_here_and_is_priced_there(tmp_path: Path) -> None:
     assert rows
     assert all(row["n_dropped"] == row["n_grown"] for row in rows)
     assert "masks by rigl" in (tmp_path / "out" / "report.html").read_text()
+    masks, trained = summary["layer_masks"], read_run_masks(tmp_path / "out")
+    assert [(mask["block"], mask["matrix"]) for mask in masks[:2]] == [(0, "q"), (0, "k")]
+    assert [mask["density"] for mask in masks[:6]] == [trained.density_of(mask["matrix"], 0) for mask in masks[:6]]
+    # What the simulator makes of these masks, block by block: its first block is the first that trained.
+    priced = printed("simulate", "--model", "111m", "--mask-from", tmp_path / "out", "--out", tmp_path / "priced")
+    assert [mask["imbalance"] for mask in masks[:6]] == [work["imbalance"] for work in priced["matrices"]]
+    written = json.loads((tmp_path / "priced" / "simulation.json").read_text(encoding="utf-8"))
+    validator("simulate-file").validate(written)
+    assert written["layer_masks"] == masks
     again = plan_of_run(tmp_path / "out", profile()).choice.config
     assert again == read_config(tmp_path / "out" / "config.toml")
 

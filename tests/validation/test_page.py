@@ -8,8 +8,10 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from wse_sim.calibration import Evidence
+from wse_sim.files import json_text
 from wse_sim.report.validation_figure import figure
-from wse_sim.report.validation_page import page
+from wse_sim.report.validation_page import SHOWN, page, shown_elsewhere
+from wse_sim.spec.load import data_path
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 NUMBER = re.compile(r"(?<![\w.,])[-+]?\d[\d,]*(?:\.\d+)?(?![\w.])")
@@ -62,6 +64,15 @@ def test_committed_page_is_what_the_command_prints(content: dict[str, Any]) -> N
     assert len(committed) == len(fresh), REDO
     for old, new in zip(committed, fresh, strict=True):
         assert same_but_for_the_last_digit(old, new), f"{old!r} is now {new!r}: {REDO}"
+
+
+def test_what_reports_show_is_true_today(content: dict[str, Any]) -> None:
+    redo = f"wse-sim validate --shown wse_sim/data/validation/{SHOWN}"
+    committed = data_path("validation", SHOWN).read_text(encoding="utf-8").splitlines()
+    fresh = json_text(shown_elsewhere(content)).splitlines()
+    assert len(committed) == len(fresh), redo
+    for old, new in zip(committed, fresh, strict=True):
+        assert same_but_for_the_last_digit(old, new), f"{old!r} is now {new!r}: {redo}"
 
 
 def test_committed_figure_says_what_is_true_today(content: dict[str, Any]) -> None:

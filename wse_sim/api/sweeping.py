@@ -17,6 +17,7 @@ from wse_sim.progress import UNWATCHED, Watch
 from wse_sim.report.markup import paragraph
 from wse_sim.spec.written import split_at_commas
 from wse_sim.sweeps.closed_form import closed_form_sweep, price_points
+from wse_sim.sweeps.journal import TABLE
 from wse_sim.sweeps.keys import Point, Value, Vocabulary, simulated_vocabulary
 from wse_sim.sweeps.points import grid_points, read_points
 from wse_sim.sweeps.run import best_first, run_sweep
@@ -34,7 +35,7 @@ Cells = dict[str, Value | None]
 ENGINES: tuple[Engine, ...] = get_args(Engine)
 EXECUTORS: tuple[Executor, ...] = get_args(Executor)
 TRAIN_KEYS = ("schedule", "peak_lr", "mode", "steps", "budget")
-_TABLE, _RUNS = "sweep.csv", Path("runs/sweep")
+_RUNS = Path("runs/sweep")
 _TABLE_SUFFIXES = (".csv", ".gz", ".jsonl")
 _SORT_BY: Mapping[Kind, str] = {"simulated": "tokens_per_s", "measured": "measured_val_loss"}
 
@@ -84,7 +85,7 @@ class SweepResult:
     @property
     def assumed(self) -> list[str]:
         """Names of the constants behind simulated rows for which nothing better than an assumption is known."""
-        return assumed_constants(self.sweep, self.found) if self.kind == "simulated" else []
+        return list(assumed_constants(self.sweep, self.found)) if self.kind == "simulated" else []
 
     def best_first(self, sort_by: str | None = None) -> list[Cells]:
         """The rows that have this figure, the best one first.
@@ -143,9 +144,9 @@ class Job:
     table: Path | None
     sort_by: str
 
-    def run(self, watch: Watch = UNWATCHED) -> SweepResult:
-        """Work out what is missing of it; `watch` hears how far it is."""
-        found = run_sweep(self.sweep, self.evaluate, self.table, watch)
+    def run(self, watch: Watch = UNWATCHED, *, command: str = "") -> SweepResult:
+        """Work out what is missing of it; `watch` hears how far it is, and `command` is kept beside the table."""
+        found = run_sweep(self.sweep, self.evaluate, self.table, watch, command=command)
         return SweepResult(sweep=self.sweep, found=tuple(found), table=self.table)
 
 
@@ -248,12 +249,12 @@ def _trained(
 
     folder = _RUNS if out is None else out
     if folder.suffix in _TABLE_SUFFIXES:
-        raise SpecError(f"--out {folder}: with --train it is a folder, which gets {_TABLE} and a folder for each run")
+        raise SpecError(f"--out {folder}: with --train it is a folder, which gets {TABLE} and a folder for each run")
     trained = trained_sweep(_points(file, lists, trained_vocabulary()))
     return Job(
         sweep=trained,
         evaluate=partial(train_points, sweep=trained, out=folder, n_workers=n_processes, is_on_ray=is_on_ray),
-        table=folder / _TABLE,
+        table=folder / TABLE,
         sort_by=_SORT_BY["measured"],
     )
 

@@ -33,6 +33,7 @@ class Document(NamedTuple):
 
 DOCUMENTS = {
     "simulate": Document("wse-sim simulate", "wse_sim.report.metrics:SimulationResult"),
+    "simulate-file": Document("simulation.json", "wse_sim.report.simulation_files:WrittenSimulation"),
     "train": Document("wse-sim train; summary.json of a run", "training.summary:Summary"),
     "train-several": Document("wse-sim train, several runs; comparison.json", "wse_sim.cli.printed:train_several"),
     "train-verify-resume": Document("wse-sim train --verify-resume", "wse_sim.cli.printed:train_verify_resume"),

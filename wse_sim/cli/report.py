@@ -1,4 +1,4 @@
-"""`wse-sim report`: a run directory's report.html, written again."""
+"""`wse-sim report`: a page, written again."""
 
 from pathlib import Path
 
@@ -6,9 +6,15 @@ import click
 
 
 @click.command("report")
-@click.argument("run_dir", type=click.Path(path_type=Path))
-def command(*, run_dir: Path) -> None:
-    """Write report.html of RUN_DIR again, from what a run, several runs, a comparison or a plan left there."""
-    from wse_sim.report.html import write_report
+@click.argument("path", type=click.Path(path_type=Path))
+def command(*, path: Path) -> None:
+    """Write the page of PATH again, from what a command left there.
 
-    click.echo(write_report(run_dir))
+    PATH is the folder of a run, of several runs, of a simulation, a comparison, a plan or a sweep that trained, or the
+    table of a sweep.
+    """
+    from wse_sim.report.html import write_report
+    from wse_sim.sweeps.page import sweep_of, write_sweep_page
+
+    table = sweep_of(path)
+    click.echo(write_report(path) if table is None else write_sweep_page(table))

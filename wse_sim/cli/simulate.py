@@ -1,7 +1,7 @@
 """`wse-sim simulate`: what a training run does on a wafer-scale cluster."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -9,9 +9,13 @@ from wse_sim.cli.config_option import configured
 from wse_sim.cli.economics_options import economics_options
 from wse_sim.cli.operations_options import operations_options
 from wse_sim.cli.options import imperfection_options, json_option, run_options
-from wse_sim.cli.output import print_json, print_tables, say
+from wse_sim.cli.output import command_line, print_json, print_tables, say
 from wse_sim.cli.trace_options import trace_extent_from, trace_options
 from wse_sim.errors import SpecError
+
+if TYPE_CHECKING:
+    from wse_sim.simulation import Simulation
+    from wse_sim.wafer.masks import RunMasks
 
 
 @click.command("simulate")
@@ -36,10 +40,17 @@ from wse_sim.errors import SpecError
     help="Write the step's timeline as a Chrome trace; opens in Perfetto. FILE.gz: compressed.",
 )
 @trace_options
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write simulation.json, trace.json and report.html there.",
+)
 def command(
     *,
     as_json: bool,
     trace: Path | None,
+    out: Path | None,
     verify: bool,
     tornado: bool,
     **options: Any,
@@ -52,7 +63,8 @@ def command(
         raise SpecError("--trace-steps and --trace-max-bytes are about a trace: say with --trace FILE where it goes")
     extent = trace_extent_from(options)
     with progress(after_s=AFTER_S) as watch:
-        simulation, _ = simulation_of(options.pop("model"), options | {"config": configured(options["config"])}, watch)
+        given = options | {"config": configured(options["config"])}
+        simulation, masks = simulation_of(given.pop("model"), given, watch)
     if verify:
         from wse_sim.engine.run import verify_against_another
 
@@ -67,6 +79,8 @@ def command(
         say(f"timeline of {'one step' if n_steps == 1 else f'{n_steps} steps'}: {trace}")
         if left_out:
             say(f"note: {left_out}")
+    if out is not None:
+        _write(simulation, masks, out)
     if as_json:
         print_json(simulation.result.as_dict())
         return
@@ -75,3 +89,13 @@ def command(
     print_tables(simulation_table(simulation.result))
     if tornado:
         print_tables("", tornado_table(simulation.result.sensitivity))
+
+
+def _write(simulation: "Simulation", masks: "RunMasks | None", out: Path) -> None:
+    from wse_sim.report.layer_masks import layer_masks
+    from wse_sim.report.simulation_files import write_simulation
+
+    run, cluster, microbatch = simulation.run, simulation.cluster, simulation.plan.microbatch
+    of_layers = () if masks is None else layer_masks(run, cluster, microbatch, masks)
+    for path in write_simulation(simulation, out, command=command_line(), masks=of_layers):
+        say(f"written: {path}")

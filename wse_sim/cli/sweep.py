@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wse_sim.cli.options import json_option
-from wse_sim.cli.output import going_on, print_json, print_tables, say
+from wse_sim.cli.output import command_line, going_on, print_json, print_tables, say
 from wse_sim.defaults import SWEEP
 from wse_sim.errors import SpecError
 from wse_sim.spec.written import split_at_commas
@@ -153,13 +153,16 @@ def _run(job: "Job", sort_by: str | None, *, as_json: bool) -> None:
     sort_by = sort_by or job.sort_by
     best_first(job.sweep, [], sort_by)  # raises before anything is worked out
     with going_on("stopped; without --out no row is kept" if job.table is None else ""), progress() as watch:
-        result = job.run(watch)
+        result = job.run(watch, command=command_line())
     if as_json:
         print_json(result.to_dict())
     else:
         _print(result, sort_by)
     if job.table is not None:
+        from wse_sim.sweeps.page import write_sweep_page
+
         say(f"table: {job.table}")
+        say(f"report: {write_sweep_page(job.table)}")
 
 
 def _print(result: "SweepResult", sort_by: str) -> None:

@@ -12,8 +12,11 @@ from wse_sim.cli.output import print_json, print_tables
 @json_option
 @click.option("--markdown", is_flag=True, help="Print the whole page as Markdown.")
 @click.option("--figure", type=click.Path(path_type=Path, dir_okay=False), help="Also write the figure, an SVG.")
+@click.option(
+    "--shown", type=click.Path(path_type=Path, dir_okay=False), help="Also write what reports show of it, as JSON."
+)
 @click.option("--gpu-rows", is_flag=True, help="Print the GPU rows too, not only their summary.")
-def command(*, as_json: bool, markdown: bool, figure: Path | None, gpu_rows: bool) -> None:
+def command(*, as_json: bool, markdown: bool, figure: Path | None, shown: Path | None, gpu_rows: bool) -> None:
     """Hold the simulator against published throughput: every row with its signed error.
 
     Wafer rows also show the error of a fit that has not seen the row, or no row of its group (model, kind of system,
@@ -30,6 +33,11 @@ def command(*, as_json: bool, markdown: bool, figure: Path | None, gpu_rows: boo
         from wse_sim.report.validation_figure import figure as drawn
 
         write_atomically(figure, drawn(content).encode())
+    if shown is not None:
+        from wse_sim.files import write_json
+        from wse_sim.report.validation_page import shown_elsewhere
+
+        write_json(shown, shown_elsewhere(content))
     if as_json:
         print_json(content)
         return

@@ -6,7 +6,7 @@ import msgspec
 
 from wse_sim.errors import SpecError
 from wse_sim.laws.published import Amount, published_laws
-from wse_sim.spec.sourced import assumed_of
+from wse_sim.spec.sourced import Sourced, assumed_of
 
 Line = Literal["timescale", "optimal_batch", "critical_batch"]
 _LINES: tuple[Line, ...] = get_args(Line)
@@ -119,12 +119,12 @@ def recommend(
         lr_times_weight_decay=product,
         peak_lr=peak_lr,
         weight_decay=None if peak_lr is None else product / peak_lr,
-        uncertain=uncertain_coefficients(*_LINES),
+        uncertain=tuple(uncertain_coefficients(*_LINES)),
     )
 
 
-def uncertain_coefficients(*lines: Line) -> tuple[str, ...]:
+def uncertain_coefficients(*lines: Line) -> dict[str, Sourced]:
     """Coefficients of these power lines, by their names in data/laws.toml, that were not checked against the paper."""
     powers = {line: getattr(published_laws().power_lines, line) for line in lines}
     sourced = {f"{line}.{part}": getattr(power, part) for line, power in powers.items() for part in _PARTS}
-    return tuple(assumed_of(sourced))
+    return assumed_of(sourced)

@@ -1,5 +1,6 @@
 """A search as a plan: rows, the tornado, and what stands behind them."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
@@ -17,6 +18,7 @@ from wse_sim.report.quantities import money, percent
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.economics import priced
 from wse_sim.spec.model import ModelShape
+from wse_sim.spec.sourced import Sourced
 from wse_sim.workload.transformer import n_parameters
 
 LOSS_LAW = (
@@ -34,6 +36,7 @@ def plan_of(search: Search) -> Plan:
     """What the search found, in the words of its users."""
     question, space, shown = search.question, search.space, search.shown
     systems = space.systems if shown is None else (space.systems[search.tried.system[shown]],)
+    assumed = _assumed(question, systems)
     return Plan(
         kind="simulated and projected",
         model=question.shape.name,
@@ -56,7 +59,8 @@ def plan_of(search: Search) -> Plan:
         grid=question.economics.grid_in_words,
         loss_law=LOSS_LAW,
         caveats=_caveats(search),
-        assumed=_assumed(question, systems),
+        assumed=list(assumed),
+        assumed_constants={name: constant for name, constant in assumed.items() if math.isfinite(constant.value)},
     )
 
 
@@ -144,10 +148,12 @@ def _bill_of_the_steps(cost_usd: float, goodput: float) -> str:
     )
 
 
-def _assumed(question: Question, systems: Iterable[str]) -> list[str]:
-    """Names of the constants behind plans on `systems` for which nothing better than an assumption is known."""
-    clusters = (priced(load_cluster(system, 1), question.economics) for system in systems)
-    names = {name for cluster in clusters for name in cluster.assumed_constants}
-    names |= {f"operations.{name}" for name in question.operations.assumed}
-    names |= {f"power_lines.{name}" for name in uncertain_coefficients("optimal_batch", "critical_batch")}
-    return sorted(names | set(question.economics.assumed))
+def _assumed(question: Question, systems: Iterable[str]) -> dict[str, Sourced]:
+    """The constants behind plans on `systems` for which nothing better than an assumption is known, by name."""
+    operations, found = question.operations, dict(question.economics.assumed_constants)
+    for system in systems:
+        found |= priced(load_cluster(system, 1), question.economics).assumed_constants
+    found |= {f"operations.{name}": operations.constants[name] for name in operations.assumed}
+    lines = uncertain_coefficients("optimal_batch", "critical_batch")
+    found |= {f"power_lines.{name}": constant for name, constant in lines.items()}
+    return dict(sorted(found.items()))

@@ -3,6 +3,7 @@
 import msgspec
 
 from wse_sim.planning.constraints import Constraints
+from wse_sim.spec.sourced import Sourced
 
 
 class PlanRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,3 +70,4 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     loss_law: str
     caveats: list[str]
     assumed: list[str]
+    assumed_constants: dict[str, Sourced]

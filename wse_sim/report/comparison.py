@@ -77,6 +77,7 @@ class ClusterWay(Way, frozen=True, kw_only=True):
     sensitivity: tuple[Sensitivity, ...]
     assumed: tuple[str, ...]
     assumed_operations: tuple[str, ...]
+    assumed_operations_constants: dict[str, Sourced] = {}  # a file of an older version has none
 
 
 class WaferWay(ClusterWay, frozen=True, kw_only=True):

@@ -1,19 +1,15 @@
-"""The figures of a comparison: what loss time buys each way, and what each side's throughput hangs on."""
+"""The figure of a comparison: what loss time buys each way."""
 
 from matplotlib.axes import Axes
 
-from wse_sim.report.comparison import ClusterWay, Comparison, Way
+from wse_sim.report.comparison import Comparison, Way
 from wse_sim.report.comparison_lines import shown_ways
 from wse_sim.report.figures import time_ticks
-from wse_sim.report.quantities import duration, signed_percent
-from wse_sim.report.sensitivity import Ends
+from wse_sim.report.quantities import duration
 from wse_sim.report.svg import FAINT, SERIES, Plot, legend_below, plot
-from wse_sim.report.tables import LEAST_SPAN
-from wse_sim.report.tornado import tornado
 
 _EVERY = 5  # points of a curve for one row of its numbers
 _STYLES = ("-", "-", "-", "--", ":")  # 2:4 may lie on dense GPUs: both are to be seen
-_MOST_BARS = 10
 
 
 def loss_by_time(comparison: Comparison) -> Plot:
@@ -49,22 +45,6 @@ def loss_by_time(comparison: Comparison) -> Plot:
     ends = [f"{loss.value:.3f} on {name}" for name, loss in losses if loss is not None]
     alt = f"Projected loss against time; after {duration(wafer.run_time_s)}, the wafers' run: {'; '.join(ends)}."
     return plot(draw, alt, ("way", "time", "projected loss"), rows, salt="loss-by-time", height=300 + 18 * len(ways))
-
-
-def throughput_tornado(way: ClusterWay, salt: str) -> Plot:
-    """Change of tokens/s with each constant at both ends of its range, the widest first."""
-    bars = [
-        Ends(
-            s.constant,
-            s.low,
-            s.high,
-            s.tokens_per_s_at_low / way.tokens_per_s - 1,
-            s.tokens_per_s_at_high / way.tokens_per_s - 1,
-        )
-        for s in way.sensitivity
-        if s.span >= LEAST_SPAN
-    ]
-    return tornado(bars[:_MOST_BARS], at=0.0, result=f"tokens/s of {way.name}", shown=signed_percent, salt=salt)
 
 
 def _end(way: Way) -> float:

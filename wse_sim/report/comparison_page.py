@@ -8,7 +8,7 @@ import msgspec
 from wse_sim.files import make_folder, write_atomically, write_json
 from wse_sim.report import run_files
 from wse_sim.report.comparison import Comparison, Way, WrittenComparison
-from wse_sim.report.comparison_figures import loss_by_time, throughput_tornado
+from wse_sim.report.comparison_figures import loss_by_time
 from wse_sim.report.comparison_lines import (
     LAYOUT_NUMBERS,
     Line,
@@ -22,10 +22,13 @@ from wse_sim.report.comparison_lines import (
     title,
 )
 from wse_sim.report.headline import gpu_in_words
-from wse_sim.report.html_sections import breakdown_bar, constants_list, opening
-from wse_sim.report.markup import bullets, figure, page, paragraph, scrolling, section, table, tag, text
+from wse_sim.report.html_sections import breakdown_bar, opening
+from wse_sim.report.markup import bullets, figure, page, paragraph, scrolling, section, table, tag, text, wordy
 from wse_sim.report.quantities import count, duration
+from wse_sim.report.tornado import throughput_tornado
+from wse_sim.report.trust_sections import TORNADO_CAPTION, assumed_section, validation_section
 from wse_sim.spec.reading import convert, read_json
+from wse_sim.spec.sourced import Sourced
 
 _LOSS_CAPTION = (
     "Projected: what loss the law gives each way after a time. A dot ends each run; the grey lines cross where the "
@@ -81,7 +84,8 @@ def render_comparison(comparison: Comparison, *, command: str) -> str:
     body += section("What the throughput hangs on", *_sensitivity(comparison))
     body += section("Layouts of the GPUs", *_layouts(comparison))
     body += section("What to know before using this", bullets(all_notes(comparison)))
-    body += section("Assumed constants", *_assumed(comparison))
+    body += validation_section()
+    body += assumed_section(_assumed(comparison))
     body += section("To do it again", paragraph(command, "code"))
     return page(f"{heading}: wse-sim compare", body)
 
@@ -135,12 +139,9 @@ def _step(way: Way) -> str:
 
 
 def _sensitivity(comparison: Comparison) -> list[str]:
-    caption = (
-        "Simulated: one constant at an end of its range, all others as they are. The ends of the range of tokens/s add "
-        "these changes in quadrature."
-    )
     ways = (("wafer", comparison.wafer), ("gpu", comparison.gpu_dense))
-    return [figure(throughput_tornado(way, salt=f"tornado-{name}"), caption) for name, way in ways]
+    drawn = [throughput_tornado(w.sensitivity, w.tokens_per_s, w.name, salt=f"tornado-{side}") for side, w in ways]
+    return [figure(plot, TORNADO_CAPTION) for plot in drawn]
 
 
 def _layouts(comparison: Comparison) -> list[str]:
@@ -148,12 +149,13 @@ def _layouts(comparison: Comparison) -> list[str]:
     lead = f"{gpu_in_words(gpu.gpu)} with {gpu.software} in {gpu.precision}. Taken: {layout_words(gpu)}."
     header, rows = layout_cells(comparison.layouts)
     listed = table(header, rows, label="layouts that were tried", right=LAYOUT_NUMBERS)
-    return [paragraph(lead), listed]
+    return [paragraph(lead), wordy(listed)]
 
 
-def _assumed(comparison: Comparison) -> list[str]:
-    wafer, gpu = comparison.wafer, comparison.gpu
-    operations = dict.fromkeys((*wafer.assumed_operations, *gpu.assumed_operations))
-    lead = "Nothing better than an assumption is known for these"
-    lead += f"; nor, for the wall clock, for {', '.join(operations)}." if operations else "."
-    return [paragraph(lead), constants_list(comparison.assumed_constants)]
+def _assumed(comparison: Comparison) -> dict[str, Sourced | None]:
+    """Of both sides, and of how each of them is run."""
+    found: dict[str, Sourced | None] = {**comparison.assumed_constants}
+    for side, way in (("operations", comparison.wafer), ("gpu_operations", comparison.gpu)):
+        known = way.assumed_operations_constants
+        found |= {f"{side}.{name}": known.get(name) for name in way.assumed_operations}
+    return found

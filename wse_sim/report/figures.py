@@ -1,6 +1,7 @@
 """The plots of a report."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -8,7 +9,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 
 from wse_sim.report.headline import loss_unit
 from wse_sim.report.quantities import count, duration, percent
-from wse_sim.report.svg import FAINT, GRID, SERIES, Plot, legend_below, plot
+from wse_sim.report.svg import FAINT, GRID, POINTS_PER_INCH, SERIES, Plot, legend_below, plot
 from wse_sim.report.trace_reading import Lane
 from wse_sim.units import S_PER_DAY, S_PER_HOUR
 
@@ -16,12 +17,21 @@ MAX_POINTS = 800  # of a curve
 MAX_ROWS = 100  # of a table of numbers
 TIMELINE_BINS = 300
 _S_PER_MINUTE = 60.0
-_TICKS = {
+_SPARSE_TICKS = {
     **{10.0**power: name for power, name in ((-3, "1 ms"), (-2, "10 ms"), (-1, "0.1 s"), (0, "1 s"), (1, "10 s"))},
     **{_S_PER_MINUTE * n: f"{n} min" for n in (1, 10)},
     **{S_PER_HOUR * n: f"{n} h" for n in (1, 6)},
     **{S_PER_DAY * n: f"{n} days".replace("1 days", "1 day") for n in (1, 10, 100, 1000)},
 }
+_DENSE_TICKS = {
+    **_SPARSE_TICKS,
+    **{float(n): f"{n} s" for n in (2, 5, 20, 30)},
+    **{_S_PER_MINUTE * n: f"{n} min" for n in (2, 5, 20, 30)},
+    **{S_PER_HOUR * n: f"{n} h" for n in (2, 12)},
+    **{S_PER_DAY * n: f"{n} days" for n in (2, 3, 5, 20, 30, 50, 200, 500)},
+}
+_LEAST_TICKS = 3
+_TICK_WIDTH = 60  # points that one takes at most, with the space beside it
 
 Row = Mapping[str, Any]
 
@@ -50,13 +60,26 @@ def loss_by_step(rows: Sequence[Row]) -> Plot:
     return plot(draw, alt + ".", ("step", "tokens", "training loss", "validation loss"), table, salt="loss-by-step")
 
 
+def loss_by_tokens(rows: Sequence[Row]) -> Plot:
+    """Training and validation loss against the tokens of this run, both logarithmic, as laws of the loss see them."""
+
+    def draw(axes: Axes) -> None:
+        _draw_loss(axes, rows, "tokens", SERIES[0], "training, mean")
+        _token_axes(axes, rows)
+        _legend(axes)
+
+    alt = f"Training loss reaches {rows[-1]['loss']:.3f} after {count(rows[-1]['tokens'])} tokens, both logarithmic."
+    table = [(count(r["tokens"]), f"{r['loss']:.4f}", _shown(r.get("val_loss"))) for r in _table_rows(rows)]
+    return plot(draw, alt, ("tokens", "training loss", "validation loss"), table, salt="loss-by-tokens")
+
+
 def loss_by_time(rows: Sequence[Row]) -> Plot:
     """Loss against the simulated time of the full-size run, on the wafer cluster and on GPUs where there are any."""
     sides = [(name, key) for name, key in (("wafer cluster", "wafer_s"), ("GPU cluster", "gpu_s")) if _has(rows, key)]
 
     def draw(axes: Axes) -> None:
         for (name, key), colour in zip(sides, SERIES, strict=False):
-            _draw_loss_by_time(axes, rows, key, colour, name)
+            _draw_loss(axes, rows, key, colour, name)
         _time_axis(axes, rows)
         _legend(axes)
 
@@ -70,25 +93,47 @@ def loss_by_time(rows: Sequence[Row]) -> Plot:
     return plot(draw, alt, header, table, salt="loss-by-time")
 
 
-def losses_by_time(runs: Mapping[str, Sequence[Row]]) -> Plot:
-    """Loss of several runs against the simulated time of each on the wafer cluster."""
+def losses_by_tokens(runs: Mapping[str, Sequence[Row]]) -> Plot:
+    """Loss of several runs against the tokens that each saw here, both logarithmic."""
+    return _losses(runs, "tokens", "tokens", count, _token_axes)
 
+
+def losses_by_time(runs: Mapping[str, Sequence[Row]], key: str, cluster: str) -> Plot:
+    """Loss of several runs against the simulated time of each.
+
+    Parameters
+    ----------
+    key :
+        Of a row: `wafer_s` or `gpu_s`.
+    cluster :
+        The same in words.
+    """
+    return _losses(runs, key, f"simulated time on the {cluster}", duration, _time_axis)
+
+
+def _losses(
+    runs: Mapping[str, Sequence[Row]],
+    key: str,
+    x: str,
+    in_words: Callable[[float], str],
+    label_axes: Callable[[Axes, Sequence[Row]], None],
+) -> Plot:
     def draw(axes: Axes) -> None:
         for number, (name, rows) in enumerate(runs.items()):
             style = "-" if number < len(SERIES) else "--"
-            _draw_loss_by_time(axes, rows, "wafer_s", SERIES[number % len(SERIES)], name, style)
-        _time_axis(axes, next(iter(runs.values())))
+            _draw_loss(axes, rows, key, SERIES[number % len(SERIES)], name, style)
+        label_axes(axes, next(iter(runs.values())))
         legend_below(axes)
 
-    ends = [f"{name} {rows[-1]['loss']:.3f} after {duration(rows[-1]['wafer_s'])}" for name, rows in runs.items()]
+    ends = [f"{name} {rows[-1]['loss']:.3f} after {in_words(rows[-1][key])}" for name, rows in runs.items()]
     table = [
-        (name, f"{r['step']:,}", f"{r['loss']:.4f}", _time(r["wafer_s"]), _shown(r.get("val_loss")))
+        (name, f"{r['step']:,}", in_words(r[key]), f"{r['loss']:.4f}", _shown(r.get("val_loss")))
         for name, rows in runs.items()
         for r in _thinned(rows, MAX_ROWS // len(runs) + 1)
     ]
-    header = ("run", "step", "training loss", "simulated time", "validation loss")
-    alt = f"Loss against simulated time on the wafer cluster; at the end: {'; '.join(ends)}."
-    return plot(draw, alt, header, table, salt="losses-by-time", height=300 + 18 * len(runs))
+    header = ("run", "step", x, "training loss", "validation loss")
+    alt = f"Loss against {x}; at the end: {'; '.join(ends)}."
+    return plot(draw, alt, header, table, salt=f"losses-by-{key}", height=300 + 18 * len(runs))
 
 
 def timeline(lanes: Sequence[Lane]) -> Plot:
@@ -126,11 +171,41 @@ def time_ticks(axes: Axes) -> None:
     """Make the horizontal axis, of seconds, logarithmic, with ticks where clocks have them."""
     axes.set_xscale("log")
     low, high = axes.get_xlim()
-    ticks = {seconds: name for seconds, name in _TICKS.items() if low <= seconds <= high}
+    ticks = _within(_SPARSE_TICKS, low, high)
+    if len(ticks) < _LEAST_TICKS:
+        ticks = _few(axes, _within(_DENSE_TICKS, low, high))
     axes.xaxis.set_major_locator(FixedLocator(list(ticks)) if len(ticks) > 1 else LogLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: ticks.get(x) or duration(x)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlim(low, high)
+
+
+def _within(ticks: Mapping[float, str], low: float, high: float) -> dict[float, str]:
+    return {seconds: name for seconds, name in ticks.items() if low <= seconds <= high}
+
+
+def log_ticks(axes: Axes, in_words: Callable[[float], str]) -> None:
+    """Ticks of a logarithmic horizontal axis at 1, 2 and 5 times powers of ten, as many as there is room for."""
+    low, high = axes.get_xlim()
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = _few(axes, _within({m * 10.0**power: "" for power in powers for m in (1, 2, 5)}, low, high))
+    axes.xaxis.set_major_locator(FixedLocator(list(ticks)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: in_words(x)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlim(low, high)
+
+
+def _few(axes: Axes, ticks: Mapping[float, str]) -> dict[float, str]:
+    """As many of them as a horizontal logarithmic axis has room for, from the left."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    low, high = axes.get_xlim()
+    room = _TICK_WIDTH / (figure.get_figwidth() * POINTS_PER_INCH) * math.log(high / low)
+    kept: dict[float, str] = {}
+    for value, name in sorted(ticks.items()):
+        if not kept or math.log(value / next(reversed(kept))) >= room:
+            kept[value] = name
+    return kept
 
 
 def _draw_lane(axes: Axes, lane: Lane, end_us: float, unit_us: float, floor: float) -> None:
@@ -146,11 +221,12 @@ def _draw_lane(axes: Axes, lane: Lane, end_us: float, unit_us: float, floor: flo
         below = above
 
 
-def _draw_loss_by_time(axes: Axes, rows: Sequence[Row], key: str, colour: str, name: str, style: str = "-") -> None:
-    timed = [row for row in rows if (row.get(key) or 0) > 0]
-    points = _thinned(_running_mean(timed), MAX_POINTS)
+def _draw_loss(axes: Axes, rows: Sequence[Row], key: str, colour: str, name: str, style: str = "-") -> None:
+    """The running mean against a column, and circles for validation text."""
+    known = [row for row in rows if (row.get(key) or 0) > 0]
+    points = _thinned(_running_mean(known), MAX_POINTS)
     axes.plot([r[key] for r in points], [r["loss"] for r in points], style, color=colour, label=name)
-    _draw_validation(axes, [row for row in timed if row.get("val_loss") is not None], key, colour, name="")
+    _draw_validation(axes, [row for row in known if row.get("val_loss") is not None], key, colour, name="")
 
 
 def _draw_validation(axes: Axes, rows: Sequence[Row], key: str, colour: str, name: str = "validation") -> None:
@@ -162,6 +238,16 @@ def _draw_validation(axes: Axes, rows: Sequence[Row], key: str, colour: str, nam
 def _time_axis(axes: Axes, rows: Sequence[Row]) -> None:
     _label(axes, "simulated time, logarithmic", rows)
     time_ticks(axes)
+
+
+def _token_axes(axes: Axes, rows: Sequence[Row]) -> None:
+    _label(axes, "tokens of the run here; both axes logarithmic", rows)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+    log_ticks(axes, count)
+    axes.yaxis.set_minor_locator(NullLocator())
 
 
 def _label(axes: Axes, x: str, rows: Sequence[Row]) -> None:

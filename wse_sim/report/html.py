@@ -1,16 +1,13 @@
 """A run directory as one HTML page that needs nothing but itself."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from wse_sim.files import write_atomically
 from wse_sim.report import run_files
 from wse_sim.report.comparison_page import render_written_comparison
-from wse_sim.report.figures import losses_by_time
-from wse_sim.report.headline import title
+from wse_sim.report.headline import cluster, title
 from wse_sim.report.html_sections import (
-    assumed_section,
     choice_section,
     headline_section,
     loss_section,
@@ -19,14 +16,16 @@ from wse_sim.report.html_sections import (
     step_section,
     what_was_asked,
 )
-from wse_sim.report.markup import figure, page, section, table, text
+from wse_sim.report.markup import page
+from wse_sim.report.mask_section import mask_section
 from wse_sim.report.plan_page import plan_page
-from wse_sim.report.tables import COMPARISON_COLUMNS, comparison_cells
+from wse_sim.report.runs_page import render_comparison_report
+from wse_sim.report.trust_sections import assumed_of_summaries, assumed_section, sensitivity_section, validation_section
 from wse_sim.spec.reading import read_json
 
 
 def render_run_report(run_dir: Path) -> str:
-    """The page of one run, from the files in `run_dir`; the same files give the same bytes.
+    """The page of one run, or of a simulation alone, from the files in `run_dir`; the same files give the same bytes.
 
     Raises
     ------
@@ -35,70 +34,38 @@ def render_run_report(run_dir: Path) -> str:
     """
     summary = run_files.read_summary(run_dir)
     rows, trace = run_files.read_rows(run_dir), run_files.read_trace(run_dir)
+    simulated = summary.get("simulated", {})
     body = opening(title(summary), what_was_asked(summary), version=summary.get("version", ""))
     body += headline_section(summary)
     body += loss_section(summary, rows)
     body += step_section(summary, trace)
+    body += mask_section(summary)
+    body += sensitivity_section({cluster(simulated): simulated} if simulated else {})
     body += choice_section(summary)
-    body += assumed_section(summary)
+    body += validation_section()
+    body += assumed_section(assumed_of_summaries([summary]))
     body += origin_section(summary)
-    return page(f"{title(summary)}: wse-sim run", body)
-
-
-def render_comparison_report(out_dir: Path) -> str:
-    """The page of several runs beside each other, from comparison.json in `out_dir` and run.jsonl of each run.
-
-    Raises
-    ------
-    SpecError
-        When there is no comparison, or a file cannot be read.
-    """
-    comparison = read_json(out_dir / run_files.COMPARISON)
-    runs = {str(row["run"]): run_files.read_rows(out_dir / str(row["run"])) for row in comparison["rows"]}
-    timed = {name: rows for name, rows in runs.items() if rows and (rows[-1].get("wafer_s") or 0) > 0}
-    first: Mapping[str, Any] = next((row.get("summary", {}) for row in comparison["rows"]), {})
-    model = first.get("target", {}).get("model", "")
-    body = opening(f"{model}: {len(runs)} runs compared".removeprefix(": "), "", version=comparison.get("version", ""))
-    header, cells = comparison_cells(comparison)
-    kinds = tuple(COMPARISON_COLUMNS.values())
-    compared = table(header, cells, label="comparison of the runs", right=header[2:], kinds=kinds)
-    names = {row["run"]: f"density {row['density']:g}, {row['schedule']}" for row in comparison["rows"]}
-    body += section("Side by side", compared, _links(out_dir, names))
-    if timed:
-        caption = (
-            "Measured loss, running mean, against the simulated time of each full-size run. Circles: validation text."
-        )
-        named = {names[run]: rows for run, rows in timed.items()}
-        body += section("Loss against time", figure(losses_by_time(named), caption))
-    if "simulated" in first:
-        body += assumed_section(first)
-    body += origin_section(comparison)
-    return page("wse-sim comparison", body)
+    return page(f"{title(summary)}: wse-sim {'run' if 'measured' in summary else 'simulate'}", body)
 
 
 def write_report(run_dir: Path) -> Path:
-    """Write report.html of a run, of a comparison of runs or of wafers with GPUs, or of a plan, and return its path.
+    """Write report.html of what a command left in a folder, and return its path.
+
+    A run, a simulation, a comparison of runs or of wafers with GPUs, or a plan.
 
     Raises
     ------
     SpecError
         When `run_dir` holds none of them, or the page cannot be written.
     """
-    if (run_dir / run_files.PLAN).is_file():
-        content = plan_page(read_json(run_dir / run_files.PLAN))
-    elif (run_dir / run_files.COMPARISON).is_file():
-        content = render_comparison_report(run_dir)
-    elif (run_dir / run_files.COMPARE).is_file():
-        content = render_written_comparison(run_dir)
-    else:
-        content = render_run_report(run_dir)
+    made = next((render for name, render in _PAGES.items() if (run_dir / name).is_file()), render_run_report)
     path = run_dir / run_files.REPORT
-    write_atomically(path, content.encode())
+    write_atomically(path, made(run_dir).encode())
     return path
 
 
-def _links(out_dir: Path, names: Mapping[str, str]) -> str:
-    """The pages of the runs, by the names of their folders, where they have been written."""
-    written = {run: name for run, name in names.items() if (out_dir / run / run_files.REPORT).is_file()}
-    links = "; ".join(f'<a href="{text(run)}/{run_files.REPORT}">{text(name)}</a>' for run, name in written.items())
-    return f"<p>Pages of the runs: {links}</p>\n" if links else ""
+_PAGES: dict[str, Callable[[Path], str]] = {
+    run_files.PLAN: lambda folder: plan_page(read_json(folder / run_files.PLAN)),
+    run_files.COMPARISON: render_comparison_report,
+    run_files.COMPARE: render_written_comparison,
+}  # by the file that the folder holds; any other folder is a run's

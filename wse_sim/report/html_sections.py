@@ -5,20 +5,21 @@ from itertools import groupby
 from typing import Any
 
 from wse_sim import __version__
-from wse_sim.report.figures import loss_by_step, loss_by_time, timeline
+from wse_sim.report.figures import loss_by_step, loss_by_time, loss_by_tokens, timeline
 from wse_sim.report.headline import cluster, headline
-from wse_sim.report.markup import bullets, facts, figure, paragraph, scrolling, section, table, tag, text
+from wse_sim.report.markup import bullets, facts, figure, paragraph, scrolling, section, tag, text
 from wse_sim.report.quantities import count, data_size, duration, percent, significant
-from wse_sim.report.tables import plain_number, sourced_range
 from wse_sim.report.trace_reading import lanes
-from wse_sim.spec.reading import convert
-from wse_sim.spec.sourced import Sourced
 
 Summary = Mapping[str, Any]
 
 _LOSS_CAPTION = (
     "Measured loss against optimizer steps: of each row, and the running mean over a twentieth of them. "
     "Circles: validation text."
+)
+_TOKENS_CAPTION = (
+    "Measured loss, running mean, against the tokens that the run here has seen, both logarithmic. Circles: validation "
+    "text."
 )
 _KINDS = {
     "measured": "ran here",
@@ -71,7 +72,7 @@ def opening(heading: str, lead: str, *, version: str = __version__) -> str:
 
 def what_was_asked(summary: Summary) -> str:
     """The full-size run in a sentence."""
-    target = summary.get("target", {})
+    target = summary.get("target") or summary.get("simulated", {})
     parts = []
     if "params" in target:
         parts.append(f"{count(target['params'])} parameters")
@@ -101,10 +102,10 @@ def headline_section(summary: Summary) -> str:
 
 
 def loss_section(summary: Summary, rows: Sequence[Mapping[str, Any]]) -> str:
-    """The measured loss against steps and against simulated time, and what the projection leaves open."""
+    """The measured loss against steps, tokens and simulated time, and what the projection leaves open."""
     if not rows:
         return ""
-    parts = [figure(loss_by_step(rows), _LOSS_CAPTION)]
+    parts = [figure(loss_by_step(rows), _LOSS_CAPTION), figure(loss_by_tokens(rows), _TOKENS_CAPTION)]
     if (rows[-1].get("wafer_s") or 0) > 0:
         caption = (
             "The running mean against simulated time; the curves lie one speed-up apart. Circles: validation text."
@@ -156,29 +157,6 @@ def choice_section(summary: Summary) -> str:
     return section("What ran here, and why", *parts, "<h3>This machine</h3>\n", facts(pairs))
 
 
-def assumed_section(summary: Summary) -> str:
-    """Every constant for which nothing better than an assumption is known, with its provenance."""
-    found: dict[str, Sourced | None] = {}
-    for side in (summary.get("simulated", {}), summary.get("simulated_gpu", {})):
-        found |= dict.fromkeys(side.get("assumed", ()))  # all that an older version says
-        found |= convert(side.get("assumed_constants", {}), dict[str, Sourced], "summary")
-    if not found:
-        return ""
-    lead = "Nothing better than an assumption is known for these. The wafers' range of tokens/s covers theirs."
-    return section("Assumed constants", paragraph(lead), constants_list(found))
-
-
-def constants_list(constants: Mapping[str, Sourced | None]) -> str:
-    """Constants with value, range and source, as far as they are known."""
-    rows = [
-        (name, plain_number(c.value), sourced_range(c), c.source) if c else (name, "", "", "")
-        for name, c in constants.items()
-    ]
-    header = ("constant", "value", "range", "source")
-    listed = table(header, rows, label="assumed constants", right=("value", "range"))
-    return f'<div class="constants">{listed}</div>\n'
-
-
 def origin_section(summary: Summary) -> str:
     """Hyper-parameters, corpus, command and version: what it takes to do it again."""
     target, corpus = summary.get("target", {}), summary.get("measured", {}).get("corpus") or {}
@@ -223,6 +201,9 @@ def _time(seconds: float | None) -> str:
 
 
 def _plain(value: object) -> str:
+    if isinstance(value, Mapping):
+        parts = (f"{str(name).replace('_', ' ')} {_plain(of)}" for name, of in value.items())
+        return ("; " if any(isinstance(of, Mapping) for of in value.values()) else ", ").join(parts)
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

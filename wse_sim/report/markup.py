@@ -6,6 +6,8 @@ from importlib.resources import files
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from wse_sim.report.quantities import counted
+
 if TYPE_CHECKING:
     from wse_sim.report.svg import Plot  # imports matplotlib
 
@@ -84,6 +86,11 @@ def _kind_cells(kinds: Sequence[str]) -> str:
     return f"<tr>{cells}</tr>\n" if cells else ""
 
 
+def wordy(content: str) -> str:
+    """A table whose last column is sentences: it keeps its width on a narrow page."""
+    return f'<div class="wordy">\n{content}</div>\n'
+
+
 def scrolling(content: str, label: str) -> str:
     """`content` in a box that keyboard users can scroll."""
     return f'<div class="scroll" role="region" aria-label="{text(label)}" tabindex="0">\n{content}</div>\n'
@@ -99,6 +106,11 @@ def facts(pairs: Iterable[tuple[str, str]]) -> str:
     return f'<dl class="facts">\n{rows}</dl>\n'
 
 
+def details(title: str, content: str) -> str:
+    """`content` behind a heading that opens, by keyboard too."""
+    return f"<details><summary>{text(title)}</summary>\n{content}</details>\n"
+
+
 def figure(plot: "Plot", caption: str) -> str:
     """A plot with its caption, and its numbers behind a heading that opens."""
     drawings = "".join(
@@ -106,7 +118,5 @@ def figure(plot: "Plot", caption: str) -> str:
         for size, svg in (("wide", plot.wide), ("narrow", plot.narrow))
     )
     numbers = table(plot.header, plot.rows, label=f"numbers of: {caption}", right=plot.header)
-    return (
-        f"<figure>\n{drawings}<figcaption>{text(caption)}</figcaption>\n"
-        f"<details><summary>Numbers</summary>\n{numbers}</details>\n</figure>\n"
-    )
+    shown = details(f"Numbers: {counted(len(plot.rows), 'row')}", numbers)
+    return f"<figure>\n{drawings}<figcaption>{text(caption)}</figcaption>\n{shown}</figure>\n"

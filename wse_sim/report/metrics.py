@@ -107,6 +107,7 @@ class SimulationResult:
     checkpoint_interval_s: float
     checkpoint_loss: dict[str, float]
     assumed_operations: list[str]
+    assumed_operations_constants: dict[str, Sourced]
     working_bytes: float
     resident_layers: int
     offloaded_bytes: float

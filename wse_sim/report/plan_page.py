@@ -8,6 +8,9 @@ from wse_sim.report.markup import bullets, facts, figure, page, paragraph, secti
 from wse_sim.report.plan_figures import days_tornado, pareto_plot
 from wse_sim.report.plan_tables import front_section, leaves_no_end, limits, rejected_section, verdict
 from wse_sim.report.quantities import count, counted
+from wse_sim.report.trust_sections import assumed_section, validation_section
+from wse_sim.spec.reading import convert
+from wse_sim.spec.sourced import Sourced
 
 Content = Mapping[str, Any]
 
@@ -39,7 +42,9 @@ def plan_page(plan: Content) -> str:
         paragraph(f"Loss: {plan['loss_law']}."),
         paragraph(f"Money: {plan['price_basis']}; carbon: {plan['grid']}. Both of the steps of the run alone."),
     )
-    body += section("Assumed constants", bullets(plan["assumed"]))
+    body += validation_section()
+    known = convert(plan.get("assumed_constants", {}), dict[str, Sourced], "plan.json")
+    body += assumed_section({name: known.get(name) for name in plan["assumed"]})
     return page(f"{title}: wse-sim plan", body)
 
 

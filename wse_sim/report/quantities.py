@@ -2,6 +2,7 @@
 
 from wse_sim.units import J_PER_KWH, S_PER_DAY, S_PER_HOUR
 
+_NOTHING = 5e-4  # of a fraction: a tenth of a percent rounds it to zero
 _TIMES = ((S_PER_DAY, "days"), (S_PER_HOUR, "h"), (60.0, "min"), (1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 _LARGE = ((1e12, "T"), (1e9, "B"), (1e6, "M"))
 _BYTES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
@@ -74,6 +75,11 @@ def percent(fraction: float) -> str:
 
 def signed_percent(fraction: float) -> str:
     return f"{100 * fraction:+.1f} %"
+
+
+def change(fraction: float) -> str:
+    """A relative change in percent, without a sign where it rounds to nothing."""
+    return "0 %" if abs(fraction) < _NOTHING else signed_percent(fraction)
 
 
 def factor(ratio: float) -> str:

@@ -10,19 +10,21 @@ from wse_sim.spec.reading import read_json
 
 SUMMARY, ROWS, TRACE, REPORT = "summary.json", "run.jsonl", "trace.json", "report.html"
 COMPARISON, COMPARE, PLAN = "comparison.json", "compare.json", "plan.json"
+SIMULATION = "simulation.json"
 
 
 def read_summary(run_dir: Path) -> dict[str, Any]:
-    """Content of summary.json.
+    """Content of summary.json of a run, or of simulation.json, which has the parts of it that a simulation knows.
 
     Raises
     ------
     SpecError
-        When `run_dir` holds none; a run writes it when it ends.
+        When `run_dir` holds neither; a run writes it when it ends.
     """
-    if not (run_dir / SUMMARY).is_file():
-        raise SpecError(f"{run_dir}: there is no {SUMMARY} in it: give the folder of a finished run")
-    return read_json(run_dir / SUMMARY)
+    for name in (SUMMARY, SIMULATION):
+        if (run_dir / name).is_file():
+            return read_json(run_dir / name)
+    raise SpecError(f"{run_dir}: there is no {SUMMARY} in it: give the folder of a finished run")
 
 
 def read_rows(run_dir: Path) -> list[dict[str, Any]]:

@@ -11,15 +11,18 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+POINTS_PER_INCH = 72
+_HANDLE, _LETTER = 45, 6.5  # points of a legend
 WIDE, NARROW = 720, 360  # drawn at the size at which it is read, so that letters stay letters on a phone
 
 # Drawn in these colours, which the page replaces by its own.
-INK, FAINT, GRID = "#010101", "#010102", "#010103"
+INK, FAINT, GRID, PAGE = "#010101", "#010102", "#010103", "#010104"
 SERIES = ("#010111", "#010112", "#010113", "#010114", "#010115", "#010116")
 _PAGE_COLOURS = {
     INK: "var(--ink)",
     FAINT: "var(--faint)",
     GRID: "var(--grid)",
+    PAGE: "var(--page)",
     **{colour: f"var(--series-{number})" for number, colour in enumerate(SERIES, start=1)},
 }
 _STYLE: Any = {
@@ -84,16 +87,23 @@ def plot(
 
 
 def legend_below(axes: Axes) -> None:
-    """A legend under the plot, one column for each 240 points of width: names may be long and many."""
+    """A legend under the plot, in as many columns as its names leave room for: they may be long and many."""
     figure = axes.get_figure(root=True)
     assert figure is not None
-    figure.legend(loc="outside lower left", ncols=max(1, int(figure.get_figwidth() * 72 / 240)), handlelength=1.4)
+    names = axes.get_legend_handles_labels()[1]
+    if names:
+        column = _HANDLE + _LETTER * max(map(len, names))
+        figure.legend(
+            loc="outside lower left",
+            ncols=max(1, int(figure.get_figwidth() * POINTS_PER_INCH / column)),
+            handlelength=1.4,
+        )
 
 
 def _svg(draw: Callable[[Axes], None], width: int, height: int, salt: str) -> str:
     """What `draw` draws as SVG of the same bytes each time: no date, ids that depend on `salt` only."""
     with rc_context({**_STYLE, "svg.hashsalt": salt}):
-        figure = Figure(figsize=(width / 72, height / 72), layout="constrained")
+        figure = Figure(figsize=(width / POINTS_PER_INCH, height / POINTS_PER_INCH), layout="constrained")
         FigureCanvasSVG(figure)
         draw(figure.add_subplot())
         out = io.StringIO()

@@ -1,15 +1,41 @@
 """The figure of what a result hangs on: a bar for each constant, from its low end to its high end."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from wse_sim.report.sensitivity import Ends
+from wse_sim.report.quantities import change
+from wse_sim.report.sensitivity import Ends, Sensitivity
 from wse_sim.report.svg import FAINT, INK, SERIES, Plot, legend_below, plot
-from wse_sim.report.tables import plain_number
+from wse_sim.report.tables import LEAST_SPAN, plain_number
 
 _BAR_HEIGHT, _AROUND_BARS = 36, 110  # points
+_MOST_BARS = 10
+
+
+def throughput_tornado(found: Iterable[Sensitivity], tokens_per_s: float, of: str, *, salt: str) -> Plot:
+    """Change of tokens/s with each constant at both ends of its range, the widest first.
+
+    Parameters
+    ----------
+    found :
+        The widest first; those that hardly move the throughput are left out.
+    of :
+        The cluster, in words.
+    """
+    bars = [
+        Ends(
+            s.constant,
+            s.low,
+            s.high,
+            s.tokens_per_s_at_low / tokens_per_s - 1,
+            s.tokens_per_s_at_high / tokens_per_s - 1,
+        )
+        for s in found
+        if s.span >= LEAST_SPAN
+    ]
+    return tornado(bars[:_MOST_BARS], at=0.0, result=f"tokens/s of {of}", shown=change, salt=salt)
 
 
 def tornado(bars: Sequence[Ends], *, at: float, result: str, shown: Callable[[float], str], salt: str) -> Plot:

@@ -1,11 +1,13 @@
 """Published throughput beside the simulator's, as tables and as a page in Markdown."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from wse_sim.report.quantities import percent, signed_percent, significant
 from wse_sim.report.tables import Section, plain_number, section_markdown
 
+SHOWN = "shown.json"  # in data/validation: what pages of runs show of it
 LARGE_ERROR = 0.10  # equal runs differ by about as much (data/validation/wafer.toml)
 _COMMAND = "wse-sim validate --markdown --figure docs/results/validation.svg > docs/results/validation.md"
 _NONE = "–"
@@ -115,6 +117,12 @@ def large_gpu_errors(content: Mapping[str, Any]) -> list[str]:
     return [
         f"{group}, {len(rows)} of {len(_of_group(content, group))}: {', '.join(rows)}" for group, rows in lines.items()
     ]
+
+
+def shown_elsewhere(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What `data/validation/shown.json` holds of it: words, for pages that cannot wait for the fits."""
+    sections = {"wafer": wafer_section(content), "gpu": sources_section(content)}
+    return {"lines": summary_lines(content), **{side: asdict(of_side) for side, of_side in sections.items()}}
 
 
 def page(content: Mapping[str, Any], figure: str) -> str:

@@ -12,6 +12,7 @@ from wse_sim.engine.run_level import (
     simulate_runs,
 )
 from wse_sim.spec.operations import Operations
+from wse_sim.spec.sourced import Sourced
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +32,7 @@ class WallClock:
     checkpoint_loss :
         Fraction by which the run takes longer than with the best interval: with `half` and `double` that interval, and
         with the `chosen` one.
-    assumed :
+    assumed, assumed_constants :
         Constants of the operation for which nothing better than an assumption is known.
     """
 
@@ -43,6 +44,7 @@ class WallClock:
     checkpoint_interval_s: float
     checkpoint_loss: dict[str, float]
     assumed: list[str]
+    assumed_constants: dict[str, Sourced]
 
     @property
     def total_s(self) -> float:
@@ -64,6 +66,7 @@ class WallClock:
             "goodput": self.goodput,
             "n_failures_expected": self.n_failures,
             "checkpoint_interval_s": self.checkpoint_interval_s,
+            "assumed_operations_constants": self.assumed_constants,
         }
 
 
@@ -106,4 +109,5 @@ def wall_clock(
         checkpoint_interval_s=steps * step_s,
         checkpoint_loss={"half": best.loss_at_half, "double": best.loss_at_double, "chosen": chosen_loss},
         assumed=operations.assumed,
+        assumed_constants=operations.assumed_constants,
     )

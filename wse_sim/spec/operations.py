@@ -96,6 +96,12 @@ class Operations:
         unused = () if self.stragglers_per_system_day else ("straggler_duration_s", "straggler_slowdown")
         return [name for name in self.named("assumed") if name not in unused]
 
+    @property
+    def assumed_constants(self) -> dict[str, Sourced]:
+        """The same with their sources, but for a time between failures that never come: no JSON holds it."""
+        found = {name: self.constants[name] for name in self.assumed}
+        return {name: constant for name, constant in found.items() if constant.value < float("inf")}
+
     def failures_per_s(self, n_systems: Number) -> Number:
         """Rate at which a run on `n_systems` systems is stopped: any part stops the whole, so the rates add."""
         return n_systems / self.system_mtbf_s + 1 / self.cluster_mtbf_s

@@ -15,20 +15,22 @@ import msgspec
 from wse_sim import __version__
 from wse_sim.errors import SpecError
 from wse_sim.files import make_folder, open_locked, whole_lines, write_json
-from wse_sim.sweeps.sweep import Row, Sweep
+from wse_sim.sweeps.sweep import Kind, Row, Sweep
 from wse_sim.sweeps.table import read_table, require_table_name, write_table
 
+TABLE = "sweep.csv"  # of a sweep that trains, in its folder
 _ROW = msgspec.json.Decoder(Row)
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
-    """Which sweep a table belongs to."""
+    """Which sweep a table belongs to, and the command that began it; "" where nobody knows."""
 
-    kind: str
+    kind: Kind
     n_points: int
     keys: tuple[str, ...]
     version: str
     digest: str
+    command: str = ""
 
 
 class Journal:
@@ -38,6 +40,8 @@ class Journal:
     ----------
     out :
         The table; None keeps rows in memory alone.
+    command :
+        That works it out, for the page.
 
     Raises
     ------
@@ -45,14 +49,14 @@ class Journal:
         When `out` holds something else or cannot be written, or another process works on it.
     """
 
-    def __init__(self, sweep: Sweep, out: Path | None) -> None:
+    def __init__(self, sweep: Sweep, out: Path | None, *, command: str = "") -> None:
         self._sweep, self._out = sweep, out
         self._part: IO[bytes] | None = None
         self.rows: dict[int, Row] = {}
         if out is None:
             return
         require_table_name(out)
-        _claim(sweep, out)
+        _claim(sweep, out, command)
         if out.exists():
             self.rows = {row.index: row for row in read_table(out, sweep)}
             return
@@ -97,14 +101,19 @@ class Journal:
             yield row
 
 
-def _claim(sweep: Sweep, out: Path) -> None:
+def _claim(sweep: Sweep, out: Path, command: str) -> None:
     """Say that `out` is of this sweep, unless it is of another one."""
-    path = out.with_name(f"{out.name}.sweep.json")
+    path = _identity_path(out)
     ours = Identity(
-        kind=sweep.kind, n_points=len(sweep.points), keys=sweep.keys, version=__version__, digest=sweep.digest
+        kind=sweep.kind,
+        n_points=len(sweep.points),
+        keys=sweep.keys,
+        version=__version__,
+        digest=sweep.digest,
+        command=command,
     )
-    if path.exists():
-        theirs = _identity(path)
+    theirs = identity_of(out)
+    if theirs is not None:
         if theirs.digest != ours.digest:
             raise SpecError(
                 f"{out}: {_difference(theirs, ours)}: name another file with --out, or remove it and {path}"
@@ -116,7 +125,17 @@ def _claim(sweep: Sweep, out: Path) -> None:
     write_json(path, msgspec.to_builtins(ours))
 
 
-def _identity(path: Path) -> Identity:
+def identity_of(out: Path) -> Identity | None:
+    """Which sweep a table belongs to; None where nothing beside it says that it belongs to one.
+
+    Raises
+    ------
+    SpecError
+        When what stands beside it cannot be read.
+    """
+    path = _identity_path(out)
+    if not path.exists():
+        return None
     try:
         return msgspec.json.decode(path.read_bytes(), type=Identity)
     except (OSError, msgspec.DecodeError) as error:
@@ -129,6 +148,10 @@ def _difference(theirs: Identity, ours: Identity) -> str:
     if (theirs.n_points, theirs.keys) != (ours.n_points, ours.keys):
         return f"belongs to another sweep, of {theirs.n_points:,} points over {', '.join(theirs.keys)}"
     return "belongs to another sweep: its values, models or constants are not these"
+
+
+def _identity_path(out: Path) -> Path:
+    return out.with_name(f"{out.name}.sweep.json")
 
 
 def _part_of(out: Path) -> Path:

@@ -197,6 +197,11 @@ def simulated_vocabulary() -> Vocabulary:
     )
 
 
+def means_something_on_gpus(name: str) -> bool:
+    """Whether a point on GPUs may have this key."""
+    return name in (*_GPU_RUN_KEYS, *_GPU_ONLY) or name in _gpu_constants()
+
+
 def constants_of(point: Point) -> dict[str, float]:
     """The constants that a point sets."""
     return {name: float(value) for name, value in point.items() if _CONSTANT in name}
@@ -211,7 +216,7 @@ def check_simulated(point: Point) -> None:
         raise SpecError(f"{missing[0]} is missing: a point on GPUs names gpu and num_gpus")
     for name in point:
         is_of_gpus = name in _GPU_ONLY or name in _gpu_constants()
-        if is_on_gpus and not is_of_gpus and name not in _GPU_RUN_KEYS:
+        if is_on_gpus and not means_something_on_gpus(name):
             known = ", ".join((*_GPU_RUN_KEYS, *_GPU_ONLY))
             raise SpecError(f"{name} means nothing on GPUs: a point with gpu takes {known} and constants of GPUs")
         if is_of_gpus and not is_on_gpus:

@@ -6,11 +6,9 @@ from pathlib import Path
 
 from wse_sim.errors import choose
 from wse_sim.progress import UNWATCHED, Watch
+from wse_sim.report.sweep_words import less_is_better
 from wse_sim.sweeps.journal import Journal
 from wse_sim.sweeps.sweep import STATUS, Evaluate, Row, Sweep
-
-_LESS_IS_BETTER = ("_s", "_j", "_kg", "_usd", "loss", "bits_per_byte")
-_MORE_IS_BETTER = "_per_s"
 
 
 def run_sweep(
@@ -18,6 +16,8 @@ def run_sweep(
     evaluate: Evaluate,
     out: Path | None = None,
     watch: Watch = UNWATCHED,
+    *,
+    command: str = "",
 ) -> list[Row]:
     """A row for each point, in their order.
 
@@ -30,13 +30,15 @@ def run_sweep(
         what an earlier call left there nothing is worked out again.
     watch :
         Hears of rows after they were written.
+    command :
+        That works it out, kept beside the table.
 
     Raises
     ------
     SpecError
         When `out` holds something else or cannot be written, or another process works on it.
     """
-    with closing(Journal(sweep, out)) as journal:
+    with closing(Journal(sweep, out, command=command)) as journal:
         watch.begin(len(sweep.points), "points", n_known=len(journal.rows))
         todo = {index: point for index, point in enumerate(sweep.points) if index not in journal.rows}
         with closing(evaluate(todo)) as found:
@@ -57,7 +59,7 @@ def best_first(sweep: Sweep, rows: Sequence[Row], column: str) -> list[Row]:
         When there is no such column.
     """
     choose(column, set(sweep.columns) - set(STATUS), "field to sort by")
-    sign = 1 if column.endswith(_LESS_IS_BETTER) and not column.endswith(_MORE_IS_BETTER) else -1
+    sign = 1 if less_is_better(column) else -1
     cells = ((sweep.cell(row, column), row) for row in rows)
     numbered = [(sign * cell, row) for cell, row in cells if isinstance(cell, int | float)]
     return [row for _, row in sorted(numbered, key=lambda pair: pair[0])]

@@ -1,32 +1,15 @@
 """A sweep as people read it: its best rows, what all points have in common, and what failed."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-from wse_sim.report.quantities import carbon, count, duration, energy, money, percent, significant
+from wse_sim.report.sweep_words import FILLED_IN, MAIN_FIGURES, heading, in_words
 from wse_sim.report.tables import Section
 from wse_sim.sweeps.keys import Value
 from wse_sim.sweeps.sweep import Row, Sweep
 
 _N_BEST = 10
 _MOST_COLUMNS, _LEAST_FIGURES = 8, 3  # a table is as wide as a terminal
-_FIGURES = {
-    "simulated": ("tokens_per_s", "mfu", "run_time_s", "cost_usd", "energy_j"),
-    "measured": ("measured_val_loss", "measured_host_s", "simulated_run_time_s", "simulated_cost_usd"),
-}
-_FILLED_IN = ("system", "num_csx", "batch_size")  # to be shown: what the figures are of
 _CONTENTION = "contention"  # says how far a row in closed form can be trusted
-# By the ending of a name, the first that fits.
-_READ_AS: dict[str, Callable[[float], str]] = {
-    "tokens_per_s": count,
-    "_per_s": significant,
-    "tokens": count,
-    "mfu": percent,
-    "_s": duration,
-    "_j": energy,
-    "_kg": carbon,
-    "_usd": money,
-    _CONTENTION: lambda contention: f"{contention:.2f}",
-}
 
 
 def best_section(sweep: Sweep, best: Sequence[Row], sort_by: str) -> Section:
@@ -34,12 +17,12 @@ def best_section(sweep: Sweep, best: Sequence[Row], sort_by: str) -> Section:
     names = (*sweep.varied, *(name for name, values in _filled_in(sweep, best).items() if len(values) > 1))
     n_figures = max(_LEAST_FIGURES, _MOST_COLUMNS - len(names))
     trust = (_CONTENTION,) if _CONTENTION in sweep.results else ()
-    figures = tuple(dict.fromkeys((sort_by, *trust, *_FIGURES[sweep.kind])))[:n_figures]
+    figures = tuple(dict.fromkeys((sort_by, *trust, *MAIN_FIGURES[sweep.kind])))[:n_figures]
     header = (*(name for name in names if name != sort_by), *figures)
     shown = [sweep.cells(row) for row in best[:_N_BEST]]
     cells = [tuple(_shown(sweep, name, row[name]) for name in header) for row in shown]
     numbers = tuple(name for name in header if all(not isinstance(row[name], str) for row in shown))
-    words = {name: _words(name) for name in header}
+    words = {name: heading(name) for name in header}
     title = f"{sweep.kind}: the best {len(shown)} of {len(best):,} by {sort_by}"
     return Section(title=title, header=tuple(words.values()), rows=cells, right=tuple(words[name] for name in numbers))
 
@@ -57,7 +40,7 @@ def common_keys(sweep: Sweep, best: Sequence[Row]) -> str:
 
 def _filled_in(sweep: Sweep, rows: Sequence[Row]) -> dict[str, set[Value | None]]:
     """The values that rows have of what no point gives."""
-    names = [name for name in _FILLED_IN if name in sweep.results and name not in sweep.keys]
+    names = [name for name in FILLED_IN if name in sweep.results and name not in sweep.keys]
     return {name: {row.results.get(name) for row in rows} for name in names}
 
 
@@ -68,23 +51,5 @@ def failures(sweep: Sweep, rows: Sequence[Row]) -> Iterator[str]:
         yield f"{status}: {len(such):,} of {len(rows):,} points, the first because {such[0].reason}"
 
 
-def _words(name: str) -> str:
-    """A heading that may be broken between words; values say their unit."""
-    for ending in ("_s", "_j", "_kg", "_usd"):
-        if name.endswith(ending) and not name.endswith("_per_s"):
-            name = name.removesuffix(ending)
-    return name.replace("_per_s", "/s").replace("_", " ")
-
-
 def _shown(sweep: Sweep, name: str, value: Value | None) -> str:
-    """A value as people read it: as it was given, or by the unit that its name ends in."""
-    if value is None:
-        return "–"
-    if isinstance(value, str | bool):
-        return str(value)
-    if name in (*sweep.keys, *_FILLED_IN) and name != "tokens":
-        return str(value) if isinstance(value, int) else f"{value:g}"
-    for ending, read in _READ_AS.items():
-        if name.endswith(ending):
-            return read(value)
-    return f"{value:,}" if isinstance(value, int) else f"{value:.5g}"
+    return in_words(name, value, is_given=name in sweep.keys)

@@ -16,6 +16,7 @@ from wse_sim.simulation import run_from, simulate_quickly
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.economics import Economics, load_economics
 from wse_sim.spec.run import Run
+from wse_sim.spec.sourced import Sourced
 from wse_sim.sweeps.keys import GPU_LAYOUT_READERS, RUN_READERS, Point, Value, constants_of
 from wse_sim.sweeps.sweep import Row, Sweep
 
@@ -98,18 +99,24 @@ def simulate_point(index: int, point: Point) -> Row:
     return Row(index, results={"kind": "simulated", **results})
 
 
-def assumed_constants(sweep: Sweep, rows: Sequence[Row]) -> list[str]:
-    """Names of the constants behind these rows for which nothing better than an assumption is known."""
-    points = [sweep.points[row.index] for row in rows if row.status == "ok"]
+def assumed_constants(sweep: Sweep, rows: Sequence[Row]) -> dict[str, Sourced]:
+    """Constants behind these rows for which nothing better than an assumption is known, by name."""
+    return assumed_constants_of([sweep.points[row.index] for row in rows if row.status == "ok"])
+
+
+def assumed_constants_of(points: Sequence[Point]) -> dict[str, Sourced]:
+    """The same of points; without those that every point gives, on wafers or on GPUs."""
     wafers, gpus = ([p for p in points if ("gpu" in p) is is_on_gpus] for is_on_gpus in (False, True))
-    of_wafers = set(shipped_economics().assumed) if wafers else set()
+    of_wafers = shipped_economics().assumed_constants if wafers else {}
     for point in {point.get("system"): point for point in wafers}.values():
-        of_wafers |= load_cluster(run_of(point).system, 1).assumed_constants.keys()
-    of_gpus: set[str] = set()
+        system = str(point["system"]) if "system" in point else run_of(point).system
+        of_wafers |= load_cluster(system, 1).assumed_constants
+    of_gpus: dict[str, Sourced] = {}
     for point in {(point["gpu"], point.get("gpu_software")): point for point in gpus}.values():
-        of_gpus |= set(_gpu_result(point)[1].assumed)
+        of_gpus |= _gpu_result(point)[1].assumed_constants
     pairs = ((of_wafers, wafers), (of_gpus, gpus))
-    return sorted({name for names, of in pairs for name in names if not all(name in point for point in of)})
+    found = {name: c for of, given in pairs for name, c in of.items() if not all(name in point for point in given)}
+    return dict(sorted(found.items()))
 
 
 def _on_wafers(point: Point) -> dict[str, Value | None]:

@@ -5,7 +5,7 @@ import gzip
 import io
 import re
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -58,6 +58,65 @@ def read_table(path: Path, sweep: Sweep) -> list[Row]:
     if len(rows) != len(sweep.points):
         raise SpecError(f"{path}: is not as the sweep left it; remove it, and the sweep can be run anew")
     return rows
+
+
+def read_columns(
+    path: Path, *, words: Sequence[str], numbers: Sequence[str]
+) -> tuple[dict[str, list[Value | None]], dict[str, list[float]]]:
+    """Columns of a table that `write_table` wrote, by name, where it has them.
+
+    Parameters
+    ----------
+    words :
+        Columns of any values, few of which are different.
+    numbers :
+        Columns of numbers; NaN where a cell is empty.
+
+    Raises
+    ------
+    SpecError
+        When it cannot be read.
+    """
+    try:
+        return _columns(path, words, numbers)
+    except (OSError, ValueError, IndexError, EOFError, csv.Error, zlib.error, msgspec.MsgspecError) as error:
+        raise SpecError(f"{path}: is no table of a sweep: {error}") from None
+
+
+def _columns(
+    path: Path, words: Sequence[str], numbers: Sequence[str]
+) -> tuple[dict[str, list[Value | None]], dict[str, list[float]]]:
+    rows = _cells(path)
+    place = {name: number for number, name in enumerate(next(rows, []))}
+    of_words = {name: place[name] for name in words if name in place}
+    of_numbers = {name: place[name] for name in numbers if name in place}
+    texts: dict[str, list[Value | None]] = {name: [] for name in of_words}
+    floats: dict[str, list[float]] = {name: [] for name in of_numbers}
+    known: dict[str, Value | None] = {}  # cells that were read before: there are few of them
+    for row in rows:
+        for name, number in of_words.items():
+            cell = row[number]
+            if cell not in known:
+                known[cell] = _value(cell)
+            texts[name].append(known[cell])
+        for name, number in of_numbers.items():
+            floats[name].append(float(row[number] or "nan"))
+    return texts, floats
+
+
+def _cells(path: Path) -> Iterator[list[str]]:
+    """Header and rows of a table as CSV has them, whichever way it is written; a line at a time, tables are long."""
+    if _suffix(path) == ".jsonl":
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines):
+                cells = msgspec.json.decode(line, type=Cells)
+                if not number:
+                    yield list(cells)
+                yield ["" if cell is None else str(_cell(cell)) for cell in cells.values()]
+        return
+    opened = gzip.open if _suffix(path) == ".csv.gz" else open
+    with opened(path, "rt", encoding="utf-8", newline="") as text:
+        yield from csv.reader(text, strict=True)
 
 
 def _row(index: int, cells: Cells, sweep: Sweep) -> Row:
