@@ -1,6 +1,7 @@
 """What the user asked for, with every default resolved: the target of a run."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import msgspec
 from models.bases import BaseHyperparameters, base_for
 from models.rules import ParametrizationName, factors_of, rules_of
 from training.host import Host
+from training.imported import Imported, StartMask, imported, require_same_shape, start_sparsity
 from training.schedules import parse_schedule
-from training.sparsity import Algorithm, make_algorithm
+from training.sparsity import Algorithm, make_algorithm, plan_sparsity
 from training.toml_text import toml_text
 from wse_sim.errors import FileError, SpecError, choose
 from wse_sim.files import write_atomically
@@ -52,6 +54,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         What else is asked of the run made here.
     data :
         As in `TrainConfig.data`.
+    start :
+        Weights that the run here begins with; None = drawn ones.
+    start_sparsity :
+        How they are masked; None = as the density and the mask updates say.
     """
 
     model: str
@@ -73,10 +79,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     budget_s: float = 180.0
     data: str = "stdlib"
     host: Host = Host()
+    start: Imported | None = None
+    start_sparsity: tuple[Algorithm, ...] | None = None
 
     @property
     def preset(self) -> ModelPreset:
-        preset = load_model(self.model)
+        preset = _preset(self.model, self.start)
         if not self.is_sparse_wide:
             return preset
         return msgspec.structs.replace(preset, shape=sparse_wide(preset.shape, self.density))
@@ -107,8 +115,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
             return "dense"
         return "static" if self.mask_updates is None else self.mask_updates.algorithm
 
-    def algorithm(self, n_steps: int) -> Algorithm:
+    def algorithm(self, n_steps: int) -> Algorithm | tuple[Algorithm, ...]:
         """The target's sparsity algorithm for a run of `n_steps`, whose masks change as often in the course of it."""
+        if self.start_sparsity is not None:
+            return self.start_sparsity
         updates = self.mask_updates
         if updates is None or self.density == 1.0:
             return make_algorithm("static")
@@ -126,6 +136,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         schedule = re.sub(r"[^\w.=-]+", "_", self.schedule).strip("_")  # without what a shell would read
         updates = "" if self.mask_updates is None else f"-{self.mask_updates.algorithm}"
         mode = "" if self.host.mode == "auto" else f"-{self.host.mode}"
+        if self.start is not None:
+            mode += "-from-weights"
         return f"{model}-density-{self.density:g}{updates}-{schedule}-{self.parametrization}-seed-{self.seed}{mode}"
 
 
@@ -147,10 +159,12 @@ def resolve_job(
         When something is unknown or missing; the message names it.
     """
     parse_schedule(given.get("schedule", "linear"))
-    choose(given.get("parametrization", "smupar"), PARAMETRIZATIONS, "parametrization")
+    start = given.get("start")
+    if start is None:
+        choose(given.get("parametrization", "smupar"), PARAMETRIZATIONS, "parametrization")
     target = {name: given[name] for name in _OF_THE_RUN if name in given}
     run = resolve_run(
-        load_model(model), num_csx=num_csx, batch_size=batch_size, seq_len=seq_len, tokens=tokens, **target
+        _preset(model, start), num_csx=num_csx, batch_size=batch_size, seq_len=seq_len, tokens=tokens, **target
     )
     return Job(
         model=model,
@@ -165,11 +179,14 @@ def resolve_job(
 
 def job_from(
     *,
-    model: str,
+    model: str | None = None,
     sparsity_algorithm: str = "static",
     mask_update_steps: int | None = None,
     budget: float | None = None,
     batch_size: int | None = None,
+    parametrization: str | None = None,
+    init_from: str | None = None,
+    mask_init: StartMask | None = None,
     **given: Any,
 ) -> Job:
     """The job that a user describes by the options of `wse-sim train`, one value each.
@@ -180,6 +197,10 @@ def job_from(
         Seconds.
     batch_size :
         Of the target, and where the target itself trains, of the run here.
+    parametrization :
+        None = SμPar; with `init_from`, what the folder's weights are of (`training.imported.imported`).
+    init_from, mask_init :
+        Folder whose weights the run begins with, and how masks are chosen of them; then the model may be left out.
     given :
         Other fields of `Job` and of `training.host.Host`.
 
@@ -191,6 +212,15 @@ def job_from(
     host = Host(**{name: given.pop(name) for name in Host.__struct_fields__ if name in given})
     if host.is_itself:
         host = msgspec.structs.replace(host, batch_size=batch_size)
+    if init_from is not None:
+        given |= _starting_from(init_from, model, parametrization, mask_init, sparsity_algorithm, host, given)
+        model = init_from if model is None else model
+    elif model is None:
+        raise SpecError("--model is missing: name a preset (wse-sim list), a config.json or a shape TOML")
+    elif mask_init is not None:
+        raise SpecError("--mask-init is about weights that are there: give --init-from too")
+    elif parametrization is not None:
+        given["parametrization"] = parametrization
     if budget is not None:
         given["budget_s"] = budget
     return resolve_job(
@@ -202,8 +232,47 @@ def job_from(
     )
 
 
+def _starting_from(
+    folder: str,
+    model: str | None,
+    parametrization: str | None,
+    mask_init: StartMask | None,
+    sparsity_algorithm: str,
+    host: Host,
+    given: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The fields of a job that begins with the weights of a folder."""
+    if not host.is_itself:
+        raise SpecError("--init-from gives the weights of the model itself: name --mode dense or --mode full too")
+    if given.get("is_sparse_wide"):
+        raise SpecError("--sparse-wide makes another model than the one whose weights --init-from gives: leave one out")
+    start, name = imported(folder, parametrization)
+    if model is not None:
+        require_same_shape(start, model)
+    fields: dict[str, Any] = {"start": start, "parametrization": name}
+    if mask_init is not None:
+        if sparsity_algorithm != "static":
+            raise SpecError(
+                f"--mask-init chooses masks that stay, and those of {sparsity_algorithm} change: leave one out"
+            )
+        sparsity = start_sparsity(start, mask_init, given.get("density", 1.0))
+        fields |= {"start_sparsity": sparsity}
+        if mask_init == "from_zeros":
+            fields["density"] = plan_sparsity(sparsity, start.shape, density=1.0, n_steps=1).density
+    return fields
+
+
+def _preset(model: str, start: Imported | None) -> ModelPreset:
+    """The model that the user named; of weights alone, the model of those."""
+    return ModelPreset(shape=start.shape) if start is not None and model == start.folder else load_model(model)
+
+
 def target_base(job: Job) -> BaseHyperparameters:
-    """The published hyper-parameters that the target would be trained with."""
+    """The hyper-parameters that the target would be trained with: published ones, or those of the weights it begins
+    with.
+    """
+    if job.start is not None and job.start.base is not None:
+        return job.start.base
     return base_for(job.preset, job.parametrization)
 
 

@@ -9,6 +9,7 @@ import click
 
 from wse_sim.cli.app import EXIT_INTERRUPTED
 from wse_sim.cli.host_options import host_options
+from wse_sim.cli.init_options import init_options
 from wse_sim.cli.options import (
     json_option,
     mask_update_options,
@@ -44,7 +45,11 @@ _RUNS = Path("runs")
     metavar="NAME[,...]",
     help="linear (D2Z), linear_10x, cosine, 'wsd(cooldown=0.1)', ... (wse-sim schedules).",
 )
-@click.option("--parametrization", default="smupar", show_default=True, metavar="sp|mup|smupar", help="Transfer rules.")
+@click.option(
+    "--parametrization",
+    metavar="sp|mup|smupar",
+    help="Transfer rules.  [default: smupar; of --init-from: those of an export, else sp]",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of weights, masks and the order of the data.")
 @click.option("--system", default="cs2", show_default=True, metavar="cs1|cs2|cs3|FILE", help="Kind of system.")
 @click.option("--num-csx", type=int, metavar="N", help="Systems.  [default: the recipe's]")
@@ -68,6 +73,7 @@ _RUNS = Path("runs")
     help="To train here: 90s, 2h.",
 )
 @host_options
+@init_options
 @click.option("--data", default="stdlib", show_default=True, metavar="PATH", help="Text file or folder of text files.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Run directory.  [default: runs/...]")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="DIR", help="Go on with an interrupted run.")
@@ -195,18 +201,16 @@ def _say(console: "Console", line: str) -> None:
     console.print(line, soft_wrap=not console.is_terminal)
 
 
-def _jobs(*, model: str | None, density: str | None, sparsity: str | None, schedule: str, **given: Any) -> list["Job"]:
+def _jobs(*, density: str | None, sparsity: str | None, schedule: str, **given: Any) -> list["Job"]:
     """One job for each density and schedule."""
     from training.job import job_from
     from training.schedules import split_schedules
 
-    if model is None:
-        raise SpecError("--model is missing: name a preset (wse-sim list), a config.json or a shape TOML")
     densities, algorithm = parse_densities(density, sparsity), given["sparsity_algorithm"]
     if algorithm != "static" and min(densities) == 1:
         raise SpecError(f"--sparsity-algorithm {algorithm} has nothing to mask at density 1: give --density too")
     return [
-        job_from(model=model, density=rho, schedule=text, **given)
+        job_from(density=rho, schedule=text, **given)
         for rho in densities
         for text in dict.fromkeys(split_schedules(schedule))
     ]

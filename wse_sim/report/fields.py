@@ -55,6 +55,7 @@ _PLACES = {
     "measured": ("summary of a run", "measured."),
     "fingerprint": ("summary of a run", "measured.corpus."),
     "projected": ("summary of a run", "projected."),
+    "export": ("exported model", ""),
     "run_comparison": ("comparison of runs", ""),
     "compared_run": ("comparison of runs", "rows."),
     "resume_proofs": ("proof of resuming", ""),
