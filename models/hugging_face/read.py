@@ -18,6 +18,7 @@ from wse_sim.spec.model import ModelShape
 from wse_sim.spec.reading import read_json
 
 _HEAD = "lm_head.weight"
+_ROWS = 1024  # compared at a time
 # What a checkpoint's tensors do not all show, and what decides what is computed with them.
 _OF_THE_FUNCTION = (
     "n_layers",
@@ -136,8 +137,12 @@ class HuggingFaceWeights(Mapping[str, Tensor]):
     def _is_one_matrix(self) -> bool:
         """The output layer and the embedding are multiples of one another, but for rounding."""
         step = torch.finfo(self._tensors.dtype(_HEAD))
-        head = self._tensors[_HEAD].float() * (self._multipliers.embedding / self._multipliers.logits)
-        return torch.allclose(head, self._tensors[self._embedding].float(), rtol=4 * step.eps, atol=step.tiny)
+        factor = self._multipliers.embedding / self._multipliers.logits
+        pairs = zip(*(torch.split(self._tensors[name], _ROWS) for name in (_HEAD, self._embedding)), strict=True)
+        return all(
+            torch.allclose(head.float() * factor, embedding.float(), rtol=4 * step.eps, atol=step.tiny)
+            for head, embedding in pairs
+        )
 
     @property
     def _embedding(self) -> str:

@@ -1,5 +1,6 @@
 """A folder that stock `transformers` models load, written one tensor at a time."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -173,7 +174,11 @@ def _cast_of(tensors: Tensors, name: str, dtype: torch.dtype) -> Iterable[Tensor
 
 def _cast(numbers: Tensor, dtype: torch.dtype, name: str) -> Tensor:
     cast = numbers.to(dtype)
-    if not cast.isfinite().all():
-        right = "dtype bf16 or fp32 would be right" if numbers.isfinite().all() else "the run had diverged"
+    if not _is_finite(cast):
+        right = "dtype bf16 or fp32 would be right" if _is_finite(numbers) else "the run had diverged"
         raise SpecError(f"{name}: a weight is not finite as {str(dtype).removeprefix('torch.')}: {right}")
     return cast
+
+
+def _is_finite(numbers: Tensor) -> bool:
+    return all(math.isfinite(extreme) for extreme in numbers.aminmax())  # without a tensor of answers as large again

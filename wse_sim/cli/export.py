@@ -45,7 +45,7 @@ def command(*, run: Path, out: Path, as_json: bool, **options: Any) -> None:
     from wse_sim.report.tables import plain_table
 
     rows = [(name, _said(made[name])) for name in _SHOWN]
-    print_tables(plain_table(("", str(out)), rows))
+    print_tables(plain_table(("written to", str(out)), rows))
 
 
 _SHOWN = (
