@@ -3,6 +3,7 @@
 Each attempt is a process of its own, so that it can be killed like one: `wse-sim train --verify-resume`.
 """
 
+import os
 import signal
 import subprocess
 import sys
@@ -110,8 +111,14 @@ def verify_resume(config: TrainConfig, folder: Path, *, say: Callable[[str], Non
 
 
 def _started(attempt: Attempt) -> subprocess.Popen[bytes]:
+    # In the user's folder, because a configuration may name files by where they are from here; and -P, because that
+    # folder may hold others of our names.
+    paths = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
     process = subprocess.Popen(  # noqa: S603 - our own program, fixed words
-        [sys.executable, "-m", __name__], stdin=subprocess.PIPE, stderr=subprocess.PIPE, cwd=_ROOT
+        [sys.executable, "-P", "-m", __name__],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": paths},
     )
     assert process.stdin is not None
     process.stdin.write(msgspec.json.encode(attempt))
