@@ -24,7 +24,6 @@ _ACTIVATION_BYTES = (
 )
 _DAYS_PER_YEAR = 365.25
 _OTHER_BATCH = "batch size: the published learning rates are for the target's, not the one here; --peak-lr sets another"
-
 _OTHER_TOKENS = "tokens: ids here are bytes; those of weights that were trained elsewhere are their own tokenizer's"
 
 Mode = Literal["full", "dense", "proxy"]
@@ -144,7 +143,7 @@ def _itself(job: Job, profile: MachineProfile, *, full_s: float, needed: float) 
             *(() if config.batch_size == job.batch_size else (_OTHER_BATCH,)),
             *(() if job.start is None or job.start.density is not None else (_OTHER_TOKENS,)),
             "data: bytes of the corpus named, not the Pile",
-            *caveats(job.parametrization, job.algorithm_name),
+            *caveats(job.parametrization, _chosen_by(job)),
         ),
     )
 
@@ -181,6 +180,12 @@ def _where_it_begins(job: Job) -> tuple[str, ...]:
     if job.density == 1.0 and start.density is not None and start.density < 1.0:
         return (begins, f"their density is {start.density:.6g}, and zeros train too: --mask-init from_zeros keeps them")
     return (begins,)
+
+
+def _chosen_by(job: Job) -> str:
+    """What chose the masks, as `caveats` asks for it."""
+    is_by_size = any(algorithm.init_method == "topk" for algorithm in job.start_sparsity or ())
+    return "topk" if is_by_size else job.algorithm_name
 
 
 def _how_masks_change(config: TrainConfig) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """What weights in a folder mean for a run that is to begin with them: model, parameterization, masks."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -47,6 +47,33 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     density: float | None = None
 
 
+def fields_of_job(
+    folder: str, model: str | None, parametrization: str | None, method: StartMask | None, density: float
+) -> dict[str, Any]:
+    """The fields of `training.job.Job` that a folder decides.
+
+    Parameters
+    ----------
+    model, parametrization, method, density :
+        As the user said; None = left out, density 1 = dense, or what zeros make.
+
+    Raises
+    ------
+    SpecError
+        As `imported` and `start_sparsity`, and when the folder's model is not the one that was named.
+    """
+    start, name = imported(folder, parametrization)
+    if model is not None:
+        _require_same_shape(start, model)
+    fields: dict[str, Any] = {"start": start, "parametrization": name}
+    if method is not None:
+        sparsity = start_sparsity(start, method, density)
+        fields["start_sparsity"] = sparsity
+        if method == "from_zeros":
+            fields["density"] = plan_sparsity(sparsity, start.shape, density=1.0, n_steps=1).density
+    return fields
+
+
 def imported(folder: str, parametrization: str | None) -> tuple[Imported, ParametrizationName]:
     """The model of a folder, and the parameterization it goes on in: an export's own, else standard.
 
@@ -90,18 +117,6 @@ def imported(folder: str, parametrization: str | None) -> tuple[Imported, Parame
     )
 
 
-def require_same_shape(start: Imported, model: str) -> None:
-    """Raise SpecError when the folder's model is not the one that the user named too."""
-    named = load_model(model).shape
-    for key in ModelShape.__struct_fields__:
-        there, here = (getattr(of, "kv_heads" if key == "n_kv_heads" else key) for of in (start.shape, named))
-        if key != "name" and there != here:
-            raise SpecError(
-                f"--model {model} has {key} = {here}, and the model of {start.folder} has {there}: "
-                "leave --model out, the folder says what the model is"
-            )
-
-
 def start_sparsity(start: Imported, method: StartMask, density: float) -> tuple[Algorithm, ...]:
     """Static masks for the weights of a folder.
 
@@ -120,6 +135,18 @@ def start_sparsity(start: Imported, method: StartMask, density: float) -> tuple[
     if density == 1.0 and method != "random":
         raise SpecError(f"--mask-init {method} has nothing to mask at density 1: give --density too")
     return (Static(init_method=method),)
+
+
+def _require_same_shape(start: Imported, model: str) -> None:
+    """Raise SpecError when the folder's model is not the one that the user named too."""
+    named = load_model(model).shape
+    for key in ModelShape.__struct_fields__:
+        there, here = (getattr(of, "kv_heads" if key == "n_kv_heads" else key) for of in (start.shape, named))
+        if key != "name" and there != here:
+            raise SpecError(
+                f"--model {model} has {key} = {here}, and the model of {start.folder} has {there}: "
+                "leave --model out, the folder says what the model is"
+            )
 
 
 def _from_zeros(folder: str, density: float) -> tuple[Algorithm, ...]:

@@ -1,7 +1,6 @@
 """What the user asked for, with every default resolved: the target of a run."""
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,9 @@ import msgspec
 from models.bases import BaseHyperparameters, base_for
 from models.rules import ParametrizationName, factors_of, rules_of
 from training.host import Host
-from training.imported import Imported, StartMask, imported, require_same_shape, start_sparsity
+from training.imported import Imported, StartMask, fields_of_job
 from training.schedules import parse_schedule
-from training.sparsity import Algorithm, make_algorithm, plan_sparsity
+from training.sparsity import Algorithm, make_algorithm
 from training.toml_text import toml_text
 from wse_sim.errors import FileError, SpecError, choose
 from wse_sim.files import write_atomically
@@ -212,19 +211,19 @@ def job_from(
     host = Host(**{name: given.pop(name) for name in Host.__struct_fields__ if name in given})
     if host.is_itself:
         host = msgspec.structs.replace(host, batch_size=batch_size)
-    if init_from is not None:
-        given |= _starting_from(init_from, model, parametrization, mask_init, sparsity_algorithm, host, given)
-        model = init_from if model is None else model
-    elif model is None:
-        raise SpecError("--model is missing: name a preset (wse-sim list), a config.json or a shape TOML")
-    elif mask_init is not None:
-        raise SpecError("--mask-init is about weights that are there: give --init-from too")
-    elif parametrization is not None:
-        given["parametrization"] = parametrization
+    if init_from is None:
+        if model is None:
+            raise SpecError("--model is missing: name a preset (wse-sim list), a config.json or a shape TOML")
+        if mask_init is not None:
+            raise SpecError("--mask-init is about weights that are there: give --init-from too")
+        given |= {} if parametrization is None else {"parametrization": parametrization}
+    else:
+        _require_itself(host, given.get("is_sparse_wide", False), None if mask_init is None else sparsity_algorithm)
+        given |= fields_of_job(init_from, model, parametrization, mask_init, given.get("density", 1.0))
     if budget is not None:
         given["budget_s"] = budget
     return resolve_job(
-        model,
+        model or init_from or "",
         mask_updates=mask_updates_of(sparsity_algorithm, mask_update_steps),
         batch_size=batch_size,
         host=host,
@@ -232,34 +231,14 @@ def job_from(
     )
 
 
-def _starting_from(
-    folder: str,
-    model: str | None,
-    parametrization: str | None,
-    mask_init: StartMask | None,
-    sparsity_algorithm: str,
-    host: Host,
-    given: Mapping[str, Any],
-) -> dict[str, Any]:
-    """The fields of a job that begins with the weights of a folder."""
+def _require_itself(host: Host, is_sparse_wide: bool, masked_by: str | None) -> None:
+    """Raise SpecError where what trains is not the model whose weights are given, or its masks are not the weights'."""
     if not host.is_itself:
         raise SpecError("--init-from gives the weights of the model itself: name --mode dense or --mode full too")
-    if given.get("is_sparse_wide"):
-        raise SpecError("--sparse-wide makes another model than the one whose weights --init-from gives: leave one out")
-    start, name = imported(folder, parametrization)
-    if model is not None:
-        require_same_shape(start, model)
-    fields: dict[str, Any] = {"start": start, "parametrization": name}
-    if mask_init is not None:
-        if sparsity_algorithm != "static":
-            raise SpecError(
-                f"--mask-init chooses masks that stay, and those of {sparsity_algorithm} change: leave one out"
-            )
-        sparsity = start_sparsity(start, mask_init, given.get("density", 1.0))
-        fields |= {"start_sparsity": sparsity}
-        if mask_init == "from_zeros":
-            fields["density"] = plan_sparsity(sparsity, start.shape, density=1.0, n_steps=1).density
-    return fields
+    if is_sparse_wide:
+        raise SpecError("--sparse-wide makes another model than the one of --init-from: leave one out")
+    if masked_by not in (None, "static"):
+        raise SpecError(f"--mask-init is of masks that stay, and those of {masked_by} change: leave one out")
 
 
 def _preset(model: str, start: Imported | None) -> ModelPreset:
@@ -268,9 +247,7 @@ def _preset(model: str, start: Imported | None) -> ModelPreset:
 
 
 def target_base(job: Job) -> BaseHyperparameters:
-    """The hyper-parameters that the target would be trained with: published ones, or those of the weights it begins
-    with.
-    """
+    """The hyper-parameters that the target would be trained with: published, or those of the weights it begins with."""
     if job.start is not None and job.start.base is not None:
         return job.start.base
     return base_for(job.preset, job.parametrization)

@@ -91,6 +91,7 @@ def test_weights_of_others_begin_in_sp_and_a_model_named_beside_them_must_be_the
     summary = trained(tmp_path / "on", "--init-from", folder, "--density", "0.5", "--mask-init", "topk", steps=1)
     assert summary["target"]["parametrization"] == "sp"
     assert any("ids here are bytes" in gap for gap in summary["choice"]["not_covered"])
+    assert any("masks of topk are outside the theory" in gap for gap in summary["choice"]["not_covered"])
     refused = call("train", "--init-from", folder, "--model", model, *OF_THE_MODEL, "--out", tmp_path / "no")
     assert refused.exit_code == 2
     assert "has is_tied = True, and the model of" in refused.stderr
