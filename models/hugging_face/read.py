@@ -119,8 +119,8 @@ class HuggingFaceWeights(Mapping[str, Tensor]):
                 raise SpecError(f"{self.folder}: holds a tensor {name}, which the model of its {CONFIG} has not")
             if not torch.equal(self._tensors[name], self._tensors[self._embedding]):
                 raise SpecError(
-                    f"{self.folder}: lm_head.weight is not the token embedding, and {CONFIG} ties the two: "
-                    '"tie_word_embeddings": false would be right'
+                    f"{self.folder}: lm_head.weight is not the token embedding, and the model ties the two: "
+                    f'"tie_word_embeddings": false in its {CONFIG} would be right'
                 )
 
     def _require_tensor(self, tensor: HuggingFaceTensor) -> None:
@@ -156,7 +156,7 @@ def _which_has(tensor: HuggingFaceTensor, shape: ModelShape) -> str:
             "a parameterization with multipliers needs beside the embedding: the weights of a tied model begin under "
             "--parametrization sp"
         )
-    return f"the model of its {CONFIG} has"
+    return "the model has"
 
 
 def _by(shape: tuple[int, ...]) -> str:

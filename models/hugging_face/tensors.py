@@ -44,11 +44,12 @@ class Tensors(Mapping[str, Tensor]):
         for name, path in named.items():
             if name not in opened[path]:
                 raise SpecError(f"{path}: holds no {name}, which {INDEX} says is there")
-        masked = (name for name in self._file_of if f"{name}{MASK_SUFFIX}" in self._file_of)
-        self._shapes = {name: self._whole_shape(name) for name in masked}
+        masks = [name for name in self._file_of if name.endswith(MASK_SUFFIX)] if _is_sparse(folder) else []
+        masked = [mask.removesuffix(MASK_SUFFIX) for mask in masks]
+        self._shapes = {name: self._whole_shape(name) for name in masked if name in self._file_of}
 
     def __getitem__(self, name: str) -> Tensor:
-        numbers = self.numbers(name)
+        numbers = self._file_of[name][name]
         if name not in self._shapes:
             return numbers
         mask = torch.from_numpy(self.mask(name))
@@ -68,17 +69,9 @@ class Tensors(Mapping[str, Tensor]):
         """Names of those that are kept as live numbers and a mask."""
         return self._shapes.keys()
 
-    def numbers(self, name: str) -> Tensor:
-        """As they are in the file: of a masked tensor, the live ones."""
-        return self._file_of[name][name]
-
     def mask(self, name: str) -> Mask:
         """Of a masked tensor."""
-        return unpacked(self.packed_mask(name).numpy(), self.shape(name))
-
-    def packed_mask(self, name: str) -> Tensor:
-        """Of a masked tensor, as it is in the file."""
-        return self._file_of[name][f"{name}{MASK_SUFFIX}"]
+        return unpacked(self._file_of[name][f"{name}{MASK_SUFFIX}"].numpy(), self.shape(name))
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Of a tensor, masked or not."""
@@ -132,7 +125,7 @@ def _files_of(folder: Path) -> tuple[list[Path], dict[str, Path]]:
             raise SpecError(f"{folder / INDEX}: weight_map is {index!r}, it must say in which file each tensor is")
         named = {name: folder / Path(file).name for name, file in index.items()}
         return sorted(set(named.values())), named
-    if (folder / SPARSE_WEIGHTS).is_file():
+    if _is_sparse(folder):
         return [folder / SPARSE_WEIGHTS], {}
     if any((folder / pickle).is_file() for pickle in _PICKLES):
         raise SpecError(
@@ -141,6 +134,11 @@ def _files_of(folder: Path) -> tuple[list[Path], dict[str, Path]]:
             f"AutoModelForCausalLM.from_pretrained({str(folder)!r}).save_pretrained({str(folder)!r})"
         )
     raise SpecError(f"{folder}: there are no weights here, they would be in {WEIGHTS} or {INDEX}")
+
+
+def _is_sparse(folder: Path) -> bool:
+    """There are sparse weights, and no dense ones, which go before."""
+    return (folder / SPARSE_WEIGHTS).is_file() and not any((folder / name).is_file() for name in (WEIGHTS, INDEX))
 
 
 def _opened(path: Path) -> TensorFile:

@@ -151,6 +151,31 @@ def test_a_sparse_export_holds_live_weights_and_a_bit_for_each(run: Path, tmp_pa
     )
 
 
+def test_masks_whose_last_byte_is_not_full_come_back(tmp_path: Path) -> None:
+    odd = msgspec.structs.replace(GPT2, d_model=6, d_ff=7)  # 42 weights in a matrix: five bytes and two bits
+    train(small_run(odd, density=0.5), tmp_path / "run")
+    dense = export(tmp_path / "run", tmp_path / "dense")
+    export(tmp_path / "run", tmp_path / "sparse", is_sparse=True)
+    assert export(tmp_path / "sparse", tmp_path / "again").sha256 == dense.sha256
+
+
+def test_a_sparse_file_that_is_not_whole_is_named(run: Path, tmp_path: Path) -> None:
+    export(run, tmp_path / "out", is_sparse=True)
+    path = tmp_path / "out" / "model.sparse.safetensors"
+    stored = safetensors.torch.load_file(path)
+    name = next(name for name in stored if name.endswith(MASK_SUFFIX))
+    with safetensors.safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    for change, shapes, message in (
+        ({}, {}, "metadata do not say the shape of"),
+        ({name: stored[name][:-1].clone()}, metadata, "the mask of .* is not of"),
+        ({name: torch.zeros_like(stored[name])}, metadata, r"has \d+ numbers, and its mask 0"),
+    ):
+        safetensors.torch.save_file(stored | change, path, metadata=shapes)
+        with pytest.raises(SpecError, match=message):
+            list(read_tensors(tmp_path / "out").values())
+
+
 def test_the_stock_model_generates_and_its_tokens_are_bytes(run: Path, tmp_path: Path) -> None:
     export(run, tmp_path / "out")
     stock, tokenizer = loaded(tmp_path / "out"), transformers.AutoTokenizer.from_pretrained(tmp_path / "out")

@@ -65,6 +65,8 @@ _SHOWN = (
 
 
 def _said(value: object) -> str:
+    if value is None:
+        return "not evaluated at this step"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
