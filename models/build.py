@@ -43,6 +43,7 @@ def build_model(
     eps: float,
     start_masks: StartMasks | None = None,
     initial_draw: InitialDraw = "torch",
+    weights: Mapping[str, Tensor] | None = None,
     device: str = "cpu",
 ) -> BuiltModel:
     """The model in its state before the first step, a function of these arguments alone.
@@ -55,6 +56,8 @@ def build_model(
         Initialized model -> masks by parameter name; None = random ones (`models.sparse.random_mask`).
     initial_draw :
         See `initialize`.
+    weights :
+        By parameter name, in place of drawn ones.
     device :
         Where the model goes in the end; numbers are drawn on the processor, the same for every device.
     """
@@ -65,13 +68,17 @@ def build_model(
     model.dot_product.fill_tables()
     densities = density if isinstance(density, Mapping) else hidden_densities(model, density)
     table = effective_table(model, shape, parametrization, densities, weight_decay, eps)
-    initialize(model, table, seed, initial_draw)
+    initialize(model, table, seed, initial_draw, weights)
     masks = random_masks(model, seed, densities) if start_masks is None else start_masks(model)
     return BuiltModel(model=model, table=table, masks=add_masks(model.to(device), masks))
 
 
 def initialize(
-    model: nn.Module, table: Iterable[EffectiveTensor], seed: int, initial_draw: InitialDraw = "torch"
+    model: nn.Module,
+    table: Iterable[EffectiveTensor],
+    seed: int,
+    initial_draw: InitialDraw = "torch",
+    weights: Mapping[str, Tensor] | None = None,
 ) -> None:
     """Fill the parameters of the rows. The draw depends on (seed, name), not on the order of the rows.
 
@@ -80,15 +87,25 @@ def initialize(
     initial_draw :
         `torch`: by `torch.nn.init.trunc_normal_`, whole tensors, one number after the other; `philox`: each number from
         its own place in a counter-based stream, so that live weights can be drawn alone, and by many threads.
+    weights :
+        By parameter name, in place of drawn ones; each is asked for once.
     """
     with torch.no_grad():
         for row in table:
-            fill(model.get_parameter(row.name), row, seed, initial_draw)
+            fill(model.get_parameter(row.name), row, seed, initial_draw, weights)
 
 
-def fill(tensor: Tensor, row: EffectiveTensor, seed: int, initial_draw: InitialDraw) -> None:
+def fill(
+    tensor: Tensor,
+    row: EffectiveTensor,
+    seed: int,
+    initial_draw: InitialDraw,
+    weights: Mapping[str, Tensor] | None = None,
+) -> None:
     """Fill one tensor by its row; see `initialize`."""
-    if row.start != "normal":
+    if weights is not None:
+        tensor.copy_(weights[row.name])
+    elif row.start != "normal":
         tensor.fill_(1.0 if row.start == "one" else 0.0)
     elif initial_draw == "philox":
         draws = philox(seed, "init", row.name).random_raw(tensor.numel())

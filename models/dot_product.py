@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from wse_sim.errors import SpecError
 from wse_sim.spec.model import ModelShape, Positions
 
-_ROTARY_BASE = 10_000.0  # RoFormer, arXiv 2104.09864, Section 3.2.2; LLaMA has the same
+ROTARY_BASE = 10_000.0  # RoFormer, arXiv 2104.09864, Section 3.2.2; LLaMA has the same
 _ALIBI_SPAN = 8.0  # ALiBi, arXiv 2108.12409, Section 3: the last of N heads has the slope 2^-8
 
 
@@ -71,7 +71,7 @@ class RotaryDotProduct(DotProduct):
 
     def fill_tables(self) -> None:
         n_pairs, device = self.shape.d_head // 2, self.cos_TH.device
-        rates = _ROTARY_BASE ** (-torch.arange(n_pairs, dtype=torch.float64, device=device) / n_pairs)
+        rates = ROTARY_BASE ** (-torch.arange(n_pairs, dtype=torch.float64, device=device) / n_pairs)
         angles_TP = torch.arange(self.shape.seq_len, dtype=torch.float64, device=device)[:, None] * rates
         self.cos_TH.copy_(angles_TP.cos().repeat(1, 2))
         self.sin_TH.copy_(torch.cat((-angles_TP.sin(), angles_TP.sin()), dim=1))

@@ -11,15 +11,19 @@ from wse_sim.spec.model import ModelShape
 
 
 class GeluFeedForward(nn.Module):
-    """Two matrices with a GELU between them."""
+    """Two matrices with a GELU between them, exact or in the approximation by tanh.
+
+    Source: arXiv 1606.08415, Section 2.
+    """
 
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
+        self.approximate = "tanh" if shape.feed_forward == "gelu_tanh" else "none"
         self.up = linear_in(shape, shape.d_model, shape.d_ff)
         self.down = linear_out(shape, shape.d_ff, shape.d_model)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
-        projected_BTD: Tensor = self.down(F.gelu(self.up(x_BTD)))
+        projected_BTD: Tensor = self.down(F.gelu(self.up(x_BTD), approximate=self.approximate))
         return projected_BTD
 
 

@@ -22,6 +22,7 @@ from wse_sim.spec.model import FeedForward, ModelShape
 
 _FEED_FORWARDS: Mapping[FeedForward, type[GeluFeedForward] | type[SwigluFeedForward]] = {
     "gelu": GeluFeedForward,
+    "gelu_tanh": GeluFeedForward,
     "swiglu": SwigluFeedForward,
 }
 

@@ -5,7 +5,7 @@ from torch import nn
 from models.roles import Role, with_roles
 from wse_sim.spec.model import ModelShape
 
-_EPS = 1e-5  # Cerebras-GPT (arXiv 2304.03208), the model-zoo configurations; Llama 2's config.json has the same
+NORM_EPS = 1e-5  # Cerebras-GPT (arXiv 2304.03208), the model-zoo configurations; Llama 2's config.json has the same
 
 
 def norm(shape: ModelShape, *, gain: Role, bias: Role) -> nn.Module:
@@ -14,5 +14,5 @@ def norm(shape: ModelShape, *, gain: Role, bias: Role) -> nn.Module:
     Source: RMSNorm, arXiv 1910.07467: no mean is taken off, and there is no bias.
     """
     if shape.norm == "rmsnorm":
-        return with_roles(nn.RMSNorm(shape.d_model, eps=_EPS), weight=gain)
-    return with_roles(nn.LayerNorm(shape.d_model, eps=_EPS, bias=shape.has_biases), weight=gain, bias=bias)
+        return with_roles(nn.RMSNorm(shape.d_model, eps=NORM_EPS), weight=gain)
+    return with_roles(nn.LayerNorm(shape.d_model, eps=NORM_EPS, bias=shape.has_biases), weight=gain, bias=bias)

@@ -50,6 +50,8 @@ class Parametrization(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     Parameters
     ----------
+    name :
+        Of the table of rules.
     weight_decay_scaling :
         AdamW decays by lr x weight_decay a step. `none` takes weight_decay as the table has it: unscaled in SP, μP and
         SμPar, so that the product shrinks with the learning rate of wide models (ModelZoo, the SμPar authors), and

@@ -8,6 +8,7 @@ Of a masked parameter the tensor file holds the live numbers, in row-major order
 form, one tensor at a time, and reads it.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -18,9 +19,9 @@ import torch
 from torch import Tensor
 
 from models.sparse import MASK_SUFFIX, Mask, PackedMask, unpacked
+from models.tensor_file import TensorFile, TensorSource, file_pieces
 from training.config import TrainConfig
 from training.data import Fingerprint
-from training.tensor_file import TensorFile, TensorSource, file_pieces
 from wse_sim.errors import FileError, SpecError
 from wse_sim.files import write_atomically
 
@@ -92,7 +93,7 @@ class Checkpoint:
 
     def packed_mask(self, name: str) -> PackedMask | None:
         """Of a parameter; None where it has none."""
-        return self.tensors[f"{WEIGHT}.{name}{MASK_SUFFIX}"].numpy() if self._has_mask(name) else None
+        return self.tensors[f"{WEIGHT}.{name}{MASK_SUFFIX}"].numpy() if self.has_mask(name) else None
 
     def mask(self, name: str) -> Mask | None:
         """The same, in the parameter's shape."""
@@ -109,6 +110,10 @@ class Checkpoint:
         """Of a parameter, masked or not."""
         dims = self.tensors.metadata.get(name)
         return self.tensors.shape(f"{WEIGHT}.{name}") if dims is None else tuple(map(int, dims.split("x")))
+
+    def n_live(self, name: str) -> int:
+        """Weights of a parameter that are not masked, without reading it."""
+        return math.prod(self.tensors.shape(f"{WEIGHT}.{name}"))
 
     def dense(self, kind: str, name: str) -> Tensor:
         """A parameter (`model`) or a moment of it (`exp_avg`, `exp_avg_sq`), zeros and all."""
@@ -127,7 +132,7 @@ class Checkpoint:
         """Raise SpecError when the checkpoint lacks a parameter or a mask of the run, or has one too many."""
         for what, there, wanted in (
             ("parameter", set(self.parameters), set(parameters)),
-            ("mask", {name for name in self.parameters if self._has_mask(name)}, set(masked)),
+            ("mask", {name for name in self.parameters if self.has_mask(name)}, set(masked)),
         ):
             if missing := sorted(wanted - there):
                 raise SpecError(
@@ -136,7 +141,8 @@ class Checkpoint:
             if extra := sorted(there - wanted):
                 raise SpecError(f"the checkpoint has a {what} {extra[0]}, which this run has not ({len(extra)} in all)")
 
-    def _has_mask(self, name: str) -> bool:
+    def has_mask(self, name: str) -> bool:
+        """A parameter is masked."""
         return f"{WEIGHT}.{name}{MASK_SUFFIX}" in self.tensors
 
 

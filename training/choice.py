@@ -25,6 +25,7 @@ _ACTIVATION_BYTES = (
 )
 _DAYS_PER_YEAR = 365.25
 _OTHER_BATCH = "batch size: the published learning rates are for the target's, not the one here; --peak-lr sets another"
+_OTHER_TOKENS = "tokens: ids here are bytes; those of weights that were trained elsewhere are their own tokenizer's"
 
 Mode = Literal["full", "dense", "proxy"]
 
@@ -145,12 +146,14 @@ def _itself(job: Job, profile: MachineProfile, reading: Reading, *, full_s: floa
             f"{n_steps:,} steps of {config.batch_size} x {config.seq_len} tokens, {n_tokens / job.tokens:.2g} of the "
             f"tokens of the target's {n_target_steps:,.0f} steps of {job.batch_size} x {job.seq_len}",
             memory_line(need, available),
+            *_where_it_begins(job),
             *_how_masks_change(config),
         ),
         not_covered=(
             *(() if config.batch_size == job.batch_size else (_OTHER_BATCH,)),
+            *(() if job.start is None or job.start.density is not None else (_OTHER_TOKENS,)),
             _of_data(reading),
-            *caveats(job.parametrization, job.algorithm_name),
+            *caveats(job.parametrization, _chosen_by(job)),
         ),
     )
 
@@ -182,6 +185,23 @@ def _predicted_own_s(job: Job, profile: MachineProfile) -> float:
     narrow = proxy_shape(shape, max(D_HEAD, shape.d_model // D_HEAD * D_HEAD))
     flops_per_s = training_flops_per_token(narrow, narrow.seq_len) / predicted_s_per_token(narrow, profile)
     return job.tokens * training_flops_per_token(shape, job.seq_len) / flops_per_s
+
+
+def _where_it_begins(job: Job) -> tuple[str, ...]:
+    """Sentences; none where weights are drawn."""
+    start = job.start
+    if start is None:
+        return ()
+    begins = f"it begins with the weights of {start.folder}, in {job.parametrization}"
+    if job.density == 1.0 and start.density is not None and start.density < 1.0:
+        return (begins, f"their density is {start.density:.6g}, and zeros train too: --mask-init from_zeros keeps them")
+    return (begins,)
+
+
+def _chosen_by(job: Job) -> str:
+    """What chose the masks, as `caveats` asks for it."""
+    is_by_size = any(algorithm.init_method == "topk" for algorithm in job.start_sparsity or ())
+    return "topk" if is_by_size else job.algorithm_name
 
 
 def _how_masks_change(config: TrainConfig) -> tuple[str, ...]:

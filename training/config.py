@@ -47,6 +47,21 @@ class Branch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     sha256: str
 
 
+class InitFrom(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A folder for `transformers` whose weights a run starts from.
+
+    Parameters
+    ----------
+    folder :
+        With `config.json` and safetensors.
+    sha256 :
+        Of its weights (`models.hugging_face.tensors.digest`), to be held against it; the trainer fills it in.
+    """
+
+    folder: str
+    sha256: str | None = None
+
+
 class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What trains, on what, for how long.
 
@@ -89,6 +104,8 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Steps after which a checkpoint is written, and kept when later ones come: to branch from.
     branch :
         Where the run starts, if not from the beginning; the trainer fills it in.
+    init_from :
+        Weights to begin with, in place of drawn ones.
     n_eval_sequences :
         Held-out sequences per evaluation, the same ones every time.
     data :
@@ -131,6 +148,7 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     last_checkpoints: int = 2
     kept_checkpoints: tuple[int, ...] = ()
     branch: Branch | None = None
+    init_from: InitFrom | None = None
     data: str = "stdlib"
     tokenizer: str = "bytes"
     text_field: str = "text"

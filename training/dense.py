@@ -12,16 +12,17 @@ from models.cross_entropy import n_counted
 from models.gpt import GPT
 from models.parametrization import EffectiveTensor
 from models.sparse import Mask, Masks, Scores, laid_out_like, n_nonzero, packed, unpacked, whole
+from models.tensor_file import TensorSource
 from training.checkpoint import MOMENTS, WEIGHT, Checkpoint, SavedParameter
 from training.config import TrainConfig
 from training.distributed import World, alone
 from training.executor import Batch, Stepped, autocast, micro_batches, require_finite
+from training.initial_weights import initial_weights
 from training.optimizer import build_optimizer, compute_gradient, set_lr
 from training.shared_loss import SharedLoss, share_loss
 from training.sparsity.choosing import Weights
 from training.sparsity.updater import MaskUpdater, magnitude
 from training.streaming.record import StreamRow
-from training.tensor_file import TensorSource
 from wse_sim.errors import SpecError
 
 
@@ -46,7 +47,7 @@ class DenseExecutor:
         self._config, self._world = config, world or alone(execution.device)
         self._world.require_shares(config.batch_size, execution.microbatch)
         self._device = self._world.device
-        self.model, table, self.masks, self._loss = _shared_model(config, self._world)
+        self.model, table, self.masks, self._loss = _shared_model(config, self._world, checkpoint)
         self.model.recomputes = execution.recompute == "always"
         if execution.compile:
             for block in self.model.blocks:
@@ -219,10 +220,19 @@ def restore(checkpoint: Checkpoint, model: GPT, masks: Masks, optimizer: torch.o
             masks.replace(name, unpacked(mask, checkpoint.shape(name)))
 
 
-def _shared_model(config: TrainConfig, world: World) -> tuple[GPT, list[EffectiveTensor], Masks, SharedLoss]:
+def _shared_model(
+    config: TrainConfig, world: World, checkpoint: Checkpoint | None
+) -> tuple[GPT, list[EffectiveTensor], Masks, SharedLoss]:
     """The model of a configuration as processes share it, the rules its tensors got, its masks, and its loss."""
     plan, sharding = config.sparsity_plan, config.execution.sharding
     is_sharded = world.size > 1 and sharding == "fsdp"
+
+    def start_masks(model: nn.Module) -> Mapping[str, Mask]:
+        if checkpoint is None:
+            return plan.start_masks(model, config.seed)
+        checkpoint.require(dict(model.named_parameters()), plan.shapes)
+        return checkpoint.masks  # the first ones may have hung on weights that are no longer at hand
+
     built = build_model(
         config.shape,
         config.parameters_transfer_by,
@@ -230,8 +240,9 @@ def _shared_model(config: TrainConfig, world: World) -> tuple[GPT, list[Effectiv
         density=plan.densities,
         weight_decay=config.weight_decay,
         eps=config.eps,
-        start_masks=lambda model: plan.start_masks(model, config.seed),
+        start_masks=start_masks,
         initial_draw=config.initial_draw,
+        weights=None if checkpoint is not None else initial_weights(config),
         device="cpu" if is_sharded else str(world.device),  # shards go to their device block by block
     )
     model, table, masks = built.model, built.table, built.masks

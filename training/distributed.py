@@ -16,11 +16,11 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from models.tensor_file import TensorSource
 from training.checkpoint import SavedParameter
 from training.execution import Device
 from training.executor import Batch
 from training.interrupt import Interrupted
-from training.tensor_file import TensorSource
 from wse_sim.errors import SpecError
 
 _SETTLE_S = 0.1

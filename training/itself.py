@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from training.config import TrainConfig
+from training.config import InitFrom, TrainConfig
 from training.configured import said_of_training
 from training.distributed import n_local_processes
 from training.execution import Execution, device_at_hand
@@ -50,9 +50,20 @@ def config_of_itself(job: Job, profile: MachineProfile) -> TrainConfig:
         n_eval_sequences=min(_MOST_EVALUATED, _EVALUATED_PER_TRAINED * batch_size),
         **({"eval_interval": n_steps, "checkpoint_interval": n_steps} if n_steps < _FEW_STEPS else {}),
         n_threads=max(1, n_threads_for(shape, profile.n_cpus) // n_local_processes()),
+        **_beginning(job),
         initial_draw="philox",
         execution=execution,
     )
+
+
+def _beginning(job: Job) -> dict[str, Any]:
+    """What a run that begins with weights of a folder has beside others."""
+    if job.start is None:
+        return {}
+    return {
+        "init_from": InitFrom(folder=job.start.folder),
+        "weight_decay_scaling": job.start.weight_decay_scaling,
+    }
 
 
 def config_of_target(job: Job, profile: MachineProfile, n_steps: int, **others: Any) -> TrainConfig:

@@ -11,6 +11,7 @@ import msgspec
 from models.bases import BaseHyperparameters, base_for
 from models.rules import ParametrizationName, factors_of, rules_of
 from training.host import Host
+from training.imported import Imported, StartMask, fields_of_job
 from training.schedules import parse_schedule
 from training.sparsity import Algorithm, make_algorithm
 from training.toml_text import toml_text
@@ -19,7 +20,7 @@ from wse_sim.errors import FileError, SpecError, choose
 from wse_sim.files import write_atomically
 from wse_sim.simulation import resolve_run
 from wse_sim.spec.configuration import Configuration
-from wse_sim.spec.load import convert, load_model, read_toml
+from wse_sim.spec.load import NO_MODEL, convert, load_model, read_toml
 from wse_sim.spec.model import ModelPreset
 from wse_sim.spec.run import MaskUpdates, Run, mask_updates_of
 from wse_sim.spec.sparsity import stretched
@@ -60,6 +61,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         What else is asked of the run made here.
     data, tokenizer, text_field :
         As in `TrainConfig`.
+    start :
+        Weights that the run here begins with; None = drawn ones.
+    start_sparsity :
+        How they are masked; None = as the density and the mask updates say.
     """
 
     model: str
@@ -68,7 +73,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     is_sparse_wide: bool = False
     mask_updates: MaskUpdates | None = None
     schedule: str = TRAIN["schedule"]
-    parametrization: ParametrizationName = TRAIN["parametrization"]
+    parametrization: ParametrizationName = "smupar"
     seed: int = TRAIN["seed"]
     system: str = TRAIN["system"]
     num_csx: int
@@ -84,10 +89,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     tokenizer: str = TRAIN["tokenizer"]
     text_field: str = TRAIN["text_field"]
     host: Host = Host()
+    start: Imported | None = None
+    start_sparsity: tuple[Algorithm, ...] | None = None
 
     @property
     def preset(self) -> ModelPreset:
-        preset = load_model(self.model) if self.configuration is None else self.configuration.preset
+        preset = _preset(self.model, self.start) if self.configuration is None else self.configuration.preset
         if not self.is_sparse_wide:
             return preset
         return msgspec.structs.replace(preset, shape=sparse_wide(preset.shape, self.density))
@@ -121,6 +128,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     def algorithm(self, n_steps: int) -> Algorithm | tuple[Algorithm, ...]:
         """The target's sparsity algorithm for a run of `n_steps`, whose masks change as often in the course of it."""
         updates, configuration = self.mask_updates, self.configuration
+        if self.start_sparsity is not None:
+            return self.start_sparsity
         if configuration is not None and self.density < 1.0:
             of, algorithms = configuration.n_steps, configuration.run.sparsity
             return tuple(stretched(each, of=of, n_steps=n_steps) for each in algorithms)
@@ -155,6 +164,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
             schedule = f"{schedule.partition('_')[0]}-{sha256(schedule.encode()).hexdigest()[:8]}"
         updates = "" if self.mask_updates is None else f"-{self.mask_updates.algorithm}"
         mode = "" if self.host.mode == "auto" else f"-{self.host.mode}"
+        if self.start is not None:
+            mode += "-from-weights"
         return f"{model}-density-{self.density:g}{updates}-{schedule}-{self.parametrization}-seed-{self.seed}{mode}"
 
 
@@ -176,10 +187,12 @@ def resolve_job(
         When something is unknown or missing; the message names it.
     """
     parse_schedule(given.get("schedule", TRAIN["schedule"]))
-    choose(given.get("parametrization") or TRAIN["parametrization"], PARAMETRIZATIONS, "parametrization")
+    start = given.get("start")
+    if start is None and "parametrization" in given:
+        choose(given["parametrization"], PARAMETRIZATIONS, "parametrization")
     target = {name: given[name] for name in _OF_THE_RUN if name in given}
     run = resolve_run(
-        load_model(model), num_csx=num_csx, batch_size=batch_size, seq_len=seq_len, tokens=tokens, **target
+        _preset(model, start), num_csx=num_csx, batch_size=batch_size, seq_len=seq_len, tokens=tokens, **target
     )
     return Job(
         model=model,
@@ -194,11 +207,14 @@ def resolve_job(
 
 def job_from(
     *,
-    model: str,
+    model: str | None = None,
     sparsity_algorithm: str = "static",
     mask_update_steps: int | None = None,
     budget: float | None = None,
     batch_size: int | None = None,
+    parametrization: str | None = None,
+    init_from: str | None = None,
+    mask_init: StartMask | None = None,
     **given: Any,
 ) -> Job:
     """The job that a user describes by the options of `wse-sim train`, one value each.
@@ -209,6 +225,10 @@ def job_from(
         Seconds.
     batch_size :
         Of the target, and where the target itself trains, of the run here.
+    parametrization :
+        None = SμPar; with `init_from`, what the folder's weights are of (`training.imported.imported`).
+    init_from, mask_init :
+        Folder whose weights the run begins with, and how masks are chosen of them; then the model may be left out.
     given :
         Other fields of `Job` and of `training.host.Host`.
 
@@ -220,10 +240,19 @@ def job_from(
     host = Host(**{name: given.pop(name) for name in Host.__struct_fields__ if name in given})
     if host.is_itself:
         host = msgspec.structs.replace(host, batch_size=batch_size)
+    if init_from is None:
+        if model is None:
+            raise SpecError(NO_MODEL)
+        if mask_init is not None:
+            raise SpecError("--mask-init is about weights that are there: give --init-from too")
+        given |= {} if parametrization is None else {"parametrization": parametrization}
+    else:
+        _require_itself(host, given.get("is_sparse_wide", False), None if mask_init is None else sparsity_algorithm)
+        given |= fields_of_job(init_from, model, parametrization, mask_init, given.get("density", 1.0))
     if budget is not None:
         given["budget_s"] = budget
     return resolve_job(
-        model,
+        model or init_from or "",
         mask_updates=mask_updates_of(sparsity_algorithm, mask_update_steps),
         batch_size=batch_size,
         host=host,
@@ -246,8 +275,25 @@ def require_masks(densities: Iterable[float], algorithm: str) -> None:
         raise SpecError(f"--sparsity-algorithm {algorithm} has nothing to mask at density 1: give --density too")
 
 
+def _require_itself(host: Host, is_sparse_wide: bool, masked_by: str | None) -> None:
+    """Raise SpecError where what trains is not the model whose weights are given, or its masks are not the weights'."""
+    if not host.is_itself:
+        raise SpecError("--init-from gives the weights of the model itself: name --mode dense or --mode full too")
+    if is_sparse_wide:
+        raise SpecError("--sparse-wide makes another model than the one of --init-from: leave one out")
+    if masked_by not in (None, "static"):
+        raise SpecError(f"--mask-init is of masks that stay, and those of {masked_by} change: leave one out")
+
+
+def _preset(model: str, start: Imported | None) -> ModelPreset:
+    """The model that the user named; of weights alone, the model of those."""
+    return ModelPreset(shape=start.shape) if start is not None and model == start.folder else load_model(model)
+
+
 def target_base(job: Job) -> BaseHyperparameters:
-    """The published hyper-parameters that the target would be trained with."""
+    """The hyper-parameters that the target would be trained with: published, or those of the weights it begins with."""
+    if job.start is not None and job.start.base is not None:
+        return job.start.base
     return base_for(job.preset, job.parametrization)
 
 

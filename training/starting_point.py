@@ -7,9 +7,10 @@ from pathlib import Path
 import msgspec
 
 from training.checkpoint import Checkpoint, load_checkpoint, load_latest
-from training.config import CONFIG_FILE, Branch, TrainConfig, read_config
+from training.config import CONFIG_FILE, Branch, InitFrom, TrainConfig, read_config
 from training.data import Corpus
 from training.execution import Execution
+from training.initial_weights import with_digest
 from wse_sim.errors import SpecError
 
 # How often a run looks and saves does not change what it computes.
@@ -66,6 +67,7 @@ def starting_point(
     if checkpoint is not None:
         if config.branch is None:
             config = msgspec.structs.replace(config, branch=checkpoint.meta.config.branch)
+        config = _as_it_began(config, checkpoint)
         _require_same(checkpoint, config, data, f"{run_dir}: the run was started", "resumed", _MAY_CHANGE_ON_RESUME)
         return StartingPoint(config=config, checkpoint=checkpoint, warnings=tuple(warnings))
     if resume:
@@ -74,7 +76,7 @@ def starting_point(
         branch = config.branch or _branch_of(run_dir)
         if branch is not None:
             raise SpecError(f"the run branches from step {branch.step} of {branch.run}: name that checkpoint")
-        return StartingPoint(config=config, checkpoint=None, warnings=tuple(warnings))
+        return StartingPoint(config=with_digest(config), checkpoint=None, warnings=tuple(warnings))
     return _branched(config, branch_from, data, tuple(warnings))
 
 
@@ -86,6 +88,7 @@ def _branch_of(run_dir: Path) -> Branch | None:
 
 def _branched(config: TrainConfig, path: Path, data: Corpus, warnings: tuple[str, ...]) -> StartingPoint:
     parent = load_checkpoint(path.with_suffix(".json"))
+    config = _as_it_began(config, parent)
     _require_same(parent, config, data, f"{path}: the run it is of was started", "branched", _MAY_CHANGE_ON_BRANCH)
     step = parent.meta.step
     if step >= config.n_steps:
@@ -101,6 +104,14 @@ def _branched(config: TrainConfig, path: Path, data: Corpus, warnings: tuple[str
         )
         warnings = (*warnings, f"{path}: the learning rate jumps where the run branches: {jump}")
     return StartingPoint(config=msgspec.structs.replace(config, branch=branch), checkpoint=parent, warnings=warnings)
+
+
+def _as_it_began(config: TrainConfig, checkpoint: Checkpoint) -> TrainConfig:
+    """The configuration with the digest of the weights that the run began with, as the checkpoint has it."""
+    began, said = checkpoint.meta.config.init_from, config.init_from
+    if began is None or said is None or said.sha256 is not None or said.folder != began.folder:
+        return config
+    return msgspec.structs.replace(config, init_from=began)
 
 
 def _require_same_mask_updates(parent: Checkpoint, config: TrainConfig, path: Path) -> None:
@@ -122,6 +133,8 @@ def _identity(value: object) -> object:
     """The part of a configuration's value that decides what is computed."""
     if isinstance(value, Execution):
         return msgspec.structs.replace(value, recompute="never", store=None)
+    if isinstance(value, InitFrom):
+        return value.sha256  # the folder may have moved
     return value
 
 

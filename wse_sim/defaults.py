@@ -21,7 +21,6 @@ TRAIN: Final[Defaults] = {
     **RUN,
     "sparsity_algorithm": "static",
     "schedule": "linear",
-    "parametrization": "smupar",
     "gpu": "h100",
     "gpu_software": "megatron",
     "budget": "3m",

@@ -26,9 +26,11 @@ WRITTEN = {
     *(
         "BaseHyperparameters",
         "Branch",
+        "InitFrom",
         "CoordCheck",
         "Execution",
         "ModelShape",
+        "Parametrization",
         "SideCar",
         "Study",
         "TrainConfig",

@@ -103,8 +103,9 @@ def test_two_processes_print_one_summary_of_the_same_run(model: str, tmp_path: P
 def test_resuming_is_proved_on_the_users_own_run(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ["--model", model, *GIVEN, "--mode", "full", "--steps", "10", "--sparsity-algorithm", "set"]
     monkeypatch.chdir(tmp_path)
-    result = run(*words, "--verify-resume", "--json")
-    assert list(tmp_path.iterdir()) == []
+    Path("text").write_text(" ".join(map(str, range(20_000))))  # named as one would: from here
+    result = run(*words, "--data", "text", "--verify-resume", "--json")
+    assert [path.name for path in tmp_path.iterdir()] == ["text"]
     assert result.exit_code == 0, result.output
     content = json.loads(result.stdout)
     validator("train-verify-resume").validate(content)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from models.gpt import GPT, ForwardMultipliers
-from models.sparse import MASK_SUFFIX, sparsify
+from models.sparse import MASK_SUFFIX, add_masks, hidden_densities, random_masks
 from tests.wafer.meshes import CS2, MANY_TOKENS, tiny
 from training.checkpoint import save_checkpoint
 from training.config import TrainConfig
@@ -23,10 +23,11 @@ SHAPE = ModelShape(name="tiny", n_layers=2, d_model=16, n_heads=2, d_ff=64, voca
 FINGERPRINT = Fingerprint(source="none", n_files=0, n_bytes=0, sha256="")
 
 
-def train_nothing(run_dir: Path, density: float, step: int = 3) -> GPT:
+def train_nothing(run_dir: Path, density: float, step: int = 3, only: str = "") -> GPT:
     """A run folder with one checkpoint, written by the trainer, of a model that is only initialized and masked."""
     model = GPT(SHAPE, ForwardMultipliers(embedding=1.0, attention_scale=1.0, logits=1.0))
-    masks = sparsify(model, 0, density)
+    densities = {name: of for name, of in hidden_densities(model, density).items() if only in name}
+    masks = add_masks(model, random_masks(model, 0, densities))
     save_checkpoint(
         run_dir,
         saved_parameters(model, masks, torch.optim.AdamW(model.parameters())),
@@ -73,6 +74,17 @@ def test_every_matrix_of_a_block_has_a_mask_of_its_shape(tmp_path: Path) -> None
         }
     n_read = sum(mask.size for block in run.blocks for mask in block.values())
     assert n_read == sum(mask.numel() for name, mask in model.named_buffers() if name.endswith(MASK_SUFFIX))
+
+
+def test_a_matrix_without_a_mask_among_masked_ones_is_dense(tmp_path: Path) -> None:
+    train_nothing(tmp_path, 0.25, only="blocks.1.mlp.up")
+    first, second = read_run_masks(tmp_path).blocks
+    assert second["ffn_in"].mean() == 0.25
+    assert all(mask.all() for name, mask in second.items() if name != "ffn_in")
+    assert {name: mask.shape for name, mask in first.items()} == {
+        m.name: (m.n_out, m.n_in) for m in linear_matrices(SHAPE)
+    }
+    assert all(mask.all() for mask in first.values())
 
 
 def test_the_newest_whole_checkpoint_is_read(tmp_path: Path) -> None:

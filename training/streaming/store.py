@@ -20,9 +20,11 @@ from models.gpt import GPT
 from models.parametrization import EffectiveTensor, effective_table
 from models.roles import HIDDEN_ROLES
 from models.sparse import Mask
+from models.tensor_file import TensorSource
 from training.checkpoint import MOMENTS, WEIGHT, Checkpoint, SavedParameter
 from training.config import TrainConfig
 from training.execution import DTYPES
+from training.initial_weights import initial_weights
 from training.memory import PIECE_NUMBERS
 from training.optimizer import optimizer_of
 from training.sparsity.choosing import Weights
@@ -37,7 +39,6 @@ from training.streaming.matrix import (
     random_layout,
     unpacked_layout,
 )
-from training.tensor_file import TensorSource
 from wse_sim.errors import FileError, SpecError
 
 
@@ -75,6 +76,7 @@ class Store:
     def __init__(self, config: TrainConfig, skeleton: GPT, workers: Workers, checkpoint: Checkpoint | None) -> None:
         plan = config.sparsity_plan
         self._config, self._workers = config, workers
+        self._weights = None if checkpoint is not None else initial_weights(config)
         self.table = effective_table(
             skeleton, config.shape, config.parameters_transfer_by, plan.densities, config.weight_decay, config.eps
         )
@@ -189,14 +191,14 @@ class Store:
         elif group.has_plain_random_masks:
             density = group.densities(group.density(0))[row.name]
             layout = full_layout(row.shape) if density == 1.0 else random_layout(seed, row.name, row.shape, density)
-        if layout is not None and draw == "philox" and row.start == "normal":
+        if layout is not None and draw == "philox" and row.start == "normal" and self._weights is None:
             values = self._allocated(key, layout.n_live, torch.float32)
             draw_live(seed, row.name, layout, values)
             return layout, truncate_(values, row.init_std)
         dense = torch.empty(padded(math.prod(row.shape)))
         matrix = dense[: math.prod(row.shape)].view(row.shape)
         with torch.no_grad():
-            fill(matrix, row, seed, draw)
+            fill(matrix, row, seed, draw, self._weights)
         if layout is None:
             assert group is not None
             layout = layout_of(group.start_mask(row.name, matrix.numpy(), seed))
@@ -209,7 +211,7 @@ class Store:
             return checkpoint.tensors[f"{WEIGHT}.{row.name}"].to(self._config.execution.device)
         tensor = torch.empty(row.shape)
         with torch.no_grad():
-            fill(tensor, row, self._config.seed, self._config.initial_draw)
+            fill(tensor, row, self._config.seed, self._config.initial_draw, self._weights)
         return tensor.to(self._config.execution.device)
 
     def _parameters_of(self, name: str) -> Sequence[nn.Parameter]:

@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     from wse_sim.spec.configuration import Configuration
     from wse_sim.spec.load import ModelLike
 
-NO_MODEL = "--model is missing: name a preset (wse-sim list), a config.json or a shape TOML"
-
 
 @dataclass(frozen=True, slots=True)
 class Configured:

@@ -193,7 +193,7 @@ class TrainParameters(TypedDict, total=False):
     sparsity_algorithm: str
     mask_update_steps: Whole | None
     schedule: str
-    parametrization: str
+    parametrization: str | None
     seed: Whole
     system: Named
     num_csx: Whole | None
@@ -220,6 +220,8 @@ class TrainParameters(TypedDict, total=False):
     data: Named
     tokenizer: Named
     text_field: str
+    init_from: Named | None
+    mask_init: str | None
     log: Names | None
     trace_steps: Whole | None
     trace_max_bytes: Number | None

@@ -7,13 +7,13 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from wse_sim.api.configured import NO_MODEL, Configured
+from wse_sim.api.configured import Configured
 from wse_sim.api.parameters import read_all, read_number, read_parsed, read_whole
 from wse_sim.errors import SpecError
 from wse_sim.progress import UNWATCHED, Watch
 from wse_sim.simulation import run_from, run_from_configuration
 from wse_sim.spec.economics import Economics, load_economics
-from wse_sim.spec.load import ModelLike
+from wse_sim.spec.load import NO_MODEL, ModelLike
 from wse_sim.spec.operations import Operations, load_operations, read_operations
 from wse_sim.spec.run import Run
 from wse_sim.spec.written import parse_count, parse_seconds

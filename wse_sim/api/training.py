@@ -18,7 +18,7 @@ from training.schedules import split_schedules
 from training.summary import Summary
 from training.toml_text import toml_text
 from wse_sim import defaults
-from wse_sim.api.configured import NO_MODEL, Configured
+from wse_sim.api.configured import Configured
 from wse_sim.api.notebook import frame, lines_html, plain
 from wse_sim.api.parameters import TrainParameters, as_text, asks, read_all, read_number, read_parsed, read_whole
 from wse_sim.errors import SpecError, choose
@@ -150,7 +150,7 @@ def _job(model: ModelLike | None, given: dict[str, Any], out: Path | None) -> tu
     given["tokens"] = read_parsed("tokens", given["tokens"], parse_count)
     given["budget"] = read_parsed("budget", given["budget"], parse_seconds)
     given["clip"] = parse_clip(str(given["clip"]))
-    given["store"] = None if given["store"] is None else str(given["store"])
+    given |= {name: None if given[name] is None else str(given[name]) for name in ("store", "init_from")}
     for name, hint in get_type_hints(Host).items():
         allowed = [option for of in (hint, *get_args(hint)) for option in get_args(of) if isinstance(option, str)]
         if name != "clip" and allowed and given[name] is not None:
@@ -158,13 +158,11 @@ def _job(model: ModelLike | None, given: dict[str, Any], out: Path | None) -> tu
     if config is not None:
         (job,) = jobs_of(config, model, given)
         return job, free_folder(job.name) if out is None else out
-    if model is None:
-        raise SpecError(NO_MODEL)
     given["density"] = parse_density(given["density"], given.pop("sparsity"))
     given["is_sparse_wide"] = given.pop("sparse_wide")
     require_masks([given["density"]], given["sparsity_algorithm"])
-    if isinstance(model, str | PathLike):
-        job = job_from(model=str(model), **given)
+    if model is None or isinstance(model, str | PathLike):
+        job = job_from(model=None if model is None else str(model), **given)
         return job, free_folder(job.name) if out is None else out
     return _job_of_shape(model, given, out)
 
@@ -200,6 +198,9 @@ def jobs_of(config: Configured, model: ModelLike | None, given: dict[str, Any]) 
         As `training.configured.job_from_configuration`, and when a model is named too.
     """
     configuration, said = config.read(model), config.said(given)
+    for name in ("init_from", "mask_init"):
+        if said.pop(name, None) is not None:
+            raise SpecError(f"--{name.replace('_', '-')} is given, but a configuration draws weights: leave one out")
     if said.pop("sparse_wide", False):
         raise SpecError("--sparse-wide is given, but a configuration says its own widths: leave it out")
     densities = [said.pop(name, None) for name in ("density", "sparsity")]

@@ -33,6 +33,7 @@ COMMANDS = {
     "explain": "Say what a field or a constant means, and where it comes from.",
     "list": "List models, systems, GPUs and software releases.",
     "schema": "Print the JSON Schema of what commands print and users write.",
+    "export": "Write a trained run as a folder that transformers loads.",
     "report": "Write report.html of a run directory again.",
     "bench": "Time commands, engines, plans and the trainer here.",
     "completion": "Complete commands, options and values in your shell.",

@@ -52,6 +52,7 @@ DOCUMENTS = {
     "schedules-list": Document("wse-sim schedules", "wse_sim.cli.printed_studies:schedules_list"),
     "transfer": Document("wse-sim transfer; transfer.json", "wse_sim.cli.printed_studies:transfer"),
     "coord-check": Document("wse-sim coord-check; coord-check.json", "wse_sim.cli.printed_studies:coord_check"),
+    "export": Document("wse-sim export; wse-sim.json of the folder", "training.exported:Export"),
     "reproduce": Document("wse-sim reproduce NAME", "wse_sim.cli.printed_studies:reproduce"),
     "reproduce-list": Document("wse-sim reproduce", "wse_sim.cli.printed_studies:reproduce_list"),
     "explain": Document("wse-sim explain [FIELD]", "wse_sim.cli.printed:explain"),

@@ -11,6 +11,7 @@ import click
 from wse_sim.cli.config_option import config_option, configured
 from wse_sim.cli.data_options import corpus_in_words, data_options, reading_display
 from wse_sim.cli.host_options import host_options
+from wse_sim.cli.init_options import init_options
 from wse_sim.cli.logging_options import log_option, loggers_from
 from wse_sim.cli.options import (
     json_option,
@@ -51,10 +52,8 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--parametrization",
-    default=TRAIN["parametrization"],
-    show_default=True,
     metavar="sp|mup|smupar",
-    help="Transfer rules.",
+    help="Transfer rules.  [default: smupar; of --init-from: those of an export, else sp]",
 )
 @click.option(
     "--seed", type=int, default=TRAIN["seed"], show_default=True, help="Of weights, masks and the order of the data."
@@ -89,6 +88,7 @@ if TYPE_CHECKING:
     help="To train here: 90s, 2h.",
 )
 @host_options
+@init_options
 @data_options
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Run directory.  [default: runs/...]")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="DIR", help="Go on with an interrupted run.")
@@ -255,25 +255,16 @@ def _jobs(*, config: tuple[str, ...], **options: Any) -> list["Job"]:
 
 
 def _jobs_of_model(
-    *,
-    model: str | None,
-    density: str | None,
-    sparsity: str | None,
-    sparse_wide: bool,
-    schedule: str,
-    **given: Any,
+    *, density: str | None, sparsity: str | None, sparse_wide: bool, schedule: str, **given: Any
 ) -> list["Job"]:
     """One job for each density and schedule."""
     from training.job import job_from, require_masks
     from training.schedules import split_schedules
-    from wse_sim.api.configured import NO_MODEL
 
-    if model is None:
-        raise SpecError(NO_MODEL)
     densities = parse_densities(density, sparsity)
     require_masks(densities, given["sparsity_algorithm"])
     return [
-        job_from(model=model, density=rho, schedule=text, is_sparse_wide=sparse_wide, **given)
+        job_from(density=rho, schedule=text, is_sparse_wide=sparse_wide, **given)
         for rho in densities
         for text in dict.fromkeys(split_schedules(schedule))
     ]

@@ -58,6 +58,7 @@ _PLACES = {
     "fingerprint": ("summary of a run", "measured.corpus."),
     "prepared_tokens": ("tokens of text", ""),
     "projected": ("summary of a run", "projected."),
+    "export": ("exported model", ""),
     "run_comparison": ("comparison of runs", ""),
     "compared_run": ("comparison of runs", "rows."),
     "resume_proofs": ("proof of resuming", ""),

@@ -18,6 +18,7 @@ from wse_sim.spec.reading import convert, read_json, read_toml
 from wse_sim.spec.sourced import Sourced
 
 __all__ = [
+    "NO_MODEL",
     "ModelLike",
     "as_preset",
     "canonical",
@@ -38,6 +39,7 @@ __all__ = [
 
 ModelLike = str | PathLike[str] | ModelShape | ModelPreset  # what `as_preset` takes
 
+NO_MODEL = "--model is missing: name a preset (wse-sim list), a config.json or a shape TOML"
 _CITATION_KEYS = ("source", "kind")
 # [run] and [training] make a configuration of a model (`wse_sim.spec.read_configuration`).
 _MODEL_TABLES = ("shape", "recipe", "recipe_mup", "base", "run", "training", "published")

@@ -7,7 +7,7 @@ import msgspec
 from wse_sim.errors import SpecError
 from wse_sim.spec.base import BaseHyperparameters
 
-FeedForward = Literal["gelu", "swiglu"]
+FeedForward = Literal["gelu", "gelu_tanh", "swiglu"]
 Norm = Literal["layernorm", "rmsnorm"]
 Positions = Literal["learned", "rotary", "alibi"]
 
@@ -34,7 +34,7 @@ class ModelShape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     n_kv_heads :
         Heads of keys and values; None = n_heads.
     feed_forward :
-        `gelu` has two matrices, `swiglu` three.
+        `gelu` has two matrices, `swiglu` three; `gelu_tanh` is OpenAI GPT-2's approximation of `gelu`.
     norm :
         `rmsnorm` has no bias, whatever `has_biases` says.
     positions :

@@ -138,6 +138,8 @@ def read_run_masks(run_dir: Path) -> RunMasks:
         with safetensors.safe_open(path, framework="numpy") as file:
             shapes = file.metadata() or {}
             masks = {name: _unpacked(file, name, shapes) for name in file.keys() if name.endswith(_SUFFIX)}  # noqa: SIM118
+            if masks:
+                masks |= {f"{name}{_MASK}": _ones(file, name) for name in file.keys() if _is_dense(name, masks)}  # noqa: SIM118
     except (OSError, KeyError, safetensors.SafetensorError) as error:
         raise SpecError(f"{path}: the checkpoint cannot be read ({error})") from None
     if not masks:
@@ -232,6 +234,16 @@ def _unpacked(file: Any, name: str, shapes: Mapping[str, str]) -> Mask:
     shape = tuple(map(int, shapes[name.removeprefix(_WEIGHTS).removesuffix(_MASK)].split("x")))
     places = np.unpackbits(file.get_tensor(name), count=shape[0] * shape[1])
     return places.reshape(shape).astype(np.bool_)
+
+
+def _is_dense(name: str, masks: Mapping[str, Mask]) -> bool:
+    """A matrix of a block that is not masked, though others are."""
+    module = name.removeprefix(_PREFIX).removesuffix(".weight").partition(".")[2]
+    return name.startswith(_PREFIX) and module in _MATRICES_OF and f"{name}{_MASK}" not in masks
+
+
+def _ones(file: Any, name: str) -> Mask:
+    return np.ones(file.get_slice(name).get_shape(), dtype=np.bool_)
 
 
 def _by_block(masks: dict[str, Mask], path: Path) -> tuple[dict[str, Mask], ...]:

@@ -16,7 +16,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_DTYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "U8": torch.uint8}
+_DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 _LENGTH_BYTES = 8
 _ALIGNMENT = 8
@@ -78,7 +89,7 @@ class TensorFile(Mapping[str, Tensor]):
     Raises
     ------
     ValueError
-        When the file is no safetensors file, or holds numbers of a kind that checkpoints do not have.
+        When the file is no safetensors file, is cut short, or holds numbers of fewer than eight bits.
     OSError
         When it cannot be read.
     """
@@ -95,6 +106,9 @@ class TensorFile(Mapping[str, Tensor]):
         self.metadata: dict[str, str] = table.pop(_METADATA, {})
         self._start = _LENGTH_BYTES + n_bytes
         self._table = {name: self._entry(name, entry) for name, entry in table.items()}
+        for name, (dtype, shape, first) in self._table.items():
+            if self._start + first + math.prod(shape) * dtype.itemsize > path.stat().st_size:
+                raise ValueError(f"it ends within {name}")
 
     def __getitem__(self, name: str) -> Tensor:
         dtype, shape, first = self._table[name]
@@ -116,9 +130,16 @@ class TensorFile(Mapping[str, Tensor]):
         """Of a tensor, without reading it."""
         return self._table[name][1]
 
+    def dtype(self, name: str) -> torch.dtype:
+        """Of a tensor, without reading it."""
+        return self._table[name][0]
+
     @staticmethod
     def _entry(name: str, entry: Any) -> tuple[torch.dtype, tuple[int, ...], int]:
         try:
-            return _DTYPES[entry["dtype"]], tuple(entry["shape"]), entry["data_offsets"][0]
-        except (KeyError, TypeError, IndexError):
+            dtype, shape, (first, last) = _DTYPES[entry["dtype"]], tuple(entry["shape"]), entry["data_offsets"]
+            if math.prod(shape) * dtype.itemsize != last - first or min((first, *shape)) < 0:
+                raise ValueError
+        except (KeyError, TypeError, ValueError):
             raise ValueError(f"{name} is described by {entry}") from None
+        return dtype, shape, first

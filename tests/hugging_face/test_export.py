@@ -1,0 +1,215 @@
+"""Runs written for the stock library: it finds what it needs, and computes the logits that the run's model does."""
+
+import json
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import safetensors.torch
+import torch
+import transformers
+
+from models.hugging_face import HuggingFaceWeights, load_gpt, read_tensors
+from models.parametrization import forward_multipliers
+from models.sparse import MASK_SUFFIX
+from tests.hugging_face.stock import (
+    BASE,
+    GPT2,
+    LLAMA,
+    SAME,
+    TOKENS_BT,
+    difference,
+    loaded,
+    own_logits,
+    small_run,
+    stock_logits,
+    train,
+    trained_model,
+)
+from training.checkpoint import load_latest
+from training.config import InitFrom
+from training.execution import Execution
+from training.export import export
+from training.imported import imported
+from training.trainer import make_executor
+from wse_sim.errors import SpecError
+from wse_sim.spec.model import ModelShape
+
+STREAMING = Execution(executor="streaming", precision="fp32")
+PLAIN = msgspec.structs.replace(GPT2, has_biases=False, feed_forward="gelu_tanh")
+BIASED_LLAMA = msgspec.structs.replace(LLAMA, has_biases=True, is_tied=False, n_kv_heads=1)
+
+
+@pytest.mark.parametrize(
+    ("shape", "parametrization", "density"),
+    [
+        *product((GPT2, PLAIN), ("sp", "mup", "smupar", "completep"), (1.0, 0.25)),
+        *product((LLAMA, BIASED_LLAMA), ("sp", "completep"), (0.25,)),
+    ],
+)
+def test_the_stock_model_computes_the_runs_logits(
+    shape: ModelShape, parametrization: str, density: float, tmp_path: Path
+) -> None:
+    train(small_run(shape, parametrization, density=density), tmp_path / "run")
+    made = export(tmp_path / "run", tmp_path / "out")
+    logits = own_logits(trained_model(tmp_path / "run"))
+    stock = loaded(tmp_path / "out")
+    assert type(stock).__name__ == made.architecture
+    assert stock.config.tie_word_embeddings == (shape.is_tied and parametrization == "sp")
+    assert difference(stock_logits(stock), logits) <= SAME
+    assert logits.std() > 0.3  # they say something
+    assert made.density == pytest.approx(density, abs=1e-3)
+    # And back: by the folder's own shape, and in the run's parameterization.
+    assert difference(own_logits(load_gpt(tmp_path / "out")), logits) <= SAME
+    start, name = imported(str(tmp_path / "out"), None)
+    assert (name, start.shape) == (parametrization, shape)
+    again = small_run(shape, parametrization, density=1.0, init_from=InitFrom(folder=str(tmp_path / "out")))
+    assert difference(own_logits(make_executor(again).model), logits) <= SAME
+
+
+def test_parameters_come_back_but_for_a_rounding(tmp_path: Path) -> None:
+    config = small_run(GPT2, "completep", density=0.25)
+    train(config, tmp_path / "run")
+    export(tmp_path / "run", tmp_path / "out")
+    checkpoint, _ = load_latest(tmp_path / "run")
+    assert checkpoint is not None
+    multipliers = forward_multipliers(config.parameters_transfer_by, GPT2)
+    weights = HuggingFaceWeights(tmp_path / "out", GPT2, multipliers)
+    assert set(weights) == set(checkpoint.parameters)
+    for name in weights:
+        torch.testing.assert_close(weights[name], checkpoint.dense("model", name), rtol=2**-22, atol=0.0)
+
+
+def test_a_run_of_the_streaming_executor_is_exported_alike(tmp_path: Path) -> None:
+    train(small_run(density=0.25, execution=STREAMING), tmp_path / "run")
+    export(tmp_path / "run", tmp_path / "out")
+    assert difference(stock_logits(loaded(tmp_path / "out")), own_logits(trained_model(tmp_path / "run"))) <= SAME
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sparse run in μP with checkpoints of steps 2 and 3."""
+    run_dir = tmp_path_factory.mktemp("run") / "sparse"
+    train(small_run(density=0.25, checkpoint_interval=2, eval_interval=3), run_dir)
+    return run_dir
+
+
+def test_a_checkpoint_is_chosen_by_its_step(run: Path, tmp_path: Path) -> None:
+    last, second = export(run, tmp_path / "last"), export(run, tmp_path / "second", step=2)
+    assert (last.step, second.step) == (3, 2)
+    assert last.val_loss is not None
+    assert second.val_loss is None
+    assert last.sha256 != second.sha256
+    with pytest.raises(SpecError, match="no checkpoint of step 7; there are those of steps 2, 3"):
+        export(run, tmp_path / "seventh", step=7)
+
+
+def test_large_models_are_cut_into_files_with_their_index(run: Path, tmp_path: Path) -> None:
+    whole, cut = export(run, tmp_path / "whole"), export(run, tmp_path / "cut", shard_bytes=20_000)
+    index = json.loads((tmp_path / "cut" / "model.safetensors.index.json").read_text())
+    files = sorted((tmp_path / "cut").glob("model-*.safetensors"))
+    assert [file.name for file in files] == sorted(set(index["weight_map"].values()))
+    assert len(files) > 2
+    assert cut.n_bytes == sum(file.stat().st_size for file in files)
+    assert torch.equal(stock_logits(loaded(tmp_path / "cut")), stock_logits(loaded(tmp_path / "whole")))
+    assert {*read_tensors(tmp_path / "cut")} == {*read_tensors(tmp_path / "whole")}
+    assert index["metadata"]["total_size"] == sum(t.nbytes for t in read_tensors(tmp_path / "whole").values())
+    assert whole.run == cut.run == "sparse"
+
+
+@pytest.mark.parametrize(("dtype", "as_torch"), [("bf16", torch.bfloat16), ("fp16", torch.float16)])
+def test_numbers_of_16_bits_are_those_of_32_rounded(run: Path, tmp_path: Path, dtype: Any, as_torch: Any) -> None:
+    export(run, tmp_path / "fp32")
+    export(run, tmp_path / dtype, dtype=dtype)
+    assert loaded(tmp_path / dtype).dtype == as_torch
+    short, long = read_tensors(tmp_path / dtype), read_tensors(tmp_path / "fp32")
+    assert all(torch.equal(short[name], long[name].to(as_torch)) for name in long)
+    start = InitFrom(folder=str(tmp_path / dtype))
+    make_executor(small_run(init_from=start))  # in its own parameterization, however coarse the numbers are
+
+
+def test_a_sparse_export_holds_live_weights_and_a_bit_for_each(run: Path, tmp_path: Path) -> None:
+    dense, sparse = export(run, tmp_path / "dense"), export(run, tmp_path / "sparse", is_sparse=True)
+    path = tmp_path / "sparse" / "model.sparse.safetensors"
+    stored = safetensors.torch.load_file(path)
+    hidden = [name.removesuffix(MASK_SUFFIX) for name in stored if name.endswith(MASK_SUFFIX)]
+    n_weights = sum(read_tensors(tmp_path / "dense")[name].numel() for name in hidden)
+    n_bytes = sum(stored[name].nbytes + stored[name + MASK_SUFFIX].nbytes for name in hidden)
+    assert n_bytes == n_weights * (4 * 0.25 + 1 / 8)
+    assert dense.n_bytes - sparse.n_bytes > n_weights * (4 - 1 - 1 / 8) - 2000  # its table is longer
+    whole, live = read_tensors(tmp_path / "dense"), read_tensors(tmp_path / "sparse")
+    assert {*whole} == {*live}
+    assert all(torch.equal(whole[name], live[name]) for name in whole)
+    again = export(tmp_path / "sparse", tmp_path / "again")
+    assert again.sha256 == dense.sha256
+    assert stock_logits(loaded(tmp_path / "again")).equal(stock_logits(loaded(tmp_path / "dense")))
+    start = small_run(init_from=InitFrom(folder=str(tmp_path / "sparse")))
+    assert own_logits(make_executor(start).model).equal(
+        own_logits(make_executor(small_run(init_from=InitFrom(folder=str(tmp_path / "dense")))).model)
+    )
+
+
+def test_masks_whose_last_byte_is_not_full_come_back(tmp_path: Path) -> None:
+    odd = msgspec.structs.replace(GPT2, d_model=6, d_ff=7)  # 42 weights in a matrix: five bytes and two bits
+    train(small_run(odd, density=0.5), tmp_path / "run")
+    dense = export(tmp_path / "run", tmp_path / "dense")
+    export(tmp_path / "run", tmp_path / "sparse", is_sparse=True)
+    assert export(tmp_path / "sparse", tmp_path / "again").sha256 == dense.sha256
+
+
+def test_a_sparse_file_that_is_not_whole_is_named(run: Path, tmp_path: Path) -> None:
+    export(run, tmp_path / "out", is_sparse=True)
+    path = tmp_path / "out" / "model.sparse.safetensors"
+    stored = safetensors.torch.load_file(path)
+    name = next(name for name in stored if name.endswith(MASK_SUFFIX))
+    with safetensors.safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    for change, shapes, message in (
+        ({}, {}, "metadata do not say the shape of"),
+        ({name: stored[name][:-1].clone()}, metadata, "the mask of .* is not of"),
+        ({name: torch.zeros_like(stored[name])}, metadata, r"has \d+ numbers, and its mask 0"),
+    ):
+        safetensors.torch.save_file(stored | change, path, metadata=shapes)
+        with pytest.raises(SpecError, match=message):
+            list(read_tensors(tmp_path / "out").values())
+
+
+def test_the_stock_model_generates_and_its_tokens_are_bytes(run: Path, tmp_path: Path) -> None:
+    export(run, tmp_path / "out")
+    stock, tokenizer = loaded(tmp_path / "out"), transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
+    text = "def f(x):\n\treturn  'ß€𝄞' \x00\x7f"
+    assert tokenizer(text[:9]).input_ids == list(text[:9].encode())
+    assert tokenizer.backend_tokenizer.encode(text).ids == list(text.encode())
+    assert tokenizer.decode(list(text.encode())) == text
+    made = stock.generate(TOKENS_BT[:1, :4], attention_mask=torch.ones(1, 4), max_new_tokens=5, do_sample=False)
+    step_by_step = TOKENS_BT[:1, :4]
+    model = trained_model(run)
+    for _ in range(5):
+        with torch.no_grad():
+            step_by_step = torch.cat((step_by_step, model(step_by_step)[:, -1:].argmax(-1)), dim=1)
+    assert torch.equal(made, step_by_step)
+
+
+def test_what_cannot_be_exported_leaves_nothing(run: Path, tmp_path: Path) -> None:
+    alibi = msgspec.structs.replace(GPT2, positions="alibi", feed_forward="swiglu")
+    train(small_run(alibi), tmp_path / "alibi")
+    train(small_run(), tmp_path / "dense")
+    train(small_run(base=msgspec.structs.replace(BASE, embedding_multiplier=1e6)), tmp_path / "huge")
+    for source, how, message in (
+        (tmp_path / "alibi", {}, "has positions alibi, norm layernorm, feed_forward swiglu"),
+        (tmp_path / "dense", {"is_sparse": True}, "the run is dense: leave --sparse out"),
+        (tmp_path / "nothing", {}, "there is no checkpoint in .*checkpoints: name the folder of a training run"),
+        (tmp_path / "huge", {"dtype": "fp16"}, "a weight is not finite as float16: dtype bf16 or fp32 would be right"),
+        (run, {"step": 1}, "no checkpoint of step 1"),
+    ):
+        before = set(tmp_path.iterdir())
+        with pytest.raises(SpecError, match=message):
+            export(source, tmp_path / "out", **how)
+        assert set(tmp_path.iterdir()) == before
+    export(run, tmp_path / "out", is_sparse=True)
+    with pytest.raises(SpecError, match="is there already"):
+        export(run, tmp_path / "out")
+    with pytest.raises(SpecError, match="is a sparse export"):
+        export(tmp_path / "out", tmp_path / "other", step=3)

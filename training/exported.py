@@ -1,0 +1,49 @@
+"""What a folder for `transformers` says of the run it was made from: its `wse-sim.json`."""
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from models.parametrization import Parametrization
+from wse_sim.spec.model import ModelShape
+from wse_sim.spec.reading import convert, read_json
+
+EXPORT_FILE = "wse-sim.json"
+Dtype = Literal["fp32", "bf16", "fp16"]
+
+
+class Export(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A model that was written for `transformers`, and where it is from; `wse-sim explain` says what each key is."""
+
+    version: str = ""
+    command: str = ""
+    run: str
+    step: int
+    checkpoint_sha256: str
+    sha256: str = ""
+    n_bytes: int
+    architecture: str
+    dtype: Dtype
+    is_sparse: bool
+    is_untied: bool
+    density: float
+    params: int
+    nonzero_params: int
+    data: str
+    tokens: int
+    val_loss: float | None
+    shape: ModelShape
+    parametrization: Parametrization
+
+
+def read_export(folder: Path) -> Export | None:
+    """What a folder says; None where it is nobody's export.
+
+    Raises
+    ------
+    SpecError
+        When it is of another form.
+    """
+    path = folder / EXPORT_FILE
+    return convert(read_json(path), Export, str(path)) if path.is_file() else None

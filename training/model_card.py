@@ -1,0 +1,76 @@
+"""The README of a folder for `transformers`: what the model is, where it is from, how it is loaded."""
+
+from training.exported import EXPORT_FILE, Export
+
+CARD_FILE = "README.md"
+
+
+def model_card(export: Export) -> str:
+    """Markdown, with the head that the Hugging Face hub reads."""
+    return "\n".join((*_HEAD, *_about(export), *_how_to_load(export), *_LAST))
+
+
+_HEAD = ("---", "library_name: transformers", "pipeline_tag: text-generation", "tags:", "- wse-sim", "---", "")
+_LAST = (
+    "",
+    "## Tokens",
+    "",
+    "The id of a token is the value of a byte of UTF-8 text, 0 to 255. No token begins or ends a text.",
+    "",
+    "## Go on training",
+    "",
+    "`wse-sim train --init-from THIS_FOLDER --mode dense` begins with these weights, in the parameterization that",
+    f"`{EXPORT_FILE}` names.",
+    "",
+)
+
+
+def _about(export: Export) -> list[str]:
+    shape = export.shape
+    loss = "not measured at this step" if export.val_loss is None else f"{export.val_loss:.4f} nats per token, measured"
+    return [
+        f"# {shape.name}",
+        "",
+        f"{shape.n_layers} layers of width {shape.d_model}, {export.params:,} parameters; trained by wse-sim "
+        f"{export.version}.",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| run | `{export.run}`, step {export.step:,} |",
+        f"| trained on | {export.tokens:,} tokens of `{export.data}` |",
+        f"| held-out loss | {loss} |",
+        f"| density of the hidden matrices | {export.density:.6g}; {export.nonzero_params:,} parameters live |",
+        f"| parameterization | {export.parametrization.name} |",
+        f"| numbers | {export.dtype}, {export.n_bytes:,} bytes |",
+        f"| sha256 of the weights | `{export.sha256}` |",
+    ]
+
+
+def _how_to_load(export: Export) -> list[str]:
+    if export.is_sparse:
+        return [
+            "",
+            "## Load it",
+            "",
+            "`model.sparse.safetensors` holds of each masked matrix the live numbers, and a bit for each weight; stock",
+            "`transformers` does not load that. Make it dense first,",
+            "",
+            "    wse-sim export THIS_FOLDER --out DENSE",
+            "",
+            "or read single tensors in Python, `models.hugging_face.read_tensors(THIS_FOLDER)`.",
+        ]
+    untied = " The output layer is untied from the embedding: the two take other factors." if export.is_untied else ""
+    return [
+        "",
+        "## Load it",
+        "",
+        "```python",
+        "from transformers import AutoModelForCausalLM, AutoTokenizer",
+        "",
+        'model = AutoModelForCausalLM.from_pretrained("THIS_FOLDER")',
+        'tokenizer = AutoTokenizer.from_pretrained("THIS_FOLDER")',
+        "```",
+        "",
+        f"It is a stock `{export.architecture}`: the multipliers of the parameterization are folded into its "
+        f"weights.{untied}",
+    ]
