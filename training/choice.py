@@ -8,6 +8,7 @@ import msgspec
 from models.parametrization import caveats
 from training.config import TrainConfig
 from training.data import Reading, reading_of, require_vocabulary
+from training.imported import other_tokens
 from training.itself import config_of_itself, config_of_target, predicted_step_s
 from training.job import Job
 from training.machine import D_HEAD, MachineProfile
@@ -25,7 +26,6 @@ _ACTIVATION_BYTES = (
 )
 _DAYS_PER_YEAR = 365.25
 _OTHER_BATCH = "batch size: the published learning rates are for the target's, not the one here; --peak-lr sets another"
-_OTHER_TOKENS = "tokens: ids here are bytes; those of weights that were trained elsewhere are their own tokenizer's"
 
 Mode = Literal["full", "dense", "proxy"]
 
@@ -151,7 +151,7 @@ def _itself(job: Job, profile: MachineProfile, reading: Reading, *, full_s: floa
         ),
         not_covered=(
             *(() if config.batch_size == job.batch_size else (_OTHER_BATCH,)),
-            *(() if job.start is None or job.start.density is not None else (_OTHER_TOKENS,)),
+            *(() if job.start is None else other_tokens(job.start, reading)),
             _of_data(reading),
             *caveats(job.parametrization, _chosen_by(job)),
         ),

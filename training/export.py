@@ -10,13 +10,13 @@ from pathlib import Path
 import msgspec
 import torch
 
-from models.hugging_face.byte_tokenizer import byte_tokenizer
 from models.hugging_face.fold import must_untie
 from models.hugging_face.tensors import CONFIG, SPARSE_WEIGHTS, digest, read_tensors
 from models.hugging_face.write import SHARD_BYTES, Exportable, sources_of_folder, write_model, write_weights
 from models.parametrization import forward_multipliers
 from training.checkpoint import FOLDER, WEIGHT, Checkpoint, load_checkpoint, load_latest, tensor_path
 from training.exported import EXPORT_FILE, Dtype, Export, read_export
+from training.exported_tokenizer import copy_tokenizer, write_tokenizer
 from training.model_card import CARD_FILE, model_card
 from training.run_record import RUN_FILE, read_rows
 from wse_sim import __version__
@@ -107,8 +107,7 @@ def _exported(
     if is_sparse and not any(map(checkpoint.has_mask, checkpoint.parameters)):
         raise SpecError(f"{run_dir}: the run is dense: leave --sparse out")
     paths = write_model(folder, model, dtype=_DTYPES[dtype], is_sparse=is_sparse, shard_bytes=shard_bytes)
-    for name, content in byte_tokenizer(config.seq_len).items():
-        write_json(folder / name, content)
+    tokenizer = checkpoint.meta.data.tokenizer
     hidden = config.sparsity_plan.hidden
     sizes = {name: math.prod(checkpoint.shape(name)) for name in checkpoint.parameters}
     rows = read_rows(run_dir / RUN_FILE) if (run_dir / RUN_FILE).is_file() else []
@@ -125,6 +124,8 @@ def _exported(
         params=sum(sizes.values()),
         nonzero_params=sum(map(checkpoint.n_live, checkpoint.parameters)),
         data=config.data,
+        tokenizer=tokenizer,
+        tokenizer_sha256=write_tokenizer(run_dir, folder, tokenizer, config.seq_len),
         tokens=step * config.tokens_per_step,
         val_loss=next((row.val_loss for row in rows if row.step == step), None),
         shape=config.shape,
@@ -139,8 +140,7 @@ def _expanded(source: Path, folder: Path, dtype: Dtype, shard_bytes: int) -> Exp
         raise SpecError(f"{source}: there is no {EXPORT_FILE}, which every export has")
     tensors, config = read_tensors(source), read_json(source / CONFIG)
     paths = write_weights(folder, sources_of_folder(tensors, _DTYPES[dtype]), shard_bytes)
-    for name in byte_tokenizer(1):
-        write_json(folder / name, read_json(source / name))
+    copy_tokenizer(source, folder)
     write_json(folder / CONFIG, config | {"torch_dtype": str(_DTYPES[dtype]).removeprefix("torch.")})
     n_bytes = sum(path.stat().st_size for path in paths)
     return msgspec.structs.replace(said, dtype=dtype, is_sparse=False, n_bytes=n_bytes)

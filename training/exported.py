@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from models.parametrization import Parametrization
+from training.data import BYTES
 from wse_sim.spec.model import ModelShape
 from wse_sim.spec.reading import convert, read_json
 
@@ -31,10 +32,17 @@ class Export(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     params: int
     nonzero_params: int
     data: str
+    tokenizer: str
+    tokenizer_sha256: str | None
     tokens: int
     val_loss: float | None
     shape: ModelShape
     parametrization: Parametrization
+
+    @property
+    def has_tokenizer(self) -> bool:
+        """The folder has the one that the ids are of."""
+        return self.tokenizer == BYTES or self.tokenizer_sha256 is not None
 
 
 def read_export(folder: Path) -> Export | None:

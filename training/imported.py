@@ -7,11 +7,14 @@ import msgspec
 import numpy as np
 
 from models.bases import BaseHyperparameters
+from models.hugging_face.byte_tokenizer import TOKENIZER
 from models.hugging_face.config import require_exact
 from models.hugging_face.read import HuggingFaceWeights
 from models.hugging_face.tensors import CONFIG
 from models.parametrization import PARAMETRIZATIONS, ParametrizationName, WeightDecayScaling
+from training.data import BYTES, UNKNOWN, Reading
 from training.exported import read_export
+from training.exported_tokenizer import digest_of_tokenizer, is_named
 from training.sparsity import Algorithm, Static
 from training.sparsity.plan import plan_sparsity
 from wse_sim.errors import SpecError, choose
@@ -38,6 +41,8 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Of such an export; base None = the published one.
     density :
         Of an export's hidden matrices; None for folders of others.
+    tokenizer, tokenizer_sha256 :
+        Of the ids that the weights were trained on, as an export names it; and of the folder's `tokenizer.json`.
     """
 
     folder: str
@@ -45,6 +50,8 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     base: BaseHyperparameters | None = None
     weight_decay_scaling: WeightDecayScaling = "none"
     density: float | None = None
+    tokenizer: str | None = None
+    tokenizer_sha256: str | None = None
 
 
 def fields_of_job(
@@ -94,6 +101,7 @@ def imported(folder: str, parametrization: str | None) -> tuple[Imported, Parame
     config = read_json(path)
     require_exact(config, str(path))
     export = read_export(Path(folder))
+    tokenizer_sha256 = digest_of_tokenizer(Path(folder))
     if export is not None and parametrization in (None, export.parametrization.name):
         return (
             Imported(
@@ -102,6 +110,8 @@ def imported(folder: str, parametrization: str | None) -> tuple[Imported, Parame
                 base=export.parametrization.base,
                 weight_decay_scaling=export.parametrization.weight_decay_scaling,
                 density=export.density,
+                tokenizer=export.tokenizer,
+                tokenizer_sha256=tokenizer_sha256,
             ),
             export.parametrization.name,
         )
@@ -112,9 +122,34 @@ def imported(folder: str, parametrization: str | None) -> tuple[Imported, Parame
             folder=folder,
             shape=shape_from_hugging_face(config, name=name, where=str(path)),
             density=None if export is None else export.density,
+            tokenizer=None if export is None else export.tokenizer,
+            tokenizer_sha256=tokenizer_sha256,
         ),
         parametrization or "sp",  # type: ignore[return-value]  # it was chosen
     )
+
+
+def other_tokens(start: Imported, reading: Reading) -> tuple[str, ...]:
+    """What a run that begins with the weights must say of its ids, a sentence.
+
+    None where they are known to be those that the weights were trained on. A tokenizer that is still to be trained may
+    come out the same, but nobody knows yet.
+    """
+    digest = start.tokenizer_sha256
+    if start.tokenizer == reading.tokenizer != UNKNOWN or (digest is not None and is_named(digest, reading.tokenizer)):
+        return ()
+    here = f"tokens: ids here are {_ids_of(reading.tokenizer)}"
+    has_own = digest is not None and start.tokenizer != BYTES
+    theirs = f"; --tokenizer {Path(start.folder) / TOKENIZER} reads text as those" if has_own else ""
+    if start.tokenizer is None:
+        return (f"{here}; those of weights that were trained elsewhere are their own tokenizer's{theirs}",)
+    return (f"{here}; those of the weights are {_ids_of(start.tokenizer)}{theirs}",)
+
+
+def _ids_of(tokenizer: str) -> str:
+    if tokenizer == BYTES:
+        return "bytes"
+    return "of a tokenizer that nobody named" if tokenizer == UNKNOWN else f"of the tokenizer {tokenizer}"
 
 
 def start_sparsity(start: Imported, method: StartMask, density: float) -> tuple[Algorithm, ...]:

@@ -1,5 +1,6 @@
 """The README of a folder for `transformers`: what the model is, where it is from, how it is loaded."""
 
+from training.data import BYTES, UNKNOWN
 from training.exported import EXPORT_FILE, Export
 
 CARD_FILE = "README.md"
@@ -7,15 +8,11 @@ CARD_FILE = "README.md"
 
 def model_card(export: Export) -> str:
     """Markdown, with the head that the Hugging Face hub reads."""
-    return "\n".join((*_HEAD, *_about(export), *_how_to_load(export), *_LAST))
+    return "\n".join((*_HEAD, *_about(export), *_how_to_load(export), *_of_tokens(export), *_LAST))
 
 
 _HEAD = ("---", "library_name: transformers", "pipeline_tag: text-generation", "tags:", "- wse-sim", "---", "")
 _LAST = (
-    "",
-    "## Tokens",
-    "",
-    "The id of a token is the value of a byte of UTF-8 text, 0 to 255. No token begins or ends a text.",
     "",
     "## Go on training",
     "",
@@ -59,18 +56,45 @@ def _how_to_load(export: Export) -> list[str]:
             "",
             "or read single tensors in Python, `models.hugging_face.read_tensors(THIS_FOLDER)`.",
         ]
+    has_tokenizer = export.has_tokenizer
     untied = " The output layer is untied from the embedding: the two take other factors." if export.is_untied else ""
     return [
         "",
         "## Load it",
         "",
         "```python",
-        "from transformers import AutoModelForCausalLM, AutoTokenizer",
+        "from transformers import AutoModelForCausalLM" + (", AutoTokenizer" if has_tokenizer else ""),
         "",
         'model = AutoModelForCausalLM.from_pretrained("THIS_FOLDER")',
-        'tokenizer = AutoTokenizer.from_pretrained("THIS_FOLDER")',
+        *(['tokenizer = AutoTokenizer.from_pretrained("THIS_FOLDER")'] if has_tokenizer else ()),
         "```",
         "",
         f"It is a stock `{export.architecture}`: the multipliers of the parameterization are folded into its "
         f"weights.{untied}",
     ]
+
+
+def _of_tokens(export: Export) -> list[str]:
+    if export.tokenizer == BYTES:
+        lines = [
+            "The id of a token is the value of a byte of UTF-8 text, 0 to 255. No token begins a text; where the data",
+            "had documents, a zero byte ends each.",
+        ]
+    elif export.has_tokenizer:
+        lines = [
+            f"The ids are those of the run's own tokenizer, `{export.tokenizer}`: `tokenizer.json` here, of the sha256",
+            f"`{export.tokenizer_sha256}`. Text was encoded with",
+            "`add_special_tokens=False`; behind each document stands the token that ends one (`<|endoftext|>`, `</s>`,",
+            "...), where the vocabulary has it.",
+        ]
+    elif export.tokenizer == UNKNOWN:
+        lines = [
+            "What the ids mean is not known: the data were tokens already, and did not say of which tokenizer. There",
+            "is none in this folder; text must be encoded with the one that made the data.",
+        ]
+    else:
+        lines = [
+            f"The data say that the ids are those of the tokenizer `{export.tokenizer}`, whose `tokenizer.json`",
+            "was not with the run. There is none in this folder; text must be encoded with that one.",
+        ]
+    return ["", "## Tokens", "", *lines]

@@ -8,46 +8,52 @@ Source: GPT-2's byte-level vocabulary, https://github.com/openai/gpt-2, src/enco
 
 from typing import Any
 
+TOKENIZER, TOKENIZER_CONFIG = "tokenizer.json", "tokenizer_config.json"
 _PRINTABLE = (*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100))
 _FIRST_OTHER = 0x100
 
 
-def byte_tokenizer(seq_len: int) -> dict[str, dict[str, Any]]:
-    """The contents of `tokenizer.json` and `tokenizer_config.json`, by file name.
+def byte_tokenizer() -> dict[str, Any]:
+    """The content of its `tokenizer.json`."""
+    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [],
+        "normalizer": None,
+        "pre_tokenizer": level,
+        "post_processor": None,
+        "decoder": level,
+        "model": {
+            "type": "BPE",
+            "dropout": None,
+            "unk_token": None,
+            "continuing_subword_prefix": None,
+            "end_of_word_suffix": None,
+            "fuse_unk": False,
+            "byte_fallback": False,
+            "vocab": _vocabulary(),
+            "merges": [],
+        },
+    }
+
+
+def tokenizer_config(seq_len: int, end: str | None = None) -> dict[str, Any]:
+    """The `tokenizer_config.json` beside any `tokenizer.json`, by which it is loaded as it stands.
 
     Parameters
     ----------
     seq_len :
         Longest sequence of the model.
+    end :
+        The token that ends a document.
     """
-    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
     return {
-        "tokenizer.json": {
-            "version": "1.0",
-            "truncation": None,
-            "padding": None,
-            "added_tokens": [],
-            "normalizer": None,
-            "pre_tokenizer": level,
-            "post_processor": None,
-            "decoder": level,
-            "model": {
-                "type": "BPE",
-                "dropout": None,
-                "unk_token": None,
-                "continuing_subword_prefix": None,
-                "end_of_word_suffix": None,
-                "fuse_unk": False,
-                "byte_fallback": False,
-                "vocab": _vocabulary(),
-                "merges": [],
-            },
-        },
-        "tokenizer_config.json": {
-            "tokenizer_class": "PreTrainedTokenizerFast",
-            "model_max_length": seq_len,
-            "clean_up_tokenization_spaces": False,
-        },
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": seq_len,
+        "clean_up_tokenization_spaces": False,
+        **({} if end is None else {"eos_token": end}),
     }
 
 

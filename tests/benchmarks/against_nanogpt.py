@@ -67,8 +67,9 @@ def nanogpt_tokens_per_s(folder: Path, workload: Workload, n_steps: int, n_threa
             (home / file).write_text((folder / file).read_text(encoding="utf-8"), encoding="utf-8")
         data = home / "data" / "bytes"
         data.mkdir(parents=True)
-        for split, content in (("train", load_corpus(STDLIB).train), ("val", load_corpus(STDLIB).val)):
-            content.astype(np.uint16).tofile(data / f"{split}.bin")
+        corpus = load_corpus(STDLIB)
+        for split, part in (("train", corpus.train), ("val", corpus.val)):
+            part.tokens(0, part.n_tokens).astype(np.uint16).tofile(data / f"{split}.bin")
         (data / "meta.pkl").write_bytes(pickle.dumps({"vocab_size": shape.vocab_size}))
         settings = {
             "device": "cpu", "compile": False, "dtype": "float32", "dataset": "bytes", "bias": True, "dropout": 0.0,

@@ -116,8 +116,8 @@ def small_run(shape: ModelShape = GPT2, parametrization: str = "mup", **others: 
     return TrainConfig(
         shape=shape,
         parametrization=parametrization,  # type: ignore[arg-type]  # a word of the tests
-        data="markov",
-        **{"base": BASE, "n_steps": 3, "batch_size": 4, "seq_len": 16, "n_eval_sequences": 4} | others,
+        **{"data": "markov", "base": BASE, "n_steps": 3, "batch_size": 4, "seq_len": 16, "n_eval_sequences": 4}
+        | others,
     )
 
 

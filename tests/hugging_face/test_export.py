@@ -1,11 +1,13 @@
 """Runs written for the stock library: it finds what it needs, and computes the logits that the run's model does."""
 
 import json
-from itertools import product
+from hashlib import sha256
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -28,11 +30,13 @@ from tests.hugging_face.stock import (
     train,
     trained_model,
 )
+from training import trainer
 from training.checkpoint import load_latest
 from training.config import InitFrom
+from training.data import load_corpus, reading_of
 from training.execution import Execution
 from training.export import export
-from training.imported import imported
+from training.imported import imported, other_tokens
 from training.trainer import make_executor
 from wse_sim.errors import SpecError
 from wse_sim.spec.model import ModelShape
@@ -190,6 +194,87 @@ def test_the_stock_model_generates_and_its_tokens_are_bytes(run: Path, tmp_path:
         with torch.no_grad():
             step_by_step = torch.cat((step_by_step, model(step_by_step)[:, -1:].argmax(-1)), dim=1)
     assert torch.equal(made, step_by_step)
+
+
+@pytest.fixture
+def texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, list[str]]:
+    """Lines of JSON, and the documents in them."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    random = np.random.default_rng(0)
+    documents = [f"# {n} ß€ " + " ".join(random.choice(["def", "return", "x,", "y"], 20)) for n in range(300)]
+    path = tmp_path / "my.jsonl"
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in documents), encoding="utf-8")
+    return path, documents
+
+
+@pytest.mark.parametrize(("shape", "is_prepared"), [(GPT2, False), (LLAMA, True)])
+def test_the_runs_tokenizer_goes_with_it(
+    shape: ModelShape, is_prepared: bool, texts: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    path, documents = texts
+    corpus = load_corpus(str(path), tokenizer="bpe:300")
+    assert corpus.tokenizer_file is not None
+    data = {"data": str(corpus.tokenizer_file.parent)} if is_prepared else {"data": str(path), "tokenizer": "bpe:300"}
+    config = small_run(msgspec.structs.replace(shape, vocab_size=300), density=0.25, **data)
+    trainer.train(config, tmp_path / "run")
+    sparse = export(tmp_path / "run", tmp_path / "sparse", is_sparse=True)
+    dense = export(tmp_path / "sparse", tmp_path / "dense")
+    assert dense.tokenizer_sha256 == sparse.tokenizer_sha256 == sha256(corpus.tokenizer_file.read_bytes()).hexdigest()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "dense")
+    rows = [part.tokens(0, part.n_tokens).tolist() for part in (corpus.train, corpus.val)]  # type: ignore[attr-defined]
+    read = [text for row in rows for text in tokenizer.decode(row).split("<|endoftext|>")[:-1]]
+    assert sorted(read) == sorted(documents)
+    ids = [[*tokenizer(text).input_ids, tokenizer.eos_token_id] for text in read]
+    assert [*chain(*ids)] == [*chain(*rows)]
+    assert tokenizer.model_max_length == 16
+    card = (tmp_path / "dense" / "README.md").read_text(encoding="utf-8")
+    assert f"`{dense.tokenizer}`" in card
+    assert "AutoTokenizer" in card
+    assert dense.tokenizer == f"bpe:300 ({sparse.tokenizer_sha256[:12]})"
+
+
+def test_a_run_that_goes_on_says_where_its_ids_are_others(texts: tuple[Path, list[str]], tmp_path: Path) -> None:
+    path, out = str(texts[0]), tmp_path / "out"
+    wide = msgspec.structs.replace(GPT2, vocab_size=300)
+    trainer.train(small_run(wide, data=path, tokenizer="bpe:300"), tmp_path / "run")
+    name = export(tmp_path / "run", out).tokenizer
+    prepared = load_corpus(path, tokenizer="bpe:300").tokenizer_file
+    assert prepared is not None
+    mine, _ = imported(str(out), None)
+    for word in (str(out), str(out / "tokenizer.json")):
+        assert other_tokens(mine, reading_of(path, tokenizer=word)) == ()
+    assert other_tokens(mine, reading_of(str(prepared.parent))) == ()
+    (sentence,) = other_tokens(mine, reading_of(path))
+    assert sentence.startswith(f"tokens: ids here are bytes; those of the weights are of the tokenizer {name}; --token")
+    (out / "wse-sim.json").unlink()
+    theirs, _ = imported(str(out), None)
+    assert other_tokens(theirs, reading_of(path, tokenizer=str(out))) == ()
+    (sentence,) = other_tokens(theirs, reading_of(path))
+    assert "weights that were trained elsewhere are their own tokenizer's; --tokenizer" in sentence
+
+
+def test_where_nobody_knows_the_tokenizer_there_is_none_and_the_card_says_so(
+    texts: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    (np.arange(4000) % 256).astype(np.uint16).tofile(tmp_path / "my.bin")
+    trainer.train(small_run(data=str(tmp_path / "my.bin")), tmp_path / "unknown")
+    wide = msgspec.structs.replace(GPT2, vocab_size=300)
+    trainer.train(small_run(wide, data=str(texts[0]), tokenizer="bpe:300"), tmp_path / "other")
+    (tmp_path / "other" / "tokenizer.json").write_text("{}", encoding="utf-8")  # not the one that made the tokens
+    for name, words in (("unknown", "What the ids mean is not known"), ("other", "the tokenizer `bpe:300 (")):
+        made = export(tmp_path / name, tmp_path / "out" / name)
+        assert made.tokenizer_sha256 is None
+        assert not list((tmp_path / "out" / name).glob("tokenizer*"))
+        card = (tmp_path / "out" / name / "README.md").read_text(encoding="utf-8")
+        assert words in card
+        assert "AutoTokenizer" not in card
+        start, _ = imported(str(tmp_path / "out" / name), None)
+        assert (start.tokenizer, start.tokenizer_sha256) == (made.tokenizer, None)
+    start, _ = imported(str(tmp_path / "out" / "unknown"), None)
+    nobody = "of a tokenizer that nobody named"
+    assert other_tokens(start, reading_of(str(tmp_path / "my.bin"))) == (
+        f"tokens: ids here are {nobody}; those of the weights are {nobody}",
+    )
 
 
 def test_what_cannot_be_exported_leaves_nothing(run: Path, tmp_path: Path) -> None:

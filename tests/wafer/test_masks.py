@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -23,9 +24,14 @@ SHAPE = ModelShape(name="tiny", n_layers=2, d_model=16, n_heads=2, d_ff=64, voca
 FINGERPRINT = Fingerprint(source="none", n_files=0, n_bytes=0, sha256="")
 
 
-def train_nothing(run_dir: Path, density: float, step: int = 3, only: str = "") -> GPT:
+LLAMA = msgspec.structs.replace(
+    SHAPE, n_heads=4, n_kv_heads=1, feed_forward="swiglu", norm="rmsnorm", positions="rotary", has_biases=False
+)
+
+
+def train_nothing(run_dir: Path, density: float, step: int = 3, only: str = "", shape: ModelShape = SHAPE) -> GPT:
     """A run folder with one checkpoint, written by the trainer, of a model that is only initialized and masked."""
-    model = GPT(SHAPE, ForwardMultipliers(embedding=1.0, attention_scale=1.0, logits=1.0))
+    model = GPT(shape, ForwardMultipliers(embedding=1.0, attention_scale=1.0, logits=1.0))
     densities = {name: of for name, of in hidden_densities(model, density).items() if only in name}
     masks = add_masks(model, random_masks(model, 0, densities))
     save_checkpoint(
@@ -33,7 +39,7 @@ def train_nothing(run_dir: Path, density: float, step: int = 3, only: str = "") 
         saved_parameters(model, masks, torch.optim.AdamW(model.parameters())),
         step=step,
         host_s=0.0,
-        config=TrainConfig(shape=SHAPE, n_steps=step, batch_size=1, seq_len=8, density=density),
+        config=TrainConfig(shape=shape, n_steps=step, batch_size=1, seq_len=8, density=density),
         data=FINGERPRINT,
     )
     return model
@@ -74,6 +80,39 @@ def test_every_matrix_of_a_block_has_a_mask_of_its_shape(tmp_path: Path) -> None
         }
     n_read = sum(mask.size for block in run.blocks for mask in block.values())
     assert n_read == sum(mask.numel() for name, mask in model.named_buffers() if name.endswith(MASK_SUFFIX))
+
+
+@pytest.mark.parametrize(("n_kv_heads", "only"), [(1, ""), (2, ""), (4, ""), (2, "attention.qkv"), (2, "mlp.up")])
+def test_grouped_keys_and_gates_have_their_own_masks(n_kv_heads: int, only: str, tmp_path: Path) -> None:
+    shape = msgspec.structs.replace(LLAMA, n_kv_heads=n_kv_heads)
+    model = train_nothing(tmp_path, 0.25, only=only, shape=shape)
+    run = read_run_masks(tmp_path)
+    d, kv, n_live = 16, 4 * n_kv_heads, 0
+    for number, block in enumerate(run.blocks):
+        trained = model.blocks[number]
+        of = {
+            name: getattr(linear, "weight_mask", torch.ones_like(linear.weight, dtype=torch.bool)).numpy()
+            for name, linear in trained.named_modules()
+            if isinstance(linear, torch.nn.Linear)
+        }
+        qkv = of["attention.qkv"]
+        expected = {
+            "q": qkv[:d],
+            "k": qkv[d : d + kv],
+            "v": qkv[d + kv :],
+            "attention_out": of["attention.out"],
+            "ffn_gate": of["mlp.gate"],
+            "ffn_up": of["mlp.up"],
+            "ffn_out": of["mlp.down"],
+        }
+        assert {name: mask.shape for name, mask in block.items()} == {
+            matrix.name: (matrix.n_out, matrix.n_in) for matrix in linear_matrices(shape)
+        }
+        for name, mask in expected.items():
+            assert np.array_equal(run.mask(number, name), mask)
+            assert run.density_of(name, number) == mask.sum() / mask.size
+        n_live += sum(int(mask.sum()) for mask in of.values())
+    assert run.density == n_live / sum(mask.size for block in run.blocks for mask in block.values())
 
 
 def test_a_matrix_without_a_mask_among_masked_ones_is_dense(tmp_path: Path) -> None:
@@ -131,6 +170,12 @@ def test_blocks_are_spread_over_the_depth_and_gates_take_the_mask_of_the_feed_fo
     gate = Matrix(name="ffn_gate", n_out=512, n_in=128)
     assert [run.work(gate, block, tiny(32), 8, seed=0).density for block in (0, 1)] == [0.25, 0.5]
     assert [run.density_of("ffn_gate", block) for block in (0, 1)] == [0.25, 0.5]
+
+
+def test_a_feed_forward_without_a_gate_takes_the_mask_of_what_a_gate_lets_through() -> None:
+    run = RunMasks(step=1, blocks=({"ffn_gate": uniform(64, 16, 0.25, 0), "ffn_up": uniform(64, 16, 0.5, 0)},))
+    assert [run.density_of(name, 0) for name in ("ffn_gate", "ffn_up", "ffn_in")] == [0.25, 0.5, 0.5]
+    assert run.work(Matrix(name="ffn_in", n_out=512, n_in=128), 0, tiny(32), 8, seed=0).density == 0.5
 
 
 def test_densities_are_the_exact_means_of_the_masks() -> None:

@@ -11,7 +11,7 @@ from training.data.hdf5 import corpus_of_hdf5
 from training.data.megatron import megatron_shard
 from training.data.prepare import OnProgress, cached_tokens
 from training.data.shards import corpus_of_shards
-from training.data.side_car import read_side_car
+from training.data.side_car import UNKNOWN, read_side_car, tokenizer_in_words
 from training.data.source import BYTE_VALUES, Corpus
 from training.data.splits import split_by_name
 from training.data.synthetic import corpus_of_chain, is_synthetic
@@ -78,11 +78,14 @@ class Reading(NamedTuple):
         A token is a byte of text.
     longest_seq_len :
         Where the data are cut into sequences already, the length of these.
+    tokenizer :
+        As a fingerprint names it; of one that is to be trained, the name alone.
     """
 
     vocab_size: int | None = BYTE_VALUES
     is_bytes: bool = True
     longest_seq_len: int | None = None
+    tokenizer: str = BYTES
 
 
 def reading_of(data: str, *, tokenizer: str = BYTES, text_field: str = _TEXT_FIELD) -> Reading:
@@ -97,13 +100,16 @@ def reading_of(data: str, *, tokenizer: str = BYTES, text_field: str = _TEXT_FIE
         return Reading()
     files = _documents(find(data), data, text_field)
     if files is None:
-        train = load_corpus(data, tokenizer=tokenizer).train
-        return Reading(train.vocab_size, is_bytes=False, longest_seq_len=train.longest_seq_len)
+        corpus = load_corpus(data, tokenizer=tokenizer)
+        made_by, longest = corpus.fingerprint.tokenizer, corpus.train.longest_seq_len
+        return Reading(corpus.vocab_size, is_bytes=False, longest_seq_len=longest, tokenizer=made_by)
     if files.column is not None and files.column.is_ids:
-        return Reading(None, is_bytes=False)
+        return Reading(None, is_bytes=False, tokenizer=UNKNOWN)
     known = n_entries(tokenizer)
-    vocab_size = read_tokenizer(tokenizer).vocab_size if known is None else known
-    return Reading(vocab_size, is_bytes=tokenizer == BYTES)
+    if known is not None:
+        return Reading(known, is_bytes=tokenizer == BYTES, tokenizer=tokenizer)
+    made = read_tokenizer(tokenizer)
+    return Reading(made.vocab_size, is_bytes=False, tokenizer=tokenizer_in_words(made.name, made.sha256))
 
 
 def document_files(data: str, text_field: str = _TEXT_FIELD) -> DocumentFiles:
@@ -134,9 +140,10 @@ def _documents(found: Found, data: str, text_field: str) -> DocumentFiles | None
 
 def _corpus_of_tokens(found: Found, data: str) -> Corpus:
     if found.format == "hdf5":
-        return corpus_of_hdf5(found.paths, found.root, data)
-    read = megatron_shard if found.format == "megatron" else token_shard
-    corpus = corpus_of_shards([read(path) for path in found.paths], found.root, data)
+        corpus = corpus_of_hdf5(found.paths, found.root, data)
+    else:
+        read = megatron_shard if found.format == "megatron" else token_shard
+        corpus = corpus_of_shards([read(path) for path in found.paths], found.root, data)
     return replace(corpus, tokenizer_file=_tokenizer_file(found))
 
 

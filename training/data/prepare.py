@@ -12,7 +12,7 @@ import numpy as np
 
 from training.data.digest import digest_of
 from training.data.documents import Document, DocumentFiles
-from training.data.side_car import SideCar, side_car_path, smallest_dtype, write_side_car
+from training.data.side_car import UNKNOWN, SideCar, side_car_path, smallest_dtype, write_side_car
 from training.data.source import Integers
 from training.data.tokenizer import BPE, BYTES, FILE, ByteTokenizer, Tokenizer, read_tokenizer, train_bpe
 from wse_sim.errors import FileError, SpecError
@@ -171,7 +171,7 @@ class _Part:
         said = SideCar(
             dtype=self._dtype,
             vocab_size=None if tokenizer is None else vocab_size,
-            tokenizer="unknown" if tokenizer is None else tokenizer.name,
+            tokenizer=UNKNOWN if tokenizer is None else tokenizer.name,
             tokenizer_sha256=None if tokenizer is None else tokenizer.sha256,
             n_tokens=self.n_tokens,
             n_bytes=None if tokenizer is None else self.n_bytes,

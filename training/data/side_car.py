@@ -9,6 +9,7 @@ import numpy as np
 from wse_sim.errors import SpecError
 from wse_sim.files import read_bytes, write_json
 
+UNKNOWN = "unknown"  # in place of a tokenizer's name
 TokenDtype = Literal["uint8", "uint16", "uint32", "uint64", "int32", "int64"]
 
 
@@ -35,7 +36,7 @@ class SideCar(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     dtype: TokenDtype
     vocab_size: int | None = None
-    tokenizer: str = "unknown"
+    tokenizer: str = UNKNOWN
     tokenizer_sha256: str | None = None
     n_tokens: int | None = None
     n_bytes: int | None = None
@@ -49,7 +50,12 @@ class SideCar(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     @property
     def tokenizer_in_words(self) -> str:
         """Name, and where its content has a checksum, the beginning of that."""
-        return self.tokenizer + ("" if self.tokenizer_sha256 is None else f" ({self.tokenizer_sha256[:12]})")
+        return tokenizer_in_words(self.tokenizer, self.tokenizer_sha256)
+
+
+def tokenizer_in_words(name: str, sha256: str | None) -> str:
+    """Of a tokenizer, as fingerprints name it."""
+    return name + ("" if sha256 is None else f" ({sha256[:12]})")
 
 
 def smallest_dtype(vocab_size: int) -> TokenDtype:

@@ -1,6 +1,6 @@
 """What makes tokens of text: bytes as they are, or a tokenizer of the `tokenizers` library."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
@@ -77,13 +77,18 @@ class FileTokenizer:
         made.no_padding()
         self._made, self.name = made, name
         self.vocab_size = max(entries.values(), default=-1) + 1
-        ends = [entries[end] for end in _ENDS if end in entries]
-        self._end = ends[:1]
-        self.ends_documents = bool(ends)
+        end = end_of_documents(entries)
+        self._end = [] if end is None else [entries[end]]
+        self.ends_documents = end is not None
 
     def encode(self, documents: Sequence[bytes]) -> list[Integers]:
         encoded = self._made.encode_batch_fast(list(map(text_of, documents)), add_special_tokens=False)
         return [np.array(each.ids + self._end, np.uint32) for each in encoded]
+
+
+def end_of_documents(vocabulary: Container[str]) -> str | None:
+    """The token that is put behind each document; None where the vocabulary has none."""
+    return next((end for end in _ENDS if end in vocabulary), None)
 
 
 def text_of(document: bytes) -> str:

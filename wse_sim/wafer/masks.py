@@ -29,10 +29,12 @@ _WEIGHTS, _PREFIX, _SUFFIX, _MASK = "model.", "model.blocks.", ".weight_mask", "
 _MATRICES_OF = {
     "attention.qkv": ("q", "k", "v"),
     "attention.out": ("attention_out",),
-    "mlp.up": ("ffn_in",),
+    "mlp.gate": ("ffn_gate",),
+    "mlp.up": ("ffn_up",),  # `ffn_in` where there is no gate
     "mlp.down": ("ffn_out",),
 }
-_STANDS_FOR = {"ffn_gate": "ffn_in", "ffn_up": "ffn_in"}  # the trainer has no gate
+# Of a feed-forward layer with a gate and one without, where one trained and the other is simulated.
+_STANDS_FOR = {"ffn_gate": "ffn_in", "ffn_up": "ffn_in", "ffn_in": "ffn_up"}
 # Standard deviations of chance beyond which unevenness is taken for real: one false alarm in 1e5 masks of 32 channels.
 _SURE = 6.0
 
@@ -60,7 +62,8 @@ class RunMasks:
 
     def density_of(self, matrix_name: str, trained_block: int) -> float:
         """Non-zeros over weights of one mask."""
-        return self._nonzeros[trained_block][_trained_name(matrix_name)] / self.mask(trained_block, matrix_name).size
+        name = self._trained_name(matrix_name)
+        return self._nonzeros[trained_block][name] / self.blocks[trained_block][name].size
 
     def trained_block(self, block: int, n_blocks: int) -> int:
         """The trained block that stands for block `block` of `n_blocks`."""
@@ -68,7 +71,7 @@ class RunMasks:
 
     def mask(self, trained_block: int, name: str) -> Mask:
         """(n_out, n_in) of the matrix that stands for the one called `name`."""
-        return self.blocks[trained_block][_trained_name(name)]
+        return self.blocks[trained_block][self._trained_name(name)]
 
     def work(
         self, matrix: Matrix, trained_block: int, mesh: Mesh, n_tokens: int, *, seed: int, transposed: bool = False
@@ -90,7 +93,10 @@ class RunMasks:
 
     def spreads(self, name: str) -> tuple[float, float]:
         """Shares of the unevenness of a matrix's rows, and of its columns, that are real; all blocks give evidence."""
-        return self._spreads[_trained_name(name)]
+        return self._spreads[self._trained_name(name)]
+
+    def _trained_name(self, name: str) -> str:
+        return name if name in self.blocks[0] else _STANDS_FOR[name]
 
     @cached_property
     def _nonzeros(self) -> list[dict[str, int]]:
@@ -206,10 +212,6 @@ def real_share(masks: Iterable[Mask]) -> float:
     return float((1.0 - degrees / observed) ** 0.5)
 
 
-def _trained_name(name: str) -> str:
-    return _STANDS_FOR.get(name, name)
-
-
 def _scaled_nonzeros(mask: Mask, shape: tuple[int, int]) -> int:
     return max(1, int(mask.sum()) * shape[0] * shape[1] // mask.size)
 
@@ -253,7 +255,16 @@ def _by_block(masks: dict[str, Mask], path: Path) -> tuple[dict[str, Mask], ...]
         if not name.startswith(_PREFIX) or module not in _MATRICES_OF:
             known = ", ".join(f"{_PREFIX}<block>.{module}{_SUFFIX}" for module in _MATRICES_OF)
             raise SpecError(f"{path}: unknown mask {name!r}: known are {known}")
-        matrices = _MATRICES_OF[module]
-        parts = np.split(mask, len(matrices))
-        blocks.setdefault(int(number), {}).update(zip(matrices, parts, strict=True))
+        blocks.setdefault(int(number), {}).update(zip(_MATRICES_OF[module], _parts(module, mask), strict=True))
+    for block in blocks.values():
+        if "ffn_gate" not in block:
+            block["ffn_in"] = block.pop("ffn_up")
     return tuple(blocks[number] for number in sorted(blocks))
+
+
+def _parts(module: str, mask: Mask) -> list[Mask]:
+    """Of a module's matrices: there are as many queries as inputs, keys and values share the rest."""
+    if module != "attention.qkv":
+        return [mask]
+    n_out, n_in = mask.shape
+    return np.split(mask, [n_in, (n_in + n_out) // 2])

@@ -1,5 +1,7 @@
 """Cerebras' HDF5 files: samples with a loss mask, and tokens in a row."""
 
+import json
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,17 @@ def test_shorter_sequences_are_parts_of_samples(tmp_path: Path) -> None:
     assert inputs_BT.reshape(n, 30).tolist() == IDS[first, :30].tolist()
     with pytest.raises(SpecError, match="samples have 32 tokens, sequences of 33 cannot be cut out"):
         corpus.train.n_sequences(33)
+
+
+@pytest.mark.parametrize(("content", "is_theirs"), [(b"{}", True), (b"[]", False)])
+def test_the_tokenizer_beside_it_is_taken_if_the_side_car_means_it(
+    tmp_path: Path, content: bytes, is_theirs: bool
+) -> None:
+    path = write(tmp_path / "a.h5", np.arange(4000, dtype=np.int32) % 256)
+    said = {"dtype": "int32", "tokenizer": "t", "tokenizer_sha256": sha256(b"{}").hexdigest()}
+    (tmp_path / "a.json").write_text(json.dumps(said), encoding="utf-8")
+    (tmp_path / "tokenizer.json").write_bytes(content)
+    assert load_corpus(str(path)).tokenizer_file == (tmp_path / "tokenizer.json" if is_theirs else None)
 
 
 def test_a_corpus_is_cut_as_asked(tmp_path: Path) -> None:
