@@ -2,7 +2,8 @@
 
 from dataclasses import asdict
 
-from wse_sim.simulation import resolve_run, simulate
+from wse_sim.runs import resolve_run
+from wse_sim.simulation import simulate
 from wse_sim.spec.load import load_model
 
 preset = load_model("2.7b")  # Cerebras-GPT 2.7B with its recipe: 528 x 2048 tokens a step, 4 CS-2

@@ -1,6 +1,7 @@
 """Speed-up over dense against the ideal, by model and density: wide models come near it, narrow ones fall away."""
 
-from wse_sim.simulation import resolve_run, simulate
+from wse_sim.runs import resolve_run
+from wse_sim.simulation import simulate
 from wse_sim.spec.load import load_model
 
 DENSITIES = (0.5, 0.25, 0.125, 0.0625)

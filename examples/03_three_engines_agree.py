@@ -3,8 +3,8 @@
 from wse_sim.engine.des import run_des
 from wse_sim.engine.max_plus import run_max_plus
 from wse_sim.engine.reference import run_reference
+from wse_sim.runs import resolve_run
 from wse_sim.schedule.weight_streaming import plan_step
-from wse_sim.simulation import resolve_run
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.load import load_model
 

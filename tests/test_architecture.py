@@ -19,6 +19,7 @@ FLOORS: list[list[str]] = [
     ["wse_sim.gpu", "wse_sim.report"],
     ["wse_sim.engine"],
     ["wse_sim.schedule"],
+    ["wse_sim.runs"],
     ["wse_sim.wafer"],
     ["wse_sim.laws"],
     ["wse_sim.workload"],

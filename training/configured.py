@@ -4,9 +4,10 @@ from typing import Any
 
 import msgspec
 
+from training.described import GPUS_PER_CSX, PARAMETRIZATIONS
 from training.execution import Clip
 from training.host import Host
-from training.job import GPUS_PER_CSX, PARAMETRIZATIONS, Job
+from training.job import Job
 from training.schedules import parse_schedule
 from wse_sim.errors import SpecError, choose
 from wse_sim.spec.configuration import Configuration

@@ -1,7 +1,6 @@
 """What the user asked for, with every default resolved: the target of a run."""
 
 import re
-from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -11,30 +10,24 @@ import msgspec
 from models.bases import BaseHyperparameters, base_for
 from models.rules import ParametrizationName, factors_of, rules_of
 from training.host import Host
-from training.imported import Imported, StartMask, fields_of_job
-from training.schedules import parse_schedule
+from training.imported import Imported
 from training.sparsity import Algorithm, make_algorithm
 from training.toml_text import toml_text
 from wse_sim.defaults import TRAIN
-from wse_sim.errors import FileError, SpecError, choose
+from wse_sim.errors import FileError, SpecError
 from wse_sim.files import write_atomically
-from wse_sim.simulation import resolve_run
 from wse_sim.spec.configuration import Configuration
-from wse_sim.spec.load import NO_MODEL, convert, load_model, read_toml
+from wse_sim.spec.load import convert, load_model, read_toml
 from wse_sim.spec.model import ModelPreset
-from wse_sim.spec.run import MaskUpdates, Run, mask_updates_of
+from wse_sim.spec.run import MaskUpdates, Run
 from wse_sim.spec.sparsity import stretched
 from wse_sim.spec.written import parse_seconds
 from wse_sim.workload.sparse_wide import sparse_wide
 from wse_sim.workload.transformer import n_parameters
 
 TARGET_FILE, RUNS = "target.toml", Path("runs")
-GPUS_PER_CSX = 8  # the default comparison: one 8-GPU server for each wafer-scale system
 
 _LONGEST_SCHEDULE = 80  # letters in the name of a folder, which takes 255
-_OF_THE_RUN = ("system", "density", "is_sparse_wide", "mask_updates", "release", "seed")
-# Those for whose proxies there is a base (`training.proxy`).
-PARAMETRIZATIONS: tuple[ParametrizationName, ...] = ("sp", "mup", "smupar")
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -94,7 +87,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     @property
     def preset(self) -> ModelPreset:
-        preset = _preset(self.model, self.start) if self.configuration is None else self.configuration.preset
+        preset = preset_of(self.model, self.start) if self.configuration is None else self.configuration.preset
         if not self.is_sparse_wide:
             return preset
         return msgspec.structs.replace(preset, shape=sparse_wide(preset.shape, self.density))
@@ -169,123 +162,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         return f"{model}-density-{self.density:g}{updates}-{schedule}-{self.parametrization}-seed-{self.seed}{mode}"
 
 
-def resolve_job(
-    model: str,
-    *,
-    num_csx: int | None = None,
-    batch_size: int | None = None,
-    seq_len: int | None = None,
-    tokens: float | None = None,
-    num_gpus: int | None = None,
-    **given: Any,
-) -> Job:
-    """The job, with the published recipe's numbers where the user gave none.
-
-    Raises
-    ------
-    SpecError
-        When something is unknown or missing; the message names it.
-    """
-    parse_schedule(given.get("schedule", TRAIN["schedule"]))
-    start = given.get("start")
-    if start is None and "parametrization" in given:
-        choose(given["parametrization"], PARAMETRIZATIONS, "parametrization")
-    target = {name: given[name] for name in _OF_THE_RUN if name in given}
-    run = resolve_run(
-        _preset(model, start), num_csx=num_csx, batch_size=batch_size, seq_len=seq_len, tokens=tokens, **target
-    )
-    return Job(
-        model=model,
-        num_csx=run.num_csx,
-        batch_size=run.batch_size,
-        seq_len=run.seq_len,
-        tokens=run.tokens,
-        num_gpus=GPUS_PER_CSX * run.num_csx if num_gpus is None else num_gpus,
-        **given,
-    )
-
-
-def job_from(
-    *,
-    model: str | None = None,
-    sparsity_algorithm: str = "static",
-    mask_update_steps: int | None = None,
-    budget: float | None = None,
-    batch_size: int | None = None,
-    parametrization: str | None = None,
-    init_from: str | None = None,
-    mask_init: StartMask | None = None,
-    **given: Any,
-) -> Job:
-    """The job that a user describes by the options of `wse-sim train`, one value each.
-
-    Parameters
-    ----------
-    budget :
-        Seconds.
-    batch_size :
-        Of the target, and where the target itself trains, of the run here.
-    parametrization :
-        None = SμPar; with `init_from`, what the folder's weights are of (`training.imported.imported`).
-    init_from, mask_init :
-        Folder whose weights the run begins with, and how masks are chosen of them; then the model may be left out.
-    given :
-        Other fields of `Job` and of `training.host.Host`.
-
-    Raises
-    ------
-    SpecError
-        As `resolve_job`, and when options do not go together.
-    """
-    host = Host(**{name: given.pop(name) for name in Host.__struct_fields__ if name in given})
-    if host.is_itself:
-        host = msgspec.structs.replace(host, batch_size=batch_size)
-    if init_from is None:
-        if model is None:
-            raise SpecError(NO_MODEL)
-        if mask_init is not None:
-            raise SpecError("--mask-init is about weights that are there: give --init-from too")
-        given |= {} if parametrization is None else {"parametrization": parametrization}
-    else:
-        _require_itself(host, given.get("is_sparse_wide", False), None if mask_init is None else sparsity_algorithm)
-        given |= fields_of_job(init_from, model, parametrization, mask_init, given.get("density", 1.0))
-    if budget is not None:
-        given["budget_s"] = budget
-    return resolve_job(
-        model or init_from or "",
-        mask_updates=mask_updates_of(sparsity_algorithm, mask_update_steps),
-        batch_size=batch_size,
-        host=host,
-        **given,
-    )
-
-
-def free_folder(name: str) -> Path:
-    """A folder under runs/ that no run has taken yet."""
-    folder, n = RUNS / name, 1
-    while folder.exists():
-        n += 1
-        folder = RUNS / f"{name}-{n}"
-    return folder
-
-
-def require_masks(densities: Iterable[float], algorithm: str) -> None:
-    """Raises SpecError when masks are to change, and there are none at any density."""
-    if algorithm != "static" and min(densities) == 1:
-        raise SpecError(f"--sparsity-algorithm {algorithm} has nothing to mask at density 1: give --density too")
-
-
-def _require_itself(host: Host, is_sparse_wide: bool, masked_by: str | None) -> None:
-    """Raise SpecError where what trains is not the model whose weights are given, or its masks are not the weights'."""
-    if not host.is_itself:
-        raise SpecError("--init-from gives the weights of the model itself: name --mode dense or --mode full too")
-    if is_sparse_wide:
-        raise SpecError("--sparse-wide makes another model than the one of --init-from: leave one out")
-    if masked_by not in (None, "static"):
-        raise SpecError(f"--mask-init is of masks that stay, and those of {masked_by} change: leave one out")
-
-
-def _preset(model: str, start: Imported | None) -> ModelPreset:
+def preset_of(model: str, start: Imported | None) -> ModelPreset:
     """The model that the user named; of weights alone, the model of those."""
     return ModelPreset(shape=start.shape) if start is not None and model == start.folder else load_model(model)
 
@@ -341,3 +218,12 @@ def read_job(run_dir: Path) -> Job:
     if not path.is_file():
         raise SpecError(f"{run_dir}: there is no run to resume here, it would hold {TARGET_FILE}")
     return convert(read_toml(path), Job, str(path))
+
+
+def free_folder(name: str) -> Path:
+    """A folder under runs/ that no run has taken yet."""
+    folder, n = RUNS / name, 1
+    while folder.exists():
+        n += 1
+        folder = RUNS / f"{name}-{n}"
+    return folder

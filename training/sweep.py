@@ -12,12 +12,13 @@ import msgspec
 
 from training.choice import choose_run
 from training.cosim import make_plan, plan_of_run, run_plan
+from training.described import PARAMETRIZATIONS, job_from
 from training.distributed import n_processes
 from training.execution import Device, Precision, Recompute
 from training.executor import DivergenceError
 from training.host import Mode
 from training.interrupt import Interrupted, stop_when_orphaned
-from training.job import PARAMETRIZATIONS, TARGET_FILE, Job, job_from, read_job
+from training.job import TARGET_FILE, Job, read_job
 from training.machine import machine_profile
 from training.schedules import parse_schedule
 from wse_sim.errors import FileError, SpecError

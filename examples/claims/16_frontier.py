@@ -14,7 +14,8 @@ from training.grid import Point, run_points
 from training.proxy import BATCH_SIZE, SEQ_LEN, proxy_shape
 from wse_sim.cli.progress import progress
 from wse_sim.gpu.roofline import simulate_gpu
-from wse_sim.simulation import resolve_run, simulate
+from wse_sim.runs import resolve_run
+from wse_sim.simulation import simulate
 from wse_sim.spec.load import load_model
 from wse_sim.units import S_PER_DAY
 from wse_sim.workload.transformer import n_parameters

@@ -14,10 +14,11 @@ from wse_sim.engine.run import ends_of_steps_ps, steady_step_ps
 from wse_sim.gpu.layout import Layout
 from wse_sim.gpu.roofline import gpu_job
 from wse_sim.gpu.search import search
+from wse_sim.runs import resolve_run
 from wse_sim.schedule.microbatch import fastest_microbatch
 from wse_sim.schedule.program import IntArray, Program
 from wse_sim.schedule.weight_streaming import StepPlan, plan_step
-from wse_sim.simulation import resolve_run, simulate, step_time_s
+from wse_sim.simulation import simulate, step_time_s
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.economics import load_economics
 from wse_sim.spec.load import load_model

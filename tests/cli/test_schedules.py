@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.documents import call, loaded_modules, printed
-from training.job import resolve_job
+from training.described import resolve_job
 from training.schedules import SCHEDULES
 from wse_sim.report.braille import braille_plot
 

@@ -6,7 +6,7 @@ from typing import Any
 from wse_sim.comparison import Comparison, GpuSide, compare
 from wse_sim.gpu.layout import Layout
 from wse_sim.report.comparison import HereWay, Memory, Way
-from wse_sim.simulation import resolve_run
+from wse_sim.runs import resolve_run
 from wse_sim.spec.economics import load_economics
 from wse_sim.spec.load import load_model
 from wse_sim.spec.run import Run

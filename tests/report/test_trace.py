@@ -16,8 +16,9 @@ from wse_sim.errors import SpecError
 from wse_sim.report.trace import TraceExtent, chrome_trace, write_trace
 from wse_sim.report.trace_reading import lanes
 from wse_sim.report.trace_window import TraceSteps, parse_trace_steps, window
+from wse_sim.runs import run_from
 from wse_sim.schedule.program import Program
-from wse_sim.simulation import Simulation, run_from, simulate
+from wse_sim.simulation import Simulation, simulate
 from wse_sim.workload.flops import attention_flops, linear_flops, logits_flops
 
 EVERYTHING = {"counters": "every change", "slices": "runs of tiles without a gap"}

@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from tests.schedule.uncongested import uncongested_s
+from wse_sim.runs import resolve_run
 from wse_sim.schedule.cost import StepCosts
 from wse_sim.schedule.estimate import NOTHING_CONTENDS, STREAMS, IntArray, estimate_steps, knows, microbatch_costs
 from wse_sim.schedule.placement import largest_microbatch, place
-from wse_sim.simulation import resolve_run, step_time_s
+from wse_sim.simulation import step_time_s
 from wse_sim.spec.cluster import SYSTEMS, Cluster, Csx, load_cluster
 from wse_sim.spec.load import load_model
 from wse_sim.spec.run import Run

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from wse_sim.errors import SpecError
+from wse_sim.runs import resolve_run
 from wse_sim.schedule.microbatch import fastest_microbatch, fastest_steps, fitting_microbatches
 from wse_sim.schedule.placement import largest_microbatch
 from wse_sim.schedule.weight_streaming import plan_step
-from wse_sim.simulation import resolve_run, step_time_s
+from wse_sim.simulation import step_time_s
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.load import load_model
 from wse_sim.spec.run import Run

@@ -6,7 +6,7 @@ import pytest
 
 from training.schedules import lr_factor
 from wse_sim.errors import SpecError
-from wse_sim.simulation import resolve_run
+from wse_sim.runs import resolve_run
 from wse_sim.spec.load import data_path, load_model
 from wse_sim.spec.model import Recipe
 

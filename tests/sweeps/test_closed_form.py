@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from wse_sim.processes.pool import Spread, in_this_process, on_processes
 from wse_sim.report.step_figures import figures
+from wse_sim.runs import resolve_run
 from wse_sim.schedule.estimate import NOTHING_CONTENDS
-from wse_sim.simulation import resolve_run
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.economics import load_economics
 from wse_sim.spec.load import data_path, load_model

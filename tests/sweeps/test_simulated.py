@@ -8,7 +8,8 @@ import pytest
 from wse_sim.gpu.layout import Layout
 from wse_sim.gpu.roofline import simulate_gpu
 from wse_sim.processes.pool import Spread, in_this_process, on_processes
-from wse_sim.simulation import run_from, simulate, step_time_s
+from wse_sim.runs import run_from
+from wse_sim.simulation import simulate, step_time_s
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.load import load_model
 from wse_sim.sweeps.keys import Point, simulated_vocabulary

@@ -14,7 +14,8 @@ from tests.cli.documents import call, printed, validator
 from tests.stopping import stopped
 from training.config import read_config
 from training.cosim import make_plan, plan_of_run
-from training.job import read_job, resolve_job
+from training.described import resolve_job
+from training.job import read_job
 from training.machine import MachineProfile, StepRate
 from training.sparsity import Static, algorithm_name
 from wse_sim.spec.run import MaskUpdates

@@ -11,7 +11,7 @@ from wse_sim.api.configured import Configured
 from wse_sim.api.parameters import read_all, read_number, read_parsed, read_whole
 from wse_sim.errors import SpecError
 from wse_sim.progress import UNWATCHED, Watch
-from wse_sim.simulation import run_from, run_from_configuration
+from wse_sim.runs import run_from, run_from_configuration
 from wse_sim.spec.economics import Economics, load_economics
 from wse_sim.spec.load import NO_MODEL, ModelLike
 from wse_sim.spec.operations import Operations, load_operations, read_operations
@@ -34,7 +34,7 @@ def run_of(model: ModelLike | None, given: dict[str, Any], watch: Watch = UNWATC
     Raises
     ------
     SpecError
-        As `wse_sim.simulation.run_from` and `run_from_configuration`.
+        As `wse_sim.runs.run_from` and `run_from_configuration`.
     """
     config: Configured | None = given.pop("config")
     given |= read_all(given, read_whole, *_WHOLE) | read_all(given, read_number, *_NUMBERS)

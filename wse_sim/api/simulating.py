@@ -15,6 +15,7 @@ from wse_sim.report import metrics
 from wse_sim.report.headline import headline, title
 from wse_sim.report.quantities import duration, money, percent, significant
 from wse_sim.report.trace import chrome_trace, trace_extent, write_trace
+from wse_sim.runs import density_of_masks
 from wse_sim.schedule.weight_streaming import StepPlan, plan_step
 from wse_sim.spec.cluster import Cluster
 from wse_sim.spec.load import ModelLike
@@ -144,7 +145,7 @@ def simulation_of(
     run, masks = run_of(model, given, watch), None
     if mask_from is not None:
         masks = read_run_masks(Path(mask_from))
-        run = simulation.density_of_masks(run, masks)
+        run = density_of_masks(run, masks)
     found = simulation.simulate(
         run, masks=masks, engine=engine, economics=economics, operations=operations, watch=watch
     )

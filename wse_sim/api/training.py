@@ -9,8 +9,9 @@ import msgspec
 
 from training.configured import job_from_configuration
 from training.cosim import make_plan, plan_of_run, run_plan
+from training.described import job_from, require_masks
 from training.host import Host
-from training.job import TARGET_FILE, Job, free_folder, job_from, require_masks
+from training.job import TARGET_FILE, Job, free_folder
 from training.loggers import parse_loggers
 from training.machine import machine_profile
 from training.run_record import RUN_FILE, Row, read_rows

@@ -25,9 +25,9 @@ from wse_sim.engine.reference import run_reference
 from wse_sim.engine.result import Finish, step_ends_ps
 from wse_sim.errors import SpecError
 from wse_sim.progress import UNWATCHED, Watch
+from wse_sim.runs import resolve_run
 from wse_sim.schedule.program import IntArray, Program
 from wse_sim.schedule.weight_streaming import plan_step
-from wse_sim.simulation import resolve_run
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.load import load_model
 

@@ -9,7 +9,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def init_options(command: Command) -> Command:
-    """Adds the options, for `training.job.job_from`."""
+    """Adds the options, for `training.described.job_from`."""
     command = click.option(
         "--mask-init",
         type=click.Choice(["random", "topk", "from_zeros"]),

@@ -28,8 +28,8 @@ from wse_sim.gpu.search import search
 from wse_sim.processes.limits import n_usable_cpus
 from wse_sim.processes.pool import in_this_process
 from wse_sim.progress import Watch
+from wse_sim.runs import resolve_run
 from wse_sim.schedule.estimate import NOTHING_CONTENDS
-from wse_sim.simulation import resolve_run
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.economics import load_economics
 from wse_sim.spec.load import load_model

@@ -97,9 +97,9 @@ def _config(
 ) -> "TrainConfig":
     import msgspec
 
+    from training.described import resolve_job
     from training.host import Host
     from training.itself import config_of_itself
-    from training.job import resolve_job
 
     host = Host(mode="full", steps=n_steps, batch_size=batch_size, clip=clip, device="cpu", **execution)
     job = resolve_job(model, density=density, batch_size=batch_size, seq_len=seq_len, host=host, tokens=1e9)

@@ -258,7 +258,7 @@ def _jobs_of_model(
     *, density: str | None, sparsity: str | None, sparse_wide: bool, schedule: str, **given: Any
 ) -> list["Job"]:
     """One job for each density and schedule."""
-    from training.job import job_from, require_masks
+    from training.described import job_from, require_masks
     from training.schedules import split_schedules
 
     densities = parse_densities(density, sparsity)

@@ -12,7 +12,8 @@ from wse_sim.gpu.layout import LAYOUT_FIELDS, Layout
 from wse_sim.gpu.roofline import GpuResult, simulate_gpu
 from wse_sim.processes.limits import n_usable_cpus
 from wse_sim.processes.pool import AnyOutcome, AnyTask, Spread, in_this_process, on_processes
-from wse_sim.simulation import run_from, simulate_quickly
+from wse_sim.runs import run_from
+from wse_sim.simulation import simulate_quickly
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.economics import Economics, load_economics
 from wse_sim.spec.run import Run
