@@ -236,12 +236,12 @@ def _reasons(
     shape = chosen.shape
     n_tokens = config.n_steps * config.tokens_per_step
     budget = f"the budget of {budget_s:.0f} s"
-    fits = chosen.predicted_s <= budget_s
+    none_narrower = f"more than {budget}, but there is none narrower: fewer --tokens would make it shorter"
+    fit = f"the widest that fits {budget}" if chosen.predicted_s <= budget_s else none_narrower
     unit = "bytes" if reading.is_bytes else "tokens"
     return (
         f"a proxy of {shape.n_layers} layers and width {shape.d_model} trains: {chosen.n_params:,} parameters, "
-        f"{chosen.predicted_s:.0f} s predicted on {config.n_threads} CPU thread(s), "
-        + (f"the widest that fits {budget}" if fits else f"more than {budget}, but there is none narrower"),
+        f"{chosen.predicted_s:.0f} s predicted on {config.n_threads} CPU thread(s), {fit}",
         f"{tokens_per_parameter:.3g} tokens per parameter, like the target, zeros and embeddings counted: "
         f"{n_tokens:,} {unit} in {config.n_steps:,} steps of {config.batch_size} x {config.seq_len}",
         f"density {config.density:g} and the {config.schedule} schedule are the target's; learning rate and initial "

@@ -4,6 +4,7 @@ import copy
 import inspect
 import json
 import pickle
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -110,6 +111,17 @@ def test_a_notebook_shows_a_table_with_kinds_and_no_colours(results: dict[str, A
     line = repr(results[name])
     assert line.startswith("<")
     assert "\n" not in line
+
+
+def test_a_comparison_in_a_notebook_has_its_headings(results: dict[str, Any]) -> None:
+    page = results["compare"]._repr_html_()
+    for heading in ("Memory", "Speed", "Run", "At equal time", "At equal loss"):
+        assert re.search(rf'<th colspan="\d" [^>]*>{heading}</th>', page)
+
+
+def test_the_package_offers_its_names_alone() -> None:
+    offered = {name for name in dir(wse_sim) if not name.startswith("__")}
+    assert offered == set(wse_sim.__all__) - {"__version__"}
 
 
 def test_what_a_user_named_is_text_in_a_notebook() -> None:

@@ -162,7 +162,7 @@ def test_releases_may_be_more_exact_than_the_data() -> None:
             "Invalid value for '--num-csx': 'many' is not a valid integer. (wse-sim simu",
         ),
         (("simulate",), "--model is missing: name a preset (wse-sim list)"),
-        (("simulat",), "No such command 'simulat'"),
+        (("simulat",), "No such command 'simulat'. Did you mean 'simulate'?"),
         (("--modle",), "No such option '--modle'"),
         ((*SIMULATE, "--num-csx", "0"), "num_csx is 0: it must be at least 1"),
         ((*SIMULATE, "--num-csx", "7"), "batch_size 120 is not a multiple of num_csx 7"),

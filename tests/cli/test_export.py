@@ -48,11 +48,12 @@ def test_what_is_printed_is_the_document_and_lies_in_the_folder(run: Path, tmp_p
 
 def test_the_table_says_what_was_written(run: Path, tmp_path: Path) -> None:
     table = screen("export", run, "--out", tmp_path / "out", "--sparse")
-    assert "GPT2LMHeadModel" in table
-    assert dict(line.split()[:2] for line in table.splitlines() if line.startswith(("step", "is_sparse"))) == {
-        "step": "4",
-        "is_sparse": "yes",
-    }
+    said = {line[:15].strip(): line[15:].strip() for line in table.splitlines()}
+    assert said["run"] == "mine, step 4"
+    assert said["architecture"] == "GPT2LMHeadModel, output layer untied"
+    assert said["weights"].startswith("live ones alone, fp32, ")
+    assert said["tokenizer"] == "bytes"
+    assert said["held-out loss"].endswith(" nats/token, measured")
     assert "wse-sim export THIS_FOLDER --out DENSE" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
 
 

@@ -1,5 +1,6 @@
 """`wse_sim.compare`: a run on wafers beside the same run on GPUs."""
 
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Unpack
 
 import msgspec
@@ -47,7 +48,10 @@ class ComparisonResult(Comparison, frozen=True, kw_only=True):
 
     def _repr_html_(self) -> str:
         names = [way.name for way in shown_ways(self).values()]
-        rows = [(line.name, *line.cells.values(), _kinds(line.kind, line.here)) for line in lines(self)]
+        rows: list[tuple[str, ...]] = []
+        for group, of_group in groupby(lines(self), key=lambda line: line.group):
+            rows.append((group,))
+            rows += [(line.name, *line.cells.values(), _kinds(line.kind, line.here)) for line in of_group]
         return table_html(title(self), ("", *names, ""), rows, right=names)
 
 

@@ -42,18 +42,20 @@ def lines_html(title: str, lines: Sequence[Line]) -> str:
     """Lines of a headline: name, value, note, and the word for where the figure comes from."""
     rows = ""
     for group, of_group in groupby(lines, key=lambda line: line.group):
-        rows += f'<tr><th colspan="4" style="{_LEFT}">{text(group)}</th></tr>\n' if group else ""
+        rows += _heading(group, 4) if group else ""
         for line in of_group:
             cells = ((line.name, _LEFT), (line.value, _RIGHT), (line.note, _NOTE), (line.kind, _NOTE))
-            rows += f"<tr>{''.join(_cell(*cell) for cell in cells)}</tr>\n"
+            rows += _row(cells)
     return _table(title, "", rows)
 
 
 def table_html(title: str, header: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[str] = ()) -> str:
-    """A table of text; the columns named in `right` are numbers."""
+    """A table of text; the columns named in `right` are numbers, a row of one cell is a heading of those below it."""
     sides = [_RIGHT if name in right else _LEFT for name in header]
     head = "".join(f'<th style="{side}">{text(name)}</th>' for name, side in zip(header, sides, strict=True))
-    body = "".join(f"<tr>{''.join(map(_cell, row, sides))}</tr>\n" for row in rows)
+    body = "".join(
+        _heading(row[0], len(sides)) if len(row) == 1 else _row(zip(row, sides, strict=True)) for row in rows
+    )
     return _table(title, f"<thead><tr>{head}</tr></thead>\n", body)
 
 
@@ -66,6 +68,14 @@ def _listed(value: Any) -> Any:
 def _table(title: str, head: str, rows: str) -> str:
     caption = f'<caption style="{_LEFT};caption-side:top;color:inherit"><b>{text(title)}</b></caption>'
     return f"<table>{caption}\n{head}<tbody>\n{rows}</tbody></table>\n"
+
+
+def _heading(content: str, n_columns: int) -> str:
+    return f'<tr><th colspan="{n_columns}" style="{_LEFT}">{text(content)}</th></tr>\n'
+
+
+def _row(cells: Iterable[tuple[str, str]]) -> str:
+    return f"<tr>{''.join(_cell(*cell) for cell in cells)}</tr>\n"
 
 
 def _cell(content: str, style: str) -> str:

@@ -2,10 +2,12 @@
 
 import importlib
 import os
+import sys
 import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from typing import Any
 
 import click
@@ -46,6 +48,9 @@ EXIT_INPUT = 2
 EXIT_UNMET = 3  # what the user asserted, or asked to be proved, does not hold
 
 
+EXIT_READER_LEFT = 141  # as of a program that SIGPIPE ends
+
+
 class _InputError(click.ClickException):
     exit_code = EXIT_INPUT
 
@@ -65,6 +70,13 @@ def _usage_in_one_line(command_path: str) -> Iterator[None]:
         raise _InputError(f"{error.format_message()} ({' '.join(('wse-sim', *names))} --help)") from None
 
 
+def _leave_the_pipe() -> None:
+    """Let what is still to be written go nowhere: the interpreter would complain of it at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(nowhere, stream.fileno())
+
+
 class _Commands(click.Group):
     """The commands of `COMMANDS`; the attribute `command` of the module of the same name is what runs."""
 
@@ -81,6 +93,16 @@ class _Commands(click.Group):
 
             complete_values(command)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = get_close_matches(args[0], COMMANDS, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise click.UsageError(f"{error.message}{hint}", ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -106,7 +128,10 @@ class _Commands(click.Group):
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
             raise click.exceptions.Exit(EXIT_INTERRUPTED) from None
-        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+        except BrokenPipeError:
+            _leave_the_pipe()
+            raise click.exceptions.Exit(EXIT_READER_LEFT) from None
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception:
             traceback.print_exc()

@@ -45,7 +45,11 @@ def training_display(title: str, n_steps: int, console: Console) -> Iterator[Dis
 
 def held_out_in_bits(row: "Row") -> str:
     """The held-out loss in bits per byte, and where nobody knows these, in nats per token."""
-    return f"{row.val_loss:.4f} nats/token" if row.val_bits_per_byte is None else f"{row.val_bits_per_byte:.3f}"
+    bits = row.val_bits_per_byte
+    return f"{row.val_loss:.4f} nats/token" if bits is None else f"{bits:.3f} bits/byte"
+
+
+_CLOCKS = "loss: of the step's batch; wafer, gpu: the full-size run at the same fraction of its way, simulated"
 
 
 class _Pace:
@@ -86,6 +90,8 @@ class _Lines:
         if not is_told and monotonic() - self.said_s < _LONGEST_SILENCE_S:
             return
         self.said_s = monotonic()
+        if row.step == 1 and row.wafer_s:
+            self.console.print(_CLOCKS, soft_wrap=True)
         is_known = self.pace.tokens_per_s != "-"
         pace = f"  {self.pace.tokens_per_s} tokens/s  left {self.pace.left}" if is_known else ""
         held_out = "" if row.val_loss is None else f"  held out {held_out_in_bits(row)}"

@@ -17,7 +17,7 @@ from wse_sim.spec.read_configuration import Reading, read_configuration
 if TYPE_CHECKING:
     from rich.table import Table
 
-_KEY_WIDTH, _VALUE_WIDTH = 37, 24
+_KEY_WIDTH, _VALUE_WIDTH = 37, 26
 
 
 class ExplainedConfiguration(msgspec.Struct, frozen=True, kw_only=True):

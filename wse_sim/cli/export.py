@@ -44,31 +44,20 @@ def command(*, run: Path, out: Path, as_json: bool, **options: Any) -> None:
         return
     from wse_sim.report.tables import plain_table
 
-    rows = [(name, _said(made[name])) for name in _SHOWN]
-    print_tables(plain_table(("written to", str(out)), rows))
+    print_tables(plain_table(("written to", str(out)), list(_rows(made).items())))
 
 
-_SHOWN = (
-    "run",
-    "step",
-    "architecture",
-    "dtype",
-    "n_bytes",
-    "density",
-    "params",
-    "nonzero_params",
-    "is_sparse",
-    "is_untied",
-    "val_loss",
-    "sha256",
-)
+def _rows(made: dict[str, Any]) -> dict[str, str]:
+    from wse_sim.report.quantities import data_size
 
-
-def _said(value: object) -> str:
-    if value is None:
-        return "not evaluated at this step"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    loss = made["val_loss"]
+    return {
+        "run": f"{made['run']}, step {made['step']:,}",
+        "architecture": made["architecture"] + (", output layer untied" if made["is_untied"] else ""),
+        "weights": f"{'live ones alone, ' if made['is_sparse'] else ''}{made['dtype']}, {data_size(made['n_bytes'])}",
+        "parameters": f"{made['params']:,}, of which {made['nonzero_params']:,} are live",
+        "density": f"{made['density']:.6g} of the hidden matrices",
+        "tokenizer": made["tokenizer"],
+        "held-out loss": "not evaluated at this step" if loss is None else f"{loss:.4f} nats/token, measured",
+        "sha256": made["sha256"],
+    }

@@ -23,7 +23,8 @@ _LINES_AT_ONCE = 1000
 def require_table_name(path: Path) -> None:
     """Raises SpecError unless the suffix says how the table is written."""
     if _suffix(path) not in _FORMATS:
-        raise SpecError(f"{path}: a table ends in {', '.join(_FORMATS)}")
+        right = path.with_suffix(".csv")
+        raise SpecError(f"{path}: a table ends in {', '.join(_FORMATS)}; {right} would be right")
 
 
 def write_table(path: Path, sweep: Sweep, rows: Iterable[Row]) -> None:
