@@ -73,7 +73,8 @@ def parse(words: list[str]) -> None:
     while isinstance(command, click.Group) and words:
         called, command, words = command.resolve_command(context, words)
     if not isinstance(command, click.Group):
-        command.make_context(called, words, parent=context)
+        with command.make_context(called, words, parent=context):
+            pass  # closed again, so that -v of a page is not heard by the tests behind it
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
