@@ -16,6 +16,8 @@ from msgspec.structs import replace
 
 import wse_sim
 from tests.cli.documents import call, printed
+from tests.conftest import TINY
+from tests.spec.model_zoo.published import path_of
 from wse_sim.cli.app import main
 from wse_sim.progress import Unwatched
 from wse_sim.spec.load import load_model
@@ -64,6 +66,25 @@ def without_times(content: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("name", ASKED)
 def test_to_dict_is_what_the_command_prints(results: dict[str, Any], name: str) -> None:
     assert without_times(results[name].to_dict()) == without_times(printed(name, *ASKED[name][1]))
+
+
+@pytest.mark.parametrize("name", ["simulate", "compare"])
+def test_a_configuration_takes_the_place_of_a_model_and_what_is_said_beside_it_wins(name: str) -> None:
+    path = path_of("125m_rigl75")
+    found = getattr(wse_sim, name)(config=path, num_csx=2).to_dict()
+    assert without_times(found) == without_times(printed(name, "--config", path, "--num-csx", "2"))
+    with pytest.raises(wse_sim.SpecError, match="--model and --config are both given"):
+        getattr(wse_sim, name)("111m", config=path)
+
+
+def test_a_configuration_trains(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.toml"
+    path.write_text(f"{TINY}\n[run]\nbatch_size = 8\nseq_len = 64\nn_steps = 4\n", encoding="utf-8")
+    run = wse_sim.train(config=path, mode="dense", data="markov", out=tmp_path / "run")
+    assert (run.measured.steps, run.target.batch_size) == (4, 8)
+    assert run.command == f"wse_sim.train(config={str(path)!r}, mode='dense', data='markov')"
+    with pytest.raises(wse_sim.SpecError, match="--init-from is given, but a configuration draws weights"):
+        wse_sim.train(config=path, init_from="weights", mode="dense", out=tmp_path / "other")
 
 
 @pytest.mark.parametrize("name", ASKED)
