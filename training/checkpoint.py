@@ -11,7 +11,7 @@ form, one tensor at a time, and reads it.
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 
 import msgspec
@@ -30,7 +30,6 @@ WEIGHT = "model"
 MOMENTS = ("exp_avg", "exp_avg_sq")
 _EVER_LIVE = "ever_live."
 _FORMAT = 2  # 1 held masked parameters with their zeros
-_PIECE_BYTES = 2**24
 
 
 class CheckpointMeta(msgspec.Struct, frozen=True, kw_only=True):
@@ -279,12 +278,8 @@ def _whole(mask: PackedMask) -> TensorSource:
 
 def _checksum(path: Path) -> tuple[str, int]:
     """Of a file, and its size in bytes."""
-    digest, n_bytes = sha256(), 0
     with path.open("rb") as file:
-        while piece := file.read(_PIECE_BYTES):
-            digest.update(piece)
-            n_bytes += len(piece)
-    return digest.hexdigest(), n_bytes
+        return file_digest(file, sha256).hexdigest(), file.tell()
 
 
 def _remove_torn(folder: Path) -> None:

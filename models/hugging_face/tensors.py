@@ -8,7 +8,7 @@ mask, eight weights to a byte (`numpy.packbits`: row-major, the first weight in 
 
 import math
 from collections.abc import Iterator, Mapping, Set
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,6 @@ WEIGHTS = "model.safetensors"
 INDEX = f"{WEIGHTS}.index.json"
 SPARSE_WEIGHTS = "model.sparse.safetensors"
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
-_PIECE_BYTES = 2**24
 
 
 class Tensors(Mapping[str, Tensor]):
@@ -108,8 +107,7 @@ def digest(folder: Path | str) -> str:
     for path in _files_of(Path(folder))[0]:
         try:
             with path.open("rb") as file:
-                while piece := file.read(_PIECE_BYTES):
-                    found.update(piece)
+                file_digest(file, lambda: found)
         except OSError as error:
             raise SpecError(f"{path}: cannot be read: {error.strerror}") from None
     return found.hexdigest()
