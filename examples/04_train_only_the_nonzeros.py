@@ -14,11 +14,11 @@ from training.config import TrainConfig
 from training.execution import Execution
 from training.memory import memory_need
 from training.run_record import RUN_FILE, read_rows
-from training.sparsity import RigL, Update
 from training.trainer import train
 from wse_sim.report.curves import Curve, Panel, write_curves
 from wse_sim.spec.load import load_model
 from wse_sim.spec.model import ModelShape
+from wse_sim.spec.sparsity import RigL, Update
 
 SHAPE = ModelShape(name="bytes-64", n_layers=2, d_model=64, n_heads=2, d_ff=256, vocab_size=256, seq_len=64)
 CONFIG = TrainConfig(

@@ -14,8 +14,8 @@ from training.job import Job
 from training.machine import D_HEAD, MachineProfile
 from training.memory import available_memory_bytes, memory_line, require_memory
 from training.proxy import choose_proxy, predicted_s_per_token, proxy_shape
-from training.sparsity import Dynamic, algorithm_name
 from wse_sim.spec.model import ModelShape
+from wse_sim.spec.sparsity import Dynamic, algorithm_name
 from wse_sim.units import S_PER_DAY
 from wse_sim.workload.flops import training_flops_per_token
 from wse_sim.workload.transformer import n_parameters

@@ -8,10 +8,11 @@ from models.build import InitialDraw
 from models.parametrization import BASES, BaseHyperparameters, Parametrization, ParametrizationName, WeightDecayScaling
 from training.execution import Clip, Execution
 from training.schedules import FirstStepLr, lr_factor, warmup_steps
-from training.sparsity import Algorithm, SparsityPlan, Static, configure, plan_sparsity
+from training.sparsity import SparsityPlan, plan_sparsity
 from wse_sim.errors import SpecError
 from wse_sim.spec.load import convert, read_toml
 from wse_sim.spec.model import ModelShape
+from wse_sim.spec.sparsity import Algorithm, Static, configure
 
 _AT_LEAST_ONE = (
     "n_steps",
@@ -81,7 +82,7 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Of the hidden matrices, in (0, 1]; where masks change, the one they end at (of SPDF, the one before they are
         lifted). Where `sparsity` names its own, this is what follows from it.
     sparsity :
-        How weights are masked: an algorithm of `training.sparsity`, or several with filters, the first match wins.
+        How weights are masked: an algorithm of `wse_sim.spec.sparsity`, or several with filters, the first match wins.
     base :
         Hyper-parameters that the parameterization transfers; its peak_lr is the base learning rate.
     schedule :

@@ -15,13 +15,13 @@ from models.parametrization import PARAMETRIZATIONS, ParametrizationName, Weight
 from training.data import BYTES, UNKNOWN, Reading
 from training.exported import read_export
 from training.exported_tokenizer import digest_of_tokenizer, is_named
-from training.sparsity import Algorithm, Static
 from training.sparsity.plan import plan_sparsity
 from wse_sim.errors import SpecError, choose
 from wse_sim.spec.hugging_face import shape_from_hugging_face
 from wse_sim.spec.load import load_model
 from wse_sim.spec.model import ModelShape
 from wse_sim.spec.reading import read_json
+from wse_sim.spec.sparsity import Algorithm, Static
 from wse_sim.spec.sparsity.algorithms import InitMethod
 from wse_sim.workload.sparsity import exact_nonzeros
 

@@ -11,7 +11,6 @@ from models.bases import BaseHyperparameters, base_for
 from models.rules import ParametrizationName, factors_of, rules_of
 from training.host import Host
 from training.imported import Imported
-from training.sparsity import Algorithm, make_algorithm
 from training.toml_text import toml_text
 from wse_sim.defaults import TRAIN
 from wse_sim.errors import FileError, SpecError
@@ -20,7 +19,7 @@ from wse_sim.spec.configuration import Configuration
 from wse_sim.spec.load import convert, load_model, read_toml
 from wse_sim.spec.model import ModelPreset
 from wse_sim.spec.run import MaskUpdates, Run
-from wse_sim.spec.sparsity import stretched
+from wse_sim.spec.sparsity import Algorithm, make_algorithm, stretched
 from wse_sim.spec.written import parse_seconds
 from wse_sim.workload.sparse_wide import sparse_wide
 from wse_sim.workload.transformer import n_parameters
@@ -196,14 +195,18 @@ def write_job(job: Job, run_dir: Path) -> None:
     SpecError
         When the folder holds a run already, or cannot be written.
     """
-    path = run_dir / TARGET_FILE
-    if path.exists():
-        raise SpecError(f"{run_dir}: holds another run; name another folder with --out, or go on with it with --resume")
+    require_no_run(run_dir)
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FileError(f"{run_dir}: cannot be made: {error.strerror}; name another folder with --out") from None
-    write_atomically(path, toml_text(job).encode())
+    write_atomically(run_dir / TARGET_FILE, toml_text(job).encode())
+
+
+def require_no_run(run_dir: Path) -> None:
+    """Raise SpecError when the folder holds a run already."""
+    if (run_dir / TARGET_FILE).exists():
+        raise SpecError(f"{run_dir}: holds another run; name another folder with --out, or go on with it with --resume")
 
 
 def read_job(run_dir: Path) -> Job:

@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from training.sparsity import make_algorithm
 from training.transfer import make_study, run_study
 from training.transfer_setup import transfer_setup
 from wse_sim.cli.progress import progress
+from wse_sim.spec.sparsity import make_algorithm
 
 is_quick = "--quick" in sys.argv
 size = {"d_model": 64, "n_steps": 40, "n_eval_sequences": 32} if is_quick else {"d_model": 128, "n_steps": 150}

@@ -31,9 +31,9 @@ from training.checkpoint import load_latest
 from training.config import InitFrom, TrainConfig
 from training.execution import Execution
 from training.imported import imported, start_sparsity
-from training.sparsity import Static
 from training.trainer import make_executor
 from wse_sim.errors import SpecError
+from wse_sim.spec.sparsity import Static
 
 STREAMING = Execution(executor="streaming", precision="fp32")
 

@@ -7,9 +7,9 @@ import pytest
 
 from tests.training.test_trainer import CONFIG
 from training.checkpoint import tensor_path
-from training.sparsity import SPDF
 from training.trainer import train
 from wse_sim.errors import SpecError
+from wse_sim.spec.sparsity import SPDF
 
 STABLE = msgspec.structs.replace(
     CONFIG, schedule="constant", warmup="2 steps", n_steps=12, kept_checkpoints=(6,), checkpoint_interval=2

@@ -20,13 +20,13 @@ from training.configured import job_from_configuration
 from training.itself import config_of_itself
 from training.job import Job, read_job, write_job
 from training.schedules import lr_factors, warmup_steps
-from training.sparsity import SPDF, RigL, Update
 from training.trainer import train
 from wse_sim.errors import SpecError
 from wse_sim.spec.configuration import Configuration
 from wse_sim.spec.configuration_text import configuration_text
 from wse_sim.spec.model_zoo.sparse import matrices_of
 from wse_sim.spec.read_configuration import read_configuration
+from wse_sim.spec.sparsity import SPDF, RigL, Update
 from wse_sim.spec.sparsity.hyper import Cosine
 
 # Both formulas have a few roundings of a double; no more.

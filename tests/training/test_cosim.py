@@ -17,8 +17,8 @@ from training.cosim import make_plan, plan_of_run
 from training.described import resolve_job
 from training.job import read_job
 from training.machine import MachineProfile, StepRate
-from training.sparsity import Static, algorithm_name
 from wse_sim.spec.run import MaskUpdates
+from wse_sim.spec.sparsity import Static, algorithm_name
 from wse_sim.wafer.masks import read_run_masks
 
 # A twentieth of the default tokens, so that the narrowest proxy trains in a second or two.

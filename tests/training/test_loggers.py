@@ -18,11 +18,11 @@ from training.data import Corpus
 from training.loggers import Loggers, make_loggers, mask_metrics, parse_loggers, row_metrics
 from training.loggers.tensorboard import flattened
 from training.run_record import LinearClock, Row, RunRecord, read_mask_updates, read_rows
-from training.sparsity import RigL, Update
 from training.sparsity.updater import MaskUpdate, TensorUpdate
 from training.trainer import train
 from wse_sim.errors import SpecError
 from wse_sim.spec.model import ModelShape
+from wse_sim.spec.sparsity import RigL, Update
 
 SHAPE = ModelShape(name="tiny", n_layers=1, d_model=32, n_heads=1, d_ff=64, vocab_size=256, seq_len=16)
 CONFIG = TrainConfig(

@@ -11,10 +11,10 @@ from tests.cli.documents import call, printed
 from training.config import TrainConfig
 from training.execution import Execution
 from training.memory import kept_blocks, memory_need, require_memory
-from training.sparsity import GMP, Update
 from wse_sim.errors import SpecError
 from wse_sim.processes import limits
 from wse_sim.spec.load import load_model
+from wse_sim.spec.sparsity import GMP, Update
 
 GIB = 2**30
 STREAMING = Execution(executor="streaming", precision="bf16", recompute="fitting")

@@ -15,12 +15,12 @@ from training.config import TrainConfig
 from training.data import Corpus
 from training.execution import Execution
 from training.run_record import Row, RunRecord, read_rows
-from training.sparsity import GMP, SET, SPDF, Algorithm, RigL, Static, Update
 from training.toml_text import toml_text
 from training.trainer import train
 from training.verify_resume import verify_resume
 from wse_sim.errors import SpecError
 from wse_sim.spec.model import ModelShape
+from wse_sim.spec.sparsity import GMP, SET, SPDF, Algorithm, RigL, Static, Update
 
 SHAPE = ModelShape(name="tiny", n_layers=2, d_model=32, n_heads=1, d_ff=64, vocab_size=256, seq_len=16)
 CONFIG = TrainConfig(

@@ -16,12 +16,12 @@ from tests.watching import Heard
 from training.axis import scaled
 from training.config import TrainConfig
 from training.grid import Outcome, Point, run_points
-from training.sparsity import Static
 from training.transfer import Study, make_study, read_study, run_study, study_points
 from training.transfer_figure import panels
 from training.transfer_result import Bowl, ParametrizationResult, judge
 from training.transfer_setup import transfer_setup
 from wse_sim.errors import SpecError
+from wse_sim.spec.sparsity import Static
 from wse_sim.workload.transformer import n_parameters
 
 RATES = tuple(float(k) for k in range(-10, -3))

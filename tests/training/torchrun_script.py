@@ -24,10 +24,10 @@ from training.execution import Execution, Sharding
 from training.interrupt import Interrupted
 from training.loggers import make_loggers
 from training.run_record import Row
-from training.sparsity import SET, Algorithm, RigL, Static, Update
 from training.trainer import train
 from wse_sim.errors import SpecError
 from wse_sim.spec.model import ModelShape
+from wse_sim.spec.sparsity import SET, Algorithm, RigL, Static, Update
 
 GPT_2 = ModelShape(name="tiny", n_layers=2, d_model=32, n_heads=1, d_ff=128, vocab_size=256, seq_len=32)
 # Of 259 rows, and of 3 x 16 of queries, keys and values, two processes have pieces of different height.

@@ -20,9 +20,9 @@ from training.claims.transfer_study import (
     study_tables,
     transfer_panels,
 )
-from training.sparsity import make_algorithm
 from training.transfer import Study, make_study
 from training.transfer_setup import transfer_setup
+from wse_sim.spec.sparsity import make_algorithm
 
 _DENSITIES = (1.0, 1 / 4, 1 / 16)
 # Grids begin around the dense optimum and grow while the best rate is the last one.

@@ -11,7 +11,7 @@ from training.configured import job_from_configuration
 from training.cosim import make_plan, plan_of_run, run_plan
 from training.described import job_from, require_masks
 from training.host import Host
-from training.job import TARGET_FILE, Job, free_folder
+from training.job import Job, free_folder, require_no_run
 from training.loggers import parse_loggers
 from training.machine import machine_profile
 from training.run_record import RUN_FILE, Row, read_rows
@@ -172,8 +172,7 @@ def _job_of_shape(model: ModelLike, given: dict[str, Any], out: Path | None) -> 
     """The same for a model that has no file: it is written into the run's folder, so that the run can be resumed."""
     preset = as_preset(model)
     out = free_folder(preset.shape.name) if out is None else out
-    if (out / TARGET_FILE).exists():
-        raise SpecError(f"{out}: holds another run; name another folder with --out, or go on with it with --resume")
+    require_no_run(out)
     make_folder(out)
     write_atomically(out / _MODEL_FILE, toml_text(preset).encode())
     return job_from(model=str(out / _MODEL_FILE), **given), out

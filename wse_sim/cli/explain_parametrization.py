@@ -33,8 +33,8 @@ def print_parametrization(
 
     from models.explanation import explanation
     from models.parametrization import Parametrization
-    from training.sparsity import ALGORITHMS
     from wse_sim.spec.load import load_model
+    from wse_sim.spec.sparsity import ALGORITHMS
 
     preset = load_model(model) if model else None
     chosen = Parametrization(

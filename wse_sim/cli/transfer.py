@@ -155,8 +155,8 @@ def _setup(
     mask_update_steps: int | None,
     **given: Any,
 ) -> "TrainConfig":
-    from training.sparsity import make_algorithm
     from training.transfer_setup import transfer_setup
+    from wse_sim.spec.sparsity import make_algorithm
 
     changes = {key: value for key, value in given.items() if value is not None}
     if density is not None or sparsity is not None:
@@ -190,7 +190,7 @@ def _write(study: "Study", results: "list[ParametrizationResult]", folder: Path,
 
 def _caveats(study: "Study") -> list[str]:
     from models.parametrization import caveats
-    from training.sparsity import algorithm_name
+    from wse_sim.spec.sparsity import algorithm_name
 
     algorithms = {algorithm_name(algorithm) for algorithm in study.setup.algorithms} if _is_sparse(study) else {"dense"}
     found = (sentence for p in study.log2_lrs for a in sorted(algorithms) for sentence in caveats(p, a))

@@ -5,9 +5,10 @@ import pytest
 
 from models.build import build_model
 from models.parametrization import BASES, Parametrization
-from training.sparsity import GMP, SET, SPDF, Algorithm, RigL, Static, Update, group, plan_sparsity
+from training.sparsity import plan_sparsity
 from wse_sim.errors import SpecError
 from wse_sim.spec.model import ModelShape
+from wse_sim.spec.sparsity import GMP, SET, SPDF, Algorithm, RigL, Static, Update, group
 from wse_sim.spec.sparsity.hyper import Linear
 from wse_sim.workload.sparsity import exact_nonzeros
 

@@ -21,10 +21,10 @@ from training.dense import MaskedParameters, keep_gradients
 from training.interrupt import Interrupted
 from training.optimizer import build_optimizer, compute_gradient, set_lr
 from training.run_record import SPARSITY_FILE, Row, RunRecord, read_mask_updates
-from training.sparsity import GMP, SET, SPDF, Algorithm, RigL, Static, Update, group
 from training.sparsity.updater import MaskUpdater
 from training.trainer import train
 from wse_sim.spec.model import ModelShape
+from wse_sim.spec.sparsity import GMP, SET, SPDF, Algorithm, RigL, Static, Update, group
 from wse_sim.workload.sparsity import exact_nonzeros
 
 SHAPE = ModelShape(name="tiny", n_layers=2, d_model=32, n_heads=1, d_ff=128, vocab_size=256, seq_len=16)

@@ -19,10 +19,10 @@ from training.dense import DenseExecutor
 from training.deterministic import deterministic
 from training.execution import Execution
 from training.executor import Executor
-from training.sparsity import GMP, SET, SPDF, Algorithm, RigL, Static, Update
 from training.trainer import make_executor, train
 from wse_sim.errors import SpecError
 from wse_sim.spec.model import ModelShape
+from wse_sim.spec.sparsity import GMP, SET, SPDF, Algorithm, RigL, Static, Update
 
 GPT_2 = ModelShape(name="gpt", n_layers=3, d_model=64, n_heads=2, d_ff=256, vocab_size=300, seq_len=64)
 LLAMA = msgspec.structs.replace(
