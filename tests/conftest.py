@@ -1,7 +1,11 @@
 """What all tests share."""
 
+import time
+
 import pytest
 from hypothesis import settings
+
+from tests.campaigns import RecordFigures, keep
 
 # Machines are noisy, and a first call may compile: how long an example takes is no property of the code.
 settings.register_profile("untimed", deadline=None)
@@ -25,3 +29,19 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("model") / "tiny.toml"
     path.write_text(TINY, encoding="utf-8")
     return str(path)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--record", action="store_true", help="keep the figures of campaigns in docs/results/reliability")
+
+
+@pytest.fixture
+def record_figures(request: pytest.FixtureRequest) -> RecordFigures:
+    """Keep the figures of a campaign, if pytest was called with --record: `record_figures(section, {what: value})`."""
+    began_s = time.monotonic()
+
+    def record(section: str, figures: dict[str, str | int | float]) -> None:
+        if request.config.getoption("--record"):
+            keep(section, request.node.nodeid, time.monotonic() - began_s, figures)
+
+    return record
