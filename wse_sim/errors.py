@@ -1,7 +1,9 @@
 """The errors that a user can mend."""
 
+import sys
 from collections.abc import Iterable
 from difflib import get_close_matches
+from shlex import quote
 
 
 class SpecError(ValueError):
@@ -26,3 +28,11 @@ def choose(name: str, options: Iterable[str], what: str) -> str:
     near = get_close_matches(name, names, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise SpecError(f"unknown {what} {name!r}: {hint}known are {', '.join(names)}")
+
+
+def installs(*libraries: str) -> str:
+    """The command that installs libraries into this very environment, even where it has no pip of its own.
+
+    It names the libraries and not our extra: pip looks for the extra of a package on an index, where a clone is not.
+    """
+    return f"pip --python {quote(sys.executable)} install {' '.join(libraries)}"

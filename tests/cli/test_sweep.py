@@ -231,7 +231,7 @@ def test_ray_that_is_not_there_is_told_with_what_installs_it() -> None:
     with patch.dict(sys.modules, {"ray": None}):
         result = run(*SMALL, "--executor", "ray")
     assert result.exit_code == 2
-    assert result.stderr == "error: Ray is not installed here: pip install 'wse-sim[ray]' would be right\n"
+    assert result.stderr == f"error: Ray is not installed here: pip --python {sys.executable} install ray\n"
 
 
 def test_a_sweep_imports_neither_torch_nor_numba() -> None:

@@ -268,5 +268,5 @@ def test_a_missing_library_is_said_before_anything_is_done(tmp_path: Path, monke
     result = call("train", "--model", "111m", "--log", "wandb", "--out", tmp_path / "out")
     assert result.exit_code == 2
     assert "--log wandb needs a library that is not installed" in result.stderr
-    assert "pip install 'wse-sim[dashboards]'" in result.stderr
+    assert f"pip --python {sys.executable} install wandb" in result.stderr
     assert not list(tmp_path.iterdir())

@@ -3,7 +3,7 @@
 import importlib
 from typing import Any
 
-from wse_sim.errors import SpecError
+from wse_sim.errors import SpecError, installs
 
 
 def extra(module: str, what: str) -> Any:
@@ -23,4 +23,4 @@ def extra(module: str, what: str) -> Any:
         return importlib.import_module(module)
     except ImportError:
         library = module.partition(".")[0]
-        raise SpecError(f"{what}: {library} is not installed, which reads it: pip install 'wse-sim[data]'") from None
+        raise SpecError(f"{what}: {library} is not installed, which reads it: {installs(library)}") from None

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from training.config import TrainConfig
-from wse_sim.errors import SpecError
+from wse_sim.errors import SpecError, installs
 
 Metrics = Mapping[str, float]
 
@@ -41,6 +41,4 @@ def library_of(logger: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise SpecError(
-            f"--log {logger} needs a library that is not installed ({error}): pip install 'wse-sim[dashboards]'"
-        ) from None
+        raise SpecError(f"--log {logger} needs a library that is not installed ({error}): {installs(logger)}") from None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from wse_sim.errors import SpecError
+from wse_sim.errors import SpecError, installs
 from wse_sim.report.headline import Line
 from wse_sim.report.markup import text
 
@@ -34,7 +34,7 @@ def frame(records: Iterable[Mapping[str, Any]]) -> "DataFrame":
     try:
         import pandas
     except ImportError:
-        raise SpecError("pandas is not installed here: pip install pandas would be right; to_dict needs none") from None
+        raise SpecError(f"pandas is not installed here: {installs('pandas')}; to_dict needs none") from None
     return pandas.DataFrame([_flat(record) for record in records])
 
 

@@ -89,7 +89,7 @@ def _key_options(command: Callable[..., Any]) -> Callable[..., Any]:
     type=click.Choice(["local", "ray"]),
     default=SWEEP["executor"],
     show_default=True,
-    help="Processes here, or Ray (pip install 'wse-sim[ray]').",
+    help="Processes here, or Ray (an extra).",
 )
 @click.option(
     "--processes",

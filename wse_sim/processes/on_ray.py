@@ -7,10 +7,9 @@ from collections import deque
 from collections.abc import Generator, Sequence
 from typing import Any
 
-from wse_sim.errors import SpecError
+from wse_sim.errors import SpecError, installs
 from wse_sim.processes.pool import AnyOutcome, AnyTask, function_named
 
-_INSTALL = "pip install 'wse-sim[ray]'"
 _LEAST_IN_FLIGHT = 64  # tasks that Ray is given before the first has ended; more than it has CPUs, so that none idles
 _PER_CPU = 4
 
@@ -60,7 +59,7 @@ def _ray() -> Any:
     try:
         import ray
     except ImportError:
-        raise SpecError(f"Ray is not installed here: {_INSTALL} would be right") from None
+        raise SpecError(f"Ray is not installed here: {installs('ray')}") from None
     return ray
 
 
