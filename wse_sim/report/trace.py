@@ -110,9 +110,21 @@ def write_trace(simulation: SimulatedStep, path: Path, extent: TraceExtent = STE
     SpecError
         As `chrome_trace`, and when the file cannot be written.
     """
-    content, text = _fitting(simulation, extent)
+    text, left_out = trace_text(simulation, extent)
     write_atomically(path, gzip.compress(text, mtime=0) if path.suffix == ".gz" else text)
-    return _left_out(content["otherData"], extent.max_bytes)
+    return left_out
+
+
+def trace_text(simulation: SimulatedStep, extent: TraceExtent = STEADY_STEP) -> tuple[bytes, str]:
+    """The JSON of `chrome_trace(...)`, and what `write_trace` returns of it.
+
+    Raises
+    ------
+    SpecError
+        As `chrome_trace`.
+    """
+    content, text = _fitting(simulation, extent)
+    return text, _left_out(content["otherData"], extent.max_bytes)
 
 
 def _fitting(simulation: SimulatedStep, extent: TraceExtent) -> tuple[dict[str, Any], bytes]:
