@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from wse_sim.cli.config_option import config_option
 from wse_sim.defaults import IMPERFECTIONS, RUN
@@ -20,6 +21,12 @@ def parsed_count(ctx: click.Context, param: click.Parameter, value: str | None) 
 def parsed_seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
     """Callback of an option that takes a span of time."""
     return None if value is None else parse_seconds(value, param.name or "time")
+
+
+def given_options(context: click.Context) -> frozenset[str]:
+    """Names of the parameters that were typed, not filled in."""
+    source = context.get_parameter_source
+    return frozenset(name for name in context.params if source(name) is ParameterSource.COMMANDLINE)
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout and nothing else.")
@@ -43,7 +50,7 @@ def density_options(command: Command) -> Command:
 
 
 def run_options(command: Command) -> Command:
-    """Adds the options that describe a run; `run_from` takes them as keyword arguments."""
+    """Adds the options that describe a run, for `wse_sim.api.settings.run_of`."""
     options = (
         click.option("--model", metavar="M", help="Preset, config.json or shape TOML (wse-sim list)."),
         config_option,
@@ -80,7 +87,7 @@ def run_options(command: Command) -> Command:
 
 
 def imperfection_options(command: Command) -> Command:
-    """Adds what makes systems and masks less than ideal, for `run_from`."""
+    """Adds what makes systems and masks less than ideal, for `wse_sim.api.settings.run_of`."""
     options = (
         click.option(
             "--jitter",

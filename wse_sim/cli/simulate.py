@@ -87,9 +87,12 @@ def command(
     if as_json:
         print_json(simulation.result.as_dict())
         return
+    from wse_sim.cli.filled_in import filled_in
     from wse_sim.report.tables import simulation_table, tornado_table
 
-    print_tables(simulation_table(simulation.result))
+    run = simulation.run
+    notes = filled_in(options, system=run.system, num_csx=run.num_csx, batch_size=run.batch_size)
+    print_tables(simulation_table(simulation.result), *notes)
     if tornado:
         print_tables("", tornado_table(simulation.result.sensitivity))
 
