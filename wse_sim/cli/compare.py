@@ -45,7 +45,7 @@ _OF_A_FOLDER = {"run_dir", "as_json"}
     flag_value="20s",
     callback=parsed_seconds,
     metavar="[TIME]",
-    help="Measure this machine too, for 20s or TIME.",
+    help="Measure this machine too, for 20s or TIME; a bare number is seconds.",
 )
 @click.option("--tornado", is_flag=True, help="Show which constants the throughput of both sides hangs on.")
 @click.option(

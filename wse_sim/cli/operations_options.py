@@ -12,7 +12,7 @@ def operations_options(command: Command) -> Command:
             "--system-mtbf",
             callback=parsed_seconds,
             metavar="T",
-            help="Mean time between failures of a system: 30d.  [default: the data's]",
+            help="Mean time between failures of a system: 30d; a bare number is seconds.  [default: the data's]",
         ),
         click.option(
             "--cluster-mtbf",
@@ -22,7 +22,9 @@ def operations_options(command: Command) -> Command:
         ),
         click.option("--no-failures", is_flag=True, help="Nothing ever fails."),
         click.option(
-            "--checkpoint-interval", metavar="T", help="Work between checkpoints: 2h, '500 steps'.  [default: best]"
+            "--checkpoint-interval",
+            metavar="T",
+            help="Work between checkpoints: 2h, '500 steps'; a bare number is seconds.  [default: best]",
         ),
         click.option(
             "--operations",

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 def _limit_options(command: Any) -> Any:
     options = (
-        click.option("--deadline", metavar="TIME", help="The whole run at most, failures included: 36h, 10d."),
+        click.option(
+            "--deadline",
+            metavar="TIME",
+            help="The whole run at most, failures included: 36h, 10d; a bare number is seconds.",
+        ),
         click.option("--max-cost", metavar="USD", help="Cost of the run at most: 200k, 1.5M."),
         click.option("--max-power", metavar="POWER", help="Of the systems while they run, at most: 500kW, 1.2MW."),
         click.option("--max-energy", metavar="ENERGY", help="Of the systems over the run, at most: 40MWh."),

@@ -49,7 +49,7 @@ _TRAIN_KEYS = (
     ("peak_lr", "LR", "With --train: base learning rates, in the modes full and dense."),
     ("mode", "M", "With --train: auto, full, dense, proxy.  [default: auto]"),
     ("steps", "N", "With --train: optimizer steps here, in the modes full and dense."),
-    ("budget", "TIME", "With --train: of each run: 90s, 2h.  [default: 3m]"),
+    ("budget", "TIME", "With --train: of each run: 90s, 2h; a bare number is seconds.  [default: 3m]"),
 )
 _SET = "assignments"
 

@@ -85,7 +85,7 @@ if TYPE_CHECKING:
     default=TRAIN["budget"],
     show_default=True,
     metavar="TIME",
-    help="To train here: 90s, 2h.",
+    help="To train here: 90s, 3m, 2h; a bare number is seconds.",
 )
 @host_options
 @init_options
