@@ -48,10 +48,12 @@ _EXPLAINED = ("parametrization", "constants", "gpus", "operations", "gpu-operati
 @click.command("completion")
 @click.argument("shell", required=False, type=click.Choice(SHELLS))
 def command(*, shell: str | None) -> None:
-    """Print the script by which SHELL completes commands, options and values; without SHELL, say how to install it.
+    """Print the script by which SHELL completes commands, options and values; without SHELL, say where it goes.
+
+    A shell reads it from a file of yours when it starts: ~/.bashrc, ~/.zshrc, or one in ~/.config/fish/completions.
 
     \b
-        eval "$(wse-sim completion bash)"
+        echo 'eval "$(wse-sim completion bash)"' >> ~/.bashrc
     """
     if shell is not None:
         click.echo(_script(shell), nl=False)
