@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import RenderableType
+from rich.text import Text
 
 from wse_sim.engine.run_level import MOST_FAILURES
 from wse_sim.report.headline import cluster
@@ -37,7 +38,7 @@ LIMITS = {
 
 def plan_tables(plan: Content) -> Iterator[RenderableType]:
     """The answer, the front, what was rejected and why, what the days hang on, and what to know before booking."""
-    yield verdict(plan)
+    yield from (Text(words) for words in answer(plan))
     yield ""
     if plan["front"]:
         yield section_table(front_section(plan))
@@ -49,8 +50,19 @@ def plan_tables(plan: Content) -> Iterator[RenderableType]:
     yield ""
     yield "Before you book"
     for caveat in plan["caveats"]:
-        yield f"- {caveat}"
-    yield f"- {len(plan['assumed'])} assumed constants: {', '.join(plan['assumed'])}"
+        yield Text(f"- {caveat}")
+    yield Text(f"- {len(plan['assumed'])} assumed constants: {', '.join(plan['assumed'])}")
+
+
+def answer(plan: Content) -> list[str]:
+    """The verdict, and the cheapest that keeps to the limits where the verdict is about something else than cost."""
+    if not plan["front"] or plan["objective"] == "cost":
+        return [verdict(plan)]
+    # The cheapest of all that keep to the limits is on the front: nothing dominates it.
+    row = min(plan["front"], key=lambda row: (row["cost_usd"], row["wall_clock_s"], row["loss"]))
+    if row == plan["best"]:
+        return [verdict(plan), "None of them is cheaper."]
+    return [verdict(plan), f"The cheapest of them is {named(row)}: {figures(row)}."]
 
 
 def verdict(plan: Content) -> str:
