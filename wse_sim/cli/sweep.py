@@ -1,12 +1,11 @@
 """`wse-sim sweep`: many configurations at once, simulated or trained, as one table."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from wse_sim.cli.options import json_option
+from wse_sim.cli.options import json_option, together
 from wse_sim.cli.output import command_line, going_on, print_json, print_tables, say
 from wse_sim.defaults import SWEEP
 from wse_sim.errors import SpecError
@@ -54,10 +53,12 @@ _TRAIN_KEYS = (
 _SET = "assignments"
 
 
-def _key_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    for name, metavar, line in reversed(_KEYS + _TRAIN_KEYS):
-        command = click.option(f"--{name.replace('_', '-')}", name, metavar=f"{metavar},...", help=line)(command)
-    return command
+_key_options = together(
+    *(
+        click.option(f"--{name.replace('_', '-')}", name, metavar=f"{metavar},...", help=line)
+        for name, metavar, line in _KEYS + _TRAIN_KEYS
+    )
+)
 
 
 @click.command("sweep")
