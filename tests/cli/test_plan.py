@@ -55,6 +55,14 @@ def test_a_miss_is_a_percentage_or_beyond_the_tenfold_a_multiple(deadline: str, 
     assert re.search(said, " ".join(result.stdout.split()))
 
 
+def test_a_value_that_is_named_twice_is_tried_once() -> None:
+    def n_candidates(schedule: str, system: str) -> int:
+        of = run(*AXES, "--density", "1", "--schedule", schedule, "--system", system, "--json")
+        return int(json.loads(of.stdout)["n_candidates"])
+
+    assert n_candidates("linear, linear_10x,linear", "cs3,CS3") == n_candidates("linear,linear_10x", "cs3")
+
+
 def test_one_candidate_is_no_candidates(tmp_path: Path) -> None:
     one = ("--system", "cs3", "--num-csx", "1", "--batch-size", "256", "--microbatch", "64", "--density", "1")
     result = run("--model", "1.3b", *one, "--schedule", "linear", "--tpp", "20", "--out", str(tmp_path))

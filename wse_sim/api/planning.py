@@ -135,16 +135,19 @@ def _space(given: dict[str, Any]) -> Space:
         name: as_text(given[name])
         for name in ("system", "num_csx", "batch_size", "microbatch", "density", "sparsity", "schedule", "tpp")
     }
-    axes: dict[str, Any] = {
-        "systems": tuple(dict.fromkeys(canonical(n.strip()) for n in (texts["system"] or "").split(",")))
-    }
+    axes: dict[str, Any] = {"systems": tuple(dict.fromkeys(map(canonical, _words(texts["system"] or ""))))}
     for name, field in (("num_csx", "num_csx"), ("batch_size", "batch_sizes"), ("microbatch", "microbatches")):
         if (text := texts[name]) is not None:
             axes[field] = tuple(dict.fromkeys(parse_whole_numbers(text, name)))
     if texts["density"] is not None or texts["sparsity"] is not None:
         axes["densities"] = tuple(parse_densities(texts["density"], texts["sparsity"]))
     if (text := texts["schedule"]) is not None:
-        axes["schedules"] = tuple(text.split(","))
+        axes["schedules"] = tuple(_words(text))
     if (text := texts["tpp"]) is not None:
         axes["tokens_per_parameter"] = tuple(parse_numbers(text, "tpp"))
     return Space(**axes)
+
+
+def _words(text: str) -> dict[str, None]:
+    """Those with commas between them, each once, in order."""
+    return dict.fromkeys(word.strip() for word in text.split(","))
