@@ -15,8 +15,9 @@ from pathlib import Path
 import click
 import pytest
 
-from tests.cli.documents import call
+from tests.cli.documents import call, screen
 from wse_sim.cli.app import COMMANDS, main
+from wse_sim.spec.load import data_path
 
 SIMULATE = ("simulate", "--model", "111m", "--density", "0.25")
 SWEEP = ("sweep", "--model", "111m", "--system", "cs3", "--num-csx", "1,2", "--batch-size", "240")
@@ -195,3 +196,12 @@ def test_long_work_tells_a_pipe_its_rate_and_what_is_left(monkeypatch: pytest.Mo
     monkeypatch.setattr("wse_sim.cli.progress.LEAST_S", 0.0)
     lines = call(*SWEEP[:-1], "240,480,720,960").stderr.splitlines()
     assert lines[-1].startswith("8/8 points  ")
+
+
+def test_brackets_and_colons_in_names_are_shown_as_they_are(tmp_path: Path) -> None:
+    system = tmp_path / "my[b]:x:.toml"
+    system.write_text((data_path("hardware", "cs3.toml")).read_text(encoding="utf-8"), encoding="utf-8")
+    shown = screen("compare", "--model", "111m", "--system", system, "--num-csx", "1", "--batch-size", "120")
+    title, header, *_ = shown.splitlines()
+    assert "1 × my[b]:x:" in title
+    assert "1 × my[b]:x:" in header

@@ -174,8 +174,6 @@ def _write(
 
 
 def _print(found: "list[Slope]", setup: "CoordCheck", limit: float) -> None:
-    from rich.text import Text
-
     from training.coord_slopes import JUDGED, holds
     from wse_sim.report.tables import plain_table
 
@@ -189,10 +187,8 @@ def _print(found: "list[Slope]", setup: "CoordCheck", limit: float) -> None:
         print_tables(f"{'flat' if holds(of_name, limit) else 'not flat'}\n")
     brackets = f" Brackets: 95 % over {setup.n_seeds} seeds, drawn with replacement." if setup.n_seeds > 1 else ""
     print_tables(
-        Text(
-            f"* is not flat: |slope| above {limit:g}. Judged: {', '.join(JUDGED[setup.over])}. "
-            f"Change: since step 1, on sequences that are not trained on.{brackets}"
-        )
+        f"* is not flat: |slope| above {limit:g}. Judged: {', '.join(JUDGED[setup.over])}. "
+        f"Change: since step 1, on sequences that are not trained on.{brackets}"
     )
 
 

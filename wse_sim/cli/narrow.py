@@ -27,22 +27,22 @@ def fitted(part: RenderableType, console: Console) -> Iterator[RenderableType]:
         return
     if part.title:
         yield part.title
-    names = [_text(column.header, console) for column in part.columns] if part.show_header else []
+    names = [_text(column.header) for column in part.columns] if part.show_header else []
     for cells in zip(*(list(column.cells) for column in part.columns), strict=True):
-        texts = [_text(cell, console) for cell in cells]
+        texts = [_text(cell) for cell in cells]
         yield from _row(names, texts) if any(name.plain for name in names) else _line(texts)
 
 
 def _keeps_words(table: Table, console: Console) -> bool:
     """Whether the table's own widths break no word."""
     written = {word for line in console.render_lines(table) for word in "".join(s.text for s in line).split()}
-    texts = (text for place in range(len(table.columns)) for text in _texts(table, place, console))
+    texts = (text for place in range(len(table.columns)) for text in _texts(table, place))
     return written >= {word for text in texts for word in text.replace("\N{NO-BREAK SPACE}", " ").split()}
 
 
 def _is_fitted(table: Table, console: Console) -> bool:
     """Gives the columns widths at which no word is broken, if there are such; those that want least more get it."""
-    texts_of = [_texts(table, place, console) for place in range(len(table.columns))]
+    texts_of = [_texts(table, place) for place in range(len(table.columns))]
     words = [_longest(_WORD.findall("\n".join(texts))) for texts in texts_of]
     least = [
         word if column.no_wrap else min(word, _LONGEST_WORD) for word, column in zip(words, table.columns, strict=True)
@@ -64,11 +64,11 @@ def _longest(texts: Iterable[str]) -> int:
     return max(map(len, texts), default=0)
 
 
-def _texts(table: Table, place: int, console: Console) -> list[str]:
+def _texts(table: Table, place: int) -> list[str]:
     """Of a column: its header, and its cells, of which those that are not to be wrapped come without spaces."""
     column = table.columns[place]
-    cells = [_text(cell, console).plain for cell in column.cells]
-    header = [_text(column.header, console).plain] if table.show_header else []
+    cells = [_text(cell).plain for cell in column.cells]
+    header = [_text(column.header).plain] if table.show_header else []
     return header + ([cell.replace(" ", "\N{NO-BREAK SPACE}") for cell in cells] if column.no_wrap else cells)
 
 
@@ -87,5 +87,5 @@ def _line(cells: list[Text]) -> Iterator[RenderableType]:
     yield Text("  ").join([cell for cell in cells if cell.plain.strip()])
 
 
-def _text(cell: RenderableType, console: Console) -> Text:
-    return cell if isinstance(cell, Text) else console.render_str(str(cell))
+def _text(cell: RenderableType) -> Text:
+    return cell if isinstance(cell, Text) else Text(str(cell))

@@ -167,12 +167,10 @@ def _run(job: "Job", sort_by: str | None, *, as_json: bool) -> None:
 
 
 def _print(result: "SweepResult", sort_by: str) -> None:
-    from rich.text import Text
-
     from wse_sim.report.tables import section_table
     from wse_sim.sweeps.run import best_first
     from wse_sim.sweeps.shown import best_section, common_keys, failures
 
     sweep, best = result.sweep, best_first(result.sweep, result.found, sort_by)
     table = [section_table(best_section(sweep, best, sort_by))] if best else []
-    print_tables(Text(common_keys(sweep, best)), *table, *map(Text, failures(sweep, result.found)))
+    print_tables(common_keys(sweep, best), *table, *failures(sweep, result.found))

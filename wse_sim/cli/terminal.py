@@ -67,12 +67,14 @@ def is_live(stream: IO[str]) -> bool:
 
 
 def console(stream: IO[str]) -> "Console":
-    """What draws tables and displays on `stream`."""
+    """What draws tables and displays on `stream`; text is shown as it is, whatever users put into names."""
     from rich.console import Console
 
     is_rich = is_styled(stream)
     return Console(
         file=stream,
+        markup=False,
+        emoji=False,
         highlight=False,
         width=None if stream.isatty() else WIDTH,
         force_terminal=is_rich,

@@ -236,7 +236,7 @@ class _Session:
 
 def _say(console: "Console", line: str) -> None:
     """Wrapped between words on a terminal; one line each in a file."""
-    console.print(line, soft_wrap=not console.is_terminal, markup=False)
+    console.print(line, soft_wrap=not console.is_terminal)
 
 
 def _followed(options: dict[str, Any]) -> str:

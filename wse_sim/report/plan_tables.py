@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import RenderableType
-from rich.text import Text
 
 from wse_sim.engine.run_level import MOST_FAILURES
 from wse_sim.report.headline import cluster
@@ -38,7 +37,7 @@ LIMITS = {
 
 def plan_tables(plan: Content) -> Iterator[RenderableType]:
     """The answer, the front, what was rejected and why, what the days hang on, and what to know before booking."""
-    yield from (Text(words) for words in answer(plan))
+    yield from answer(plan)
     yield ""
     if plan["front"]:
         yield section_table(front_section(plan))
@@ -50,8 +49,8 @@ def plan_tables(plan: Content) -> Iterator[RenderableType]:
     yield ""
     yield "Before you book"
     for caveat in plan["caveats"]:
-        yield Text(f"- {caveat}")
-    yield Text(f"- {len(plan['assumed'])} assumed constants: {', '.join(plan['assumed'])}")
+        yield f"- {caveat}"
+    yield f"- {len(plan['assumed'])} assumed constants: {', '.join(plan['assumed'])}"
 
 
 def answer(plan: Content) -> list[str]:
