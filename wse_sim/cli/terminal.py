@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Loudness = Literal["quiet", "normal", "verbose"]
 
+COMPLETING = "_WSE_SIM_COMPLETE"  # in the environment, by click, where a shell asks for values
 WIDTH = 100  # of what goes into a file or a pipe
 _LOUDNESS = "wse_sim.loudness"  # in the context of a command
 _NO_CURSOR = ("dumb", "unknown")  # terminals

@@ -172,7 +172,7 @@ def _write(study: "Study", results: "list[ParametrizationResult]", folder: Path,
 
     from training.transfer_figure import panels
     from training.transfer_result import RULE
-    from wse_sim.files import write_atomically
+    from wse_sim.files import write_json
     from wse_sim.report.curves import write_curves
 
     content = {
@@ -182,7 +182,7 @@ def _write(study: "Study", results: "list[ParametrizationResult]", folder: Path,
         "rule": RULE,
         "caveats": _caveats(study),
     }
-    write_atomically(folder / _RESULT, msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
+    write_json(folder / _RESULT, content)
     for path in filter(None, (folder / _FIGURE, plot)):
         write_curves(panels(results, study.over), path, title=f"Best learning rate over {study.over}, measured")
     return content
