@@ -63,4 +63,4 @@ host_options = together(
         help="What processes under torchrun share out (dense).",
     ),
 )
-"""The options: the fields of `Host` but for `batch_size`, which the target has too."""
+"""The fields of `Host` but for `batch_size`, which the target has too."""
