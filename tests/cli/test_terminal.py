@@ -114,6 +114,12 @@ def test_letters_that_a_character_set_lacks_are_written_in_others(encoding: str)
     assert "?" not in table + plot.replace("(?c)^2/?c^2", "")
 
 
+def test_a_number_that_begins_a_row_of_lines_says_what_it_is() -> None:
+    text = Terminal("-q", *SWEEP, "--density", "1,0.5", columns=30, NO_COLOR="1").text()
+    heads = [line.strip() for line in text.splitlines() if line.startswith("num csx")]
+    assert heads == [f"num csx  {n}" for n in (2, 2, 1, 1)]
+
+
 def test_forty_columns_hold_whole_words() -> None:
     text = Terminal("list", "gpus", columns=40, NO_COLOR="1").text()
     assert max(map(len, text.splitlines())) <= 40

@@ -11,6 +11,7 @@ from rich.text import Text
 _GAPS = (2, 1)  # between columns
 _INDENT = 2  # of the lines of a row
 _WORD = re.compile(r"[^ \n]+")  # in which a space that is not to be broken may be
+_NUMBER = re.compile(r"[\d.,]+")
 _LONGEST_WORD = 24  # a longer one, such as an address, may be broken
 
 
@@ -73,13 +74,21 @@ def _texts(table: Table, place: int) -> list[str]:
 
 
 def _row(names: list[Text], cells: list[Text]) -> Iterator[RenderableType]:
-    """What the first cells say up to one that has a name, and below it the others with the names of their columns."""
+    """What the first cells say up to one that has a name, and below it the others with the names of their columns.
+
+    A first cell that is a mere number has the name of its column too.
+    """
     n_head = 1 + next((place for place, cell in enumerate(cells[:-1]) if names[place].plain and cell.plain), 0)
-    yield from _line(cells[:n_head])
+    *before, head = cells[:n_head]
+    yield from _line([*before, _labelled(names[n_head - 1], head) if _NUMBER.fullmatch(head.plain) else head])
     for name, cell in zip(names[n_head:], cells[n_head:], strict=True):
         if cell.plain:
-            label = " ".join(name.plain.split())
-            yield Padding(Text.assemble((f"{label}  " if label else "", "dim"), cell), (0, 0, 0, _INDENT))
+            yield Padding(_labelled(name, cell), (0, 0, 0, _INDENT))
+
+
+def _labelled(name: Text, cell: Text) -> Text:
+    label = " ".join(name.plain.split())
+    return Text.assemble((f"{label}  " if label else "", "dim"), cell)
 
 
 def _line(cells: list[Text]) -> Iterator[RenderableType]:
