@@ -102,8 +102,9 @@ def test_coord_check_prints_slopes_and_writes_them(tmp_path: Path) -> None:
     assert set(content["is_flat"]) == {"sp", "mup"}
     n_rows = 2 * 2 * 2 * 5  # parameterizations, widths, steps, sites
     assert len((tmp_path / "activations.jsonl").read_bytes().splitlines()) == n_rows
-    assert (tmp_path / "coord-check.svg").exists()
-    assert (tmp_path / "plot.png").exists()
+    for name in ("activations.jsonl", "coord-check.json", "coord-check.svg", "plot.png"):
+        assert f"written: {tmp_path / name}\n" in result.stderr
+        assert (tmp_path / name).exists()
 
 
 def test_coord_check_json_says_what_is_flat() -> None:
@@ -127,6 +128,7 @@ def test_wrong_input_of_coord_check_says_what_would_be_right() -> None:
     for words, message in (
         (("--values", "32,33"), "width 33 is not a whole number of heads of 32"),
         (("--lr", "0"), "peak_lr is 0.0, it must be positive"),
+        (("--limit", "inf"), "--limit is inf: write a number such as 0.1"),
         (("--plot", "plot.gif"), "a figure is an .svg or a .png"),
         (("--data", "nowhere"), "no such file or folder"),
     ):

@@ -10,7 +10,6 @@ from tests.calibration.made_up import gpu_file, wafer_file
 from tests.cli.documents import printed, read_json, validator
 from tests.cli.test_project import loss
 from tests.laws.run_directories import write_grid
-from wse_sim.cli import engine_speed
 from wse_sim.cli.documents import DOCUMENTS
 from wse_sim.spec.load import data_path
 
@@ -44,16 +43,9 @@ CASES: list[tuple[str, tuple[str, ...]]] = [
     ("list", ("list",)),
     ("list", ("list", "gpus")),
     ("bench-cli", ("bench", "cli", "--runs", "1")),
-    ("bench-engine", ("bench", "engine", "--quick", "--runs", "1")),
-    ("bench-engine", ("bench", "engine", "--quick", "--full", "--runs", "1")),
     ("bench-plan", ("bench", "plan", "--quick", "--runs", "1")),
     ("bench-trainer", (*TRAINER, "--threads", "1")),
 ]
-
-
-@pytest.fixture(autouse=True)
-def quick_engines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_speed, "_LEAST_S", 1e-9)
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +135,6 @@ def test_every_document_is_held_against_something() -> None:
     of_runs = {"train", "train-several", "run-row", "config-file", "gpu", "compare-run"}
     others = {"reproduce", "calibrate", "bench-streaming"}
     # Where such a thing is made anyway:
-    elsewhere = {"compare-file", "explain-config", "export", "prepare", "side-car", "simulate-file"}
+    elsewhere = {"bench-engine", "compare-file", "explain-config", "export", "prepare", "side-car", "simulate-file"}
     elsewhere |= {"train-verify-resume", "transfer"}
     assert {name for name, _ in CASES} | of_files | of_runs | others | elsewhere == set(DOCUMENTS)

@@ -15,8 +15,9 @@ from pathlib import Path
 import click
 import pytest
 
-from tests.cli.documents import call
+from tests.cli.documents import call, screen
 from wse_sim.cli.app import COMMANDS, main
+from wse_sim.spec.load import data_path
 
 SIMULATE = ("simulate", "--model", "111m", "--density", "0.25")
 SWEEP = ("sweep", "--model", "111m", "--system", "cs3", "--num-csx", "1,2", "--batch-size", "240")
@@ -113,6 +114,12 @@ def test_letters_that_a_character_set_lacks_are_written_in_others(encoding: str)
     assert "?" not in table + plot.replace("(?c)^2/?c^2", "")
 
 
+def test_a_number_that_begins_a_row_of_lines_says_what_it_is() -> None:
+    text = Terminal("-q", *SWEEP, "--density", "1,0.5", columns=30, NO_COLOR="1").text()
+    heads = [line.strip() for line in text.splitlines() if line.startswith("num csx")]
+    assert heads == [f"num csx  {n}" for n in (2, 2, 1, 1)]
+
+
 def test_forty_columns_hold_whole_words() -> None:
     text = Terminal("list", "gpus", columns=40, NO_COLOR="1").text()
     assert max(map(len, text.splitlines())) <= 40
@@ -195,3 +202,12 @@ def test_long_work_tells_a_pipe_its_rate_and_what_is_left(monkeypatch: pytest.Mo
     monkeypatch.setattr("wse_sim.cli.progress.LEAST_S", 0.0)
     lines = call(*SWEEP[:-1], "240,480,720,960").stderr.splitlines()
     assert lines[-1].startswith("8/8 points  ")
+
+
+def test_brackets_and_colons_in_names_are_shown_as_they_are(tmp_path: Path) -> None:
+    system = tmp_path / "my[b]:x:.toml"
+    system.write_text((data_path("hardware", "cs3.toml")).read_text(encoding="utf-8"), encoding="utf-8")
+    shown = screen("compare", "--model", "111m", "--system", system, "--num-csx", "1", "--batch-size", "120")
+    title, header, *_ = shown.splitlines()
+    assert "1 × my[b]:x:" in title
+    assert "1 × my[b]:x:" in header

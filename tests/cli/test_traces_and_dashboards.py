@@ -29,10 +29,23 @@ def test_what_a_small_trace_leaves_out_is_said(tmp_path: Path) -> None:
     assert path.stat().st_size <= 200_000
 
 
+def test_the_trace_of_a_folder_is_asked_for_by_the_same_options_and_its_page_says_which_step_it_shows(
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "out"
+    result = call("simulate", "--model", "111m", "--out", out, "--trace-steps", "1:2", "--trace-max-bytes", "300k")
+    assert result.stderr.startswith("note: trace.json: to stay within 300 kB (--trace-max-bytes): ")
+    content = json.loads((out / "trace.json").read_text())
+    check_trace(content)
+    assert (content["otherData"]["first_step"], content["otherData"]["last_step"]) == (1, 2)
+    assert "How busy each resource is over step 2 from a cold start" in (out / "report.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (["--trace-steps", "2"], "say with --trace FILE where it goes"),
+        (["--trace-steps", "2"], "say with --trace FILE or --out DIR where it goes"),
+        (["--out", "out", "--trace-max-bytes", "1k"], "1,000 bytes cannot hold one micro-batch"),
         (["--trace", "t.json", "--trace-steps", "two"], "write a number such as 3"),
         (["--trace", "t.json", "--trace-max-bytes", "0"], "a number such as 20M would be right"),
         (["--trace", "t.json", "--trace-max-bytes", "1k"], "1,000 bytes cannot hold one micro-batch"),

@@ -16,6 +16,8 @@ from wse_sim.planning.result import Plan
 from wse_sim.planning.search import search
 from wse_sim.planning.space import Space
 from wse_sim.planning.tornado import tornado
+from wse_sim.report.plan_tables import answer
+from wse_sim.report.quantities import money
 from wse_sim.simulation import step_time_s
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.economics import load_economics
@@ -26,6 +28,32 @@ def test_rejections_and_the_kept_add_up() -> None:
     plan = plan_of(of)
     assert sum(plan.rejected.values()) + plan.n_feasible == plan.n_candidates == len(of.tried)
     assert [name == "" for name in walls(of)] == of.missed.is_kept.tolist()
+
+
+def test_the_cheapest_that_keeps_to_the_limits_is_named_beside_the_best() -> None:
+    of = found()
+    kept = of.missed.is_kept
+    cheapest_usd = float(of.found.cost_usd[kept].min())
+    said, beside = answer(msgspec.to_builtins(plan_of(of)))
+    assert said.startswith("Book ")
+    assert beside.startswith("The cheapest of them is ")
+    assert f", {money(cheapest_usd)}, " in beside
+    assert money(cheapest_usd) not in said
+    for limits in (Constraints(), Constraints(deadline_s=1.0)):  # the cheapest is asked for; nothing keeps to them
+        assert len(answer(msgspec.to_builtins(plan_of(found(limits))))) == 1
+
+
+def test_the_best_may_be_the_cheapest() -> None:
+    one = Space(
+        systems=("cs3",),
+        num_csx=(2,),
+        batch_sizes=(256,),
+        microbatches=(64,),
+        densities=(1.0,),
+        schedules=("linear",),
+        tokens_per_parameter=(10.0,),
+    )
+    assert answer(msgspec.to_builtins(plan_of(found(space=one))))[1] == "None of them is cheaper."
 
 
 def test_a_cost_that_leaves_much_of_the_wall_clock_out_says_so() -> None:

@@ -105,6 +105,6 @@ def test_a_sparse_run_says_what_the_dense_one_on_gpus_takes_to_its_loss(comparis
 def test_the_figures_of_this_machine_have_their_own_word(comparison: Comparison) -> None:
     words = {(line.group, line.name): (line.kind, line.here and line.here[1]) for line in lines(comparison)}
     assert words["Speed", "tokens/s"] == ("simulated", "measured")
-    assert words["Run", "steps"] == ("simulated", "projected")
+    assert words["Run", "time of all steps"] == ("simulated", "projected")
     assert words["Run", "cost"] == ("simulated", "")
     assert words["At equal loss", "tokens"] == ("projected", "projected")

@@ -90,6 +90,28 @@ def test_the_page_says_what_fits_what_does_not_and_why() -> None:
     assert page == sweep_page(swept(), {"swarmx.fan_out": constant}, lambda run: False)
 
 
+def test_one_point_has_nothing_to_be_compared_with() -> None:
+    words = {**swept().words, "status": ["ok"] + ["infeasible"] * 5, "reason": [None] + ["too large"] * 5}
+    page = sweep_page(swept(words=words), {}, lambda run: False)
+    assert "The best points" in page
+    assert "What nothing beats" not in page
+    assert "What moves the answer" not in page
+
+
+@pytest.mark.parametrize(
+    ("contention", "said"),
+    [
+        ([0.1, 0.2, 0.3, 0.4, 0.5, np.nan], "5 points priced in closed form, .* below 0.9, in all of them"),
+        ([0.1, 0.9, 1.2, np.nan, np.nan, np.nan], "3 points priced .* in all but 2: simulate those that matter"),
+        ([np.nan] * 6, ""),
+    ],
+)
+def test_the_page_says_how_far_figures_in_closed_form_can_be_trusted(contention: list[float], said: str) -> None:
+    numbers = {**swept().numbers, "contention": np.array(contention)}
+    page = sweep_page(swept(numbers=numbers), {}, lambda run: False)
+    assert re.search(said, page) if said else "closed form" not in page
+
+
 def test_reasons_that_differ_in_numbers_alone_are_one_and_the_most_frequent_comes_first() -> None:
     words = {**swept().words, "status": ["diverged"] + ["infeasible"] * 5}
     words["reason"] = ["the loss is nan", *(f"needs {n}.5 GB, has 1 GB" for n in range(5))]

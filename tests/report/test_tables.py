@@ -1,19 +1,22 @@
 """Tables for terminals, and numbers as people read them."""
 
+import io
 from pathlib import Path
 
 import pytest
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 
 from tests.report.run_directory import simulation, write_run
+from wse_sim.cli.terminal import console
 from wse_sim.report.quantities import carbon, count, duration, energy, factor, money, percent, significant
 from wse_sim.report.tables import comparison_table, plain_table, simulation_table, summary_table
 
 
 def printed(table: RenderableType, width: int = 100) -> str:
-    console = Console(width=width, no_color=True)
-    with console.capture() as capture:
-        console.print(table)
+    drawn = console(io.StringIO())
+    drawn.width = width
+    with drawn.capture() as capture:
+        drawn.print(table)
     return capture.get()
 
 
@@ -90,4 +93,5 @@ def test_comparison_table_shows_a_dash_for_what_a_run_lacks(tmp_path: Path) -> N
 
 
 def test_text_in_a_table_is_never_markup() -> None:
-    assert "[red]x[/red]" in printed(plain_table(("[bold]",), [("[red]x[/red]",)]))
+    shown = printed(plain_table(("[bold]",), [("[red]x[/red]",), ("model[/a]:x:",)]))
+    assert [line.strip() for line in shown.splitlines()] == ["[bold]", "[red]x[/red]", "model[/a]:x:"]

@@ -34,6 +34,14 @@ def test_a_buffer_holds_what_has_come_and_not_yet_gone_at_every_instant() -> Non
         assert (tiles, amount) == (is_there.sum(), tile_bytes[is_there].sum())
 
 
+def test_a_counter_over_days_is_thinned_in_equal_intervals() -> None:
+    time = np.linspace(0, 9e18, 5001).astype(np.int64)  # a hundred days, the longest that picoseconds hold
+    tiles = np.append(np.ones(5000, np.int64), 0)
+    thin = thinned(Counter(process="p", name="n", slots=1, unit="bytes", time=time, tiles=tiles, amount=tiles))
+    assert np.all(np.abs(np.diff(thin.time) - 9e18 / 500) < 1e4)
+    assert thin.tiles.tolist() == [1] * 500 + [0]
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_a_thinned_counter_is_never_below_the_whole_one(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trace_counters, "N_BINS", 10)

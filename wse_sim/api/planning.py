@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from wse_sim import defaults
 from wse_sim.api.notebook import frame, plain, table_html
-from wse_sim.api.parameters import PlanParameters, as_text, asks, read_number, read_whole
+from wse_sim.api.parameters import PlanParameters, as_text, asks, read_number, read_parsed, read_whole
 from wse_sim.api.settings import economics_of, operations_of
 from wse_sim.planning.constraints import Constraints
 from wse_sim.planning.files import candidate_columns
@@ -18,11 +18,11 @@ from wse_sim.report.markup import paragraph
 from wse_sim.report.plan_tables import front_section, verdict
 from wse_sim.spec.load import ModelLike, as_preset, canonical
 from wse_sim.spec.written import (
-    SECONDS,
     parse_amount,
     parse_count,
     parse_densities,
     parse_numbers,
+    parse_seconds,
     parse_whole_numbers,
 )
 from wse_sim.units import J_PER_KWH
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 _AMOUNTS = {  # units of a limit, and its field
-    # A bare number would be seconds, as elsewhere, in which nobody counts the days of a run.
-    "deadline": (SECONDS, "deadline_s"),
     "max_power": ({"W": 1.0, "kW": 1e3, "MW": 1e6}, "max_power_w"),
     "max_energy": ({"kWh": J_PER_KWH, "MWh": 1e3 * J_PER_KWH, "GWh": 1e6 * J_PER_KWH}, "max_energy_j"),
     "max_carbon": ({"kg": 1.0, "t": 1e3, "kt": 1e6}, "max_carbon_kg"),
@@ -125,6 +123,7 @@ def _constraints(given: dict[str, Any]) -> Constraints:
     cost = given["max_cost"]
     return Constraints(
         **limits,
+        deadline_s=read_parsed("deadline", given["deadline"], parse_seconds),
         max_cost_usd=None if cost is None else parse_count(str(cost).removeprefix("$"), "--max-cost"),
         target_loss=read_number("target_loss", given["target_loss"]),
         max_csx=read_whole("max_csx", given["max_csx"]),
@@ -136,16 +135,19 @@ def _space(given: dict[str, Any]) -> Space:
         name: as_text(given[name])
         for name in ("system", "num_csx", "batch_size", "microbatch", "density", "sparsity", "schedule", "tpp")
     }
-    axes: dict[str, Any] = {
-        "systems": tuple(dict.fromkeys(canonical(n.strip()) for n in (texts["system"] or "").split(",")))
-    }
+    axes: dict[str, Any] = {"systems": tuple(dict.fromkeys(map(canonical, _words(texts["system"] or ""))))}
     for name, field in (("num_csx", "num_csx"), ("batch_size", "batch_sizes"), ("microbatch", "microbatches")):
         if (text := texts[name]) is not None:
             axes[field] = tuple(dict.fromkeys(parse_whole_numbers(text, name)))
     if texts["density"] is not None or texts["sparsity"] is not None:
         axes["densities"] = tuple(parse_densities(texts["density"], texts["sparsity"]))
     if (text := texts["schedule"]) is not None:
-        axes["schedules"] = tuple(text.split(","))
+        axes["schedules"] = tuple(_words(text))
     if (text := texts["tpp"]) is not None:
         axes["tokens_per_parameter"] = tuple(parse_numbers(text, "tpp"))
     return Space(**axes)
+
+
+def _words(text: str) -> dict[str, None]:
+    """Those with commas between them, each once, in order."""
+    return dict.fromkeys(word.strip() for word in text.split(","))

@@ -15,7 +15,7 @@ import click
 from wse_sim import __version__
 from wse_sim.cli.loudness import hear_loudness
 from wse_sim.cli.output import EXIT_INTERRUPTED, complain, say_more
-from wse_sim.cli.terminal import use_plain_letters
+from wse_sim.cli.terminal import COMPLETING, use_plain_letters
 from wse_sim.errors import SpecError
 
 COMMANDS = {
@@ -41,13 +41,9 @@ COMMANDS = {
     "completion": "Complete commands, options and values in your shell.",
 }
 
-_COMPLETING = "_WSE_SIM_COMPLETE"  # in the environment, by click, where a shell asks for values
-
 EXIT_OUR_FAULT = 1
 EXIT_INPUT = 2
 EXIT_UNMET = 3  # what the user asserted, or asked to be proved, does not hold
-
-
 EXIT_READER_LEFT = 141  # as of a program that SIGPIPE ends
 
 
@@ -88,7 +84,7 @@ class _Commands(click.Group):
             return None
         command: click.Command = importlib.import_module(f"wse_sim.cli.{cmd_name.replace('-', '_')}").command
         hear_loudness(command)
-        if _COMPLETING in os.environ:
+        if COMPLETING in os.environ:
             from wse_sim.cli.completion import complete_values
 
             complete_values(command)

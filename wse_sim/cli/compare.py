@@ -4,23 +4,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from wse_sim.cli.config_option import configured
 from wse_sim.cli.economics_options import economics_options
 from wse_sim.cli.gpu_options import gpu_options
 from wse_sim.cli.operations_options import operations_options
-from wse_sim.cli.options import imperfection_options, json_option, parsed_seconds, run_options
+from wse_sim.cli.options import given_options, imperfection_options, json_option, parsed_seconds, run_options
 from wse_sim.cli.output import command_line, print_json, print_tables, say
 from wse_sim.defaults import COMPARE
 from wse_sim.errors import SpecError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.text import Text
+
     from wse_sim.comparison import Comparison
     from wse_sim.executed import ExecutedComparison
 
-_OF_A_FOLDER = ("run_dir", "as_json")
-_N_LISTED = 5  # layouts in the JSON and on the page, where nobody says how many
+_OF_A_FOLDER = {"run_dir", "as_json"}
 
 
 @click.command("compare")
@@ -43,7 +45,7 @@ _N_LISTED = 5  # layouts in the JSON and on the page, where nobody says how many
     flag_value="20s",
     callback=parsed_seconds,
     metavar="[TIME]",
-    help="Measure this machine too, for 20s or TIME.",
+    help="Measure this machine too, for 20s or TIME; a bare number is seconds.",
 )
 @click.option("--tornado", is_flag=True, help="Show which constants the throughput of both sides hangs on.")
 @click.option(
@@ -82,15 +84,18 @@ def command(
     from wse_sim.cli.progress import AFTER_S, progress
 
     with progress(after_s=AFTER_S) as watch:
-        comparison = compared(
-            options.pop("model"), options | {"layouts": layouts, "config": configured(options["config"])}, watch
-        )
+        given = options | {"layouts": layouts, "config": configured(options["config"])}
+        comparison = compared(given.pop("model"), given, watch)
     if out is not None:
         _write(comparison, out)
     if as_json:
         print_json(comparison.to_dict())
         return
-    _print_comparison(comparison, with_layouts=layouts > 0, with_tornado=tornado)
+    from wse_sim.cli.filled_in import filled_in
+
+    wafer = comparison.wafer
+    notes = filled_in(options, system=wafer.system, num_csx=wafer.num_csx, batch_size=comparison.batch_size)
+    _print_comparison(comparison, notes, with_layouts=layouts > 0, with_tornado=tornado)
 
 
 def _write(comparison: "Comparison", folder: Path) -> None:
@@ -100,10 +105,12 @@ def _write(comparison: "Comparison", folder: Path) -> None:
         say(f"written: {path}")
 
 
-def _print_comparison(comparison: "Comparison", *, with_layouts: bool, with_tornado: bool) -> None:
+def _print_comparison(
+    comparison: "Comparison", notes: "Sequence[Text]", *, with_layouts: bool, with_tornado: bool
+) -> None:
     from wse_sim.report.comparison_table import comparison_screen, layouts_table, tornado_tables
 
-    print_tables(*comparison_screen(comparison))
+    print_tables(*comparison_screen(comparison), *notes)
     if with_layouts:
         print_tables("", layouts_table(comparison.layouts))
     if with_tornado:
@@ -113,14 +120,13 @@ def _print_comparison(comparison: "Comparison", *, with_layouts: bool, with_torn
 
 def _refuse_others(context: click.Context) -> None:
     """Raise SpecError where an option was given that a folder makes no use of."""
-    for name in context.params:
-        if name in _OF_A_FOLDER or context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
-            continue
-        flag = next(max(p.opts, key=len) for p in context.command.params if p.name == name)
-        raise SpecError(
-            f"RUN and {flag} are both given: leave RUN out to compare with GPUs, or {flag} to lay the run beside its "
-            "simulation"
-        )
+    for param in context.command.params:
+        if param.name in given_options(context) - _OF_A_FOLDER:
+            flag = max(param.opts, key=len)
+            raise SpecError(
+                f"RUN and {flag} are both given: leave RUN out to compare with GPUs, or {flag} to lay the run beside "
+                "its simulation"
+            )
 
 
 def _compare_executed(run_dir: Path, *, as_json: bool) -> None:

@@ -11,8 +11,9 @@ import click
 from click.shell_completion import CompletionItem, get_completion_class
 
 from wse_sim.api.parameters import CONVENTIONS, LAWS
+from wse_sim.cli.terminal import COMPLETING
 
-PROGRAM, _VARIABLE = "wse-sim", "_WSE_SIM_COMPLETE"  # as click calls it
+PROGRAM = "wse-sim"
 SHELLS = ("bash", "zsh", "fish")
 _INSTALL = {
     "bash": 'add to ~/.bashrc:      eval "$(wse-sim completion bash)"',
@@ -23,18 +24,8 @@ _INSTALL = {
 # Those whose own modules import torch; tests/cli/test_completion.py holds them against these.
 SCHEDULES = (
     *("constant", "linear", "linear_10x", "cosine", "cosine_to_zero", "cosine_10x", "wsd", "wsd_s", "power"),
-    *(
-        "inverse_sqrt",
-        "polynomial",
-        "exponential",
-        "step",
-        "multistep",
-        "piecewise",
-        "cyclic",
-        "sequential",
-        "cooldown",
-        "segments",
-    ),
+    *("inverse_sqrt", "polynomial", "exponential", "step", "multistep", "piecewise", "cyclic", "sequential"),
+    *("cooldown", "segments"),
 )
 PARAMETRIZATIONS = ("sp", "mup", "smupar", "completep", "smupar_init_only", "smupar_lr_only")
 CLAIMS = (
@@ -48,10 +39,12 @@ _EXPLAINED = ("parametrization", "constants", "gpus", "operations", "gpu-operati
 @click.command("completion")
 @click.argument("shell", required=False, type=click.Choice(SHELLS))
 def command(*, shell: str | None) -> None:
-    """Print the script by which SHELL completes commands, options and values; without SHELL, say how to install it.
+    """Print the script by which SHELL completes commands, options and values; without SHELL, say where it goes.
+
+    A shell reads it from a file of yours when it starts: ~/.bashrc, ~/.zshrc, or one in ~/.config/fish/completions.
 
     \b
-        eval "$(wse-sim completion bash)"
+        echo 'eval "$(wse-sim completion bash)"' >> ~/.bashrc
     """
     if shell is not None:
         click.echo(_script(shell), nl=False)
@@ -64,7 +57,7 @@ def command(*, shell: str | None) -> None:
 def _script(shell: str) -> str:
     of_shell = get_completion_class(shell)
     assert of_shell is not None, f"click completes in {SHELLS}"
-    complete = of_shell(click.get_current_context().find_root().command, {}, PROGRAM, _VARIABLE)
+    complete = of_shell(click.get_current_context().find_root().command, {}, PROGRAM, COMPLETING)
     return complete.source_template % complete.source_vars()  # `source` would look for the shell's version
 
 

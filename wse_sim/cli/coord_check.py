@@ -1,5 +1,6 @@
 """`wse-sim coord-check`: do activations, and what training does to them, keep their size?"""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from wse_sim.cli.axis import AXES, parse_parametrizations, parse_values
 from wse_sim.cli.data_options import data_options, reading_display
 from wse_sim.cli.options import density_options, json_option
 from wse_sim.cli.output import print_json, print_tables, say
+from wse_sim.errors import SpecError
 from wse_sim.spec.written import parse_density
 
 if TYPE_CHECKING:
@@ -77,6 +79,8 @@ def command(
     from training.coord_slopes import holds, slopes
     from wse_sim.report.curves import figure_kind
 
+    if not math.isfinite(limit):
+        raise SpecError(f"--limit is {limit}: write a number such as 0.1")
     if plot is not None:
         figure_kind(plot)
     reading = {"tokenizer": tokenizer, "text_field": text_field}
@@ -160,22 +164,24 @@ def _write(
     import msgspec
 
     from training.coord_figure import panels
-    from wse_sim.files import make_folder, write_atomically
+    from wse_sim.files import make_folder, write_atomically, write_json
     from wse_sim.report.curves import write_curves
 
+    written = []
     if out is not None:
         make_folder(out)
         lines = b"".join(msgspec.json.encode(activation) + b"\n" for activation in activations)
         write_atomically(out / _ACTIVATIONS, lines)
-        write_atomically(out / _RESULT, msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
+        write_json(out / _RESULT, content)
+        written = [out / _ACTIVATIONS, out / _RESULT]
     for path in filter(None, (plot, out and out / _FIGURE)):
         write_curves(panels(activations, setup.over), path, title=f"Coordinate check over {setup.over}, measured")
+        written.append(path)
+    for path in written:
         say(f"written: {path}")
 
 
 def _print(found: "list[Slope]", setup: "CoordCheck", limit: float) -> None:
-    from rich.text import Text
-
     from training.coord_slopes import JUDGED, holds
     from wse_sim.report.tables import plain_table
 
@@ -189,10 +195,8 @@ def _print(found: "list[Slope]", setup: "CoordCheck", limit: float) -> None:
         print_tables(f"{'flat' if holds(of_name, limit) else 'not flat'}\n")
     brackets = f" Brackets: 95 % over {setup.n_seeds} seeds, drawn with replacement." if setup.n_seeds > 1 else ""
     print_tables(
-        Text(
-            f"* is not flat: |slope| above {limit:g}. Judged: {', '.join(JUDGED[setup.over])}. "
-            f"Change: since step 1, on sequences that are not trained on.{brackets}"
-        )
+        f"* is not flat: |slope| above {limit:g}. Judged: {', '.join(JUDGED[setup.over])}. "
+        f"Change: since step 1, on sequences that are not trained on.{brackets}"
     )
 
 

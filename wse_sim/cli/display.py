@@ -82,7 +82,7 @@ class _Lines:
         self.title, self.n_steps, self.console = title, n_steps, console
         self.pace = _Pace(n_steps)
         self.every, self.said_s = max(1, n_steps // _LINES_PER_RUN), monotonic()
-        console.print(f"training {title}", soft_wrap=True, markup=False)
+        console.print(f"training {title}", soft_wrap=True)
 
     def update(self, row: "Row") -> None:
         self.pace.update(row)

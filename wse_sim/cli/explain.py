@@ -4,44 +4,37 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wse_sim.cli.options import density_options, json_option
+from wse_sim.cli.options import density_options, json_option, together
 from wse_sim.cli.output import print_json, print_tables
 from wse_sim.errors import SpecError
 from wse_sim.spec.written import parse_density
 
 if TYPE_CHECKING:
-    from wse_sim.cli.options import Command
     from wse_sim.report.fields import Field
 
 
-def _parametrization_options(command: "Command") -> "Command":
-    options = (
-        click.option("--model", metavar="M", help="Preset, config.json or shape TOML.  [default: rules alone]"),
-        density_options,
-        click.option(
-            "--parametrization", metavar="P", help="Whose rules: sp, mup, smupar, completep, ...  [default: smupar]"
-        ),
-        click.option(
-            "--base", metavar="B", help="Base to transfer, such as smupar-paper.  [default: the published one]"
-        ),
-        click.option(
-            "--weight-decay-scaling",
-            type=click.Choice(["none", "constant_lr_wd"]),
-            help="Whether learning rate times weight decay stays that of the base.  [default: none]",
-        ),
-        click.option(
-            "--depth-alpha",
-            type=float,
-            metavar="A",
-            help="Of completep: exponent of the residual branches, 0.5 to 1.  [default: 1]",
-        ),
-        click.option(
-            "--sparsity-algorithm", metavar="NAME", help="How masks change: static, set, rigl, ...  [default: static]"
-        ),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
+_parametrization_options = together(
+    click.option("--model", metavar="M", help="Preset, config.json or shape TOML.  [default: rules alone]"),
+    density_options,
+    click.option(
+        "--parametrization", metavar="P", help="Whose rules: sp, mup, smupar, completep, ...  [default: smupar]"
+    ),
+    click.option("--base", metavar="B", help="Base to transfer, such as smupar-paper.  [default: the published one]"),
+    click.option(
+        "--weight-decay-scaling",
+        type=click.Choice(["none", "constant_lr_wd"]),
+        help="Whether learning rate times weight decay stays that of the base.  [default: none]",
+    ),
+    click.option(
+        "--depth-alpha",
+        type=float,
+        metavar="A",
+        help="Of completep: exponent of the residual branches, 0.5 to 1.  [default: 1]",
+    ),
+    click.option(
+        "--sparsity-algorithm", metavar="NAME", help="How masks change: static, set, rigl, ...  [default: static]"
+    ),
+)
 
 
 @click.command("explain")

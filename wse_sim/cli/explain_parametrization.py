@@ -117,7 +117,7 @@ def _head(content: dict[str, Any]) -> "Table":
     table = Table.grid(padding=(0, 2, 0, 0))
     table.title, table.title_justify, table.title_style = Text(title, "bold"), "left", ""
     for key, line in lines.items():
-        table.add_row(key, Text(line))
+        table.add_row(key, line)
     return table
 
 

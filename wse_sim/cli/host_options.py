@@ -1,14 +1,10 @@
 """The options of `train` that are about the run made here: as fields of `training.host.Host`."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar
-
 import click
 
+from wse_sim.cli.options import together
 from wse_sim.defaults import HOST
 from wse_sim.spec.written import parse_clip
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 precision_option = click.option(
     "--precision", type=click.Choice(["fp32", "bf16"]), help="Of matrix products.  [default: bf16 where it is faster]"
@@ -24,51 +20,47 @@ moments_option = click.option(
 store_option = click.option("--store", metavar="DIR", help="Keep non-zeros on disk (full).  [default: in memory]")
 
 
-def host_options(command: Command) -> Command:
-    """Adds the options: the fields of `Host` but for `batch_size`, which the target has too."""
-    options = (
-        click.option(
-            "--mode",
-            type=click.Choice(["auto", "full", "dense", "proxy"]),
-            default=HOST["mode"],
-            show_default=True,
-            help="full: the model itself trains, of which only non-zeros are kept; dense: itself, whole; proxy: a "
-            "narrower one; auto: itself if the budget allows, else a proxy. What follows is for full and dense.",
-        ),
-        click.option("--steps", type=int, metavar="N", help="Optimizer steps here.  [default: by the budget]"),
-        click.option(
-            "--microbatch",
-            type=int,
-            metavar="m",
-            help="Sequences at once; they are a step's where no --batch-size is given.  [default: all]",
-        ),
-        precision_option,
-        click.option(
-            "--device",
-            type=click.Choice(["cpu", "cuda"]),
-            help="Of matrix products.  [default: cuda where there is one]",
-        ),
-        click.option("--peak-lr", type=float, metavar="LR", help="Base learning rate.  [default: the published one]"),
-        click.option(
-            "--clip",
-            callback=lambda ctx, param, value: parse_clip(value),
-            default=HOST["clip"],
-            show_default=True,
-            metavar="NORM|none",
-            help="Largest norm of the gradient; with none, full takes each gradient in as it comes.",
-        ),
-        recompute_option,
-        moments_option,
-        store_option,
-        click.option("--compile", is_flag=True, help="Put blocks through torch.compile (dense)."),
-        click.option(
-            "--sharding",
-            type=click.Choice(["ddp", "fsdp"]),
-            default=HOST["sharding"],
-            show_default=True,
-            help="What processes under torchrun share out (dense).",
-        ),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
+host_options = together(
+    click.option(
+        "--mode",
+        type=click.Choice(["auto", "full", "dense", "proxy"]),
+        default=HOST["mode"],
+        show_default=True,
+        help="full: the model itself trains, of which only non-zeros are kept; dense: itself, whole; proxy: a "
+        "narrower one; auto: itself if the budget allows, else a proxy. What follows is for full and dense.",
+    ),
+    click.option("--steps", type=int, metavar="N", help="Optimizer steps here.  [default: by the budget]"),
+    click.option(
+        "--microbatch",
+        type=int,
+        metavar="m",
+        help="Sequences at once; they are a step's where no --batch-size is given.  [default: all]",
+    ),
+    precision_option,
+    click.option(
+        "--device",
+        type=click.Choice(["cpu", "cuda"]),
+        help="Of matrix products.  [default: cuda where there is one]",
+    ),
+    click.option("--peak-lr", type=float, metavar="LR", help="Base learning rate.  [default: the published one]"),
+    click.option(
+        "--clip",
+        callback=lambda ctx, param, value: parse_clip(value),
+        default=HOST["clip"],
+        show_default=True,
+        metavar="NORM|none",
+        help="Largest norm of the gradient; with none, full takes each gradient in as it comes.",
+    ),
+    recompute_option,
+    moments_option,
+    store_option,
+    click.option("--compile", is_flag=True, help="Put blocks through torch.compile (dense)."),
+    click.option(
+        "--sharding",
+        type=click.Choice(["ddp", "fsdp"]),
+        default=HOST["sharding"],
+        show_default=True,
+        help="What processes under torchrun share out (dense).",
+    ),
+)
+"""The fields of `Host` but for `batch_size`, which the target has too."""

@@ -11,6 +11,7 @@ from rich.text import Text
 _GAPS = (2, 1)  # between columns
 _INDENT = 2  # of the lines of a row
 _WORD = re.compile(r"[^ \n]+")  # in which a space that is not to be broken may be
+_NUMBER = re.compile(r"[\d.,]+")
 _LONGEST_WORD = 24  # a longer one, such as an address, may be broken
 
 
@@ -27,22 +28,22 @@ def fitted(part: RenderableType, console: Console) -> Iterator[RenderableType]:
         return
     if part.title:
         yield part.title
-    names = [_text(column.header, console) for column in part.columns] if part.show_header else []
+    names = [_text(column.header) for column in part.columns] if part.show_header else []
     for cells in zip(*(list(column.cells) for column in part.columns), strict=True):
-        texts = [_text(cell, console) for cell in cells]
+        texts = [_text(cell) for cell in cells]
         yield from _row(names, texts) if any(name.plain for name in names) else _line(texts)
 
 
 def _keeps_words(table: Table, console: Console) -> bool:
     """Whether the table's own widths break no word."""
     written = {word for line in console.render_lines(table) for word in "".join(s.text for s in line).split()}
-    texts = (text for place in range(len(table.columns)) for text in _texts(table, place, console))
+    texts = (text for place in range(len(table.columns)) for text in _texts(table, place))
     return written >= {word for text in texts for word in text.replace("\N{NO-BREAK SPACE}", " ").split()}
 
 
 def _is_fitted(table: Table, console: Console) -> bool:
     """Gives the columns widths at which no word is broken, if there are such; those that want least more get it."""
-    texts_of = [_texts(table, place, console) for place in range(len(table.columns))]
+    texts_of = [_texts(table, place) for place in range(len(table.columns))]
     words = [_longest(_WORD.findall("\n".join(texts))) for texts in texts_of]
     least = [
         word if column.no_wrap else min(word, _LONGEST_WORD) for word, column in zip(words, table.columns, strict=True)
@@ -64,22 +65,30 @@ def _longest(texts: Iterable[str]) -> int:
     return max(map(len, texts), default=0)
 
 
-def _texts(table: Table, place: int, console: Console) -> list[str]:
+def _texts(table: Table, place: int) -> list[str]:
     """Of a column: its header, and its cells, of which those that are not to be wrapped come without spaces."""
     column = table.columns[place]
-    cells = [_text(cell, console).plain for cell in column.cells]
-    header = [_text(column.header, console).plain] if table.show_header else []
+    cells = [_text(cell).plain for cell in column.cells]
+    header = [_text(column.header).plain] if table.show_header else []
     return header + ([cell.replace(" ", "\N{NO-BREAK SPACE}") for cell in cells] if column.no_wrap else cells)
 
 
 def _row(names: list[Text], cells: list[Text]) -> Iterator[RenderableType]:
-    """What the first cells say up to one that has a name, and below it the others with the names of their columns."""
+    """What the first cells say up to one that has a name, and below it the others with the names of their columns.
+
+    A first cell that is a mere number has the name of its column too.
+    """
     n_head = 1 + next((place for place, cell in enumerate(cells[:-1]) if names[place].plain and cell.plain), 0)
-    yield from _line(cells[:n_head])
+    *before, head = cells[:n_head]
+    yield from _line([*before, _labelled(names[n_head - 1], head) if _NUMBER.fullmatch(head.plain) else head])
     for name, cell in zip(names[n_head:], cells[n_head:], strict=True):
         if cell.plain:
-            label = " ".join(name.plain.split())
-            yield Padding(Text.assemble((f"{label}  " if label else "", "dim"), cell), (0, 0, 0, _INDENT))
+            yield Padding(_labelled(name, cell), (0, 0, 0, _INDENT))
+
+
+def _labelled(name: Text, cell: Text) -> Text:
+    label = " ".join(name.plain.split())
+    return Text.assemble((f"{label}  " if label else "", "dim"), cell)
 
 
 def _line(cells: list[Text]) -> Iterator[RenderableType]:
@@ -87,5 +96,5 @@ def _line(cells: list[Text]) -> Iterator[RenderableType]:
     yield Text("  ").join([cell for cell in cells if cell.plain.strip()])
 
 
-def _text(cell: RenderableType, console: Console) -> Text:
-    return cell if isinstance(cell, Text) else console.render_str(str(cell))
+def _text(cell: RenderableType) -> Text:
+    return cell if isinstance(cell, Text) else Text(str(cell))

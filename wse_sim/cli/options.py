@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from wse_sim.cli.config_option import config_option
 from wse_sim.defaults import IMPERFECTIONS, RUN
@@ -22,8 +23,24 @@ def parsed_seconds(ctx: click.Context, param: click.Parameter, value: str | None
     return None if value is None else parse_seconds(value, param.name or "time")
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout and nothing else.")
+def together(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
+    """Adds all of these options to a command, whose help lists them in this order."""
 
+    def add(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+def given_options(context: click.Context) -> frozenset[str]:
+    """Names of the parameters that were typed, not filled in."""
+    source = context.get_parameter_source
+    return frozenset(name for name in context.params if source(name) is ParameterSource.COMMANDLINE)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout and nothing else.")
 
 sparse_wide_option = click.option(
     "--sparse-wide",
@@ -31,87 +48,75 @@ sparse_wide_option = click.option(
     help="Widen the model so that at this density its linear layers keep the dense one's non-zeros.",
 )
 
-
-def density_options(command: Command) -> Command:
-    """Adds `density` and `sparsity`, for `parse_density`."""
-    command = click.option("--sparsity", type=float, metavar="S", help="The same as 1 - density: give one of the two.")(
-        command
-    )
-    return click.option(
+density_options = together(
+    click.option(
         "--density", type=float, metavar="RHO", help="Fraction of the linear layers' weights kept.  [default: 1]"
-    )(command)
+    ),
+    click.option("--sparsity", type=float, metavar="S", help="The same as 1 - density: give one of the two."),
+)
+"""For `parse_density`."""
 
+run_options = together(
+    click.option("--model", metavar="M", help="Preset, config.json or shape TOML (wse-sim list)."),
+    config_option,
+    click.option(
+        "--system", default=RUN["system"], show_default=True, metavar="cs1|cs2|cs3|FILE", help="Kind of system."
+    ),
+    click.option("--num-csx", type=int, metavar="N", help="Systems.  [default: recipe's with its batch, or 1]"),
+    click.option("--batch-size", type=int, metavar="B", help="Sequences per step in all.  [default: recipe's]"),
+    click.option("--microbatch", type=int, metavar="m", help="Sequences per system at a time.  [default: fastest]"),
+    click.option("--seq-len", type=int, metavar="S", help="Tokens per sequence.  [default: the model's]"),
+    density_options,
+    sparse_wide_option,
+    click.option(
+        "--release", default=RUN["release"], show_default=True, metavar="R", help="Software release: wse-sim list."
+    ),
+    click.option(
+        "--tokens",
+        callback=parsed_count,
+        metavar="T",
+        help="Length of the run: 1e9, 26.3B, 800M.  [default: 20 per parameter]",
+    ),
+    click.option(
+        "--seed",
+        type=int,
+        default=RUN["seed"],
+        show_default=True,
+        metavar="N",
+        help="Of drawn masks, jitter and failures.",
+    ),
+)
+"""What describes a run, for `wse_sim.api.settings.run_of`."""
 
-def run_options(command: Command) -> Command:
-    """Adds the options that describe a run; `run_from` takes them as keyword arguments."""
-    options = (
-        click.option("--model", metavar="M", help="Preset, config.json or shape TOML (wse-sim list)."),
-        config_option,
-        click.option(
-            "--system", default=RUN["system"], show_default=True, metavar="cs1|cs2|cs3|FILE", help="Kind of system."
-        ),
-        click.option("--num-csx", type=int, metavar="N", help="Systems.  [default: recipe's with its batch, or 1]"),
-        click.option("--batch-size", type=int, metavar="B", help="Sequences per step in all.  [default: recipe's]"),
-        click.option("--microbatch", type=int, metavar="m", help="Sequences per system at a time.  [default: fastest]"),
-        click.option("--seq-len", type=int, metavar="S", help="Tokens per sequence.  [default: the model's]"),
-        density_options,
-        sparse_wide_option,
-        click.option(
-            "--release", default=RUN["release"], show_default=True, metavar="R", help="Software release: wse-sim list."
-        ),
-        click.option(
-            "--tokens",
-            callback=parsed_count,
-            metavar="T",
-            help="Length of the run: 1e9, 26.3B, 800M.  [default: 20 per parameter]",
-        ),
-        click.option(
-            "--seed",
-            type=int,
-            default=RUN["seed"],
-            show_default=True,
-            metavar="N",
-            help="Of drawn masks, jitter and failures.",
-        ),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def imperfection_options(command: Command) -> Command:
-    """Adds what makes systems and masks less than ideal, for `run_from`."""
-    options = (
-        click.option(
-            "--jitter",
-            type=float,
-            default=IMPERFECTIONS["jitter"],
-            metavar="F",
-            help="Each pass takes longer by a drawn fraction from 0 to F.  [default: 0]",
-        ),
-        click.option(
-            "--straggler",
-            type=float,
-            default=IMPERFECTIONS["straggler"],
-            metavar="F",
-            help="One system takes F times as long.  [default: 1]",
-        ),
-        mask_update_options,
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def mask_update_options(command: Command) -> Command:
-    """Adds how masks change, for `wse_sim.spec.run.mask_updates_of`."""
-    command = click.option(
-        "--mask-update-steps", type=int, metavar="N", help="Steps between two changes of the masks.  [default: 100]"
-    )(command)
-    return click.option(
+mask_update_options = together(
+    click.option(
         "--sparsity-algorithm",
         type=click.Choice(["static", "set", "rigl", "gmp"]),
         default=IMPERFECTIONS["sparsity_algorithm"],
         show_default=True,
         help="How the masks change while the run trains.",
-    )(command)
+    ),
+    click.option(
+        "--mask-update-steps", type=int, metavar="N", help="Steps between two changes of the masks.  [default: 100]"
+    ),
+)
+"""For `wse_sim.spec.run.mask_updates_of`."""
+
+imperfection_options = together(
+    click.option(
+        "--jitter",
+        type=float,
+        default=IMPERFECTIONS["jitter"],
+        metavar="F",
+        help="Each pass takes longer by a drawn fraction from 0 to F.  [default: 0]",
+    ),
+    click.option(
+        "--straggler",
+        type=float,
+        default=IMPERFECTIONS["straggler"],
+        metavar="F",
+        help="One system takes F times as long.  [default: 1]",
+    ),
+    mask_update_options,
+)
+"""What makes systems and masks less than ideal, for `wse_sim.api.settings.run_of`."""

@@ -7,7 +7,7 @@ import click
 
 from wse_sim.cli.economics_options import economics_options
 from wse_sim.cli.operations_options import operations_options
-from wse_sim.cli.options import json_option
+from wse_sim.cli.options import json_option, together
 from wse_sim.cli.output import print_json, print_tables, say
 from wse_sim.defaults import PLAN
 
@@ -15,45 +15,41 @@ if TYPE_CHECKING:
     from wse_sim.planning.search import Search
 
 
-def _limit_options(command: Any) -> Any:
-    options = (
-        click.option("--deadline", metavar="TIME", help="The whole run at most, failures included: 36h, 10d."),
-        click.option("--max-cost", metavar="USD", help="Cost of the run at most: 200k, 1.5M."),
-        click.option("--max-power", metavar="POWER", help="Of the systems while they run, at most: 500kW, 1.2MW."),
-        click.option("--max-energy", metavar="ENERGY", help="Of the systems over the run, at most: 40MWh."),
-        click.option("--max-carbon", metavar="MASS", help="CO2e of the run at most: 20t."),
-        click.option(
-            "--target-loss", type=float, metavar="L", help="Projected loss at most, in nats per token of the Pile."
-        ),
-        click.option("--max-csx", type=click.IntRange(min=1), metavar="N", help="Systems at most."),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
+_limit_options = together(
+    click.option(
+        "--deadline",
+        metavar="TIME",
+        help="The whole run at most, failures included: 36h, 10d; a bare number is seconds.",
+    ),
+    click.option("--max-cost", metavar="USD", help="Cost of the run at most: 200k, 1.5M."),
+    click.option("--max-power", metavar="POWER", help="Of the systems while they run, at most: 500kW, 1.2MW."),
+    click.option("--max-energy", metavar="ENERGY", help="Of the systems over the run, at most: 40MWh."),
+    click.option("--max-carbon", metavar="MASS", help="CO2e of the run at most: 20t."),
+    click.option(
+        "--target-loss", type=float, metavar="L", help="Projected loss at most, in nats per token of the Pile."
+    ),
+    click.option("--max-csx", type=click.IntRange(min=1), metavar="N", help="Systems at most."),
+)
 
 
-def _axis_options(command: Any) -> Any:
-    options = (
-        click.option(
-            "--system", default=PLAN["system"], show_default=True, metavar="S[,...]", help="Kinds of system, or files."
-        ),
-        click.option("--num-csx", metavar="N[,...]", help="Numbers of systems.  [default: 1 to 64]"),
-        click.option("--batch-size", metavar="B[,...]", help="Sequences per step.  [default: 128 to 8192]"),
-        click.option(
-            "--microbatch", metavar="m[,...]", help="Sequences per system at a time.  [default: largest that divide]"
-        ),
-        click.option(
-            "--density",
-            metavar="RHO[,...]",
-            help="Fractions of the linear layers' weights kept.  [default: 1,0.5,0.25,0.125]",
-        ),
-        click.option("--sparsity", metavar="S[,...]", help="The same as 1 - density: give one of the two."),
-        click.option("--schedule", metavar="NAME[,...]", help="linear (to zero), linear_10x.  [default: both]"),
-        click.option("--tpp", metavar="X[,...]", help="Tokens per parameter.  [default: 10,20,40,80]"),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
+_axis_options = together(
+    click.option(
+        "--system", default=PLAN["system"], show_default=True, metavar="S[,...]", help="Kinds of system, or files."
+    ),
+    click.option("--num-csx", metavar="N[,...]", help="Numbers of systems.  [default: 1 to 64]"),
+    click.option("--batch-size", metavar="B[,...]", help="Sequences per step.  [default: 128 to 8192]"),
+    click.option(
+        "--microbatch", metavar="m[,...]", help="Sequences per system at a time.  [default: largest that divide]"
+    ),
+    click.option(
+        "--density",
+        metavar="RHO[,...]",
+        help="Fractions of the linear layers' weights kept.  [default: 1,0.5,0.25,0.125]",
+    ),
+    click.option("--sparsity", metavar="S[,...]", help="The same as 1 - density: give one of the two."),
+    click.option("--schedule", metavar="NAME[,...]", help="linear (to zero), linear_10x.  [default: both]"),
+    click.option("--tpp", metavar="X[,...]", help="Tokens per parameter.  [default: 10,20,40,80]"),
+)
 
 
 @click.command("plan")

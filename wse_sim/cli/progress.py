@@ -210,7 +210,7 @@ class _Bar(_Counter):
         self.live: Live | None = None
 
     def say(self, line: str) -> None:
-        self.console.print(line, markup=False, soft_wrap=True)
+        self.console.print(line, soft_wrap=True)
 
     def moved(self) -> None:
         if self.count.is_done:

@@ -14,6 +14,7 @@ from wse_sim.cli.trace_options import trace_extent_from, trace_options
 from wse_sim.errors import SpecError
 
 if TYPE_CHECKING:
+    from wse_sim.report.trace import TraceExtent
     from wse_sim.simulation import Simulation
     from wse_sim.wafer.masks import RunMasks
 
@@ -59,8 +60,10 @@ def command(
     from wse_sim.api.simulating import simulation_of
     from wse_sim.cli.progress import AFTER_S, progress
 
-    if trace is None and (options["trace_steps"] or options["trace_max_bytes"]):
-        raise SpecError("--trace-steps and --trace-max-bytes are about a trace: say with --trace FILE where it goes")
+    if trace is None and out is None and (options["trace_steps"] or options["trace_max_bytes"]):
+        raise SpecError(
+            "--trace-steps and --trace-max-bytes are about a trace: say with --trace FILE or --out DIR where it goes"
+        )
     extent = trace_extent_from(options)
     with progress(after_s=AFTER_S) as watch:
         given = options | {"config": configured(options["config"])}
@@ -80,22 +83,26 @@ def command(
         if left_out:
             say(f"note: {left_out}")
     if out is not None:
-        _write(simulation, masks, out)
+        _write(simulation, masks, extent, out)
     if as_json:
         print_json(simulation.result.as_dict())
         return
+    from wse_sim.cli.filled_in import filled_in
     from wse_sim.report.tables import simulation_table, tornado_table
 
-    print_tables(simulation_table(simulation.result))
+    run = simulation.run
+    notes = filled_in(options, system=run.system, num_csx=run.num_csx, batch_size=run.batch_size)
+    print_tables(simulation_table(simulation.result), *notes)
     if tornado:
         print_tables("", tornado_table(simulation.result.sensitivity))
 
 
-def _write(simulation: "Simulation", masks: "RunMasks | None", out: Path) -> None:
+def _write(simulation: "Simulation", masks: "RunMasks | None", extent: "TraceExtent", out: Path) -> None:
     from wse_sim.report.layer_masks import layer_masks
     from wse_sim.report.simulation_files import write_simulation
 
     run, cluster, microbatch = simulation.run, simulation.cluster, simulation.plan.microbatch
     of_layers = () if masks is None else layer_masks(run, cluster, microbatch, masks)
-    for path in write_simulation(simulation, out, command=command_line(), masks=of_layers):
+    written = write_simulation(simulation, out, command=command_line(), masks=of_layers, extent=extent, say=say)
+    for path in written:
         say(f"written: {path}")

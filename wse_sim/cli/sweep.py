@@ -1,12 +1,11 @@
 """`wse-sim sweep`: many configurations at once, simulated or trained, as one table."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from wse_sim.cli.options import json_option
+from wse_sim.cli.options import json_option, together
 from wse_sim.cli.output import command_line, going_on, print_json, print_tables, say
 from wse_sim.defaults import SWEEP
 from wse_sim.errors import SpecError
@@ -49,15 +48,17 @@ _TRAIN_KEYS = (
     ("peak_lr", "LR", "With --train: base learning rates, in the modes full and dense."),
     ("mode", "M", "With --train: auto, full, dense, proxy.  [default: auto]"),
     ("steps", "N", "With --train: optimizer steps here, in the modes full and dense."),
-    ("budget", "TIME", "With --train: of each run: 90s, 2h.  [default: 3m]"),
+    ("budget", "TIME", "With --train: of each run: 90s, 2h; a bare number is seconds.  [default: 3m]"),
 )
 _SET = "assignments"
 
 
-def _key_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    for name, metavar, line in reversed(_KEYS + _TRAIN_KEYS):
-        command = click.option(f"--{name.replace('_', '-')}", name, metavar=f"{metavar},...", help=line)(command)
-    return command
+_key_options = together(
+    *(
+        click.option(f"--{name.replace('_', '-')}", name, metavar=f"{metavar},...", help=line)
+        for name, metavar, line in _KEYS + _TRAIN_KEYS
+    )
+)
 
 
 @click.command("sweep")
@@ -166,12 +167,10 @@ def _run(job: "Job", sort_by: str | None, *, as_json: bool) -> None:
 
 
 def _print(result: "SweepResult", sort_by: str) -> None:
-    from rich.text import Text
-
     from wse_sim.report.tables import section_table
     from wse_sim.sweeps.run import best_first
     from wse_sim.sweeps.shown import best_section, common_keys, failures
 
     sweep, best = result.sweep, best_first(result.sweep, result.found, sort_by)
     table = [section_table(best_section(sweep, best, sort_by))] if best else []
-    print_tables(Text(common_keys(sweep, best)), *table, *map(Text, failures(sweep, result.found)))
+    print_tables(common_keys(sweep, best), *table, *failures(sweep, result.found))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Loudness = Literal["quiet", "normal", "verbose"]
 
+COMPLETING = "_WSE_SIM_COMPLETE"  # in the environment, by click, where a shell asks for values
 WIDTH = 100  # of what goes into a file or a pipe
 _LOUDNESS = "wse_sim.loudness"  # in the context of a command
 _NO_CURSOR = ("dumb", "unknown")  # terminals
@@ -67,12 +68,14 @@ def is_live(stream: IO[str]) -> bool:
 
 
 def console(stream: IO[str]) -> "Console":
-    """What draws tables and displays on `stream`."""
+    """What draws tables and displays on `stream`; text is shown as it is, whatever users put into names."""
     from rich.console import Console
 
     is_rich = is_styled(stream)
     return Console(
         file=stream,
+        markup=False,
+        emoji=False,
         highlight=False,
         width=None if stream.isatty() else WIDTH,
         force_terminal=is_rich,

@@ -85,7 +85,7 @@ if TYPE_CHECKING:
     default=TRAIN["budget"],
     show_default=True,
     metavar="TIME",
-    help="To train here: 90s, 2h.",
+    help="To train here: 90s, 3m, 2h; a bare number is seconds.",
 )
 @host_options
 @init_options
@@ -236,7 +236,7 @@ class _Session:
 
 def _say(console: "Console", line: str) -> None:
     """Wrapped between words on a terminal; one line each in a file."""
-    console.print(line, soft_wrap=not console.is_terminal, markup=False)
+    console.print(line, soft_wrap=not console.is_terminal)
 
 
 def _followed(options: dict[str, Any]) -> str:

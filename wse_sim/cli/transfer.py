@@ -172,7 +172,7 @@ def _write(study: "Study", results: "list[ParametrizationResult]", folder: Path,
 
     from training.transfer_figure import panels
     from training.transfer_result import RULE
-    from wse_sim.files import write_atomically
+    from wse_sim.files import write_json
     from wse_sim.report.curves import write_curves
 
     content = {
@@ -182,7 +182,7 @@ def _write(study: "Study", results: "list[ParametrizationResult]", folder: Path,
         "rule": RULE,
         "caveats": _caveats(study),
     }
-    write_atomically(folder / _RESULT, msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
+    write_json(folder / _RESULT, content)
     for path in filter(None, (folder / _FIGURE, plot)):
         write_curves(panels(results, study.over), path, title=f"Best learning rate over {study.over}, measured")
     return content
@@ -202,8 +202,6 @@ def _is_sparse(study: "Study") -> bool:
 
 
 def _print_results(study: "Study", results: "list[ParametrizationResult]", caveats: list[str]) -> None:
-    from rich.text import Text
-
     from training.transfer_result import RULE
     from wse_sim.report.tables import plain_table
 
@@ -213,13 +211,13 @@ def _print_results(study: "Study", results: "list[ParametrizationResult]", cavea
         edge = ", best rates at the edge of a grid counted as optima" if result.has_edge else ""
         print_tables(
             plain_table(header, rows, title=result.parametrization, right=header),
-            Text(f"{result.verdict}: {result.reason}"),
-            Text(f"slope {_spread(result.slope, '+z.2f')} octaves per octave of {study.over}{edge}\n"),
+            f"{result.verdict}: {result.reason}",
+            f"slope {_spread(result.slope, '+z.2f')} octaves per octave of {study.over}{edge}\n",
         )
     brackets = f"Brackets: 95 % over {results[0].n_seeds} seeds, drawn with replacement"
     if results[0].n_seeds == 1:
         brackets = "Brackets: half a step of the grid, since one seed shows no spread"
-    print_tables(Text(f"{RULE}. {brackets}."), *(Text(f"note: {sentence}") for sentence in caveats))
+    print_tables(f"{RULE}. {brackets}.", *(f"note: {sentence}" for sentence in caveats))
 
 
 def _row(value: "ValueResult") -> tuple[str, ...]:

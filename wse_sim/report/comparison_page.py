@@ -99,10 +99,10 @@ def _verdict(comparison: Comparison) -> list[str]:
     """Does it fit, how many GPUs equal one system, and how the sides compare."""
     ways = shown_ways(comparison).values()
     ratios = table(
-        ("wafers over GPUs", "ratio", "between"),
+        ("wafers over GPUs", "ratio", "range"),
         ratio_cells(comparison),
         label="ratios of the wafers to the GPUs",
-        right=("ratio", "between"),
+        right=("ratio", "range"),
         kinds=("", "simulated", "simulated"),
     )
     equal_loss = equal_loss_words(comparison)

@@ -29,13 +29,13 @@ def comparison_screen(comparison: Comparison) -> Iterator[RenderableType]:
     yield ""
     yield Text(comparison.headline, "bold")
     ratios = [f"{name} {value} ({ends})" for name, value, ends in ratio_cells(comparison)]
-    yield Text(f"Simulated, wafers over GPUs: {', '.join(ratios)}.")
+    yield f"Simulated, wafers over GPUs: {', '.join(ratios)}."
     if words := equal_loss_words(comparison):
-        yield Text(words)
+        yield words
     gpu = comparison.gpu
-    yield Text(f"The GPUs run {gpu.software} in {gpu.precision}, in the fastest layout that fits: {layout_words(gpu)}.")
+    yield f"The GPUs run {gpu.software} in {gpu.precision}, in the fastest layout that fits: {layout_words(gpu)}."
     if comparison.here is not None:
-        yield Text(f"This machine is {here_words(comparison.here)}.")
+        yield f"This machine is {here_words(comparison.here)}."
     for note in all_notes(comparison):
         yield Text(f"- {note}", "dim")
 

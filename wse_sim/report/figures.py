@@ -21,7 +21,7 @@ _SPARSE_TICKS = {
     **{10.0**power: name for power, name in ((-3, "1 ms"), (-2, "10 ms"), (-1, "0.1 s"), (0, "1 s"), (1, "10 s"))},
     **{_S_PER_MINUTE * n: f"{n} min" for n in (1, 10)},
     **{S_PER_HOUR * n: f"{n} h" for n in (1, 6)},
-    **{S_PER_DAY * n: f"{n} days".replace("1 days", "1 day") for n in (1, 10, 100, 1000)},
+    **{S_PER_DAY * n: f"{n} day{'s' * (n > 1)}" for n in (1, 10, 100, 1000)},
 }
 _DENSE_TICKS = {
     **_SPARSE_TICKS,
@@ -158,11 +158,12 @@ def timeline(lanes: Sequence[Lane]) -> Plot:
             axes.plot([], [], color=colour, linewidth=7, label=name)
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2, handlelength=1.0)
 
-    shares = [(lane.name, lane.busy_us / end_us) for lane in lanes]
+    table = [
+        (lane.name, duration(lane.busy_us / 1e6), percent(lane.busy_us / end_us), f"{lane.n_slices:,}")
+        for lane in lanes
+    ]
     alt = "Share of the time shown in which each resource works: "
-    alt += "; ".join(f"{name} {percent(share)}" for name, share in shares) + "."
-    worked = [(lane.name, duration(lane.busy_us / 1e6), f"{lane.n_slices:,}") for lane in lanes]
-    table = [(name, time, percent(share), n) for (name, time, n), (_, share) in zip(worked, shares, strict=True)]
+    alt += "; ".join(f"{name} {share}" for name, _, share, _ in table) + "."
     header = ("resource", "works", "share of the time shown", "pieces of work")
     return plot(draw, alt, header, table, salt="timeline", height=90 + 30 * len(lanes))
 

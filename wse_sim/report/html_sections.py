@@ -127,9 +127,12 @@ def step_section(summary: Summary, trace: Mapping[str, Any]) -> str:
         parts += [paragraph(lead), breakdown_bar(simulated["breakdown"])]
     shown = lanes(trace)
     if shown:
+        about = trace.get("otherData", {})
+        is_steady = about.get("steps", "steady") == "steady"
+        step = "the steady step" if is_steady else f"step {about['last_step']} from a cold start"
         caption = (
-            "How busy each resource is over the steady step, and on average at the right; the first system stands for "
-            "all. trace.json has every slice and opens in Perfetto."
+            f"How busy each resource is over {step}, and on average at the right; the first system stands for all. "
+            "trace.json has its slices and opens in Perfetto."
         )
         parts.append(figure(timeline(shown), caption))
     return section("One step", *parts) if parts else ""

@@ -6,7 +6,7 @@ from typing import Any
 from wse_sim.report.html_sections import opening
 from wse_sim.report.markup import bullets, facts, figure, page, paragraph, section, table
 from wse_sim.report.plan_figures import days_tornado, pareto_plot
-from wse_sim.report.plan_tables import front_section, leaves_no_end, limits, rejected_section, verdict
+from wse_sim.report.plan_tables import answer, front_section, leaves_no_end, limits, rejected_section
 from wse_sim.report.quantities import count, counted
 from wse_sim.report.trust_sections import assumed_section, validation_section
 from wse_sim.spec.reading import convert
@@ -30,7 +30,7 @@ def plan_page(plan: Content) -> str:
     title = f"What to book for {plan['model']}"
     lead = f"{count(plan['params'])} parameters, {counted(plan['n_candidates'], 'candidate')}"
     body = opening(title, lead)
-    body += section("Answer", paragraph(verdict(plan)), facts(limits(plan).items()))
+    body += section("Answer", *map(paragraph, answer(plan)), facts(limits(plan).items()))
     if plan["front"]:
         body += _front(plan)
     body += _rejected(plan)

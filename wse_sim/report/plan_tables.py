@@ -37,7 +37,7 @@ LIMITS = {
 
 def plan_tables(plan: Content) -> Iterator[RenderableType]:
     """The answer, the front, what was rejected and why, what the days hang on, and what to know before booking."""
-    yield verdict(plan)
+    yield from answer(plan)
     yield ""
     if plan["front"]:
         yield section_table(front_section(plan))
@@ -51,6 +51,17 @@ def plan_tables(plan: Content) -> Iterator[RenderableType]:
     for caveat in plan["caveats"]:
         yield f"- {caveat}"
     yield f"- {len(plan['assumed'])} assumed constants: {', '.join(plan['assumed'])}"
+
+
+def answer(plan: Content) -> list[str]:
+    """The verdict, and the cheapest that keeps to the limits where the verdict is about something else than cost."""
+    if not plan["front"] or plan["objective"] == "cost":
+        return [verdict(plan)]
+    # The cheapest of all that keep to the limits is on the front: nothing dominates it.
+    row = min(plan["front"], key=lambda row: (row["cost_usd"], row["wall_clock_s"], row["loss"]))
+    if row == plan["best"]:
+        return [verdict(plan), "None of them is cheaper."]
+    return [verdict(plan), f"The cheapest of them is {named(row)}: {figures(row)}."]
 
 
 def verdict(plan: Content) -> str:

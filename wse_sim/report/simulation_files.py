@@ -1,18 +1,18 @@
 """A simulation as files: what a program reads, what Perfetto opens, and what a person reads."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 
 from wse_sim import __version__
 from wse_sim.errors import SpecError
-from wse_sim.files import make_folder, write_json
+from wse_sim.files import make_folder, write_atomically, write_json
 from wse_sim.report import run_files
 from wse_sim.report.html import write_report
 from wse_sim.report.layer_masks import LayerMask
 from wse_sim.report.metrics import SimulationResult
-from wse_sim.report.trace import write_trace
+from wse_sim.report.trace import STEADY_STEP, TraceExtent, trace_text
 from wse_sim.report.trace_window import SimulatedStep
 
 _OTHERS = (run_files.SUMMARY, run_files.COMPARISON, run_files.COMPARE, run_files.PLAN)
@@ -28,7 +28,13 @@ class WrittenSimulation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write_simulation(
-    simulation: SimulatedStep, folder: Path, *, command: str, masks: Sequence[LayerMask] = ()
+    simulation: SimulatedStep,
+    folder: Path,
+    *,
+    command: str,
+    masks: Sequence[LayerMask] = (),
+    extent: TraceExtent = STEADY_STEP,
+    say: Callable[[str], None] | None = None,
 ) -> tuple[Path, ...]:
     """Write simulation.json, trace.json and report.html into `folder`, made where there is none; return their paths.
 
@@ -36,15 +42,20 @@ def write_simulation(
     ----------
     masks :
         Of the trained run whose masks were simulated; none where they were drawn.
+    extent :
+        Of the trace.
+    say :
+        Hears what the trace leaves out.
 
     Raises
     ------
     SpecError
-        When the folder holds something else, or they cannot be written.
+        When the folder holds something else, the trace cannot be drawn, or they cannot be written.
     """
     for name in _OTHERS:
         if (folder / name).exists():
             raise SpecError(f"{folder}: holds {name}, of another command: name another folder with --out")
+    timeline, left_out = trace_text(simulation, extent)  # which may be refused: before anything is written
     make_folder(folder)
     content, trace = folder / run_files.SIMULATION, folder / run_files.TRACE
     written = WrittenSimulation(
@@ -54,5 +65,7 @@ def write_simulation(
         layer_masks=tuple(masks) or msgspec.UNSET,
     )
     write_json(content, msgspec.to_builtins(written))
-    write_trace(simulation, trace)
+    write_atomically(trace, timeline)
+    if left_out and say is not None:
+        say(f"note: {run_files.TRACE}: {left_out}")
     return content, trace, write_report(folder)

@@ -13,15 +13,15 @@ from wse_sim.report.quantities import counted, percent
 from wse_sim.report.run_files import REPORT
 from wse_sim.report.sweep_effects import effects, effects_plot
 from wse_sim.report.sweep_table import SweepTable, Value
-from wse_sim.report.sweep_words import MAIN_FIGURES, heading, in_words, less_is_better
+from wse_sim.report.sweep_words import CONTENTION, MAIN_FIGURES, heading, in_words, less_is_better
 from wse_sim.report.trust_sections import Constants, assumed_section, validation_section
+from wse_sim.schedule.estimate import NOTHING_CONTENDS
 from wse_sim.units import J_PER_KWH
 
 N_BEST = 15  # rows of a table of the best
 _MOST_VALUES = 12  # of a key, in words
 _MOST_REASONS, _MOST_SHARES = 20, 60  # rows of these tables
 _NUMBER = re.compile(r"\d[\d,.]*")
-_CONTENTION, _TRUSTED = "contention", 0.9  # of a row in closed form
 _MOVED = {"simulated": ("tokens_per_s", "cost_usd"), "measured": ("measured_val_loss", "simulated_run_time_s")}
 _BEST_BY = {"simulated": ("tokens_per_s", "cost_usd"), "measured": ("measured_val_loss",)}
 _PAIRS = {
@@ -50,6 +50,7 @@ def sweep_page(swept: SweepTable, assumed: Constants, written: Callable[[str], b
     body += section("What was swept", facts(_axes(swept)), *_trust(swept))
     if swept.is_ok.any():
         body += section("The best points", *_best(swept, written))
+    if swept.is_ok.sum() > 1:
         body += section("What nothing beats", *_fronts(swept))
         body += section("What moves the answer", *_effects(swept))
     body += _failures(swept)
@@ -73,15 +74,16 @@ def _axes(swept: SweepTable) -> Iterator[tuple[str, str]]:
 
 
 def _trust(swept: SweepTable) -> list[str]:
-    """Where the figures come from, in a sentence."""
-    if _CONTENTION not in swept.numbers:
+    """How far figures in closed form can be trusted, in a sentence; none where there are none."""
+    contention = swept.numbers.get(CONTENTION, np.array([]))
+    n_priced, n_crowded = int((~np.isnan(contention)).sum()), int((contention >= NOTHING_CONTENDS).sum())
+    if not n_priced:
         return []
-    contention = swept.numbers[_CONTENTION]
-    n_priced = int((~np.isnan(contention)).sum())
-    n_crowded = int((contention >= _TRUSTED).sum())
-    said = f"{n_priced:,} points were priced in closed form, within about 1 % of the event engine"
-    said += f", but {n_crowded:,} of them have a contention of {_TRUSTED:g} or more: simulate those that matter."
-    return [paragraph(said)]
+    said = (
+        f"{counted(n_priced, 'point')} priced in closed form, which is the event engine's to 1 % where contention is "
+    )
+    where = f"all but {n_crowded:,}: simulate those that matter" if n_crowded else "all of them"
+    return [paragraph(f"{said}below {NOTHING_CONTENDS:g}, in {where}.")]
 
 
 def _best(swept: SweepTable, written: Callable[[str], bool]) -> Iterator[str]:

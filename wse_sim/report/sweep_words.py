@@ -5,6 +5,8 @@ from functools import cache
 
 from wse_sim.report.quantities import carbon, count, duration, energy, money, percent, significant
 
+CONTENTION = "contention"  # the column that says how far a row in closed form can be trusted
+
 # By the ending of a name, the first that fits.
 _READ_AS: dict[str, Callable[[float], str]] = {
     "tokens_per_s": count,
@@ -15,9 +17,9 @@ _READ_AS: dict[str, Callable[[float], str]] = {
     "_j": energy,
     "_kg": carbon,
     "_usd": money,
-    "contention": lambda contention: f"{contention:.2f}",
+    CONTENTION: lambda contention: f"{contention:.2f}",
 }
-_LESS_IS_BETTER = ("_s", "_j", "_kg", "_usd", "loss", "bits_per_byte")
+_LESS_IS_BETTER = ("_s", "_j", "_kg", "_usd", "loss", "bits_per_byte", "_bytes_per_gpu", CONTENTION)
 _MORE_IS_BETTER = "_per_s"
 MAIN_FIGURES = {
     "simulated": ("tokens_per_s", "mfu", "run_time_s", "cost_usd", "energy_j"),
@@ -56,5 +58,5 @@ def in_words(name: str, value: str | int | float | bool | None, *, is_given: boo
 
 
 def less_is_better(name: str) -> bool:
-    """Of times, energies, masses, costs and losses; more is better of everything else."""
+    """Of times, energies, masses, costs, losses, memory and contention; more is better of everything else."""
     return name.endswith(_LESS_IS_BETTER) and not name.endswith(_MORE_IS_BETTER)

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -182,14 +181,14 @@ def section_markdown(section: Section) -> str:
 def plain_table(
     header: Sequence[str], rows: Iterable[Sequence[str]], *, title: str = "", right: Sequence[str] = ()
 ) -> Table:
-    """A table of text; the columns named in `right` are aligned right. Nothing in it is read as markup."""
+    """A table of text; the columns named in `right` are aligned right."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), title_justify="left", title_style="")
     table.title = Text(title, "bold") if title else None
     for name in header:
         side: Literal["left", "right"] = "right" if name in right else "left"
-        table.add_column(escape(name), justify=side, overflow="fold", no_wrap=name == header[0], header_style="dim")
+        table.add_column(name, justify=side, overflow="fold", no_wrap=name == header[0], header_style="dim")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*row)
     return table
 
 
@@ -210,7 +209,7 @@ def _heading(table: Table, text: str, *, is_first: bool = False) -> None:
 
 def _add(table: Table, lines: Iterable[Line]) -> None:
     for line in lines:
-        table.add_row(line.name, Text(line.value), Text(line.note, "dim"))
+        table.add_row(line.name, line.value, Text(line.note, "dim"))
 
 
 def _add_breakdown(table: Table, breakdown: Mapping[str, float]) -> None:

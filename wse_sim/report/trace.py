@@ -110,23 +110,28 @@ def write_trace(simulation: SimulatedStep, path: Path, extent: TraceExtent = STE
     SpecError
         As `chrome_trace`, and when the file cannot be written.
     """
-    content, text = _fitting(simulation, extent)
+    text, left_out = trace_text(simulation, extent)
     write_atomically(path, gzip.compress(text, mtime=0) if path.suffix == ".gz" else text)
-    return _left_out(content["otherData"], extent.max_bytes)
+    return left_out
+
+
+def trace_text(simulation: SimulatedStep, extent: TraceExtent = STEADY_STEP) -> tuple[bytes, str]:
+    """The JSON of `chrome_trace(...)`, and what `write_trace` returns of it.
+
+    Raises
+    ------
+    SpecError
+        As `chrome_trace`.
+    """
+    content, text = _fitting(simulation, extent)
+    return text, _left_out(content["otherData"], extent.max_bytes)
 
 
 def _fitting(simulation: SimulatedStep, extent: TraceExtent) -> tuple[dict[str, Any], bytes]:
     """The trace with the most detail that fits, and its JSON."""
     steps, max_bytes = extent.steps, extent.max_bytes
     of_steps = window(simulation, steps)
-    p = of_steps.program
-    detail: _Detail | None = _Detail(
-        n_systems=min(MAX_SYSTEMS, p.n_leaves),
-        n_servers=p.n_lanes,
-        n_microbatches=p.n_microbatches,
-        has_pauses=True,
-        has_changes=True,
-    )
+    detail: _Detail | None = _all_of(of_steps.program)
     while detail is not None:
         slices, held = _drawn(simulation, of_steps, detail)
         n_bytes = _LEAST_EVENT_BYTES * (sum(len(s.start) for s in slices) + sum(len(c.time) for c in held))
@@ -144,6 +149,17 @@ def _fitting(simulation: SimulatedStep, extent: TraceExtent) -> tuple[dict[str, 
     raise SpecError(
         f"a trace of {max_bytes:,} bytes cannot hold one micro-batch of each of {steps.n_steps} steps, which takes "
         f"{n_bytes:,} or more: a larger --trace-max-bytes or fewer --trace-steps would be right"
+    )
+
+
+def _all_of(p: Program) -> _Detail:
+    """The highest level of detail."""
+    return _Detail(
+        n_systems=min(MAX_SYSTEMS, p.n_leaves),
+        n_servers=p.n_lanes,
+        n_microbatches=p.n_microbatches,
+        has_pauses=True,
+        has_changes=True,
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from wse_sim.errors import SpecError
 from wse_sim.processes.pool import Spread
+from wse_sim.report.sweep_words import CONTENTION
 from wse_sim.schedule.estimate import STREAMS, knows
 from wse_sim.schedule.weight_streaming import fitted
 from wse_sim.spec.cluster import Cluster, load_cluster
@@ -46,7 +47,7 @@ Points = Sequence[tuple[int, Point]]
 def closed_form_sweep(points: Sequence[Point]) -> Sweep:
     """The sweep that prices each of these points: it has the columns of one that simulates them, and two more."""
     sweep = simulated_sweep(points)
-    return Sweep(kind=sweep.kind, points=sweep.points, results=(*sweep.results, "engine", "contention"))
+    return Sweep(kind=sweep.kind, points=sweep.points, results=(*sweep.results, "engine", CONTENTION))
 
 
 def price_points(todo: Mapping[int, Point], spread: Spread) -> Generator[Sequence[Row], None, None]:
@@ -136,7 +137,7 @@ def _results(run: Run, cluster: Cluster, sizes: Sizes) -> Iterator[dict[str, Val
         return
     priced = price(run, cluster, sizes, shipped_economics())
     figures = {name: getattr(priced.figures, name) for name in priced.figures.__dataclass_fields__}
-    figures["contention"] = priced.contention
+    figures[CONTENTION] = priced.contention
     columns = {
         **{name: getattr(sizes, name) for name in ("num_csx", "batch_size", "tokens")},
         "microbatch": priced.microbatch,

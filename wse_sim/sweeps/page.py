@@ -11,7 +11,7 @@ from wse_sim.files import write_atomically
 from wse_sim.report import run_files
 from wse_sim.report.sweep_page import sweep_page
 from wse_sim.report.sweep_table import SweepTable
-from wse_sim.report.sweep_words import FILLED_IN, MAIN_FIGURES
+from wse_sim.report.sweep_words import CONTENTION, FILLED_IN, MAIN_FIGURES
 from wse_sim.report.trust_sections import Constants, assumed_of_summaries
 from wse_sim.spec.reading import read_json
 from wse_sim.sweeps.journal import TABLE, Identity, identity_of
@@ -59,7 +59,7 @@ def read_sweep(table: Path, identity: Identity) -> SweepTable:
     """
     if not table.is_file():
         raise SpecError(f"{table}: is not there yet: finish the sweep first, with the command that began it")
-    figures = (*MAIN_FIGURES[identity.kind], "contention")
+    figures = (*MAIN_FIGURES[identity.kind], CONTENTION)
     others = dict.fromkeys((*FILLED_IN, "run", *STATUS))
     words, numbers = read_columns(
         table,

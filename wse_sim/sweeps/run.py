@@ -51,7 +51,7 @@ def run_sweep(
 def best_first(sweep: Sweep, rows: Sequence[Row], column: str) -> list[Row]:
     """The rows that have a number in this column, the best one first; equals stay in order.
 
-    Less is better of times, energies, costs and losses; more of everything else.
+    As `wse_sim.report.sweep_words.less_is_better` says, or more is.
 
     Raises
     ------

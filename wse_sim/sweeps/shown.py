@@ -2,21 +2,20 @@
 
 from collections.abc import Iterator, Sequence
 
-from wse_sim.report.sweep_words import FILLED_IN, MAIN_FIGURES, heading, in_words
+from wse_sim.report.sweep_words import CONTENTION, FILLED_IN, MAIN_FIGURES, heading, in_words
 from wse_sim.report.tables import Section
 from wse_sim.sweeps.keys import Value
 from wse_sim.sweeps.sweep import Row, Sweep
 
 _N_BEST = 10
 _MOST_COLUMNS, _LEAST_FIGURES = 8, 3  # a table is as wide as a terminal
-_CONTENTION = "contention"  # says how far a row in closed form can be trusted
 
 
 def best_section(sweep: Sweep, best: Sequence[Row], sort_by: str) -> Section:
     """The first of the rows that are sorted by `sort_by`: what all of them differ in, and their main figures."""
     names = (*sweep.varied, *(name for name, values in _filled_in(sweep, best).items() if len(values) > 1))
     n_figures = max(_LEAST_FIGURES, _MOST_COLUMNS - len(names))
-    trust = (_CONTENTION,) if _CONTENTION in sweep.results else ()
+    trust = (CONTENTION,) if CONTENTION in sweep.results else ()
     figures = tuple(dict.fromkeys((sort_by, *trust, *MAIN_FIGURES[sweep.kind])))[:n_figures]
     header = (*(name for name in names if name != sort_by), *figures)
     shown = [sweep.cells(row) for row in best[:_N_BEST]]
