@@ -75,21 +75,21 @@ def test_no_limit_is_said_to_be_missed_or_kept_behind_a_wall(limits: Constraints
     assert not of.missed.is_kept[is_wall].any()
 
 
-def test_cost_and_energy_add_up() -> None:
+def test_cost_and_energy_are_of_the_time_for_which_systems_are_booked() -> None:
     of = found()
     economics = of.question.economics
     for place in of.front[::9].tolist():
         csx = load_cluster(of.space.systems[of.tried.system[place]], 1).csx
         parts = bill(
             economics,
-            time_s=float(of.found.run_s[place]),
+            time_s=float(of.found.wall_clock_s[place]),
             n_units=float(of.tried.num_csx[place]),
             power_w=csx.power_w,
             rental_usd_per_h=csx.usd_per_hour,
             purchase_usd=csx.purchase_usd,
         )
         assert of.found.cost_usd[place] == pytest.approx(sum(parts.parts_usd.values()), rel=1e-12)
-        assert of.found.energy_j[place] == pytest.approx(of.found.power_w[place] * of.found.run_s[place], rel=1e-12)
+        assert of.found.energy_j[place] == pytest.approx(of.found.power_w[place] * of.found.wall_clock_s[place])
 
 
 def test_losses_are_the_published_law_at_the_best_batch_of_a_decay_to_a_tenth() -> None:

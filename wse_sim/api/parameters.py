@@ -115,7 +115,7 @@ class CompareParameters(
 class PlanParameters(EconomicsParameters, OperationsParameters, total=False):
     """Of `plan`: limits with their units as text (`"10d"`, `"1.2MW"`), and the values of each axis."""
 
-    deadline: Number | None
+    deadline: str | None
     max_cost: Number | None
     max_power: str | None
     max_energy: str | None

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from wse_sim import defaults
 from wse_sim.api.notebook import frame, plain, table_html
-from wse_sim.api.parameters import PlanParameters, as_text, asks, read_number, read_parsed, read_whole
+from wse_sim.api.parameters import PlanParameters, as_text, asks, read_number, read_whole
 from wse_sim.api.settings import economics_of, operations_of
 from wse_sim.planning.constraints import Constraints
 from wse_sim.planning.files import candidate_columns
@@ -18,11 +18,11 @@ from wse_sim.report.markup import paragraph
 from wse_sim.report.plan_tables import front_section, verdict
 from wse_sim.spec.load import ModelLike, as_preset, canonical
 from wse_sim.spec.written import (
+    SECONDS,
     parse_amount,
     parse_count,
     parse_densities,
     parse_numbers,
-    parse_seconds,
     parse_whole_numbers,
 )
 from wse_sim.units import J_PER_KWH
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 _AMOUNTS = {  # units of a limit, and its field
+    # A bare number would be seconds, as elsewhere, in which nobody counts the days of a run.
+    "deadline": (SECONDS, "deadline_s"),
     "max_power": ({"W": 1.0, "kW": 1e3, "MW": 1e6}, "max_power_w"),
     "max_energy": ({"kWh": J_PER_KWH, "MWh": 1e3 * J_PER_KWH, "GWh": 1e6 * J_PER_KWH}, "max_energy_j"),
     "max_carbon": ({"kg": 1.0, "t": 1e3, "kt": 1e6}, "max_carbon_kg"),
@@ -123,7 +125,6 @@ def _constraints(given: dict[str, Any]) -> Constraints:
     cost = given["max_cost"]
     return Constraints(
         **limits,
-        deadline_s=read_parsed("deadline", given["deadline"], parse_seconds),
         max_cost_usd=None if cost is None else parse_count(str(cost).removeprefix("$"), "--max-cost"),
         target_loss=read_number("target_loss", given["target_loss"]),
         max_csx=read_whole("max_csx", given["max_csx"]),

@@ -19,7 +19,7 @@ _limit_options = together(
     click.option(
         "--deadline",
         metavar="TIME",
-        help="The whole run at most, failures included: 36h, 10d; a bare number is seconds.",
+        help="The whole run at most, failures included: 36h, 10d.",
     ),
     click.option("--max-cost", metavar="USD", help="Cost of the run at most: 200k, 1.5M."),
     click.option("--max-power", metavar="POWER", help="Of the systems while they run, at most: 500kW, 1.2MW."),

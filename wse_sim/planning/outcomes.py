@@ -84,7 +84,7 @@ class Outcomes:
     step_s, run_s, wall_clock_s :
         One step, all of them, and the run with its start, checkpoints and failures.
     power_w, energy_j, carbon_kg, cost_usd :
-        Power of the systems while they run; of the steps of the run.
+        Power of the systems while they run; of the wall clock, in which the systems are booked.
     loss :
         Projected, in nats per token of the Pile.
     """
@@ -124,15 +124,15 @@ def outcomes(question: Question, space: Space, tried: Candidates, steps: Steps |
     )
     wall = np.where(np.isinf(expected.wall_clock_s), _FAILURES, wall)
     step_s = np.where(wall == _NONE, steps.step_s, np.nan)
-    run_s = n_steps * step_s
-    power_w, paid = _bill(question, space, tried, run_s)
+    wall_clock_s = np.where(wall == _NONE, expected.wall_clock_s, np.nan)
+    power_w, paid = _bill(question, space, tried, wall_clock_s)
     return Outcomes(
         wall=wall,
         step_s=step_s,
         tokens=tokens,
         n_steps=n_steps,
-        run_s=run_s,
-        wall_clock_s=np.where(wall == _NONE, expected.wall_clock_s, np.nan),
+        run_s=n_steps * step_s,
+        wall_clock_s=wall_clock_s,
         goodput=np.where(wall == _NONE, expected.goodput, np.nan),
         power_w=power_w,
         energy_j=paid.it_energy_j,
@@ -222,9 +222,10 @@ def run_at(question: Question, space: Space, tried: Candidates, place: int) -> R
 
 
 def _bill(
-    question: Question, space: Space, tried: Candidates, run_s: FloatArray
+    question: Question, space: Space, tried: Candidates, booked_s: FloatArray
 ) -> tuple[FloatArray, Bill[FloatArray]]:
-    """Power of the systems of each candidate, and what they take in `run_s`."""
+    """Power of the systems of each candidate, and what they take while they are booked: also when they start, save and
+    restart."""
     csx = [priced(load_cluster(name, 1), question.economics).csx for name in space.systems]
 
     def of_each(field: str) -> FloatArray:
@@ -233,7 +234,7 @@ def _bill(
     power_w, n_units = of_each("power_w"), tried.num_csx.astype(np.float64)
     paid = bill(
         question.economics,
-        time_s=run_s,
+        time_s=booked_s,
         n_units=n_units,
         power_w=power_w,
         rental_usd_per_h=of_each("usd_per_hour"),

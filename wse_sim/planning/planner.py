@@ -14,7 +14,6 @@ from wse_sim.planning.result import Plan, PlanRow
 from wse_sim.planning.search import Search
 from wse_sim.planning.space import Space
 from wse_sim.planning.tornado import tornado
-from wse_sim.report.quantities import money, percent
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.economics import priced
 from wse_sim.spec.model import ModelShape
@@ -25,8 +24,6 @@ LOSS_LAW = (
     "Cerebras-GPT Eq. 1 at 20 tokens per parameter and the dense-equivalent size of Frantar et al., tokens after "
     "Hoffmann et al., batches after Power Lines, the decay to zero after Straight to Zero"
 )
-
-_NOTABLE_GOODPUT = 0.9  # below it what the steps cost is not nearly what the run costs
 
 # Of a row, as of the outcomes.
 _FIGURES = ("tokens", "n_steps", "wall_clock_s", "goodput", "power_w", "energy_j", "carbon_kg", "cost_usd", "loss")
@@ -131,21 +128,13 @@ def _caveats(search: Search) -> list[str]:
     if place is None:
         return []
     question = search.question
-    tokens, goodput = float(search.found.tokens[place]), float(search.found.goodput[place])
-    law = _law(question.shape, float(search.tried.density[place]), tokens, question.seq_len)
+    density, tokens = float(search.tried.density[place]), float(search.found.tokens[place])
+    law = _law(question.shape, density, tokens, question.seq_len)
     return [
         "masks are static and drawn at random: a loss that was really reached comes from wse-sim train",
         *law.caveats,
         "the gain of a decay to zero was published for 610M parameters and dense models",
-        *([_bill_of_the_steps(float(search.found.cost_usd[place]), goodput)] if goodput < _NOTABLE_GOODPUT else []),
     ]
-
-
-def _bill_of_the_steps(cost_usd: float, goodput: float) -> str:
-    return (
-        f"cost, energy and carbon are of the steps, {percent(goodput)} of the wall clock, without start, checkpoints, "
-        f"lost work and restarts: at the same rate the whole wall clock costs {money(cost_usd / goodput)}"
-    )
 
 
 def _assumed(question: Question, systems: Iterable[str]) -> dict[str, Sourced]:

@@ -94,9 +94,7 @@ def simulation_lines(simulated: Table) -> Iterator[Line]:
     steps = f"{simulated['n_steps']:,.0f} steps, {count(simulated['tokens'])} tokens"
     yield line("whole run", duration(simulated["run_time_s"]), steps)
     if "wall_clock_s" in simulated:
-        low, high = (duration(simulated[f"wall_clock_{end}_s"]) for end in ("p5", "p95"))
-        note = "with start, checkpoints, failures" + (f": {low} … {high}" if low != high else "")
-        yield line("wall clock", duration(simulated["wall_clock_s"]), note)
+        yield line("wall clock", duration(simulated["wall_clock_s"]), _wall_clock_note(simulated))
     if "checkpoint_steps" in simulated:
         yield line("goodput", percent(simulated["goodput"]), _operation(simulated))
     if "carbon_kg" not in simulated:  # of an older version
@@ -107,6 +105,15 @@ def simulation_lines(simulated: Table) -> Iterator[Line]:
     of_grid = f"at {simulated['kg_per_kwh']:g} kg/kWh ({simulated['grid']}), PUE {simulated['pue']:g}"
     yield line("carbon", carbon(simulated["carbon_kg"]), of_grid)
     yield line("cost", money(simulated["cost_usd"]), _cost_note(simulated))
+
+
+def _wall_clock_note(simulated: Table) -> str:
+    """Its two ranges: that of the constants, as the throughput has it, and that of the failures."""
+    at_s, rate = simulated["wall_clock_s"], simulated["tokens_per_s"]
+    fastest, slowest = (duration(at_s * rate / simulated[f"tokens_per_s_{end}"]) for end in ("high", "low"))
+    low, high = (duration(simulated[f"wall_clock_{end}_s"]) for end in ("p5", "p95"))
+    failures = f"; failures alone {low} … {high}" if low != high else ""
+    return (f"{fastest} … {slowest}; " if fastest != slowest else "") + f"with start, checkpoints, failures{failures}"
 
 
 def _energy_note(simulated: Table) -> str:
@@ -122,7 +129,12 @@ def _cost_note(simulated: Table) -> str:
         note = f"rental at {money(simulated['cost_usd'] / system_hours)} per system and hour"
     else:
         note = "purchase: " + ", ".join(f"{name} {money(usd)}" for name, usd in parts.items())
-    return note + (f"; price of {simulated['price_as_of']}" if simulated["price_as_of"] else "")
+    dated = f"; price of {simulated['price_as_of']}" if simulated["price_as_of"] else ""
+    booked = ""
+    if "wall_clock_s" in simulated:  # rented, it is paid for while it starts, saves and restarts too
+        booked_usd = simulated["cost_usd"] * simulated["wall_clock_s"] / simulated["run_time_s"]
+        booked = f"of the steps; of the wall clock {money(booked_usd)}; "
+    return f"{booked}{note}{dated}"
 
 
 def loss_unit(loss: float, bits_per_byte: float | None) -> str:

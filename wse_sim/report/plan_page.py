@@ -40,7 +40,7 @@ def plan_page(plan: Content) -> str:
         "Before you book",
         bullets(plan["caveats"]),
         paragraph(f"Loss: {plan['loss_law']}."),
-        paragraph(f"Money: {plan['price_basis']}; carbon: {plan['grid']}. Both of the steps of the run alone."),
+        paragraph(f"Money: {plan['price_basis']}; carbon: {plan['grid']}. Both of the whole wall clock."),
     )
     body += validation_section()
     known = convert(plan.get("assumed_constants", {}), dict[str, Sourced], "plan.json")

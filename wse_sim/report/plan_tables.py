@@ -54,14 +54,29 @@ def plan_tables(plan: Content) -> Iterator[RenderableType]:
 
 
 def answer(plan: Content) -> list[str]:
-    """The verdict, and the cheapest that keeps to the limits where the verdict is about something else than cost."""
+    """The verdict, how sure its days are, and the cheapest that keeps to the limits where the verdict is about something
+    else than cost."""
+    return [verdict(plan), *_at_the_ends(plan), *_cheapest(plan)]
+
+
+def _at_the_ends(plan: Content) -> Iterator[str]:
+    if plan["best"] is None or not plan["tornado"]:
+        return
+    least_s, most_s = (pick(pick(ends_s(bar)) for bar in plan["tornado"]) for pick in (min, max))
+    said = f"With one constant at an end of its range it takes {duration(least_s)} to {_or_never(most_s)}"
+    deadline_s = plan["constraints"]["deadline_s"] or math.inf
+    late = [bar["constant"] for bar in plan["tornado"] if max(ends_s(bar)) > deadline_s]
+    yield said + (f", more than the deadline for {', '.join(late)}." if late else ".")
+
+
+def _cheapest(plan: Content) -> Iterator[str]:
     if not plan["front"] or plan["objective"] == "cost":
-        return [verdict(plan)]
+        return
     # The cheapest of all that keep to the limits is on the front: nothing dominates it.
     row = min(plan["front"], key=lambda row: (row["cost_usd"], row["wall_clock_s"], row["loss"]))
-    if row == plan["best"]:
-        return [verdict(plan), "None of them is cheaper."]
-    return [verdict(plan), f"The cheapest of them is {named(row)}: {figures(row)}."]
+    yield (
+        "None of them is cheaper." if row == plan["best"] else f"The cheapest of them is {named(row)}: {figures(row)}."
+    )
 
 
 def verdict(plan: Content) -> str:
@@ -160,8 +175,7 @@ def tornado_section(plan: Content) -> Section:
         (
             bar["constant"],
             f"{plain_number(bar['low'])} – {plain_number(bar['high'])}",
-            _or_never(bar["wall_clock_s_at_low"]),
-            _or_never(bar["wall_clock_s_at_high"]),
+            *map(_or_never, ends_s(bar)),
             "█" * max(1, round(_WIDTH * min(1.0, span_s / widest_s))),
         )
         for bar, span_s in zip(shown, spans, strict=True)
@@ -170,14 +184,20 @@ def tornado_section(plan: Content) -> Section:
     return Section(title="What the wall clock hangs on, in closed form", header=header, rows=rows, right=header[2:4])
 
 
+def ends_s(bar: Content) -> tuple[float, float]:
+    """The wall clock at the low and the high end of a constant's range; infinite where failures leave no end."""
+    low_s, high_s = bar["wall_clock_s_at_low"], bar["wall_clock_s_at_high"]
+    return math.inf if low_s is None else low_s, math.inf if high_s is None else high_s
+
+
 def leaves_no_end(bar: Content) -> bool:
     """Whether failures do not let the run end at one end of the constant's range."""
-    return bar["wall_clock_s_at_low"] is None or bar["wall_clock_s_at_high"] is None
+    return math.inf in ends_s(bar)
 
 
 def _span_s(bar: Content) -> float:
     return math.inf if leaves_no_end(bar) else abs(bar["wall_clock_s_at_high"] - bar["wall_clock_s_at_low"])
 
 
-def _or_never(wall_clock_s: float | None) -> str:
-    return "never ends" if wall_clock_s is None else duration(wall_clock_s)
+def _or_never(wall_clock_s: float) -> str:
+    return "never ends" if wall_clock_s == math.inf else duration(wall_clock_s)

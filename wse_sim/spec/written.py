@@ -12,7 +12,7 @@ _COUNT = re.compile(r"(?P<number>[-+0-9.eE]+)\s*(?P<suffix>[kmbt]?)", re.IGNOREC
 _SUFFIXES = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
 _AMOUNT = re.compile(r"(?P<number>[0-9]*[.]?[0-9]+)\s*(?P<unit>[a-z]+)", re.IGNORECASE)
 _SPAN = re.compile(r"(?P<number>[0-9]*[.]?[0-9]+)\s*(?P<unit>[smhd]?)", re.IGNORECASE)
-_SECONDS = {"s": 1.0, "m": 60.0, "h": S_PER_HOUR, "d": S_PER_DAY}
+SECONDS = {"s": 1.0, "m": 60.0, "h": S_PER_HOUR, "d": S_PER_DAY}
 _OPEN, _CLOSE = "([", ")]"
 BOTH_GIVEN = "density and sparsity are both given: use one of them, density = 1 - sparsity"
 
@@ -43,7 +43,7 @@ def parse_seconds(text: str, what: str) -> float:
         When it is no positive span of time; the message calls it `what`.
     """
     match = _SPAN.fullmatch(text.strip())
-    seconds = float(match["number"]) * _SECONDS[match["unit"].lower() or "s"] if match else 0.0
+    seconds = float(match["number"]) * SECONDS[match["unit"].lower() or "s"] if match else 0.0
     if not 0 < seconds < float("inf"):
         raise SpecError(f"{what} is {text!r}: write a positive time such as 90s, 3m, 2h or 10d")
     return seconds
