@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any, Unpack
 import msgspec
 
 from wse_sim import comparison, defaults
+from wse_sim.api.asking import asks
 from wse_sim.api.gpus import gpu_side_of
 from wse_sim.api.notebook import frame, plain, table_html
-from wse_sim.api.parameters import CompareParameters, asks, read_parsed
+from wse_sim.api.parameters import CompareParameters
 from wse_sim.api.settings import economics_of, operations_of, run_of
+from wse_sim.api.values import read_parsed
 from wse_sim.comparison import here_way, with_here
 from wse_sim.errors import SpecError
 from wse_sim.progress import UNWATCHED, Watch

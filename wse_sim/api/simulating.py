@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from wse_sim import defaults, simulation
+from wse_sim.api.asking import asks, errors_in_keywords
 from wse_sim.api.notebook import frame, lines_html, plain
-from wse_sim.api.parameters import SimulateParameters, asks
+from wse_sim.api.parameters import SimulateParameters
 from wse_sim.api.settings import economics_of, operations_of, run_of
 from wse_sim.engine.result import Finish
 from wse_sim.engine.run import finish_times
@@ -24,6 +25,8 @@ from wse_sim.wafer.masks import RunMasks, read_run_masks
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+_OF_A_TRACE = {"trace-steps": "steps", "trace-max-bytes": "max_bytes"}  # options, and keywords of `SimulationResult`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +75,7 @@ class SimulationResult(metrics.SimulationResult):
         """
         return frame([self.to_dict()])
 
+    @errors_in_keywords(_OF_A_TRACE)
     def trace(self, steps: int | str | None = None, max_bytes: float | None = None) -> dict[str, Any]:
         """The steady step, or others, as a Chrome trace, which Perfetto opens.
 
@@ -87,6 +91,7 @@ class SimulationResult(metrics.SimulationResult):
         """
         return chrome_trace(self._step(), trace_extent(steps, max_bytes))
 
+    @errors_in_keywords(_OF_A_TRACE)
     def save_trace(self, path: str | Path, steps: int | str | None = None, max_bytes: float | None = None) -> None:
         """Write `trace(...)` into a file, compressed where its name ends in `.gz`.
 

@@ -19,9 +19,11 @@ from training.schedules import split_schedules
 from training.summary import Summary
 from training.toml_text import toml_text
 from wse_sim import defaults
+from wse_sim.api.asking import asks
 from wse_sim.api.configured import Configured
 from wse_sim.api.notebook import frame, lines_html, plain
-from wse_sim.api.parameters import TrainParameters, as_text, asks, read_all, read_number, read_parsed, read_whole
+from wse_sim.api.parameters import TrainParameters
+from wse_sim.api.values import as_text, read_all, read_number, read_parsed, read_whole
 from wse_sim.errors import SpecError, choose
 from wse_sim.files import make_folder, write_atomically
 from wse_sim.report import run_files
