@@ -9,6 +9,7 @@ from wse_sim.spec.configuration import Configuration
 from wse_sim.spec.load import ModelLike, as_preset, canonical
 from wse_sim.spec.model import ModelPreset
 from wse_sim.spec.run import TOKENS_PER_PARAMETER, Run, mask_updates_of
+from wse_sim.spec.sparsity import Static
 from wse_sim.spec.written import parse_density
 from wse_sim.wafer.masks import RunMasks
 from wse_sim.workload.sparse_wide import sparse_wide
@@ -117,6 +118,8 @@ def run_from_configuration(
         When what is given does not go with the configuration, or the run is wrong.
     """
     given |= {name: canonical(given[name]) for name in ("system", "release") if name in given}
+    if sparsity_algorithm is not None:
+        configuration = configuration.with_algorithm(Static())  # which takes any density
     if density is not None or sparsity is not None:
         configuration = configuration.at_density(parse_density(density, sparsity))
     updates = configuration.mask_updates

@@ -1,12 +1,15 @@
 """The door for configurations: ours in TOML, Cerebras ModelZoo's in YAML."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from wse_sim.errors import SpecError
-from wse_sim.spec.configuration import Configuration, RunTable, TrainingTable
+from wse_sim.spec.configuration import SAME_DENSITY, Configuration, RunTable, TrainingTable
 from wse_sim.spec.load import convert, load_model, read_toml
 from wse_sim.spec.model_zoo import SUFFIXES, Ledger, read_model_zoo
 from wse_sim.spec.sparsity import configure
@@ -58,13 +61,28 @@ def _read_own(path: str) -> Configuration:
     preset = load_model(path)
     if preset.recipe_mup is not None:
         raise SpecError(f"{path}: a configuration has one recipe, [recipe]; [recipe_mup] is one more")
-    return Configuration(
+    configuration = Configuration(
         shape=preset.shape,
         recipe=preset.recipe,
         base=preset.base,
         run=convert(_run_table(tables["run"], path), RunTable, f"{path} [run]"),
         training=convert(tables.get("training", {}), TrainingTable, f"{path} [training]"),
     )
+    return _settled(configuration, f"{path} [run]", is_density_said="density" in tables["run"])
+
+
+def _settled(configuration: Configuration, where: str, *, is_density_said: bool) -> Configuration:
+    """The same with the density that its algorithms make, which one that is said must be."""
+    run = configuration.run
+    try:
+        made = configuration.density_of_sparsity
+    except SpecError as error:
+        raise SpecError(f"{where}: {error}") from None
+    if math.isclose(made, run.density, rel_tol=SAME_DENSITY):
+        return configuration
+    if is_density_said:
+        raise SpecError(f"{where}: density is {run.density:g}, but sparsity makes it {made:.6g}: leave one of them out")
+    return replace(configuration, run=replace(run, density=made))
 
 
 def _run_table(table: Any, path: str) -> Any:

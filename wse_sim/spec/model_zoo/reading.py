@@ -1,8 +1,9 @@
 """A configuration of Cerebras ModelZoo as one of ours, and what became of each of its keys."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from msgspec.structs import replace
 
@@ -67,18 +68,21 @@ def read_phases(path: str, ledger: Ledger) -> list[Phase]:
     root = Section(document.content, (), document, ledger)
     if "trainer" not in root:
         raise SpecError(f"{path}: there is no trainer: the form of Cerebras ModelZoo is trainer: init: ..., fit: ...")
-    if not isinstance(document.content["trainer"], list):
-        phases = [_phase(root.section("trainer"), path)]
+    if isinstance(document.content["trainer"], list):
+        phases = [_phase(root.at(entry, "trainer", number).section("trainer"), path) for number, entry in _listed(root)]
     else:
-        entries = root.value("trainer", "")
-        phases = []
-        for number, entry in enumerate(entries):
-            if not isinstance(entry, dict) or list(entry) != ["trainer"]:
-                root.wrong("trainer", entry, "a list of mappings, each with a trainer of its own")
-            each = Section(entry, ("trainer", number), document, ledger)
-            phases.append(_phase(each.section("trainer"), path))
+        phases = [_phase(root.section("trainer"), path)]
     root.finish()
     return phases
+
+
+def _listed(root: Section) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The entries of a list of trainers, and their places in it."""
+    entries = root.value("trainer", "")
+    for entry in entries or [None]:
+        if not isinstance(entry, dict) or list(entry) != ["trainer"]:
+            root.wrong("trainer", entries, "a list of mappings, each with a trainer of its own")
+    yield from enumerate(entries)
 
 
 def _phase(trainer: Section, path: str) -> Phase:

@@ -32,7 +32,7 @@ def loop_of(init: Section) -> Loop:
     n_steps = loop.integer("num_steps", "n_steps", None)
     max_steps = loop.integer("max_steps", "n_steps", None)
     if n_steps is None and max_steps is None:
-        raise SpecError(f"{loop.document.place(loop.path)}: there is no max_steps: say how long the run is in steps")
+        raise SpecError(f"{loop.place()}: there is no max_steps: say how long the run is in steps")
     frequency = loop.number("eval_frequency", "evaluation every {value} steps, or that share of the run", None)
     n_steps = max_steps if n_steps is None else n_steps
     if frequency is not None and frequency <= 1.0:

@@ -100,7 +100,7 @@ def shape_of(model: Section, *, seq_len: int | None, name: str) -> ModelShape:
     try:
         return ModelShape(**shape_fields)
     except SpecError as error:
-        raise SpecError(f"{model.document.place(model.path)}: {error}") from None
+        raise SpecError(f"{model.place()}: {error}") from None
 
 
 def _refuse_experts(model: Section) -> None:
