@@ -1,6 +1,7 @@
 """The errors that a user can mend."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 
@@ -10,6 +11,17 @@ class SpecError(ValueError):
 
 class FileError(SpecError):
     """A file or folder cannot be written, as on a full disk: with the same input, another try may succeed."""
+
+
+@contextmanager
+def errors_at(where: str) -> Iterator[None]:
+    """Errors of what is done here begin with the place that they are about, if they do not already."""
+    try:
+        yield
+    except SpecError as error:
+        if not str(error).startswith(where):
+            error.args = (f"{where}: {error}",)
+        raise
 
 
 def choose(name: str, options: Iterable[str], what: str) -> str:

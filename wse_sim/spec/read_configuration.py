@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from wse_sim.errors import SpecError
+from wse_sim.errors import SpecError, errors_at
 from wse_sim.spec.configuration import SAME_DENSITY, Configuration, RunTable, TrainingTable
 from wse_sim.spec.load import convert, load_model, read_toml
 from wse_sim.spec.model_zoo import SUFFIXES, Ledger, read_model_zoo
@@ -41,7 +41,8 @@ def read_configuration(paths: Sequence[str]) -> Reading:
     if suffixes <= set(SUFFIXES):
         configuration, ledger = read_model_zoo(paths)
     elif suffixes == {".toml"} and len(paths) == 1:
-        configuration, ledger = _read_own(paths[0]), Ledger()
+        with errors_at(paths[0]):
+            configuration, ledger = _read_own(paths[0]), Ledger()
     else:
         raise SpecError(
             f"configuration {', '.join(paths)}: one file *.toml is read, or one or several *.yaml of Cerebras ModelZoo"
@@ -68,20 +69,17 @@ def _read_own(path: str) -> Configuration:
         run=convert(_run_table(tables["run"], path), RunTable, f"{path} [run]"),
         training=convert(tables.get("training", {}), TrainingTable, f"{path} [training]"),
     )
-    return _settled(configuration, f"{path} [run]", is_density_said="density" in tables["run"])
+    return _settled(configuration, is_density_said="density" in tables["run"])
 
 
-def _settled(configuration: Configuration, where: str, *, is_density_said: bool) -> Configuration:
+def _settled(configuration: Configuration, *, is_density_said: bool) -> Configuration:
     """The same with the density that its algorithms make, which one that is said must be."""
     run = configuration.run
-    try:
-        made = configuration.density_of_sparsity
-    except SpecError as error:
-        raise SpecError(f"{where}: {error}") from None
+    made = configuration.density_of_sparsity
     if math.isclose(made, run.density, rel_tol=SAME_DENSITY):
         return configuration
     if is_density_said:
-        raise SpecError(f"{where}: density is {run.density:g}, but sparsity makes it {made:.6g}: leave one of them out")
+        raise SpecError(f"run.density is {run.density:g}, but run.sparsity makes it {made:.6g}: leave one out")
     return replace(configuration, run=replace(run, density=made))
 
 

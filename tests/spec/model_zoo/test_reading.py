@@ -28,6 +28,8 @@ RUN = "[run]\nseq_len = 8\nbatch_size = 1\nn_steps = 4\n"
         ("embeddings: 32", "embeddings: 32\n      moe: {num_experts: 8}", r"num_experts is 8: mixtures of"),
         ("embeddings: 32", "embeddings: 32\n      mup_base_hidden_size: 32", "there is no mup_base_filter_size"),
         ("dropout_rate: 0.0", "output_logits_scale: 0.3\n      dropout_rate: 0.0", "before release 2.3"),
+        ("embeddings: 32", "embeddings: 32\n      initializer_range: 0", "params_small.yaml: base hyper-.* init_std is 0"),
+        ("batch_size: 4", "batch_size: 4\n      max_sequence_length: 64", "params_small.yaml: seq_len is 64"),
         ("max_steps: 20", "num_epochs: 1", "line 47: trainer.init.loop: there is no max_steps"),
         ("batch_size: 4", "batch_size: 4.5", r"train_dataloader\.batch_size is 4\.5"),
         ("      batch_size: 4\n", "", "train_dataloader: there is no batch_size"),
@@ -203,7 +205,7 @@ def test_a_model_may_be_named_by_its_configuration() -> None:
         (f"[run]\nseq_len = 8\nbatch_size=1\nn_steps=0\n{SHAPE}", "n_steps is 0, it must be at least 1"),
         (f"{RUN}sparsity='x'\n{SHAPE}", "run.sparsity is 'x': it must be a number, a table or a list of tables"),
         (f"{RUN}sparsity=1.0\n{SHAPE}", r"run\.sparsity: sparsity is 1\.0, it must be at least 0 and below 1"),
-        (f"{RUN}sparsity=0.75\ndensity=0.5\n{SHAPE}", r"density is 0\.5, but sparsity makes it 0\.25: leave one"),
+        (f"{RUN}sparsity=0.75\ndensity=0.5\n{SHAPE}", r"density is 0\.5, but run\.sparsity makes it 0\.25"),
         (f"{RUN}sparsity={{groups=[], sparsity=0.5}}\n{SHAPE}", "sparsity stands beside groups"),
     ],
 )  # fmt: skip
@@ -235,6 +237,10 @@ def test_a_folder_of_data_that_is_here_is_what_trains(tmp_path: Path) -> None:
     here.mkdir()
     found = changed(tmp_path, ("./pile/train/", str(here)))
     assert found.configuration.training.data == str(here)
+    elsewhere = changed(tmp_path, ("./pile/train/", "3")).ledger.ignored
+    assert [(e.value, e.why[:11]) for e in elsewhere if e.key.endswith("train_dataloader.data_dir")] == [
+        ("3", "is not here")
+    ]
     assert not found.configuration.training.differs
 
 

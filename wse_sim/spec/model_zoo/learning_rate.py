@@ -238,7 +238,7 @@ def _piecewise(scheduler: Section) -> LearningRate:
 def _rising(scheduler: Section, milestones: object, n: int) -> tuple[int, ...]:
     steps = [each for each in milestones if isinstance(each, int)] if isinstance(milestones, list) else []
     if steps != milestones or len(steps) != n or steps != sorted(set(steps)) or min(steps, default=1) < 1:
-        scheduler.wrong("milestones", milestones, f"{n} steps that rise, one for each scheduler but the first")
+        scheduler.wrong("milestones", milestones, "rising steps, one for each scheduler but the first")
     return tuple(steps)
 
 

@@ -5,7 +5,7 @@ from typing import Any, Literal, NoReturn
 
 import msgspec
 
-from wse_sim.errors import SpecError, choose
+from wse_sim.errors import SpecError, choose, errors_at
 from wse_sim.spec.model_zoo.reasons import reason_for
 from wse_sim.spec.model_zoo.yaml_text import KeyPath, YamlDocument, dotted
 
@@ -156,10 +156,8 @@ class Section:
 
     def one_of(self, key: str, value: str, options: tuple[str, ...], what: str = "") -> str:
         """`value`, which must be one of `options`; messages call it `what`, or as its key is called."""
-        try:
+        with errors_at(self.place(key)):
             return choose(value, options, what or key)
-        except SpecError as error:
-            raise SpecError(f"{self.place(key)}: {error}") from None
 
     def value(self, key: str, became: str, default: Any = REQUIRED) -> Any:
         """Whatever is there."""

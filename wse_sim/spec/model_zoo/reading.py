@@ -1,13 +1,12 @@
 """A configuration of Cerebras ModelZoo as one of ours, and what became of each of its keys."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
 
 from msgspec.structs import replace
 
-from wse_sim.errors import SpecError
+from wse_sim.errors import SpecError, errors_at
 from wse_sim.spec.base import BaseHyperparameters
 from wse_sim.spec.configuration import Configuration, RunTable, TrainingTable
 from wse_sim.spec.model import ModelShape, Recipe
@@ -68,21 +67,21 @@ def read_phases(path: str, ledger: Ledger) -> list[Phase]:
     root = Section(document.content, (), document, ledger)
     if "trainer" not in root:
         raise SpecError(f"{path}: there is no trainer: the form of Cerebras ModelZoo is trainer: init: ..., fit: ...")
-    if isinstance(document.content["trainer"], list):
-        phases = [_phase(root.at(entry, "trainer", number).section("trainer"), path) for number, entry in _listed(root)]
-    else:
-        phases = [_phase(root.section("trainer"), path)]
+    with errors_at(path):
+        if isinstance(document.content["trainer"], list):
+            trainers = [root.at(entry, "trainer", n).section("trainer") for n, entry in enumerate(_listed(root))]
+        else:
+            trainers = [root.section("trainer")]
+        phases = [_phase(trainer, path) for trainer in trainers]
     root.finish()
     return phases
 
 
-def _listed(root: Section) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The entries of a list of trainers, and their places in it."""
-    entries = root.value("trainer", "")
-    for entry in entries or [None]:
-        if not isinstance(entry, dict) or list(entry) != ["trainer"]:
-            root.wrong("trainer", entries, "a list of mappings, each with a trainer of its own")
-    yield from enumerate(entries)
+def _listed(root: Section) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = root.value("trainer", "")
+    if not entries or not all(isinstance(entry, dict) and list(entry) == ["trainer"] for entry in entries):
+        root.wrong("trainer", entries, "a list of mappings, each with a trainer of its own")
+    return entries
 
 
 def _phase(trainer: Section, path: str) -> Phase:

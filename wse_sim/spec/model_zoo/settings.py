@@ -110,8 +110,8 @@ def interval_of(init: Section, section: str, key: str, became: str) -> int | Non
 
 def data_of(data: Section) -> str | None:
     """The folder of the data where there is one and it is here."""
-    folders = data.value("data_dir", "", None)
-    listed = [folders] if isinstance(folders, str) else folders or []
+    folders = data.value("data_dir", "", [])
+    listed = folders if isinstance(folders, list) else [folders]
     here = [folder for folder in listed if isinstance(folder, str) and Path(folder).exists()]
     if len(listed) == 1 and here:
         data.understand("data_dir", here[0], "data")

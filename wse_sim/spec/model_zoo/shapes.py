@@ -3,7 +3,7 @@
 Defaults are those of the configuration classes of Cerebras ModelZoo 2.10 (gpt2, gptj, bert).
 """
 
-from wse_sim.errors import SpecError
+from wse_sim.errors import SpecError, errors_at
 from wse_sim.spec.model import FeedForward, ModelShape, Norm, Positions
 from wse_sim.spec.model_zoo.ledger import Affects, Section
 
@@ -97,10 +97,8 @@ def shape_of(model: Section, *, seq_len: int | None, name: str) -> ModelShape:
     }
     _note_rotary(model, positions, d_model // n_heads)
     _note_what_is_not_followed(model, is_encoder=is_encoder)
-    try:
+    with errors_at(model.place()):
         return ModelShape(**shape_fields)
-    except SpecError as error:
-        raise SpecError(f"{model.place()}: {error}") from None
 
 
 def _refuse_experts(model: Section) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from wse_sim.errors import SpecError
+from wse_sim.errors import SpecError, errors_at
 from wse_sim.spec.model import ModelShape
 from wse_sim.spec.model_zoo.ledger import Section
 from wse_sim.spec.model_zoo.sparse_words import note_algorithm
@@ -78,7 +78,8 @@ def _tables(block: Any, of: Section, path: KeyPath) -> Iterator[Section]:
 
 def _listed(tables: Iterable[Section], shape: ModelShape, n_steps: int) -> list[Algorithm]:
     """Their algorithms; in a list, the first that takes a matrix masks it."""
-    left = list(hidden_matrices(shape))
+    left = dict.fromkeys(hidden_matrices(shape))
+    n_matrices = len(left)
     algorithms: list[Algorithm] = []
     for table in tables:
         where = table.place()
@@ -88,20 +89,19 @@ def _listed(tables: Iterable[Section], shape: ModelShape, n_steps: int) -> list[
         _require_sparsity(algorithm, n_steps, where)
         named = _taken_by(algorithm.param_filter, shape, where)
         mine = [name for name in left if name in named]
-        note_algorithm(table, said, algorithm, mine, n_matrices=len(hidden_matrices(shape)))
+        note_algorithm(table, said, algorithm, mine, n_matrices=n_matrices)
         if mine:
             algorithms.append(replace(algorithm, param_filter=_filter(mine, shape)))
-        left = [name for name in left if name not in mine]
+        for name in mine:
+            del left[name]
     return algorithms
 
 
 def _require_sparsity(algorithm: Algorithm, n_steps: int, where: str) -> None:
     if algorithm.sparsity is None:
         raise SpecError(f"{where}: an algorithm says no sparsity")
-    try:
+    with errors_at(where):
         density = final_density(algorithm, n_steps)
-    except SpecError as error:
-        raise SpecError(f"{where}: {error}") from None
     if not density > 0:
         raise SpecError(f"{where}: no weight is left after the last update: sparsity must end below 1")
 

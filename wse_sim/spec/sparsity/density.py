@@ -66,11 +66,8 @@ def density_together(
     """
     n_weights = hidden_matrices(shape)
     live = dict.fromkeys(n_weights, 1.0)
-    left = list(n_weights)
-    for algorithm in algorithms:
-        mine = masked(algorithm, left)
-        live |= dict.fromkeys(mine, final_density(algorithm, n_steps, density))
-        left = [name for name in left if name not in mine]
+    for algorithm in reversed(algorithms):  # the first has the last word
+        live |= dict.fromkeys(masked(algorithm, n_weights), final_density(algorithm, n_steps, density))
     if len(set(live.values())) == 1:
         return live.popitem()[1]
     return sum(live[name] * n for name, n in n_weights.items()) / sum(n_weights.values())
