@@ -86,6 +86,8 @@ def test_a_configuration_trains(tmp_path: Path) -> None:
     assert run.command == f"wse_sim.train(config={str(path)!r}, mode='dense', data='markov')"
     with pytest.raises(wse_sim.SpecError, match=r"^init_from is given, but a configuration draws weights"):
         wse_sim.train(config=path, init_from="weights", mode="dense", out=tmp_path / "other")
+    with pytest.raises(wse_sim.SpecError, match=r"^schedule names several: one trains here"):
+        wse_sim.train(config=path, schedule="linear,cosine", mode="dense", out=tmp_path / "other")
 
 
 @pytest.mark.parametrize("name", ASKED)
@@ -199,6 +201,7 @@ def test_a_simulation_makes_the_trace_that_the_command_writes(results: dict[str,
             lambda: wse_sim.simulate("13b", electricity_usd_per_kwh=0.1),
             "^electricity_usd_per_kwh .*: use price_basis pur",
         ),
+        (lambda: wse_sim.compare("13b", layouts="-1"), "^layouts is -1: it must be at least 0"),
         (lambda: wse_sim.compare("13b", tp=0), "^tp is 0: it must be at least 1"),
         (lambda: wse_sim.project(runs=["run"], model="13b"), "unknown parameter 'runs'"),
         (lambda: wse_sim.load_run("/no/such/folder"), "there is no summary.json in it"),

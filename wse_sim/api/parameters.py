@@ -102,7 +102,7 @@ class CompareParameters(
 ):
     """Of `compare`."""
 
-    layouts: int
+    layouts: Whole
     here: Number | None
 
 

@@ -159,7 +159,9 @@ def _job(model: ModelLike | None, given: dict[str, Any], out: Path | None) -> tu
         if name != "clip" and allowed and given[name] is not None:
             choose(given[name], allowed, name)
     if config is not None:
-        (job,) = jobs_of(config, model, given)
+        job, *others = jobs_of(config, model, given)
+        if others:
+            raise SpecError("--schedule names several: one trains here, sweep(..., train=True) trains several")
         return job, free_folder(job.name) if out is None else out
     given["density"] = parse_density(given["density"], given.pop("sparsity"))
     given["is_sparse_wide"] = given.pop("sparse_wide")

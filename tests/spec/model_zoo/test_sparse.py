@@ -75,7 +75,8 @@ def test_each_key_of_an_algorithm_has_a_line_that_says_what_it_became(tmp_path: 
 
 def test_of_entries_that_take_the_same_matrices_the_first_masks_them(tmp_path: Path) -> None:
     first = "{algorithm: set, sparsity: 0.5, param_filter: '*ffn*'}"
-    block = f"    sparsity:\n      groups: [{first}, {{sparsity: 0.75, param_filter: '*ffn*'}}]\n      seed: 3\n"
+    second = "{sparsity: 0.75, add_summaries: true, param_filter: '*ffn*'}"
+    block = f"    sparsity:\n      groups: [{first}, {second}]\n      seed: 3\n"
     found = changed(tmp_path, (BLOCK, block))
     (algorithm,) = found.configuration.run.sparsity
     assert (algorithm.sparsity, found.configuration.run.density) == (0.5, pytest.approx(2 / 3))
@@ -89,6 +90,7 @@ def test_of_entries_that_take_the_same_matrices_the_first_masks_them(tmp_path: P
         ".groups[0].param_filter": "mlp.up, mlp.down: 4 of 8 matrices",
         ".groups[1].sparsity": taken,
         ".groups[1].param_filter": taken,
+        ".groups[1].add_summaries": "ignored: about what is written down while the run goes; wse-sim writes its own",
         ".seed": "ignored: not a key of the published form that wse-sim knows",
     }
 

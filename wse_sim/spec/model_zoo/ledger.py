@@ -6,10 +6,9 @@ from typing import Any, Literal, NoReturn
 import msgspec
 
 from wse_sim.errors import SpecError, choose, errors_at
-from wse_sim.spec.model_zoo.reasons import reason_for
+from wse_sim.spec.model_zoo.reasons import Affects, reason_for
 from wse_sim.spec.model_zoo.yaml_text import KeyPath, YamlDocument, dotted
 
-Affects = Literal["nothing", "training", "simulation", "both"]
 _MOST_LETTERS = 48
 _UNKNOWN = "not a key of the published form that wse-sim knows"
 

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from wse_sim.errors import SpecError
-from wse_sim.spec.model_zoo.ledger import Affects, Section
+from wse_sim.spec.model_zoo.ledger import Section
+from wse_sim.spec.model_zoo.reasons import Affects
 
 _ABOUT_ONE = 1e-3
 _MOST_EVALUATED = 256  # sequences: an evaluation here is to take about as long as a few steps

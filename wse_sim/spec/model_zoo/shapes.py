@@ -5,7 +5,8 @@ Defaults are those of the configuration classes of Cerebras ModelZoo 2.10 (gpt2,
 
 from wse_sim.errors import SpecError, errors_at
 from wse_sim.spec.model import FeedForward, ModelShape, Norm, Positions
-from wse_sim.spec.model_zoo.ledger import Affects, Section
+from wse_sim.spec.model_zoo.ledger import Section
+from wse_sim.spec.model_zoo.reasons import Affects
 
 # How the blocks of these differ from those of GPT-2 is said by their keys.
 _DECODERS = (
