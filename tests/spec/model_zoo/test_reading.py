@@ -202,7 +202,7 @@ def test_a_model_may_be_named_by_its_configuration() -> None:
         (f"[run]\nseq_len = 8\n{SHAPE}",
          r"neither a recipe nor run\.batch_size"),
         (f"[run]\nseq_len = 9\nbatch_size=1\nn_steps=1\n{SHAPE}", "seq_len is 9"),
-        (f"[run]\nseq_len = 8\nbatch_size=1\nn_steps=0\n{SHAPE}", "n_steps is 0, it must be at least 1"),
+        (f"[run]\nseq_len = 8\nbatch_size=1\nn_steps=0\n{SHAPE}", "n_steps is 0: it must be at least 1"),
         (f"{RUN}sparsity='x'\n{SHAPE}", "run.sparsity is 'x': it must be a number, a table or a list of tables"),
         (f"{RUN}sparsity=1.0\n{SHAPE}", r"run\.sparsity: sparsity is 1\.0, it must be at least 0 and below 1"),
         (f"{RUN}sparsity=0.75\ndensity=0.5\n{SHAPE}", r"density is 0\.5, but run\.sparsity makes it 0\.25"),

@@ -131,7 +131,7 @@ def _recipe(
     shape: ModelShape,
     cannot_train: list[str],
     *,
-    length: "_Length",
+    length: _Length,
     clip: float | None,
 ) -> tuple[LearningRate | None, Recipe | None, BaseHyperparameters | None]:
     """Schedule, recipe and base; none of them where the optimizer is none of Adam's family."""
@@ -159,7 +159,7 @@ def _recipe(
     return rate, recipe, base
 
 
-def _run(init: Section, shape: ModelShape, seq_len: int, length: "_Length", *, has_recipe: bool) -> RunTable:
+def _run(init: Section, shape: ModelShape, seq_len: int, length: _Length, *, has_recipe: bool) -> RunTable:
     """What is said of the run beside the recipe, which says its length."""
     algorithms, density = sparsity_of(init, shape, length["n_steps"])
     seed = init.integer("seed", "seed", 0, at_least=0)
