@@ -50,6 +50,7 @@ def resolve_run(
     if recipe is None and batch_size is None:
         raise SpecError(f"{shape.name} comes with no recipe: say the sequences per step with --batch-size")
     of_recipe = recipe if batch_size is None else None
+    given |= {name: canonical(given[name]) for name in ("system", "release") if name in given}
     return Run(
         shape=sparse_wide(shape, given.get("density", 1.0)) if is_sparse_wide else shape,
         num_csx=num_csx if num_csx is not None else (of_recipe and of_recipe.num_csx) or 1,
@@ -85,7 +86,6 @@ def run_from(
     SpecError
         When the input is wrong, or the batch size is missing and the model has no recipe.
     """
-    given |= {name: canonical(given[name]) for name in ("system", "release") if name in given}
     return resolve_run(
         as_preset(model),
         density=parse_density(density, sparsity),
@@ -117,7 +117,6 @@ def run_from_configuration(
     SpecError
         When what is given does not go with the configuration, or the run is wrong.
     """
-    given |= {name: canonical(given[name]) for name in ("system", "release") if name in given}
     if sparsity_algorithm is not None:
         configuration = configuration.with_algorithm(Static())  # which takes any density
     if density is not None or sparsity is not None:

@@ -97,7 +97,7 @@ def compared(model: ModelLike | None, given: dict[str, Any], watch: Watch = UNWA
     )
     if here_s is not None:
         found = with_here(found, run, here_way(run, _measured_here(run, here_s, watch)))
-    return ComparisonResult(**{name: getattr(found, name) for name in Comparison.__struct_fields__})
+    return ComparisonResult(**msgspec.structs.asdict(found))
 
 
 def _measured_here(run: Run, budget_s: float, watch: Watch) -> dict[str, Any]:

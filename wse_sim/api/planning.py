@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any, Unpack
 
+from msgspec.structs import asdict
+
 from wse_sim import defaults
 from wse_sim.api.asking import asks, by_option, in_keywords
 from wse_sim.api.notebook import frame, plain, table_html
@@ -114,8 +116,7 @@ def planned(model: ModelLike, given: dict[str, Any], watch: Watch = UNWATCHED) -
         operations=operations_of(given),
     )
     found = search(question, _space(given), _constraints(given), objective=given["minimise"], watch=watch)
-    content = plan_of(found)
-    return PlanResult(**{name: getattr(content, name) for name in Plan.__struct_fields__}, search=found)
+    return PlanResult(**asdict(plan_of(found)), search=found)
 
 
 def _verdict(content: dict[str, Any]) -> str:

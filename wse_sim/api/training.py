@@ -141,8 +141,7 @@ def load_run(run_dir: str | PathLike[str]) -> RunResult:
     """
     folder = Path(run_dir)
     summary = convert(run_files.read_summary(folder), Summary, str(folder / run_files.SUMMARY))
-    named = {name: getattr(summary, name) for name in Summary.__struct_fields__}
-    return RunResult(**named, run_dir=folder, rows=tuple(read_rows(folder / RUN_FILE)))
+    return RunResult(**msgspec.structs.asdict(summary), run_dir=folder, rows=tuple(read_rows(folder / RUN_FILE)))
 
 
 def _job(model: ModelLike | None, given: dict[str, Any], out: Path | None) -> tuple[Job, Path]:

@@ -37,7 +37,7 @@ def read_configuration(paths: Sequence[str]) -> Reading:
         When a file cannot be read or is wrong; names file, key and, of YAML, the line.
     """
     suffixes = {Path(path).suffix.lower() for path in paths}
-    if suffixes <= set(SUFFIXES):
+    if suffixes and suffixes <= set(SUFFIXES):
         configuration, ledger = read_model_zoo(paths)
     elif suffixes == {".toml"} and len(paths) == 1:
         with errors_at(paths[0]):

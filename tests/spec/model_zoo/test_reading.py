@@ -247,6 +247,8 @@ def test_a_folder_of_data_that_is_here_is_what_trains(tmp_path: Path) -> None:
 def test_messages_of_several_files_name_the_file() -> None:
     with pytest.raises(SpecError, match=re.escape("nowhere.yaml")):
         read_configuration([path_of("111m"), "nowhere.yaml"])
+    with pytest.raises(SpecError, match=r"one file .* is read, or one or several"):
+        read_configuration([])
 
 
 @pytest.mark.parametrize(
