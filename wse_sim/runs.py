@@ -123,8 +123,8 @@ def run_from_configuration(
         configuration = configuration.at_density(parse_density(density, sparsity))
     updates = configuration.mask_updates
     if sparsity_algorithm is not None or mask_update_steps is not None:
-        name = sparsity_algorithm or (updates.algorithm if updates else "static")
-        updates = mask_updates_of(name, mask_update_steps)
+        of_file = "static" if updates is None or updates.algorithm == "spdf" else updates.algorithm
+        updates = mask_updates_of(sparsity_algorithm or of_file, mask_update_steps)
     of_the_file: dict[str, Any] = {
         "num_csx": configuration.num_csx,
         "batch_size": configuration.batch_size,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.spec.model_zoo.published import BLOCK, changed
+from tests.spec.model_zoo.published import BLOCK, PAIR, changed, configuration
 from wse_sim.errors import SpecError
 from wse_sim.runs import run_from_configuration
 from wse_sim.spec.model_zoo.ledger import Ledger
@@ -133,3 +133,10 @@ def test_another_density_takes_an_algorithm_for_all_matrices(tmp_path: Path, blo
         run_from_configuration(said, density=0.25)
     run = run_from_configuration(said, density=0.25, sparsity_algorithm="set")
     assert (run.density, run.mask_updates) == (0.25, MaskUpdates(algorithm="set"))
+
+
+def test_masks_that_are_lifted_have_no_steps_between_updates() -> None:
+    with pytest.raises(SpecError, match="mask_update_steps is 10, but static masks never change"):
+        run_from_configuration(configuration(*PAIR), mask_update_steps=10)
+    every = run_from_configuration(configuration("125m_rigl75"), mask_update_steps=10).mask_updates
+    assert every == MaskUpdates(algorithm="rigl", every_steps=10)
