@@ -1,7 +1,8 @@
 """The errors that a user can mend."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from shlex import quote
 
@@ -12,6 +13,17 @@ class SpecError(ValueError):
 
 class FileError(SpecError):
     """A file or folder cannot be written, as on a full disk: with the same input, another try may succeed."""
+
+
+@contextmanager
+def errors_at(where: str) -> Iterator[None]:
+    """Errors of what is done here begin with the place that they are about, if they do not already."""
+    try:
+        yield
+    except SpecError as error:
+        if not str(error).startswith(where):
+            error.args = (f"{where}: {error}",)
+        raise
 
 
 def choose(name: str, options: Iterable[str], what: str) -> str:

@@ -9,6 +9,7 @@ from wse_sim.spec.configuration import Configuration
 from wse_sim.spec.load import ModelLike, as_preset, canonical
 from wse_sim.spec.model import ModelPreset
 from wse_sim.spec.run import TOKENS_PER_PARAMETER, Run, mask_updates_of
+from wse_sim.spec.sparsity import Static
 from wse_sim.spec.written import parse_density
 from wse_sim.wafer.masks import RunMasks
 from wse_sim.workload.sparse_wide import sparse_wide
@@ -49,6 +50,7 @@ def resolve_run(
     if recipe is None and batch_size is None:
         raise SpecError(f"{shape.name} comes with no recipe: say the sequences per step with --batch-size")
     of_recipe = recipe if batch_size is None else None
+    given |= {name: canonical(given[name]) for name in ("system", "release") if name in given}
     return Run(
         shape=sparse_wide(shape, given.get("density", 1.0)) if is_sparse_wide else shape,
         num_csx=num_csx if num_csx is not None else (of_recipe and of_recipe.num_csx) or 1,
@@ -84,7 +86,6 @@ def run_from(
     SpecError
         When the input is wrong, or the batch size is missing and the model has no recipe.
     """
-    given |= {name: canonical(given[name]) for name in ("system", "release") if name in given}
     return resolve_run(
         as_preset(model),
         density=parse_density(density, sparsity),
@@ -116,13 +117,14 @@ def run_from_configuration(
     SpecError
         When what is given does not go with the configuration, or the run is wrong.
     """
-    given |= {name: canonical(given[name]) for name in ("system", "release") if name in given}
+    if sparsity_algorithm is not None:
+        configuration = configuration.with_algorithm(Static())  # which takes any density
     if density is not None or sparsity is not None:
         configuration = configuration.at_density(parse_density(density, sparsity))
     updates = configuration.mask_updates
     if sparsity_algorithm is not None or mask_update_steps is not None:
-        name = sparsity_algorithm or (updates.algorithm if updates else "static")
-        updates = mask_updates_of(name, mask_update_steps)
+        of_file = "static" if updates is None or updates.algorithm == "spdf" else updates.algorithm
+        updates = mask_updates_of(sparsity_algorithm or of_file, mask_update_steps)
     of_the_file: dict[str, Any] = {
         "num_csx": configuration.num_csx,
         "batch_size": configuration.batch_size,

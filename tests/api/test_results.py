@@ -18,6 +18,7 @@ import wse_sim
 from tests.cli.documents import call, printed
 from tests.conftest import TINY
 from tests.spec.model_zoo.published import path_of
+from wse_sim.api.asking import by_option, in_keywords
 from wse_sim.cli.app import main
 from wse_sim.progress import Unwatched
 from wse_sim.spec.load import load_model
@@ -73,7 +74,7 @@ def test_a_configuration_takes_the_place_of_a_model_and_what_is_said_beside_it_w
     path = path_of("125m_rigl75")
     found = getattr(wse_sim, name)(config=path, num_csx=2).to_dict()
     assert without_times(found) == without_times(printed(name, "--config", path, "--num-csx", "2"))
-    with pytest.raises(wse_sim.SpecError, match="--model and --config are both given"):
+    with pytest.raises(wse_sim.SpecError, match=r"^model and config are both given"):
         getattr(wse_sim, name)("111m", config=path)
 
 
@@ -83,8 +84,10 @@ def test_a_configuration_trains(tmp_path: Path) -> None:
     run = wse_sim.train(config=path, mode="dense", data="markov", out=tmp_path / "run")
     assert (run.measured.steps, run.target.batch_size) == (4, 8)
     assert run.command == f"wse_sim.train(config={str(path)!r}, mode='dense', data='markov')"
-    with pytest.raises(wse_sim.SpecError, match="--init-from is given, but a configuration draws weights"):
+    with pytest.raises(wse_sim.SpecError, match=r"^init_from is given, but a configuration draws weights"):
         wse_sim.train(config=path, init_from="weights", mode="dense", out=tmp_path / "other")
+    with pytest.raises(wse_sim.SpecError, match=r"^schedule names several: one trains here"):
+        wse_sim.train(config=path, schedule="linear,cosine", mode="dense", out=tmp_path / "other")
 
 
 @pytest.mark.parametrize("name", ASKED)
@@ -185,21 +188,35 @@ def test_a_simulation_makes_the_trace_that_the_command_writes(results: dict[str,
         (lambda: wse_sim.simulate("13b", system_mtbf="x"), "system_mtbf is 'x': write a positive time"),
         (lambda: wse_sim.compare("13b", precision="int8"), "unknown precision 'int8'"),
         (lambda: wse_sim.compare("13b", recompute_gpu="some"), "unknown recompute_gpu 'some'"),
-        (lambda: wse_sim.plan("13b", deadline=10), "--deadline is '10': write a positive number with its unit"),
+        (lambda: wse_sim.plan("13b", deadline=10), "^deadline is '10': write a positive number with its unit"),
         (lambda: wse_sim.plan("13b", num_csx="1,x"), "num_csx is '1,x': write whole numbers"),
         (lambda: wse_sim.sweep("13b", num_csxs=[1]), "unknown parameter 'num_csxs': did you mean 'num_csx'?"),
         (lambda: wse_sim.sweep("13b", set={"csx.clock": 1}), "unknown key 'csx.clock'"),
         (lambda: wse_sim.sweep("13b", engine="fast"), "unknown engine 'fast'"),
-        (lambda: wse_sim.sweep("13b", budget="3m"), "budget is for runs that are trained"),
+        (lambda: wse_sim.sweep("13b", budget="3m"), "budget is for runs that are trained: give train too"),
         (lambda: wse_sim.project(model="13b", law="chinchilla"), "has to be fitted to runs"),
         (lambda: wse_sim.train("13b", mode="fast"), "unknown mode 'fast': known are auto, dense, full, proxy"),
-        (lambda: wse_sim.train(), "--model is missing"),
+        (lambda: wse_sim.train(), "^model is missing"),
+        (
+            lambda: wse_sim.simulate("13b", electricity_usd_per_kwh=0.1),
+            "^electricity_usd_per_kwh .*: use price_basis pur",
+        ),
+        (lambda: wse_sim.compare("13b", layouts="-1"), "^layouts is -1: it must be at least 0"),
+        (lambda: wse_sim.compare("13b", tp=0), "^tp is 0: it must be at least 1"),
+        (lambda: wse_sim.project(runs=["run"], model="13b"), "unknown parameter 'runs'"),
         (lambda: wse_sim.load_run("/no/such/folder"), "there is no summary.json in it"),
     ],
 )
-def test_wrong_input_raises_the_sentence_of_the_command(ask: Callable[[], Any], message: str) -> None:
+def test_wrong_input_raises_the_sentence_of_the_command_with_keywords(ask: Callable[[], Any], message: str) -> None:
     with pytest.raises(wse_sim.SpecError, match=message):
         ask()
+
+
+def test_a_trace_names_its_own_keywords_and_an_option_without_one_stays(results: dict[str, Any]) -> None:
+    with pytest.raises(wse_sim.SpecError, match=r"a larger max_bytes or fewer steps would be right"):
+        results["simulate"].trace(steps=2, max_bytes=1000)
+    said = "wse-sim transfer --config reads it; --max-cost or --json, --nproc_per_node=2"
+    assert in_keywords(said, by_option(["config", "max_cost", "nproc"])) == said.replace("--max-cost", "max_cost")
 
 
 def test_a_run_is_the_same_from_its_folder_and_goes_into_frames(run_dir: Path) -> None:

@@ -10,8 +10,6 @@ import numpy.typing as npt
 import pytest
 
 from models.build import build_model
-from models.gpt import meta_model
-from models.roles import HIDDEN_ROLES, parameter_roles
 from tests.spec.model_zoo.published import ALL, PAIR, Row, configuration
 from tests.training.test_proxy import PROFILE
 from training.choice import choose_run
@@ -24,7 +22,6 @@ from training.trainer import train
 from wse_sim.errors import SpecError
 from wse_sim.spec.configuration import Configuration
 from wse_sim.spec.configuration_text import configuration_text
-from wse_sim.spec.model_zoo.sparse import matrices_of
 from wse_sim.spec.read_configuration import read_configuration
 from wse_sim.spec.sparsity import SPDF, RigL, Update
 from wse_sim.spec.sparsity.hyper import Cosine
@@ -162,14 +159,6 @@ def test_initial_weights_of_residual_outputs_are_the_files() -> None:
     stds = {row.name: row.init_std for row in rows}
     assert stds["blocks.5.attention.out.weight"] == pytest.approx(0.0025, rel=1e-15)  # 24 layers: not 0.02/sqrt(48)
     assert stds["blocks.5.attention.qkv.weight"] == 0.02
-
-
-@pytest.mark.parametrize("name", ["111m", "llama2_70b"])
-def test_the_names_of_filters_are_those_of_hidden_matrices(name: str) -> None:
-    shape = msgspec.structs.replace(configuration(name).shape, n_layers=1)
-    model = meta_model(shape)
-    hidden = {n: p.numel() for n, p in model.named_parameters() if parameter_roles(model)[n] in HIDDEN_ROLES}
-    assert hidden == {f"blocks.0.{name}.weight": size for name, (_, size) in matrices_of(shape).items()}
 
 
 def test_a_job_in_a_folder_is_the_job_of_the_file(tmp_path: Path) -> None:

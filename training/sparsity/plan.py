@@ -195,7 +195,6 @@ def plan_sparsity(algorithms: Sequence[Algorithm], shape: ModelShape, *, density
                 f"sparsity: param_filter {algorithm.param_filter!r} matches no matrix that is left; "
                 f"there are {', '.join(name for name, (_, dims) in parameters.items() if len(dims) > 1)}"
             )
-        _require_fractions(algorithm)
         taken.update(names)
         if algorithm.sparsity is not None or density < 1.0:
             group = MaskedGroup(
@@ -209,14 +208,6 @@ def plan_sparsity(algorithms: Sequence[Algorithm], shape: ModelShape, *, density
             groups.append(group)
     hidden = {name: dims for name, (role, dims) in parameters.items() if role in HIDDEN_ROLES}
     return SparsityPlan(groups=tuple(groups), hidden=hidden)
-
-
-def _require_fractions(algorithm: Algorithm) -> None:
-    """Numbers that stand for a schedule; what a schedule gives is clamped."""
-    given = {"sparsity": algorithm.sparsity, "drop_fraction": getattr(algorithm, "drop_fraction", None)}
-    for key, value in given.items():
-        if isinstance(value, int | float) and not 0 <= value < 1:
-            raise SpecError(f"sparsity: {key} is {value}, it must be at least 0 and below 1")
 
 
 def _is_masked(algorithm: Algorithm, name: str, parameter: tuple[Role, tuple[int, ...]]) -> bool:

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any, Unpack
 import msgspec
 
 from wse_sim import comparison, defaults
+from wse_sim.api.asking import asks
 from wse_sim.api.gpus import gpu_side_of
 from wse_sim.api.notebook import frame, plain, table_html
-from wse_sim.api.parameters import CompareParameters, asks, read_parsed
+from wse_sim.api.parameters import CompareParameters
 from wse_sim.api.settings import economics_of, operations_of, run_of
+from wse_sim.api.values import read_parsed, read_whole
 from wse_sim.comparison import here_way, with_here
 from wse_sim.errors import SpecError
 from wse_sim.progress import UNWATCHED, Watch
@@ -76,7 +78,8 @@ def compare(model: ModelLike | None = None, **options: Unpack[CompareParameters]
 
 def compared(model: ModelLike | None, given: dict[str, Any], watch: Watch = UNWATCHED) -> ComparisonResult:
     """What `compare` does, and `watch` hears how far it is."""
-    n_layouts, here_s = given.pop("layouts"), read_parsed("here", given.pop("here"), parse_seconds)
+    n_layouts = read_whole("layouts", given.pop("layouts")) or 0
+    here_s = read_parsed("here", given.pop("here"), parse_seconds)
     if n_layouts < 0:
         raise SpecError(f"--layouts is {n_layouts}: it must be at least 0")
     economics, side = economics_of(given), gpu_side_of(given)
@@ -94,7 +97,7 @@ def compared(model: ModelLike | None, given: dict[str, Any], watch: Watch = UNWA
     )
     if here_s is not None:
         found = with_here(found, run, here_way(run, _measured_here(run, here_s, watch)))
-    return ComparisonResult(**{name: getattr(found, name) for name in Comparison.__struct_fields__})
+    return ComparisonResult(**msgspec.structs.asdict(found))
 
 
 def _measured_here(run: Run, budget_s: float, watch: Watch) -> dict[str, Any]:

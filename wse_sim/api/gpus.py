@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from wse_sim.api.parameters import read_whole
+from wse_sim.api.values import read_whole
 from wse_sim.comparison import GpuSide
 from wse_sim.errors import choose
 from wse_sim.gpu.layout import LAYOUT_FIELDS, RECOMPUTES, SHARDINGS, Layout

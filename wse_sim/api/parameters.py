@@ -3,24 +3,18 @@
 They are called as on the command line, and take what is written there too: `tokens="26.3B"`, `budget="3m"`.
 """
 
-import inspect
-from collections.abc import Callable, Iterable, Mapping
-from functools import wraps
+from collections.abc import Iterable
 from os import PathLike
-from typing import TYPE_CHECKING, Any, ForwardRef, TypedDict, TypeVar, cast
-
-from wse_sim.api.configured import Configured
-from wse_sim.defaults import Defaults
-from wse_sim.errors import SpecError, choose
+from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
+    from wse_sim.api.configured import Configured
     from wse_sim.spec.economics import Economics
     from wse_sim.spec.operations import Operations
 
 LAWS = ("auto", "power", "chinchilla", "sparse")  # of the loss
 CONVENTIONS = ("paper", "algorithmic", "palm", "6nd")  # of FLOPs
 
-Asked = TypeVar("Asked", bound=Callable[..., Any])
 Named = str | PathLike[str]  # a name in the data, or a file of the user's own
 Whole = int | str
 Number = float | str
@@ -108,7 +102,7 @@ class CompareParameters(
 ):
     """Of `compare`."""
 
-    layouts: int
+    layouts: Whole
     here: Number | None
 
 
@@ -226,87 +220,3 @@ class TrainParameters(TypedDict, total=False):
     trace_steps: Whole | None
     trace_max_bytes: Number | None
     remeasure: bool
-
-
-def asks(parameters: type, defaults: Defaults) -> Callable[[Asked], Asked]:
-    """Makes a function with `**options` take all `parameters` by keyword, with defaults, and refuse other names.
-
-    Its signature spells them out, for help and completion in a notebook.
-    """
-    known = {name: defaults.get(name) for name in parameters.__annotations__}
-
-    def decorated(function: Asked) -> Asked:
-        signature = inspect.signature(function)
-        *own, options = signature.parameters.values()
-        assert options.kind is inspect.Parameter.VAR_KEYWORD
-        spelled = [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=_written(annotation))
-            for (name, default), annotation in zip(known.items(), parameters.__annotations__.values(), strict=True)
-            if name not in signature.parameters
-        ]
-        taken = [parameter.name for parameter in (*own, *spelled)]
-
-        @wraps(function)
-        def asked(*given: Any, **options: Any) -> Any:
-            for name in options:
-                choose(name, taken, "parameter")
-            if options.get("config") is not None:
-                files = cast(str, as_text(options["config"])).split(",")
-                options["config"] = Configured(tuple(files), frozenset(options) - {"config"})
-            missing = {name: default for name, default in known.items() if name not in signature.parameters}
-            return function(*given, **(missing | options))
-
-        asked.__signature__ = signature.replace(parameters=[*own, *spelled])  # type: ignore[attr-defined]
-        return cast(Asked, asked)
-
-    return decorated
-
-
-def as_text(value: object) -> str | None:
-    """Several values as the command line takes them, with commas between them; None stays None."""
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, PathLike):
-        return str(value)
-    return ",".join(map(str, value)) if isinstance(value, Iterable) else str(value)
-
-
-def read_whole(name: str, value: object) -> int | None:
-    """A whole number, also as text."""
-    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
-        return value
-    number = _number(value)
-    if number is None or number % 1:  # NaN too
-        raise SpecError(f"{name} is {value!r}: write a whole number such as 512")
-    return int(number)
-
-
-def read_number(name: str, value: object) -> float | None:
-    """A number, also as text."""
-    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
-        return value
-    number = _number(value)
-    if number is None:
-        raise SpecError(f"{name} is {value!r}: write a number such as 0.25")
-    return number
-
-
-def read_parsed(name: str, value: object, parse: Callable[[str, str], float]) -> float | None:
-    """A number, or a text that `parse` reads."""
-    return parse(value, name) if isinstance(value, str) else read_number(name, value)
-
-
-def read_all(given: Mapping[str, Any], read: Callable[[str, object], Any], *names: str) -> dict[str, Any]:
-    """Those of the values that there are, read."""
-    return {name: read(name, given[name]) for name in names if name in given}
-
-
-def _written(annotation: object) -> object:
-    return annotation.__forward_arg__ if isinstance(annotation, ForwardRef) else annotation
-
-
-def _number(value: object) -> float | None:
-    try:
-        return None if isinstance(value, bool) else float(value)  # type: ignore[arg-type]  # that is tried here
-    except (TypeError, ValueError, OverflowError):
-        return None

@@ -2,10 +2,14 @@
 
 from typing import TYPE_CHECKING, Any, Unpack
 
+from msgspec.structs import asdict
+
 from wse_sim import defaults
+from wse_sim.api.asking import asks, by_option, in_keywords
 from wse_sim.api.notebook import frame, plain, table_html
-from wse_sim.api.parameters import PlanParameters, as_text, asks, read_number, read_whole
+from wse_sim.api.parameters import PlanParameters
 from wse_sim.api.settings import economics_of, operations_of
+from wse_sim.api.values import as_text, read_number, read_whole
 from wse_sim.planning.constraints import Constraints
 from wse_sim.planning.files import candidate_columns
 from wse_sim.planning.outcomes import Question
@@ -69,11 +73,11 @@ class PlanResult(Plan, frozen=True, kw_only=True, eq=False):
         return isinstance(other, PlanResult) and self.to_dict() == other.to_dict()
 
     def __repr__(self) -> str:
-        return f"<{self.model}: {verdict(self.to_dict())}>"
+        return f"<{self.model}: {_verdict(self.to_dict())}>"
 
     def _repr_html_(self) -> str:
         content = self.to_dict()
-        said = paragraph(verdict(content))
+        said = paragraph(_verdict(content))
         if not content["front"]:
             return said
         front = front_section(content)
@@ -112,8 +116,11 @@ def planned(model: ModelLike, given: dict[str, Any], watch: Watch = UNWATCHED) -
         operations=operations_of(given),
     )
     found = search(question, _space(given), _constraints(given), objective=given["minimise"], watch=watch)
-    content = plan_of(found)
-    return PlanResult(**{name: getattr(content, name) for name in Plan.__struct_fields__}, search=found)
+    return PlanResult(**asdict(plan_of(found)), search=found)
+
+
+def _verdict(content: dict[str, Any]) -> str:
+    return in_keywords(verdict(content), by_option(PlanParameters.__annotations__))
 
 
 def _constraints(given: dict[str, Any]) -> Constraints:

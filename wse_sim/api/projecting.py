@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from wse_sim import defaults
+from wse_sim.api.asking import asks
 from wse_sim.api.notebook import frame, lines_html, plain
-from wse_sim.api.parameters import CONVENTIONS, LAWS, ProjectParameters, asks, read_number, read_whole
+from wse_sim.api.parameters import CONVENTIONS, LAWS, ProjectParameters
+from wse_sim.api.values import read_number, read_whole
 from wse_sim.errors import SpecError, choose
 from wse_sim.laws.projection import Projection
 from wse_sim.laws.projection import project as project_from

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from wse_sim.api.configured import Configured
-from wse_sim.api.parameters import read_all, read_number, read_parsed, read_whole
+from wse_sim.api.values import read_all, read_number, read_parsed, read_whole
 from wse_sim.errors import SpecError
 from wse_sim.progress import UNWATCHED, Watch
 from wse_sim.runs import run_from, run_from_configuration

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from wse_sim import defaults, simulation
+from wse_sim.api.asking import asks, errors_in_keywords
 from wse_sim.api.notebook import frame, lines_html, plain
-from wse_sim.api.parameters import SimulateParameters, asks
+from wse_sim.api.parameters import SimulateParameters
 from wse_sim.api.settings import economics_of, operations_of, run_of
-from wse_sim.engine.result import Finish
 from wse_sim.engine.run import finish_times
 from wse_sim.progress import UNWATCHED, Watch
 from wse_sim.report import metrics
@@ -16,7 +16,7 @@ from wse_sim.report.headline import headline, title
 from wse_sim.report.quantities import duration, money, percent, significant
 from wse_sim.report.trace import chrome_trace, trace_extent, write_trace
 from wse_sim.runs import density_of_masks
-from wse_sim.schedule.weight_streaming import StepPlan, plan_step
+from wse_sim.schedule.weight_streaming import plan_step
 from wse_sim.spec.cluster import Cluster
 from wse_sim.spec.load import ModelLike
 from wse_sim.spec.run import Run
@@ -24,6 +24,8 @@ from wse_sim.wafer.masks import RunMasks, read_run_masks
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+_OF_A_TRACE = {"trace-steps": "steps", "trace-max-bytes": "max_bytes"}  # options, and keywords of `SimulationResult`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,17 +35,6 @@ class Simulated:
     run: Run
     cluster: Cluster
     masks: RunMasks | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Step:
-    """A step as a trace is drawn from it."""
-
-    run: Run
-    cluster: Cluster
-    plan: StepPlan
-    finish: Finish
-    result: metrics.SimulationResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -72,6 +63,7 @@ class SimulationResult(metrics.SimulationResult):
         """
         return frame([self.to_dict()])
 
+    @errors_in_keywords(_OF_A_TRACE)
     def trace(self, steps: int | str | None = None, max_bytes: float | None = None) -> dict[str, Any]:
         """The steady step, or others, as a Chrome trace, which Perfetto opens.
 
@@ -87,6 +79,7 @@ class SimulationResult(metrics.SimulationResult):
         """
         return chrome_trace(self._step(), trace_extent(steps, max_bytes))
 
+    @errors_in_keywords(_OF_A_TRACE)
     def save_trace(self, path: str | Path, steps: int | str | None = None, max_bytes: float | None = None) -> None:
         """Write `trace(...)` into a file, compressed where its name ends in `.gz`.
 
@@ -97,11 +90,11 @@ class SimulationResult(metrics.SimulationResult):
         """
         write_trace(self._step(), Path(path), trace_extent(steps, max_bytes))
 
-    def _step(self) -> _Step:
+    def _step(self) -> simulation.Simulation:
         run, cluster = self.of.run, self.of.cluster
         plan = plan_step(run, cluster, masks=self.of.masks)
         finish = finish_times(plan.program, self.engine["name"])
-        return _Step(run=run, cluster=cluster, plan=plan, finish=finish, result=self)
+        return simulation.Simulation(run=run, cluster=cluster, plan=plan, finish=finish, result=self)
 
     def __repr__(self) -> str:
         figures = f"{significant(self.tokens_per_s)} tokens/s, MFU {percent(self.mfu)}, {duration(self.run_time_s)}"

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack, get_args
 
 from wse_sim import defaults
+from wse_sim.api.asking import asks
 from wse_sim.api.notebook import frame, table_html
-from wse_sim.api.parameters import Names, SweepParameters, asks, read_whole
+from wse_sim.api.parameters import Names, SweepParameters
+from wse_sim.api.values import read_whole
 from wse_sim.errors import SpecError, choose
 from wse_sim.processes.on_ray import on_ray
 from wse_sim.processes.pool import Spread

@@ -19,9 +19,11 @@ from training.schedules import split_schedules
 from training.summary import Summary
 from training.toml_text import toml_text
 from wse_sim import defaults
+from wse_sim.api.asking import asks
 from wse_sim.api.configured import Configured
 from wse_sim.api.notebook import frame, lines_html, plain
-from wse_sim.api.parameters import TrainParameters, as_text, asks, read_all, read_number, read_parsed, read_whole
+from wse_sim.api.parameters import TrainParameters
+from wse_sim.api.values import as_text, read_all, read_number, read_parsed, read_whole
 from wse_sim.errors import SpecError, choose
 from wse_sim.files import make_folder, write_atomically
 from wse_sim.report import run_files
@@ -139,8 +141,7 @@ def load_run(run_dir: str | PathLike[str]) -> RunResult:
     """
     folder = Path(run_dir)
     summary = convert(run_files.read_summary(folder), Summary, str(folder / run_files.SUMMARY))
-    named = {name: getattr(summary, name) for name in Summary.__struct_fields__}
-    return RunResult(**named, run_dir=folder, rows=tuple(read_rows(folder / RUN_FILE)))
+    return RunResult(**msgspec.structs.asdict(summary), run_dir=folder, rows=tuple(read_rows(folder / RUN_FILE)))
 
 
 def _job(model: ModelLike | None, given: dict[str, Any], out: Path | None) -> tuple[Job, Path]:
@@ -157,7 +158,9 @@ def _job(model: ModelLike | None, given: dict[str, Any], out: Path | None) -> tu
         if name != "clip" and allowed and given[name] is not None:
             choose(given[name], allowed, name)
     if config is not None:
-        (job,) = jobs_of(config, model, given)
+        job, *others = jobs_of(config, model, given)
+        if others:
+            raise SpecError("--schedule names several: one trains here, sweep(..., train=True) trains several")
         return job, free_folder(job.name) if out is None else out
     given["density"] = parse_density(given["density"], given.pop("sparsity"))
     given["is_sparse_wide"] = given.pop("sparse_wide")

@@ -15,6 +15,7 @@ Content = Mapping[str, Any]
 
 SHOWN_ROWS = 12
 SHOWN_BARS = 10
+_NAMED_LATE = 3
 _WIDTH = 16
 _WAYS_OUT = {  # by the wall
     "wafer memory": "the wafer's memory is too small: a smaller --microbatch would help",
@@ -54,8 +55,7 @@ def plan_tables(plan: Content) -> Iterator[RenderableType]:
 
 
 def answer(plan: Content) -> list[str]:
-    """The verdict, how sure its days are, and the cheapest that keeps to the limits where the verdict is about something
-    else than cost."""
+    """The verdict, how sure its days are, and the cheapest within the limits where the verdict is not about cost."""
     return [verdict(plan), *_at_the_ends(plan), *_cheapest(plan)]
 
 
@@ -66,7 +66,8 @@ def _at_the_ends(plan: Content) -> Iterator[str]:
     said = f"With one constant at an end of its range it takes {duration(least_s)} to {_or_never(most_s)}"
     deadline_s = plan["constraints"]["deadline_s"] or math.inf
     late = [bar["constant"] for bar in plan["tornado"] if max(ends_s(bar)) > deadline_s]
-    yield said + (f", more than the deadline for {', '.join(late)}." if late else ".")
+    more = f" and {len(late) - _NAMED_LATE} more" if len(late) > _NAMED_LATE else ""
+    yield said + (f", more than the deadline for {', '.join(late[:_NAMED_LATE])}{more}." if late else ".")
 
 
 def _cheapest(plan: Content) -> Iterator[str]:

@@ -12,9 +12,12 @@ from wse_sim.spec.base import BaseHyperparameters
 from wse_sim.spec.model import ModelPreset, ModelShape, Recipe
 from wse_sim.spec.ranges import check_number
 from wse_sim.spec.run import MaskUpdates, check_seq_len
-from wse_sim.spec.sparsity import GMP, SPDF, Algorithm, RigL, Static, algorithm_name
+from wse_sim.spec.sparsity import SPDF, Algorithm, Static, algorithm_name
+from wse_sim.spec.sparsity.density import density_together
 from wse_sim.spec.sparsity.hyper import step_of
 from wse_sim.spec.sparsity.updates import update_steps
+
+SAME_DENSITY = 1e-4  # the counts of an Erdős-Rényi share are whole numbers
 
 
 class RunTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -27,7 +30,8 @@ class RunTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     seq_len :
         Tokens per sequence.
     density :
-        Of the hidden matrices together, at the end of the run (of SPDF, before masks are lifted).
+        Of the hidden matrices together, at the end of the run (of SPDF, before masks are lifted); may be left out of a
+        file where `sparsity` makes it.
     sparsity :
         How weights are masked; where an algorithm names no sparsity, `density` holds.
     seed :
@@ -46,11 +50,9 @@ class RunTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     differs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "num_csx", "density"):
+        for name in ("batch_size", "n_steps", "num_csx", "density"):
             if (value := getattr(self, name)) is not None:
                 check_number(name, value)
-        if self.n_steps is not None and self.n_steps < 1:
-            raise SpecError(f"n_steps is {self.n_steps}, it must be at least 1")
         if not self.sparsity:
             raise SpecError("sparsity is empty: leave it out where nothing is masked")
 
@@ -147,6 +149,17 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         return float(self.n_steps * self.batch_size * self.run.seq_len)
 
     @property
+    def density_of_sparsity(self) -> float:
+        """What the algorithms make of the hidden matrices together, which `run.density` must be.
+
+        Raises
+        ------
+        SpecError
+            When masks are never updated, or a fraction of the run is none.
+        """
+        return density_together(self.run.sparsity, self.shape, n_steps=self.n_steps, density=self.run.density)
+
+    @property
     def algorithm_name(self) -> str:
         """Of the algorithm by which masks change, `static` where they do not, `dense` where nothing is masked."""
         if self.run.density == 1.0:
@@ -166,8 +179,9 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         stop = changing.update.stop if changing.update else None
         end = self.n_steps if stop is None else min(self.n_steps, step_of(stop, self.n_steps))
         if changing.update and changing.update.steps:
-            end = steps[-1]
-        return MaskUpdates(algorithm=_name(changing), every_steps=every, until=end / self.n_steps)
+            end = max(1, steps[-1])
+        name: Any = algorithm_name(changing)  # one of those whose masks change by updates
+        return MaskUpdates(algorithm=name, every_steps=every, until=end / self.n_steps)
 
     def at_density(self, density: float) -> "Configuration":
         """The same run at another density, by the same algorithm.
@@ -175,15 +189,17 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         Raises
         ------
         SpecError
-            When several algorithms each name their own.
+            When several algorithms each name their own, or one masks some matrices alone.
         """
-        if len(self.run.sparsity) > 1:
+        (first, *others) = self.run.sparsity
+        at_density = self._with_run(density=density, sparsity=(msgspec.structs.replace(first, sparsity=None),))
+        if others or abs(at_density.density_of_sparsity - density) > SAME_DENSITY:
+            why = "masks some matrices alone" if not others else f"has {len(others) + 1} sparsity algorithms"
             raise SpecError(
-                f"density is {density:g}, but the configuration has {len(self.run.sparsity)} sparsity algorithms, each "
-                "with its own: leave it out, or name one with --sparsity-algorithm"
+                f"density is {density:g}, but the configuration {why}: leave it out, or name an algorithm for all "
+                "matrices with --sparsity-algorithm"
             )
-        (algorithm,) = self.run.sparsity
-        return self._with_run(density=density, sparsity=(msgspec.structs.replace(algorithm, sparsity=None),))
+        return at_density
 
     def with_algorithm(self, algorithm: Algorithm) -> "Configuration":
         """The same run, masked by another algorithm that names no sparsity of its own."""
@@ -197,7 +213,3 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         value = getattr(self.recipe, name) if own is None else own
         assert isinstance(value, int)
         return value
-
-
-def _name(algorithm: GMP | RigL | Any) -> Literal["set", "rigl", "gmp"]:
-    return algorithm_name(algorithm)  # type: ignore[return-value]  # of those whose masks change by updates

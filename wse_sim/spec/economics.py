@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from wse_sim.errors import SpecError, choose
+from wse_sim.errors import SpecError, choose, errors_at
 from wse_sim.spec.cluster import OF_BILL, SYSTEMS, Cluster
 from wse_sim.spec.load import convert, data_names, data_path, read_toml
 from wse_sim.spec.sourced import Sourced, assumed_of
@@ -236,15 +236,13 @@ def _economics(said: EconomicsFile, where: str) -> Economics:
     values: dict[str, Any] = {name: constant.value for name, constant in constants.items()}
     for name in said.units:
         choose(name, (*SYSTEMS, *data_names("gpus")), f"system or GPU in {where} [units]")
-    try:
+    with errors_at(where):
         return Economics(
             **values,
             **_chosen_grid(said.default_grid, grids),
             constants=constants | grids,
             units=said.units,
         )
-    except SpecError as error:
-        raise SpecError(f"{where}: {error}") from None
 
 
 def _chosen_grid(text: str, constants: Mapping[str, Sourced]) -> dict[str, Any]:

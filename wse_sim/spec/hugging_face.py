@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from wse_sim.errors import SpecError, choose
+from wse_sim.errors import SpecError, choose, errors_at
 from wse_sim.spec.model import FeedForward, ModelShape
 from wse_sim.spec.reading import convert
 
@@ -115,10 +115,8 @@ def shape_from_hugging_face(config: dict[str, Any], *, name: str, where: str) ->
     family = choose(config["model_type"], _FAMILIES, f"model_type in {where}")
     said = config.get("_name_or_path")
     label = said if isinstance(said, str) and said else name
-    try:
+    with errors_at(where):
         return _FAMILIES[family](config, label, where)
-    except SpecError as error:
-        raise SpecError(str(error) if str(error).startswith(where) else f"{where}: {error}") from None
 
 
 def _gpt2(config: dict[str, Any], name: str, where: str) -> ModelShape:

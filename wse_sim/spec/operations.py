@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from wse_sim.errors import SpecError, choose
+from wse_sim.errors import SpecError, choose, errors_at
 from wse_sim.spec.load import convert, data_path, read_toml
 from wse_sim.spec.sourced import Sourced
 
@@ -133,10 +133,8 @@ class Operations:
             When a value is out of range.
         """
         values = {name: constant.value for name, constant in given.items()}
-        try:
+        with errors_at(where):
             return replace(self, **values, constants={**self.constants, **given})  # type: ignore[arg-type]
-        except SpecError as error:
-            raise SpecError(f"{where}: {error}") from None
 
     def with_values(self, where: str, **values: float) -> "Operations":
         """The same with other values of constants, by name: assumptions of who gave them, `where` says how."""

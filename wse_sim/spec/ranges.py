@@ -9,7 +9,7 @@ Allowed = tuple[Callable[[float], bool], str]  # a number that is none (NaN) is 
 
 _COUNT: Allowed = (lambda n: n >= 1, "at least 1")
 _POSITIVE: Allowed = (lambda x: 0 < x < math.inf, "a positive number")
-_COUNTS = ("num_csx", "batch_size", "microbatch", "seq_len", "mask_update_steps", "steps")
+_COUNTS = ("num_csx", "batch_size", "microbatch", "seq_len", "mask_update_steps", "steps", "n_steps")
 _COUNTS_OF_GPUS = ("num_gpus", "dp", "tp", "cp", "pp", "interleave")
 _ALLOWED: Mapping[str, Allowed] = {
     **dict.fromkeys((*_COUNTS, *_COUNTS_OF_GPUS), _COUNT),

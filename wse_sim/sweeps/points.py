@@ -3,12 +3,11 @@
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from wse_sim.errors import SpecError, choose
+from wse_sim.errors import SpecError, choose, errors_at
 from wse_sim.files import read_bytes
 from wse_sim.spec.reading import read_toml, text_of
 from wse_sim.sweeps.keys import Point, Vocabulary
@@ -56,7 +55,7 @@ def read_points(path: Path, vocabulary: Vocabulary) -> list[Point]:
 
 def _toml_points(path: Path, vocabulary: Vocabulary) -> list[Point]:
     tables = read_toml(str(path))
-    with _in(str(path)):
+    with errors_at(str(path)):
         for name in tables:
             choose(name, _TABLES, "table")
         fixed, listed = _flat(tables.get("fixed", {})), tables.get("list", [])
@@ -64,23 +63,14 @@ def _toml_points(path: Path, vocabulary: Vocabulary) -> list[Point]:
             raise SpecError("write [[list]], once for each point")
     points = []
     if "grid" in tables or not listed:
-        with _in(f"{path} [grid]"):
+        with errors_at(f"{path} [grid]"):
             grid = _joined(fixed, _flat(tables.get("grid", {})))
             lists = {name: given if isinstance(given, list) else [given] for name, given in grid.items()}
             points += grid_points(lists, vocabulary)
     for number, table in enumerate(listed, start=1):
-        with _in(f"{path} [[list]] {number}"):
+        with errors_at(f"{path} [[list]] {number}"):
             points.append(vocabulary.point(_joined(fixed, _flat(table))))
     return points
-
-
-@contextmanager
-def _in(where: str) -> Iterator[None]:
-    """What is wrong in here, with the place where it is."""
-    try:
-        yield
-    except SpecError as error:
-        raise SpecError(f"{where}: {error}") from None
 
 
 def _flat(table: object, prefix: str = "") -> dict[str, Any]:
@@ -105,14 +95,14 @@ def _csv_points(path: Path, vocabulary: Vocabulary) -> list[Point]:
     rows = _csv_rows(path, text_of(read_bytes(path), path, "CSV", encoding="utf-8-sig"))
     line, header = next(rows, (1, []))
     names = [name.strip() for name in header]
-    with _in(f"{path} line {line}"):
+    with errors_at(f"{path} line {line}"):
         if len(set(names)) < len(names):
             raise SpecError("a key stands in the header twice")
         for name in names:
             vocabulary.reader(name)
     points = []
     for line, cells in rows:
-        with _in(f"{path} line {line}"):
+        with errors_at(f"{path} line {line}"):
             if len(cells) != len(names):
                 raise SpecError(f"has {len(cells)} cells, the header has {len(names)}")
             given = {name: cell for name, cell in zip(names, cells, strict=True) if cell.strip()}

@@ -7,6 +7,8 @@ from wse_sim.spec.configuration import Configuration
 from wse_sim.spec.read_configuration import Reading, read_configuration
 
 FILES = Path(__file__).parent / "files"
+TINY = (FILES / "tiny_rigl.yaml").read_text(encoding="utf-8")
+BLOCK = TINY[TINY.index("    sparsity:\n") : TINY.index("    loop:")]
 
 
 class Row(NamedTuple):
@@ -63,3 +65,14 @@ def reading(*names: str) -> Reading:
 
 def configuration(*names: str) -> Configuration:
     return reading(*names).configuration
+
+
+def changed(tmp_path: Path, *pairs: tuple[str, str]) -> Reading:
+    """The small file with some of its text replaced."""
+    text = TINY
+    for old, new in pairs:
+        assert text.count(old) >= 1, old
+        text = text.replace(old, new, 1)
+    path = tmp_path / "params_small.yaml"
+    path.write_text(text, encoding="utf-8")
+    return read_configuration([str(path)])

@@ -6,28 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.spec.model_zoo.published import FILES, configuration, path_of
+from tests.spec.model_zoo.published import BLOCK, TINY, changed, configuration, path_of
 from wse_sim.errors import SpecError
 from wse_sim.spec.configuration_text import configuration_text
 from wse_sim.spec.load import load_model
-from wse_sim.spec.model_zoo.ledger import Affects
-from wse_sim.spec.read_configuration import Reading, read_configuration
-from wse_sim.spec.sparsity import GMP, RigL, Static
+from wse_sim.spec.model_zoo.reasons import Affects
+from wse_sim.spec.read_configuration import read_configuration
 
-TINY = (FILES / "tiny_rigl.yaml").read_text(encoding="utf-8")
 SHAPE = "[shape]\nname='a'\nn_layers=1\nd_model=8\nn_heads=1\nd_ff=8\nvocab_size=300\nseq_len=8\n"
-BLOCK = TINY[TINY.index("    sparsity:\n") : TINY.index("    loop:")]
-
-
-def changed(tmp_path: Path, *pairs: tuple[str, str]) -> Reading:
-    """The small file with some of its text replaced."""
-    text = TINY
-    for old, new in pairs:
-        assert text.count(old) >= 1, old
-        text = text.replace(old, new, 1)
-    path = tmp_path / "params_small.yaml"
-    path.write_text(text, encoding="utf-8")
-    return read_configuration([str(path)])
+RUN = "[run]\nseq_len = 8\nbatch_size = 1\nn_steps = 4\n"
 
 
 @pytest.mark.parametrize(
@@ -41,6 +28,8 @@ def changed(tmp_path: Path, *pairs: tuple[str, str]) -> Reading:
         ("embeddings: 32", "embeddings: 32\n      moe: {num_experts: 8}", r"num_experts is 8: mixtures of"),
         ("embeddings: 32", "embeddings: 32\n      mup_base_hidden_size: 32", "there is no mup_base_filter_size"),
         ("dropout_rate: 0.0", "output_logits_scale: 0.3\n      dropout_rate: 0.0", "before release 2.3"),
+        ("embeddings: 32", "embeddings: 32\n      initializer_range: 0", "params_small.yaml: base .* init_std is 0"),
+        ("batch_size: 4", "batch_size: 4\n      max_sequence_length: 64", "params_small.yaml: seq_len is 64"),
         ("max_steps: 20", "num_epochs: 1", "line 47: trainer.init.loop: there is no max_steps"),
         ("batch_size: 4", "batch_size: 4.5", r"train_dataloader\.batch_size is 4\.5"),
         ("      batch_size: 4\n", "", "train_dataloader: there is no batch_size"),
@@ -52,7 +41,14 @@ def changed(tmp_path: Path, *pairs: tuple[str, str]) -> Reading:
         ("total_iters: 4}", "total_iters: 0}", "total_iters is 0, it must be a whole number, at least 1"),
         ("    schedulers:\n    - S", "    schedulers:\n    - LinearWD: {}\n    - S", r"are 2 \(LinearWD, S"),
         ("algorithm: rigl", "algorithm: riggl", "did you mean 'rigl'"),
-        ("sparsity: 0.75", "sparsity: 1.5", "sparsity"),
+        ("sparsity: 0.75", "sparsity: 1.5", r"line 37: .*: sparsity is 1\.5, it must be at least 0 and below 1"),
+        ("freq: 5", "freq: 5, start: 20", "line 37: trainer.init.sparsity: update: no step of a run of 20"),
+        (BLOCK, "    sparsity: many\n", "line 36: trainer.init.sparsity is many, it must say an algorithm"),
+        (BLOCK, "    sparsity: true\n", "line 36: trainer.init.sparsity is True: it must be a number"),
+        (BLOCK, "    sparsity: []\n", "line 36: trainer.init.sparsity: is empty"),
+        (TINY[TINY.index("trainer:") :], "trainer: []\n", r"trainer is \[\], it must be a list of mappings"),
+        ("- LinearLR: {initial_learning_rate: 0.0, end_learning_rate: 6e-3, total_iters: 4}", "- LinearLR:",
+         r"schedulers\[0\] holds nothing, it must hold one scheduler"),
         ("freq: 5", "fraq: 5", "did you mean 'freq'"),
         ("proj_[qkv]_d", "proj_q_d", "leaves out .*proj_k_dense_layer.weight.*query, key and value are one matrix"),
         ("'*proj_[qkv]_dense_layer.weight'", "'*'", "matches model.embedding_layer.*stay dense"),
@@ -124,62 +120,6 @@ def test_mup_takes_its_multipliers_and_folds_the_square_root_of_logits(tmp_path:
     # alpha / sqrt(m_d) = (alpha sqrt(m_d)) / m_d with m_d = 4.
     assert said.base.logits_multiplier == 2.22 * 2.0
     assert (said.base.attention_multiplier, said.base.init_std, said.base.residual_init_std) == (4.0, 0.02, 0.04)
-
-
-@pytest.mark.parametrize(
-    ("block", "algorithms", "density"),
-    [
-        ("    sparsity: 0.5\n", (Static(),), 0.5),
-        ("    sparsity: {sparsity: 0.9}\n", (Static(),), 0.1),
-        ("", (Static(),), 1.0),
-        # A quarter of attention's 4 x 64 x 64, half of the rest, 8 x 64 x 64: (0.25 x 4 + 0.5 x 8)/12.
-        (
-            "    sparsity:\n    - {sparsity: 0.75, param_filter: '*self_attn*'}\n"
-            "    - {sparsity: 0.5, param_filter: ['*ffn*']}\n",
-            (
-                Static(sparsity=0.75, param_filter=("blocks.*.attention.qkv.weight", "blocks.*.attention.out.weight")),
-                Static(sparsity=0.5, param_filter=("blocks.*.mlp.up.weight", "blocks.*.mlp.down.weight")),
-            ),
-            5 / 12,
-        ),
-        # One layer of two.
-        (
-            "    sparsity: {sparsity: 0.5, param_filter: '*layers.1.*'}\n",
-            (
-                Static(
-                    sparsity=0.5,
-                    param_filter=tuple(
-                        f"blocks.1.{name}.weight" for name in ("attention.qkv", "attention.out", "mlp.up", "mlp.down")
-                    ),
-                ),
-            ),
-            0.75,
-        ),
-    ],
-)
-def test_filters_of_their_names_find_our_matrices(
-    tmp_path: Path, block: str, algorithms: tuple[Static, ...], density: float
-) -> None:
-    run = changed(tmp_path, (BLOCK, block)).configuration.run
-    assert (run.sparsity, run.density) == (algorithms, pytest.approx(density, rel=1e-15))
-
-
-def test_gradual_pruning_ends_at_the_sparsity_of_its_last_update(tmp_path: Path) -> None:
-    rising = "{type: linear, init: 0.2, slope: 0.05}"
-    block = f"    sparsity: {{algorithm: gmp, sparsity: {rising}, update: {{freq: 4, stop: 13}}}}\n"
-    said = changed(tmp_path, (BLOCK, block)).configuration
-    assert isinstance(said.run.sparsity[0], GMP)
-    assert said.run.density == pytest.approx(1 - (0.2 + 12 * 0.05), rel=1e-12)
-    assert said.mask_updates is not None
-    assert (said.mask_updates.algorithm, said.mask_updates.every_steps, said.mask_updates.until) == ("gmp", 4, 13 / 20)
-
-
-def test_the_gate_of_a_gated_layer_is_not_what_the_published_filter_names(tmp_path: Path) -> None:
-    (algorithm,) = changed(tmp_path, ("nonlinearity: gelu", "nonlinearity: swiglu")).configuration.run.sparsity
-    assert isinstance(algorithm, RigL)
-    assert algorithm.param_filter is not None
-    assert "blocks.*.mlp.up.weight" in algorithm.param_filter
-    assert "blocks.*.mlp.gate.weight" not in algorithm.param_filter
 
 
 SCHEDULES: Sequence[tuple[str, str, str]] = (
@@ -262,7 +202,11 @@ def test_a_model_may_be_named_by_its_configuration() -> None:
         (f"[run]\nseq_len = 8\n{SHAPE}",
          r"neither a recipe nor run\.batch_size"),
         (f"[run]\nseq_len = 9\nbatch_size=1\nn_steps=1\n{SHAPE}", "seq_len is 9"),
-        (f"[run]\nseq_len = 8\nbatch_size=1\nn_steps=0\n{SHAPE}", "n_steps is 0, it must be at least 1"),
+        (f"[run]\nseq_len = 8\nbatch_size=1\nn_steps=0\n{SHAPE}", "n_steps is 0: it must be at least 1"),
+        (f"{RUN}sparsity='x'\n{SHAPE}", "run.sparsity is 'x': it must be a number, a table or a list of tables"),
+        (f"{RUN}sparsity=1.0\n{SHAPE}", r"run\.sparsity: sparsity is 1\.0, it must be at least 0 and below 1"),
+        (f"{RUN}sparsity=0.75\ndensity=0.5\n{SHAPE}", r"density is 0\.5, but run\.sparsity makes it 0\.25"),
+        (f"{RUN}sparsity={{groups=[], sparsity=0.5}}\n{SHAPE}", "sparsity stands beside groups"),
     ],
 )  # fmt: skip
 def test_a_toml_that_is_no_configuration_is_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -272,14 +216,53 @@ def test_a_toml_that_is_no_configuration_is_refused(tmp_path: Path, text: str, m
         read_configuration([str(path)])
 
 
+@pytest.mark.parametrize(
+    ("said", "density"),
+    [
+        ("sparsity=0.75", 0.25),
+        ("sparsity={algorithm='set', sparsity=0.75}\ndensity=0.25", 0.25),
+        ("sparsity={algorithm='set'}\ndensity=0.25", 0.25),
+        ("sparsity={sparsity=0.75, param_filter='*.attention.*'}", 0.5),  # 4 of 6 x 8 x 8
+        ("", 1.0),
+    ],
+)
+def test_in_toml_the_density_is_what_sparsity_makes(tmp_path: Path, said: str, density: float) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text(f"{RUN}{said}\n{SHAPE}", encoding="utf-8")
+    assert read_configuration([str(path)]).configuration.run.density == density
+
+
 def test_a_folder_of_data_that_is_here_is_what_trains(tmp_path: Path) -> None:
     here = tmp_path / "corpus"
     here.mkdir()
     found = changed(tmp_path, ("./pile/train/", str(here)))
     assert found.configuration.training.data == str(here)
+    elsewhere = changed(tmp_path, ("./pile/train/", "3")).ledger.ignored
+    assert [(e.value, e.why[:11]) for e in elsewhere if e.key.endswith("train_dataloader.data_dir")] == [
+        ("3", "is not here")
+    ]
     assert not found.configuration.training.differs
 
 
 def test_messages_of_several_files_name_the_file() -> None:
     with pytest.raises(SpecError, match=re.escape("nowhere.yaml")):
         read_configuration([path_of("111m"), "nowhere.yaml"])
+    with pytest.raises(SpecError, match=r"one file .* is read, or one or several"):
+        read_configuration([])
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ("model: [1]", r"line 1: model is \[1\], it must be a mapping"),
+        ("model:", "model is None, it must be a mapping"),
+        ("optimizer: 3", "optimizer is 3, it must be"),
+        ("optimizer: {learning_rate: [3]}", "line 1: optimizer.learning_rate is 3, it must be a mapping"),
+    ],
+)
+def test_a_part_of_the_flat_form_that_is_no_mapping_is_refused(tmp_path: Path, part: str, message: str) -> None:
+    path = tmp_path / "flat.yaml"
+    others = "".join(f"{key}: {{}}\n" for key in ("model", "optimizer", "runconfig") if not part.startswith(key))
+    path.write_text(f"{part}\n{others}", encoding="utf-8")
+    with pytest.raises(SpecError, match=message):
+        read_configuration([str(path)])

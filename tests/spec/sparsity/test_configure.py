@@ -1,5 +1,7 @@
 """What users of `cerebras_pytorch.sparse` write is understood, and what is wrong in it is named."""
 
+from typing import Any
+
 import pytest
 
 from wse_sim.errors import SpecError
@@ -58,9 +60,17 @@ def test_a_list_is_a_group_and_wrappers_are_flattened(wrapper: str) -> None:
         ({"algorithm": "spdf"}, "lift_at"),
         ({"algorithm": "rigl", "balance_in_groups": 2, "balance_out_groups": 2}, "not both"),
         ({"init_method": "balanced"}, "init_method"),
+        ({"sparsity": 1.5}, "sparsity is 1.5, it must be at least 0 and below 1"),
+        ({"sparsity": -0.5}, "sparsity is -0.5"),
+        ({"algorithm": "set", "drop_fraction": 1.5}, "drop_fraction is 1.5"),
+        ({"algorithm": "rigl", "sparsity": 1}, "sparsity is 1"),
+        ({"groups": [{"sparsity": 0.5}], "sparsity": 0.4}, "sparsity stands beside groups"),
+        ("many", "sparsity is 'many': it must be a number, a table or a list of tables"),
+        ([["many"]], "sparsity is 'many'"),
+        (True, "sparsity is True"),
     ],
 )
-def test_what_is_wrong_is_named(wrong: dict[str, object], message: str) -> None:
+def test_what_is_wrong_is_named(wrong: Any, message: str) -> None:
     with pytest.raises(SpecError, match=message):
         configure(wrong)
 

@@ -35,7 +35,7 @@ def parametrization_of(model: Section) -> Parametrization:
     there = [key in model for key in ("mup_base_hidden_size", "mup_base_filter_size")]
     if any(there) and not all(there):
         missing = "mup_base_filter_size" if there[0] else "mup_base_hidden_size"
-        raise SpecError(f"{model.document.place(model.path)}: there is no {missing}: μP needs both of its base sizes")
+        raise SpecError(f"{model.place()}: there is no {missing}: μP needs both of its base sizes")
     return "mup" if all(there) else "sp"
 
 

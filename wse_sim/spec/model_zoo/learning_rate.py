@@ -140,7 +140,7 @@ def learning_rate(schedulers: object, section: Section, constant: float | None) 
         names = ", ".join(name for each in found for name in each)
         raise SpecError(f"{section.place('schedulers')}: there are {len(found)} ({names}); one, for the learning rate, "
                         "is understood")  # fmt: skip
-    return _checked(_scheduler(found[0], (*section.path, "schedulers", 0), section), section)
+    return _checked(_scheduler(section.at(found[0], "schedulers", 0)), section)
 
 
 def join(rates: Sequence[tuple[LearningRate, int]]) -> LearningRate:
@@ -178,11 +178,12 @@ def _number(value: float | str) -> str:
     return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
-def _scheduler(entry: dict[str, object], path: tuple[str | int, ...], of: Section) -> LearningRate:
-    place = Section(entry, path, of.document, of.ledger)
-    (name,) = entry
-    place.one_of(name, name, _KNOWN, "scheduler")
-    scheduler = place.section(name)
+def _scheduler(entry: Section) -> LearningRate:
+    if len(entry.keys) != 1:
+        entry.wrong_block("one scheduler with its arguments")
+    (name,) = entry.keys
+    entry.one_of(name, name, _KNOWN, "scheduler")
+    scheduler = entry.section(name)
     if name == "SequentialLR":
         return _sequential(scheduler)
     if name == "PiecewiseConstantLR":
@@ -211,7 +212,7 @@ def _sequential(scheduler: Section) -> LearningRate:
     entries = scheduler.value("schedulers", "")
     if not isinstance(entries, list) or not entries or not all(isinstance(e, dict) and len(e) == 1 for e in entries):
         scheduler.wrong("schedulers", entries, "a list of schedulers")
-    found = [_scheduler(e, (*scheduler.path, "schedulers", k), scheduler) for k, e in enumerate(entries)]
+    found = [_scheduler(scheduler.at(entry, "schedulers", k)) for k, entry in enumerate(entries)]
     if any(len(each.pieces) > 1 for each in found):
         scheduler.wrong("schedulers", entries, "schedulers that have no others in them")
     pieces = tuple(each.pieces[0] for each in found)
@@ -237,7 +238,7 @@ def _piecewise(scheduler: Section) -> LearningRate:
 def _rising(scheduler: Section, milestones: object, n: int) -> tuple[int, ...]:
     steps = [each for each in milestones if isinstance(each, int)] if isinstance(milestones, list) else []
     if steps != milestones or len(steps) != n or steps != sorted(set(steps)) or min(steps, default=1) < 1:
-        scheduler.wrong("milestones", milestones, f"{n} steps that rise, one for each scheduler but the first")
+        scheduler.wrong("milestones", milestones, "rising steps, one for each scheduler but the first")
     return tuple(steps)
 
 

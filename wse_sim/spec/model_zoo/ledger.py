@@ -5,11 +5,10 @@ from typing import Any, Literal, NoReturn
 
 import msgspec
 
-from wse_sim.errors import SpecError, choose
-from wse_sim.spec.model_zoo.reasons import reason_for
+from wse_sim.errors import SpecError, choose, errors_at
+from wse_sim.spec.model_zoo.reasons import Affects, reason_for
 from wse_sim.spec.model_zoo.yaml_text import KeyPath, YamlDocument, dotted
 
-Affects = Literal["nothing", "training", "simulation", "both"]
 _MOST_LETTERS = 48
 _UNKNOWN = "not a key of the published form that wse-sim knows"
 
@@ -156,10 +155,8 @@ class Section:
 
     def one_of(self, key: str, value: str, options: tuple[str, ...], what: str = "") -> str:
         """`value`, which must be one of `options`; messages call it `what`, or as its key is called."""
-        try:
+        with errors_at(self.place(key)):
             return choose(value, options, what or key)
-        except SpecError as error:
-            raise SpecError(f"{self.place(key)}: {error}") from None
 
     def value(self, key: str, became: str, default: Any = REQUIRED) -> Any:
         """Whatever is there."""
@@ -168,11 +165,15 @@ class Section:
     def section(self, key: str, *, needed: bool = True) -> "Section":
         """The mapping below a key; an empty one where it need not be there."""
         if key not in self._left and needed:
-            raise SpecError(f"{self.document.place(self.path)}: there is no {key}, and a configuration needs one")
+            raise SpecError(f"{self.place()}: there is no {key}, and a configuration needs one")
         table = self._left.pop(key, {})
         if not isinstance(table, dict):
             self.wrong(key, table, "a mapping")
-        return Section(table, (*self.path, key), self.document, self.ledger)
+        return self.at(table, key)
+
+    def at(self, table: dict[str, Any], *steps: str | int) -> "Section":
+        """A mapping that these steps lead to."""
+        return Section(table, (*self.path, *steps), self.document, self.ledger)
 
     def ignore(self, key: str, why: str, affects: Affects = "nothing") -> None:
         """Note that a key, if it is there, is not followed."""
@@ -212,7 +213,7 @@ class Section:
     def wrong_block(self, right: str) -> NoReturn:
         """Refuse the mapping as a whole."""
         there = ", ".join(self.keys) or "nothing"
-        raise SpecError(f"{self.document.place(self.path)} holds {there}, it must hold {right}")
+        raise SpecError(f"{self.place()} holds {there}, it must hold {right}")
 
     def finish(self) -> None:
         """Note every key that nothing has taken."""
@@ -230,9 +231,9 @@ class Section:
         path = (*self.path, key)
         return {"key": self.ledger.key(path), "value": _written(value), "line": self.document.lines.get(path)}
 
-    def place(self, key: str | int) -> str:
-        """File, line and key, for a message."""
-        return self.document.place((*self.path, key))
+    def place(self, *steps: str | int) -> str:
+        """File, line and key of what these steps lead to, for a message."""
+        return self.document.place((*self.path, *steps))
 
     def wrong(self, key: str, value: object, right: str) -> NoReturn:
         """Refuse a value."""
@@ -241,7 +242,7 @@ class Section:
     def _take(self, key: str, became: str, default: Any) -> Any:
         if key not in self._left:
             if default is REQUIRED:
-                raise SpecError(f"{self.document.place(self.path)}: there is no {key}, and a configuration needs one")
+                raise SpecError(f"{self.place()}: there is no {key}, and a configuration needs one")
             if default is not None and became:
                 self.assume(key, default, became)
             return default

@@ -5,6 +5,7 @@ Source: Cerebras ModelZoo 2.10, trainer/utils.py, which moves the same keys.
 
 from typing import Any
 
+from wse_sim.errors import SpecError
 from wse_sim.spec.model_zoo.yaml_text import YamlDocument
 
 SECTIONS = ("train_input", "eval_input", "model", "optimizer", "runconfig", "sparsity")
@@ -24,19 +25,26 @@ _CHECKPOINT = {
     "autoload_last_checkpoint": "autoload_last_checkpoint",
     "disable_strict_checkpoint_loading": "disable_strict_checkpoint_loading",
 }  # fmt: skip
+_PARTS = ("model", "optimizer", "runconfig")
 _OPTIMIZERS = {"adamw": "AdamW", "adam": "Adam", "sgd": "SGD"}
 
 
 def is_legacy(content: dict[str, Any]) -> bool:
     """The document has no `trainer:` but what came before it."""
-    return "trainer" not in content and {"model", "optimizer", "runconfig"} <= set(content)
+    return "trainer" not in content and set(_PARTS) <= set(content)
 
 
 def moved(document: YamlDocument) -> YamlDocument:
-    """The document in the published form; its lines are not known any more."""
-    old = {key: dict(value) if isinstance(value, dict) else value for key, value in document.content.items()}
-    model, optimizer, runconfig = (old.pop(key) for key in ("model", "optimizer", "runconfig"))
-    parts = {"model": model, "optimizer": optimizer, "runconfig": runconfig}
+    """The document in the published form; its lines are not known any more.
+
+    Raises
+    ------
+    SpecError
+        When a part that is moved is no mapping.
+    """
+    old = dict(document.content)
+    parts = {key: _mapping(old.pop(key), document.place((key,))) for key in _PARTS}
+    model, optimizer, runconfig = parts.values()
     precision = {
         new: parts[part].pop(key)
         for part, keys in _PRECISION.items()
@@ -56,7 +64,8 @@ def moved(document: YamlDocument) -> YamlDocument:
         "logging": {"log_steps": runconfig.pop("log_steps")} if "log_steps" in runconfig else {},
     }
     if isinstance(rates, list | dict):
-        init["schedulers"] = [_schedulers(rates if isinstance(rates, list) else [rates])]
+        where = document.place(("optimizer", "learning_rate"))
+        init["schedulers"] = [_schedulers(rates if isinstance(rates, list) else [rates], where)]
     elif rates is not None:
         optimizer["learning_rate"] = rates
     for key in ("seed", "model_dir"):
@@ -71,11 +80,17 @@ def moved(document: YamlDocument) -> YamlDocument:
     return YamlDocument(where=document.where, content={"trainer": trainer, **old}, lines={})
 
 
-def _schedulers(rates: list[Any]) -> dict[str, Any]:
+def _mapping(value: object, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise SpecError(f"{where} is {value}, it must be a mapping")
+    return dict(value)
+
+
+def _schedulers(rates: list[Any], where: str) -> dict[str, Any]:
     """`SequentialLR` of the schedulers, whose names had no ending."""
     named = []
     for rate in rates:
-        table = dict(rate)
+        table = _mapping(rate, where)
         name = str(table.pop("scheduler", "Constant"))
         if "steps" in table:
             table["total_iters"] = table.pop("steps")

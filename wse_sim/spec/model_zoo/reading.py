@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from msgspec.structs import replace
 
-from wse_sim.errors import SpecError
+from wse_sim.errors import SpecError, errors_at
 from wse_sim.spec.base import BaseHyperparameters
 from wse_sim.spec.configuration import Configuration, RunTable, TrainingTable
 from wse_sim.spec.model import ModelShape, Recipe
@@ -67,18 +67,21 @@ def read_phases(path: str, ledger: Ledger) -> list[Phase]:
     root = Section(document.content, (), document, ledger)
     if "trainer" not in root:
         raise SpecError(f"{path}: there is no trainer: the form of Cerebras ModelZoo is trainer: init: ..., fit: ...")
-    if not isinstance(document.content["trainer"], list):
-        phases = [_phase(root.section("trainer"), path)]
-    else:
-        entries = root.value("trainer", "")
-        phases = []
-        for number, entry in enumerate(entries):
-            if not isinstance(entry, dict) or list(entry) != ["trainer"]:
-                root.wrong("trainer", entry, "a list of mappings, each with a trainer of its own")
-            each = Section(entry, ("trainer", number), document, ledger)
-            phases.append(_phase(each.section("trainer"), path))
+    with errors_at(path):
+        if isinstance(document.content["trainer"], list):
+            trainers = [root.at(entry, "trainer", n).section("trainer") for n, entry in enumerate(_listed(root))]
+        else:
+            trainers = [root.section("trainer")]
+        phases = [_phase(trainer, path) for trainer in trainers]
     root.finish()
     return phases
+
+
+def _listed(root: Section) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = root.value("trainer", "")
+    if not entries or not all(isinstance(entry, dict) and list(entry) == ["trainer"] for entry in entries):
+        root.wrong("trainer", entries, "a list of mappings, each with a trainer of its own")
+    return entries
 
 
 def _phase(trainer: Section, path: str) -> Phase:
@@ -128,7 +131,7 @@ def _recipe(
     shape: ModelShape,
     cannot_train: list[str],
     *,
-    length: "_Length",
+    length: _Length,
     clip: float | None,
 ) -> tuple[LearningRate | None, Recipe | None, BaseHyperparameters | None]:
     """Schedule, recipe and base; none of them where the optimizer is none of Adam's family."""
@@ -156,7 +159,7 @@ def _recipe(
     return rate, recipe, base
 
 
-def _run(init: Section, shape: ModelShape, seq_len: int, length: "_Length", *, has_recipe: bool) -> RunTable:
+def _run(init: Section, shape: ModelShape, seq_len: int, length: _Length, *, has_recipe: bool) -> RunTable:
     """What is said of the run beside the recipe, which says its length."""
     algorithms, density = sparsity_of(init, shape, length["n_steps"])
     seed = init.integer("seed", "seed", 0, at_least=0)

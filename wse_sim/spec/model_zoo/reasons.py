@@ -12,9 +12,12 @@ _READING = "about the program that reads the data; wse-sim has its own"
 _REPORTING = "about what is written down while the run goes; wse-sim writes its own"
 _GENERATING = "about generating text"
 _VALIDATING = "the held-out part of the data is what evaluates here"
+_NO_SCALING = "bfloat16 has the range of float32: losses need no scaling here"
+
+Affects = Literal["nothing", "training", "simulation", "both"]
 
 # The part of the path after `trainer.`, the first match wins; whose result would be another one if it were followed.
-_REASONS: Mapping[str, tuple[str, Literal["nothing", "training", "simulation", "both"]]] = {
+_REASONS: Mapping[str, tuple[str, Affects]] = {
     "init.backend.cluster_config.*": (_OF_THEIR_CLUSTER, "nothing"),
     "init.backend.*": (_OF_THEIR_CLUSTER, "nothing"),
     "init.device": ("wse-sim simulates a wafer-scale cluster, and trains on what is at hand (--device)", "nothing"),
@@ -47,10 +50,10 @@ _REASONS: Mapping[str, tuple[str, Literal["nothing", "training", "simulation", "
     "init.model.use_untied_layer_norm": ("attention and feed-forward come one after the other here", "training"),
     "init.callbacks*": ("callbacks watch or steer a run of theirs; wse-sim has its own", "nothing"),
     "init.precision.precision_opt_level": (_SAME, "nothing"),
-    "init.precision.loss_scaling_factor": ("bfloat16 has the range of float32: losses need no scaling here", "nothing"),
-    "init.precision.*loss_scale": ("bfloat16 has the range of float32: losses need no scaling here", "nothing"),
-    "init.precision.steps_per_increase": ("bfloat16 has the range of float32: losses need no scaling here", "nothing"),
-    "init.sparsity.add_summaries": (_REPORTING, "nothing"),
+    "init.precision.loss_scaling_factor": (_NO_SCALING, "nothing"),
+    "init.precision.*loss_scale": (_NO_SCALING, "nothing"),
+    "init.precision.steps_per_increase": (_NO_SCALING, "nothing"),
+    "init.sparsity.*add_summaries": (_REPORTING, "nothing"),
     "fit.train_dataloader.micro_batch_size": ("--microbatch, or the fastest that fits", "nothing"),
     "fit.train_dataloader.shuffle": ("sequences are drawn in an order of the seed, each once per epoch", "nothing"),
     "fit.train_dataloader.shuffle_seed": ("the order of the data follows the run's seed", "nothing"),
@@ -65,7 +68,7 @@ _REASONS: Mapping[str, tuple[str, Literal["nothing", "training", "simulation", "
 }
 
 
-def reason_for(path: KeyPath) -> tuple[str, Literal["nothing", "training", "simulation", "both"]] | None:
+def reason_for(path: KeyPath) -> tuple[str, Affects] | None:
     """Why a key is not followed, and whose result that changes; None where nothing is known about it."""
     keys = [step for step in path if isinstance(step, str) and step != "trainer"]
     name = ".".join(keys)

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from wse_sim.errors import SpecError
-from wse_sim.spec.model_zoo.ledger import Affects, Section
+from wse_sim.spec.model_zoo.ledger import Section
+from wse_sim.spec.model_zoo.reasons import Affects
 
 _ABOUT_ONE = 1e-3
 _MOST_EVALUATED = 256  # sequences: an evaluation here is to take about as long as a few steps
@@ -32,7 +33,7 @@ def loop_of(init: Section) -> Loop:
     n_steps = loop.integer("num_steps", "n_steps", None)
     max_steps = loop.integer("max_steps", "n_steps", None)
     if n_steps is None and max_steps is None:
-        raise SpecError(f"{loop.document.place(loop.path)}: there is no max_steps: say how long the run is in steps")
+        raise SpecError(f"{loop.place()}: there is no max_steps: say how long the run is in steps")
     frequency = loop.number("eval_frequency", "evaluation every {value} steps, or that share of the run", None)
     n_steps = max_steps if n_steps is None else n_steps
     if frequency is not None and frequency <= 1.0:
@@ -110,8 +111,8 @@ def interval_of(init: Section, section: str, key: str, became: str) -> int | Non
 
 def data_of(data: Section) -> str | None:
     """The folder of the data where there is one and it is here."""
-    folders = data.value("data_dir", "", None)
-    listed = [folders] if isinstance(folders, str) else folders or []
+    folders = data.value("data_dir", "", [])
+    listed = folders if isinstance(folders, list) else [folders]
     here = [folder for folder in listed if isinstance(folder, str) and Path(folder).exists()]
     if len(listed) == 1 and here:
         data.understand("data_dir", here[0], "data")

@@ -3,9 +3,10 @@
 Defaults are those of the configuration classes of Cerebras ModelZoo 2.10 (gpt2, gptj, bert).
 """
 
-from wse_sim.errors import SpecError
+from wse_sim.errors import SpecError, errors_at
 from wse_sim.spec.model import FeedForward, ModelShape, Norm, Positions
-from wse_sim.spec.model_zoo.ledger import Affects, Section
+from wse_sim.spec.model_zoo.ledger import Section
+from wse_sim.spec.model_zoo.reasons import Affects
 
 # How the blocks of these differ from those of GPT-2 is said by their keys.
 _DECODERS = (
@@ -97,10 +98,8 @@ def shape_of(model: Section, *, seq_len: int | None, name: str) -> ModelShape:
     }
     _note_rotary(model, positions, d_model // n_heads)
     _note_what_is_not_followed(model, is_encoder=is_encoder)
-    try:
+    with errors_at(model.place()):
         return ModelShape(**shape_fields)
-    except SpecError as error:
-        raise SpecError(f"{model.document.place(model.path)}: {error}") from None
 
 
 def _refuse_experts(model: Section) -> None:

@@ -15,7 +15,7 @@ from wse_sim.spec.sparsity.algorithms import (
     algorithm_name,
     group,
 )
-from wse_sim.spec.sparsity.configure import UPDATE_STOP, configure, make_algorithm
+from wse_sim.spec.sparsity.configure import UPDATE_STOP, WRAPPERS, configure, make_algorithm
 from wse_sim.spec.sparsity.stretching import stretched
 from wse_sim.spec.sparsity.updates import Update
 
@@ -25,6 +25,7 @@ __all__ = [
     "SET",
     "SPDF",
     "UPDATE_STOP",
+    "WRAPPERS",
     "Algorithm",
     "Dynamic",
     "RigL",

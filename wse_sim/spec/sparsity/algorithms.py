@@ -34,6 +34,12 @@ class Masking(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     distribution: Distribution = "uniform"
     param_filter: str | tuple[str, ...] | None = None
 
+    def __post_init__(self) -> None:
+        for key in ("sparsity", "drop_fraction"):  # as numbers; what a schedule gives is clamped
+            value = getattr(self, key, None)
+            if isinstance(value, int | float) and not 0 <= value < 1:
+                raise SpecError(f"{key} is {value}, it must be at least 0 and below 1")
+
 
 class Static(Masking, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="static", tag_field="algorithm"):
     """Masks that never change.
@@ -81,6 +87,7 @@ class GMP(Masking, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="g
     update: Update | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.sparsity is not None and is_constant(self.sparsity):
             raise SpecError('gmp: a constant sparsity never changes; algorithm = "static" would be right')
 
@@ -126,6 +133,7 @@ class RigL(Masking, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="
     balance_out_groups: int | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.balance_in_groups is not None and self.balance_out_groups is not None:
             raise SpecError("rigl: give balance_in_groups or balance_out_groups, not both")
 

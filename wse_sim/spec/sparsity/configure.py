@@ -11,7 +11,7 @@ from wse_sim.spec.sparsity.updates import Update
 
 Written: TypeAlias = float | Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
-_WRAPPERS = ("groups", "params")
+WRAPPERS = ("groups", "params")
 UPDATE_FREQ = 100  # steps, and
 UPDATE_STOP = (
     0.75  # of the run: the RigL and SET recipes of the Cerebras Model Zoo; SμPar Section 4.4 has the first too
@@ -36,12 +36,18 @@ def configure(config: Written, where: str = "sparsity") -> tuple[Algorithm, ...]
 
     Source: `cerebras_pytorch.sparse.configure`.
     """
-    if isinstance(config, int | float):
+    if isinstance(config, int | float) and not isinstance(config, bool):
         return (_algorithm({"sparsity": float(config)}, where),)
-    if isinstance(config, Mapping):
-        wrapper = next((key for key in _WRAPPERS if key in config), None)
-        return (_algorithm(config, where),) if wrapper is None else configure(config[wrapper], f"{where}.{wrapper}")
-    return tuple(algorithm for table in config for algorithm in configure(table, where))
+    if isinstance(config, list | tuple):
+        return tuple(algorithm for table in config for algorithm in configure(table, where))
+    if not isinstance(config, Mapping):
+        raise SpecError(f"{where} is {config!r}: it must be a number, a table or a list of tables")
+    wrapper = next((key for key in WRAPPERS if key in config), None)
+    if wrapper is None:
+        return (_algorithm(config, where),)
+    if beside := [key for key in config if key != wrapper]:
+        raise SpecError(f"{where}: {beside[0]} stands beside {wrapper}: it belongs to one of the {wrapper}")
+    return configure(config[wrapper], f"{where}.{wrapper}")
 
 
 def make_algorithm(
