@@ -41,6 +41,9 @@ class _Detail:
     has_changes: bool
 
 
+_LEAST = _Detail(n_systems=1, n_servers=1, n_microbatches=1, has_pauses=False, has_changes=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceExtent:
     """What a trace is to hold.
@@ -81,6 +84,11 @@ def trace_extent(steps: int | str | None = None, max_bytes: float | None = None)
     )
 
 
+def require_trace(simulation: SimulatedStep, extent: TraceExtent) -> None:
+    """Raise SpecError where `chrome_trace` would, in the time of a trace of the least detail."""
+    _fitting(simulation, extent, _LEAST)
+
+
 def chrome_trace(simulation: SimulatedStep, extent: TraceExtent = STEADY_STEP) -> dict[str, Any]:
     """Steps of `simulation` as a Chrome trace; microseconds from the first thing that happens in them.
 
@@ -115,12 +123,20 @@ def write_trace(simulation: SimulatedStep, path: Path, extent: TraceExtent = STE
     return _left_out(content["otherData"], extent.max_bytes)
 
 
-def _fitting(simulation: SimulatedStep, extent: TraceExtent) -> tuple[dict[str, Any], bytes]:
-    """The trace with the most detail that fits, and its JSON."""
+def _fitting(
+    simulation: SimulatedStep, extent: TraceExtent, detail: _Detail | None = None
+) -> tuple[dict[str, Any], bytes]:
+    """The trace with the most detail that fits, and its JSON.
+
+    Parameters
+    ----------
+    detail :
+        More is not tried; None = all that there may be.
+    """
     steps, max_bytes = extent.steps, extent.max_bytes
     of_steps = window(simulation, steps)
     p = of_steps.program
-    detail: _Detail | None = _Detail(
+    detail = detail or _Detail(
         n_systems=min(MAX_SYSTEMS, p.n_leaves),
         n_servers=p.n_lanes,
         n_microbatches=p.n_microbatches,
