@@ -13,8 +13,8 @@ from training.host import Host
 from training.imported import Imported
 from training.toml_text import toml_text
 from wse_sim.defaults import TRAIN
-from wse_sim.errors import FileError, SpecError
-from wse_sim.files import write_atomically
+from wse_sim.errors import SpecError
+from wse_sim.files import make_folder, write_atomically
 from wse_sim.spec.configuration import Configuration
 from wse_sim.spec.load import convert, load_model, read_toml
 from wse_sim.spec.model import ModelPreset
@@ -196,10 +196,7 @@ def write_job(job: Job, run_dir: Path) -> None:
         When the folder holds a run already, or cannot be written.
     """
     require_no_run(run_dir)
-    try:
-        run_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileError(f"{run_dir}: cannot be made: {error.strerror}; name another folder with --out") from None
+    make_folder(run_dir)
     write_atomically(run_dir / TARGET_FILE, toml_text(job).encode())
 
 
