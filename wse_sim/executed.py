@@ -12,11 +12,10 @@ from typing import Any
 import msgspec
 
 from wse_sim.errors import SpecError
-from wse_sim.report.run_files import read_lines
 from wse_sim.schedule.cost import Pass
 from wse_sim.simulation import Simulation, simulate
 from wse_sim.spec.model import ModelShape
-from wse_sim.spec.reading import convert, read_toml
+from wse_sim.spec.reading import convert, read_lines, read_toml
 from wse_sim.spec.run import Run
 
 STREAM_FILE, CONFIG_FILE, TARGET_FILE = "stream.jsonl", "config.toml", "target.toml"
@@ -140,7 +139,7 @@ def _rows_of_last_step(path: Path) -> list[dict[str, Any]]:
             f"{path.parent}: no {path.name} in it: give the folder of a run of the streaming executor "
             "(wse-sim train --mode full)"
         )
-    rows = read_lines(path)
+    rows = read_lines(path, dict[str, Any])
     if not rows:
         raise SpecError(f"{path}: holds no step yet")
     return [row for row in rows if row["step"] == rows[-1]["step"]]
