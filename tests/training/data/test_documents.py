@@ -302,3 +302,11 @@ def test_prepare_fills_a_folder_that_train_takes(tmp_path: Path) -> None:
     assert refused.exit_code == 2
     assert "holds tokens already" in refused.stderr
     assert not (tmp_path / "out2").exists()
+
+
+def test_bytes_that_were_prepared_are_still_bytes(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(json_lines(TEXTS))
+    write_tokens(document_files(str(tmp_path / "a.jsonl")), "bytes", tmp_path)
+    assert all(reading_of(str(tmp_path / name)).is_bytes for name in ("a.jsonl", "train.bin", "val.bin"))
+    (tmp_path / "train.json").write_text('{"dtype": "uint8"}')
+    assert not reading_of(str(tmp_path / "train.bin")).is_bytes
