@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from training.described import GPUS_PER_CSX, PARAMETRIZATIONS
+from training.described import GPUS_PER_CSX, PARAMETRIZATIONS, require_masks
 from training.execution import Clip
 from training.host import Host
 from training.job import Job
@@ -107,8 +107,7 @@ def _overridden(
         configuration = configuration.with_algorithm(_algorithm(algorithm, every_steps))
     if density is not None:
         configuration = configuration.at_density(density)
-    if algorithm not in (None, "static") and configuration.run.density == 1.0:
-        raise SpecError(f"--sparsity-algorithm {algorithm} has nothing to mask at density 1: give --density too")
+    require_masks([configuration.run.density], algorithm or "static")
     return configuration
 
 

@@ -16,7 +16,7 @@ from wse_sim.defaults import TRAIN
 from wse_sim.errors import SpecError
 from wse_sim.files import make_folder, write_atomically
 from wse_sim.spec.configuration import Configuration
-from wse_sim.spec.load import convert, load_model, read_toml
+from wse_sim.spec.load import as_preset, convert, read_toml
 from wse_sim.spec.model import ModelPreset
 from wse_sim.spec.run import MaskUpdates, Run
 from wse_sim.spec.sparsity import Algorithm, make_algorithm, stretched
@@ -35,7 +35,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     Parameters
     ----------
     model :
-        Preset, shape TOML, or Hugging Face config.json; the name alone where there is a configuration.
+        Preset, shape TOML, or Hugging Face config.json; what these hold; the name alone where there is a configuration.
     configuration :
         What a file says of the run, the model among it; the other fields here win.
     is_sparse_wide :
@@ -59,7 +59,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         How they are masked; None = as the density and the mask updates say.
     """
 
-    model: str
+    model: str | ModelPreset
     configuration: Configuration | None = None
     density: float = 1.0
     is_sparse_wide: bool = False
@@ -161,9 +161,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         return f"{model}-density-{self.density:g}{updates}-{schedule}-{self.parametrization}-seed-{self.seed}{mode}"
 
 
-def preset_of(model: str, start: Imported | None) -> ModelPreset:
+def preset_of(model: str | ModelPreset, start: Imported | None) -> ModelPreset:
     """The model that the user named; of weights alone, the model of those."""
-    return ModelPreset(shape=start.shape) if start is not None and model == start.folder else load_model(model)
+    return ModelPreset(shape=start.shape) if start is not None and model == start.folder else as_preset(model)
 
 
 def target_base(job: Job) -> BaseHyperparameters:
@@ -195,15 +195,10 @@ def write_job(job: Job, run_dir: Path) -> None:
     SpecError
         When the folder holds a run already, or cannot be written.
     """
-    require_no_run(run_dir)
-    make_folder(run_dir)
-    write_atomically(run_dir / TARGET_FILE, toml_text(job).encode())
-
-
-def require_no_run(run_dir: Path) -> None:
-    """Raise SpecError when the folder holds a run already."""
     if (run_dir / TARGET_FILE).exists():
         raise SpecError(f"{run_dir}: holds another run; name another folder with --out, or go on with it with --resume")
+    make_folder(run_dir)
+    write_atomically(run_dir / TARGET_FILE, toml_text(job).encode())
 
 
 def read_job(run_dir: Path) -> Job:
