@@ -1,6 +1,8 @@
 """What the user asked for, with every default resolved: the target of a run."""
 
 import re
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from wse_sim.workload.sparse_wide import sparse_wide
 from wse_sim.workload.transformer import n_parameters
 
 TARGET_FILE, RUNS = "target.toml", Path("runs")
+_STARTED_IN = "started_in"  # in that file, beside the job
 
 _LONGEST_SCHEDULE = 80  # letters in the name of a folder, which takes 255
 
@@ -188,7 +191,7 @@ def target_hyperparameters(job: Job) -> dict[str, Any]:
 
 
 def write_job(job: Job, run_dir: Path) -> None:
-    """Keep the job in a new run's folder.
+    """Keep the job in a new run's folder, and the current folder, which what it names by relative paths is found from.
 
     Raises
     ------
@@ -198,7 +201,8 @@ def write_job(job: Job, run_dir: Path) -> None:
     if (run_dir / TARGET_FILE).exists():
         raise SpecError(f"{run_dir}: holds another run; name another folder with --out, or go on with it with --resume")
     make_folder(run_dir)
-    write_atomically(run_dir / TARGET_FILE, toml_text(job).encode())
+    content = {_STARTED_IN: str(Path.cwd()), **msgspec.structs.asdict(job)}
+    write_atomically(run_dir / TARGET_FILE, toml_text(content).encode())
 
 
 def read_job(run_dir: Path) -> Job:
@@ -209,10 +213,37 @@ def read_job(run_dir: Path) -> Job:
     SpecError
         When the folder holds no run.
     """
+    return convert(_read(run_dir)[0], Job, str(run_dir / TARGET_FILE))
+
+
+@contextmanager
+def where_it_started(run_dir: Path) -> Iterator[Path]:
+    """The folder of a run that goes on; meanwhile the current folder is the one in which the run was started.
+
+    So the data, tokenizer, model, system, weights and store that it names by relative paths are found from wherever the
+    user calls. Where that folder is gone, as on another machine, the current one stays.
+
+    Raises
+    ------
+    SpecError
+        As `read_job`.
+    """
+    started_in = Path(_read(run_dir)[1])
+    if not started_in.is_dir() or started_in.samefile(Path.cwd()):
+        yield run_dir
+        return
+    run_dir = run_dir.resolve()
+    with chdir(started_in):
+        yield run_dir
+
+
+def _read(run_dir: Path) -> tuple[dict[str, Any], str]:
+    """The table of a run's job, and the folder in which the run was started."""
     path = run_dir / TARGET_FILE
     if not path.is_file():
         raise SpecError(f"{run_dir}: there is no run to resume here, it would hold {TARGET_FILE}")
-    return convert(read_toml(path), Job, str(path))
+    table = read_toml(path)
+    return table, str(table.pop(_STARTED_IN, "."))  # older versions did not say
 
 
 def free_folder(name: str) -> Path:

@@ -12,7 +12,7 @@ from training.configured import job_from_configuration
 from training.cosim import make_plan, plan_of_run, run_plan
 from training.described import job_from, require_masks
 from training.host import Host
-from training.job import Job, free_folder
+from training.job import Job, free_folder, where_it_started
 from training.loggers import parse_loggers
 from training.machine import machine_profile
 from training.run_record import RUN_FILE, Row, read_rows
@@ -98,7 +98,8 @@ def train(
     out :
         Run directory; None = a new one in runs/.
     resume :
-        Directory of an interrupted run to go on with.
+        Directory of an interrupted run to go on with; until `train` returns, the current folder is the one in which
+        the run was started, from which the paths that it names are.
     on_step :
         Called with the row of every step.
     options :
@@ -116,15 +117,16 @@ def train(
     max_bytes = read_parsed("trace_max_bytes", given.pop("trace_max_bytes"), parse_count)
     extent = trace_extent(as_text(given.pop("trace_steps")), max_bytes)
     profile = machine_profile(refresh=bool(given.pop("remeasure")))
+    go = partial(run_plan, on_step=on_step, log=log, trace=extent)
     if resume is not None:
         folder = Path(resume)
-        plan, command = plan_of_run(folder, profile), f"wse_sim.train(resume={str(resume)!r})"
-    else:
-        command = _command(model, dict(options))
-        job = _job(model, given)
-        folder = free_folder(job.name) if out is None else Path(out)
-        plan = make_plan(job, profile)
-    run_plan(plan, folder, command=command, on_step=on_step, resume=resume is not None, log=log, trace=extent)
+        with where_it_started(folder) as run_dir:
+            go(plan_of_run(run_dir, profile), run_dir, command=f"wse_sim.train(resume={str(resume)!r})", resume=True)
+        return load_run(folder)
+    command = _command(model, dict(options))
+    job = _job(model, given)
+    folder = free_folder(job.name) if out is None else Path(out)
+    go(make_plan(job, profile), folder, command=command)
     return load_run(folder)
 
 

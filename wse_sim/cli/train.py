@@ -165,8 +165,13 @@ class _Session:
 
     def resume(self, folder: Path, remeasure: bool) -> dict[str, Any]:
         from training.cosim import plan_of_run
+        from training.job import where_it_started
 
-        return self.train(plan_of_run(folder, self.profile(remeasure)), folder, resume=True)
+        profile = self.profile(remeasure)
+        with where_it_started(folder) as run_dir:
+            if run_dir != folder:
+                self.say(f"the paths that the run names are from {Path.cwd()}, where it was started")
+            return self.train(plan_of_run(run_dir, profile), run_dir, resume=True)
 
     def verify_resume(self, jobs: list["Job"], out: Path | None, *, remeasure: bool, as_json: bool) -> None:
         from training.cosim import make_plan
