@@ -35,12 +35,15 @@ class Exportable:
         Name of a parameter -> its numbers, zeros and all, in float32.
     mask :
         Name of a parameter -> its mask; None where it has none.
+    end_id :
+        The token that ends a document; None where there is none, or nobody knows.
     """
 
     shape: ModelShape
     multipliers: ForwardMultipliers
     weight: Callable[[str], Tensor]
     mask: Callable[[str], Mask | None]
+    end_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +83,7 @@ def write_model(
         When no stock model computes what the model does, a weight does not fit the dtype, or a file cannot be written.
     """
     is_tied = model.shape.is_tied and not must_untie(model.shape, model.multipliers)
-    config = config_of(model.shape, is_tied=is_tied, dtype=dtype)
+    config = config_of(model.shape, is_tied=is_tied, dtype=dtype, end_id=model.end_id)
     paths = write_weights(folder, sources_of_model(model, dtype, is_sparse=is_sparse), shard_bytes)
     write_json(folder / CONFIG, config)  # last: without it, nobody takes the folder for a model
     return paths
