@@ -101,32 +101,19 @@ def imported(folder: str, parametrization: str | None) -> tuple[Imported, Parame
     config = read_json(path)
     require_exact(config, str(path))
     export = read_export(Path(folder))
-    tokenizer_sha256 = digest_of_tokenizer(Path(folder))
-    if export is not None and parametrization in (None, export.parametrization.name):
-        return (
-            Imported(
-                folder=folder,
-                shape=export.shape,
-                base=export.parametrization.base,
-                weight_decay_scaling=export.parametrization.weight_decay_scaling,
-                density=export.density,
-                tokenizer=export.tokenizer,
-                tokenizer_sha256=tokenizer_sha256,
-            ),
-            export.parametrization.name,
-        )
-    choose(parametrization or "sp", PARAMETRIZATIONS, "parametrization")
-    name = Path(folder).resolve().name
-    return (
-        Imported(
-            folder=folder,
-            shape=shape_from_hugging_face(config, name=name, where=str(path)),
-            density=None if export is None else export.density,
-            tokenizer=None if export is None else export.tokenizer,
-            tokenizer_sha256=tokenizer_sha256,
-        ),
-        parametrization or "sp",  # type: ignore[return-value]  # it was chosen
+    start = Imported(
+        folder=folder,
+        shape=shape_from_hugging_face(config, name=Path(folder).resolve().name, where=str(path)),
+        density=None if export is None else export.density,
+        tokenizer=None if export is None else export.tokenizer,
+        tokenizer_sha256=digest_of_tokenizer(Path(folder)),
     )
+    if export is not None and parametrization in (None, export.parametrization.name):
+        rules = export.parametrization
+        own = {"shape": export.shape, "base": rules.base, "weight_decay_scaling": rules.weight_decay_scaling}
+        return msgspec.structs.replace(start, **own), rules.name
+    choose(parametrization or "sp", PARAMETRIZATIONS, "parametrization")
+    return start, parametrization or "sp"  # type: ignore[return-value]  # it was chosen
 
 
 def other_tokens(start: Imported, reading: Reading) -> tuple[str, ...]:

@@ -98,9 +98,8 @@ def blocks(content: bytes, *, keeps_characters: bool) -> Iterator[bytes]:
     start = 0
     while start < len(content):
         stop = start + _BLOCK_BYTES
-        while (
-            keeps_characters and stop < len(content) and stop > start + _BLOCK_BYTES - 4 and _continues(content[stop])
-        ):
+        least = stop - _LONGEST_CHARACTER
+        while keeps_characters and least < stop < len(content) and _continues(content[stop]):
             stop -= 1
         yield content[start:stop]
         start = stop
