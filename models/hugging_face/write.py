@@ -147,7 +147,7 @@ def _pieces(model: Exportable, tensor: HuggingFaceTensor, dtype: torch.dtype, is
     if tensor.is_optional:
         yield torch.zeros(tensor.shape, dtype=dtype)
         return
-    rows = _of_rows(model.weight(tensor.own), tensor)
+    rows = model.weight(tensor.own)[tensor.rows]
     numbers = folded(rows, factors(tensor, model.shape, model.multipliers))
     if tensor.is_transposed:
         numbers = numbers.T
@@ -163,12 +163,8 @@ def _mask(model: Exportable, tensor: HuggingFaceTensor) -> Mask | None:
     mask = None if tensor.is_optional else model.mask(tensor.own)
     if mask is None:
         return None
-    rows = mask[tensor.first_row : tensor.first_row + tensor.n_rows]
+    rows = mask[tensor.rows]
     return np.ascontiguousarray(rows.T) if tensor.is_transposed else rows
-
-
-def _of_rows(parameter: Tensor, tensor: HuggingFaceTensor) -> Tensor:
-    return parameter[tensor.first_row : tensor.first_row + tensor.n_rows]
 
 
 def _cast_of(tensors: Tensors, name: str, dtype: torch.dtype) -> Iterable[Tensor]:
@@ -184,4 +180,6 @@ def _cast(numbers: Tensor, dtype: torch.dtype, name: str) -> Tensor:
 
 
 def _is_finite(numbers: Tensor) -> bool:
+    if not numbers.numel():
+        return True
     return all(math.isfinite(extreme) for extreme in numbers.aminmax())  # without a tensor of answers as large again

@@ -198,6 +198,19 @@ def test_the_stock_model_generates_and_its_tokens_are_bytes(run: Path, tmp_path:
     assert torch.equal(made, step_by_step)
 
 
+def test_a_tensor_without_a_live_weight_is_kept_too(tmp_path: Path) -> None:
+    """Of queries, keys and values, which are one matrix of ours, two weights live."""
+    train(small_run(LLAMA, "sp", density=1 / 1024), tmp_path / "run")
+    export(tmp_path / "run", tmp_path / "sparse", is_sparse=True)
+    sparse = read_tensors(tmp_path / "sparse")
+    assert any(not sparse.mask(name).any() for name in sparse.masked)
+    export(tmp_path / "sparse", tmp_path / "again")
+    export(tmp_path / "run", tmp_path / "dense")
+    again, dense = (read_tensors(tmp_path / name) for name in ("again", "dense"))
+    assert set(again) == set(dense)
+    assert all(torch.equal(again[name], dense[name]) for name in dense)
+
+
 @pytest.fixture
 def texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, list[str]]:
     """Lines of JSON, and the documents in them."""
