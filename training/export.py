@@ -112,7 +112,6 @@ def _exported(
     paths = write_model(folder, model, dtype=_DTYPES[dtype], is_sparse=is_sparse, shard_bytes=shard_bytes)
     hidden = config.sparsity_plan.hidden
     sizes = {name: math.prod(checkpoint.shape(name)) for name in checkpoint.parameters}
-    rows = read_rows(run_dir / RUN_FILE) if (run_dir / RUN_FILE).is_file() else []
     return Export(
         run=run_dir.resolve().name,
         step=step,
@@ -129,7 +128,7 @@ def _exported(
         tokenizer=tokenizer,
         tokenizer_sha256=tokens.sha256,
         tokens=step * config.tokens_per_step,
-        val_loss=next((row.val_loss for row in rows if row.step == step), None),
+        val_loss=_val_loss(run_dir / RUN_FILE, step),
         shape=config.shape,
         parametrization=config.parameters_transfer_by,
     )
@@ -146,6 +145,12 @@ def _expanded(source: Path, folder: Path, dtype: Dtype, shard_bytes: int) -> Exp
     write_json(folder / CONFIG, config | {"torch_dtype": str(_DTYPES[dtype]).removeprefix("torch.")})
     n_bytes = sum(path.stat().st_size for path in paths)
     return msgspec.structs.replace(said, dtype=dtype, is_sparse=False, n_bytes=n_bytes)
+
+
+def _val_loss(rows: Path, step: int) -> float | None:
+    """Measured after a step; None where nobody did."""
+    logged = read_rows(rows) if rows.is_file() else []
+    return next((row.val_loss for row in logged if row.step == step), None)
 
 
 def _checkpoint(run_dir: Path, step: int | None) -> Checkpoint:
