@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import chdir, contextmanager
+from contextlib import ExitStack, chdir, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -221,20 +221,18 @@ def where_it_started(run_dir: Path) -> Iterator[Path]:
     """The folder of a run that goes on; meanwhile the current folder is the one in which the run was started.
 
     So the data, tokenizer, model, system, weights and store that it names by relative paths are found from wherever the
-    user calls. Where that folder is gone, as on another machine, the current one stays.
+    user calls. Where that folder is gone, or another user's, the current one stays.
 
     Raises
     ------
     SpecError
         As `read_job`.
     """
-    started_in = Path(_read(run_dir)[1])
-    if not started_in.is_dir() or started_in.samefile(Path.cwd()):
-        yield run_dir
-        return
-    run_dir = run_dir.resolve()
-    with chdir(started_in):
-        yield run_dir
+    started_in, here, absolute = _read(run_dir)[1], Path.cwd(), run_dir.resolve()
+    with ExitStack() as stack:
+        with suppress(OSError):
+            stack.enter_context(chdir(started_in))
+        yield run_dir if here == Path.cwd() else absolute
 
 
 def _read(run_dir: Path) -> tuple[dict[str, Any], str]:
