@@ -120,6 +120,7 @@ def test_a_run_whose_files_were_named_from_where_it_started_goes_on_from_anywher
     monkeypatch.chdir(elsewhere)
     assert same_again(lambda: printed("train", "--resume", "../home/run"))
     assert same_again(lambda: wse_sim.train(resume="../home/run").to_dict())
+    assert printed("compare", "../home/run")["is_same_order"]
     home = home.rename(tmp_path / "moved")
     monkeypatch.chdir(home)
     assert same_again(lambda: printed("train", "--resume", "run"))
