@@ -235,12 +235,8 @@ class _Session:
             self.say(f"  - not covered: {gap}")
 
     def say(self, line: str) -> None:
-        _say(self.console, line)
-
-
-def _say(console: "Console", line: str) -> None:
-    """Wrapped between words on a terminal; one line each in a file."""
-    console.print(line, soft_wrap=not console.is_terminal, markup=False)
+        """Wrapped between words on a terminal; one line each in a file."""
+        self.console.print(line, soft_wrap=not self.console.is_terminal, markup=False)
 
 
 def _followed(options: dict[str, Any]) -> str:
