@@ -41,6 +41,9 @@ class _Detail:
     has_changes: bool
 
 
+_LEAST = _Detail(n_systems=1, n_servers=1, n_microbatches=1, has_pauses=False, has_changes=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceExtent:
     """What a trace is to hold.
@@ -79,6 +82,11 @@ def trace_extent(steps: int | str | None = None, max_bytes: float | None = None)
         steps=TraceSteps() if steps is None else parse_trace_steps(str(steps)),
         max_bytes=MAX_BYTES if max_bytes is None else int(max_bytes),
     )
+
+
+def require_trace(simulation: SimulatedStep, extent: TraceExtent) -> None:
+    """Raise SpecError where `chrome_trace` would, in the time of a trace of the least detail."""
+    _fitting(simulation, extent, _LEAST)
 
 
 def chrome_trace(simulation: SimulatedStep, extent: TraceExtent = STEADY_STEP) -> dict[str, Any]:
@@ -127,11 +135,19 @@ def trace_text(simulation: SimulatedStep, extent: TraceExtent = STEADY_STEP) -> 
     return text, _left_out(content["otherData"], extent.max_bytes)
 
 
-def _fitting(simulation: SimulatedStep, extent: TraceExtent) -> tuple[dict[str, Any], bytes]:
-    """The trace with the most detail that fits, and its JSON."""
+def _fitting(
+    simulation: SimulatedStep, extent: TraceExtent, detail: _Detail | None = None
+) -> tuple[dict[str, Any], bytes]:
+    """The trace with the most detail that fits, and its JSON.
+
+    Parameters
+    ----------
+    detail :
+        More is not tried; None = all that there may be.
+    """
     steps, max_bytes = extent.steps, extent.max_bytes
     of_steps = window(simulation, steps)
-    detail: _Detail | None = _all_of(of_steps.program)
+    detail = detail or _all_of(of_steps.program)
     while detail is not None:
         slices, held = _drawn(simulation, of_steps, detail)
         n_bytes = _LEAST_EVENT_BYTES * (sum(len(s.start) for s in slices) + sum(len(c.time) for c in held))
