@@ -22,6 +22,7 @@ from training.job import TARGET_FILE, Job, read_job
 from training.machine import machine_profile
 from training.schedules import parse_schedule
 from wse_sim.errors import FileError, SpecError
+from wse_sim.files import turn_in
 from wse_sim.processes.limits import n_usable_cpus
 from wse_sim.processes.on_ray import on_ray
 from wse_sim.processes.pool import Spread, on_processes
@@ -132,7 +133,8 @@ def train_run(task: RunTask) -> Row:
     """
     folder = Path(task.folder)
     try:
-        return _row(task, _summary(task, folder))
+        with turn_in(folder):
+            return _row(task, _summary(task, folder))
     except Interrupted:
         raise KeyboardInterrupt from None
     except DivergenceError as error:

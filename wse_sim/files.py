@@ -3,13 +3,16 @@
 import fcntl
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import IO, Any
 
 from wse_sim.errors import FileError, SpecError
+
+_PART = re.compile(r"\..*\.(\d+)\.part")  # of a file that a process writes, by its id
 
 
 def user_cache() -> Path:
@@ -41,6 +44,28 @@ def write_atomically(path: Path, content: bytes | Iterable[bytes | memoryview]) 
         if not isinstance(error, NotADirectoryError):
             part.unlink(missing_ok=True)
         raise FileError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+def remove_torn(folder: Path) -> None:
+    """Remove what processes that are gone left half-written in a folder."""
+    for part in folder.glob(".*.part"):
+        found = _PART.fullmatch(part.name)
+        if found is not None and (int(found[1]) == os.getpid() or not is_running(int(found[1]))):
+            with suppress(OSError):  # another process may be as tidy
+                part.unlink()
+
+
+def is_running(process_id: int) -> bool:
+    """Whether a process of this machine has the id."""
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it is another user's
+        return True
+    except OverflowError:
+        return False
+    return True
 
 
 def read_bytes(path: Traversable) -> bytes:
@@ -114,6 +139,30 @@ def lock(path: Path) -> Iterator[None]:
     with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def turn_in(folder: Path) -> Iterator[None]:
+    """Hold a folder that one process works in at a time, waiting for the one that does; made if need be.
+
+    A worker whose caller was killed works on until it notices: whoever goes on with its work waits here for its end,
+    however that comes. The lock is on the folder itself, no file of it stays, and an empty folder is gone afterwards.
+
+    Raises
+    ------
+    SpecError
+        When the folder cannot be made.
+    """
+    make_folder(folder)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system over a network may know no locks of folders
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        with suppress(OSError):  # not empty, as a rule
+            folder.rmdir()
+        os.close(descriptor)
 
 
 def whole_lines(file: IO[bytes]) -> list[bytes]:

@@ -8,9 +8,9 @@ from unittest.mock import patch
 
 import pytest
 
-from tests.processes.work import Number, Square
+from tests.processes.work import Number, Pieces, Square
 from tests.stopping import came_true
-from wse_sim.errors import SpecError
+from wse_sim.errors import LostError, SpecError
 from wse_sim.processes.on_ray import on_ray
 from wse_sim.processes.pool import in_this_process
 from wse_sim.sweeps.keys import simulated_vocabulary
@@ -18,7 +18,7 @@ from wse_sim.sweeps.points import grid_points
 from wse_sim.sweeps.run import run_sweep
 from wse_sim.sweeps.simulated import simulate_points, simulated_sweep
 
-SQUARED, SLEPT = "tests.processes.work:squared", "tests.processes.work:slept"
+SQUARED, SLEPT, IN_DANGER = (f"tests.processes.work:{name}" for name in ("squared", "slept", "squared_in_danger"))
 
 
 def test_ray_that_is_not_installed_is_told() -> None:
@@ -51,12 +51,12 @@ def test_wrong_task_is_the_users_and_a_bug_is_ours() -> None:
 
 
 @pytest.mark.usefixtures("ray")
-def test_who_stops_early_cancels_what_runs(tmp_path: Path) -> None:
+def test_who_stops_early_cancels_what_runs_and_waits_for_it(tmp_path: Path) -> None:
     tasks = [Number(value=1), Number(value=2, folder=str(tmp_path))]
     with closing(on_ray(SLEPT, tasks, Square)) as outcomes:
         assert next(outcomes) == Square(0)
         assert came_true((tmp_path / "begun").exists)
-    assert came_true((tmp_path / "interrupted").exists)
+    assert (tmp_path / "interrupted").exists()
 
 
 @pytest.mark.usefixtures("ray")
@@ -66,3 +66,16 @@ def test_table_is_the_same_bytes_over_ray_and_here(tmp_path: Path) -> None:
     run_sweep(sweep, lambda todo: simulate_points(todo, in_this_process), tmp_path / "here.csv")
     run_sweep(sweep, lambda todo: simulate_points(todo, on_ray), tmp_path / "over-ray.csv")
     assert (tmp_path / "here.csv").read_bytes() == (tmp_path / "over-ray.csv").read_bytes()
+
+
+@pytest.mark.usefixtures("ray")
+def test_task_whose_process_was_killed_is_done_again_and_named_at_the_third_time(tmp_path: Path) -> None:
+    def squares(n_kills: int) -> list[int]:
+        tasks = [Pieces(values=(2, 3, 4), killers=(3,), n_kills=n_kills, folder=str(tmp_path)), *others]
+        return sorted(square.value for squares in on_ray(IN_DANGER, tasks, list[Square]) for square in squares)
+
+    others = [Pieces(values=(n,), killers=(), n_kills=0, folder="") for n in range(5, 9)]
+    assert squares(2) == [n * n for n in range(2, 9)]
+    assert len(list(tmp_path.iterdir())) == 2
+    with pytest.raises(LostError, match=r"^the square of 3: .* was lost \(WorkerCrashedError of Ray\), 3 times"):
+        squares(5)

@@ -8,7 +8,8 @@ from collections.abc import Generator, Sequence
 from typing import Any
 
 from wse_sim.errors import SpecError, installs
-from wse_sim.processes.pool import AnyOutcome, AnyTask, function_named
+from wse_sim.processes.attempts import AnyTask, Attempt
+from wse_sim.processes.pool import AnyOutcome, function_named
 
 _LEAST_IN_FLIGHT = 64  # tasks that Ray is given before the first has ended; more than it has CPUs, so that none idles
 _PER_CPU = 4
@@ -20,7 +21,8 @@ def on_ray(
     """One outcome for each task, in the order in which they end.
 
     Joins the cluster that RAY_ADDRESS names, or that `ray start` has started here; else starts Ray on this machine, for
-    as long as the tasks take. Whoever stops early cancels what runs.
+    as long as the tasks take. A task whose process or machine is lost is done again, as by `on_processes`; how often,
+    and in which parts, is not left to Ray, which would do a whole task over. Whoever stops early cancels what runs.
 
     Parameters
     ----------
@@ -30,7 +32,7 @@ def on_ray(
     Raises
     ------
     SpecError
-        When Ray is not installed, or a task is wrong.
+        When Ray is not installed, or a task is wrong; LostError when every process that took it up was lost.
     RuntimeError
         When a task failed otherwise.
     """
@@ -39,18 +41,26 @@ def on_ray(
     if is_ours:
         ray.init(log_to_driver=False, configure_logging=False)
     do = ray.remote(num_cpus=cpus_per_task, max_retries=0)(lambda task: function_named(work)(task))
-    todo, running = deque(tasks), dict[Any, AnyTask]()
+    todo, running = deque(map(Attempt, tasks)), dict[Any, Attempt[AnyTask]]()
     n_at_once = max(_LEAST_IN_FLIGHT, _PER_CPU * int(ray.cluster_resources().get("CPU", 1)))
     try:
         while todo or running:
             while todo and len(running) < n_at_once:
-                task = todo.popleft()
-                running[do.remote(task)] = task
+                attempt = todo.popleft()
+                running[do.remote(attempt.task)] = attempt
             (ended,), _ = ray.wait(list(running), num_returns=1)
-            yield _outcome(ray, ended, running.pop(ended))
+            attempt = running.pop(ended)
+            try:
+                outcome_here = _outcome(ray, ended, attempt.task)
+            except _lost(ray) as error:
+                todo.extend(attempt.after_a_loss(f"was lost ({type(error).__name__} of Ray)"))
+                continue
+            yield outcome_here
     finally:
         for unfinished in running:
             ray.cancel(unfinished)
+        if running:  # what saves its work when it is interrupted takes a moment to
+            ray.wait(list(running), num_returns=len(running))
         if is_ours:
             ray.shutdown()
 
@@ -71,5 +81,13 @@ def _outcome(ray: Any, ended: Any, task: Any) -> Any:
         if isinstance(cause, SpecError):
             raise SpecError(f"{task.name}: {cause}") from None
         raise RuntimeError(f"{task.name}: {error}") from None
+    except _lost(ray):
+        raise
     except ray.exceptions.RayError as error:
         raise RuntimeError(f"{task.name}: {error}") from None
+
+
+def _lost(ray: Any) -> tuple[type[Exception], ...]:
+    """What Ray raises when a process, a machine, or what was kept on it is gone."""
+    of = ray.exceptions
+    return of.WorkerCrashedError, of.NodeDiedError, of.OutOfMemoryError, of.ObjectLostError

@@ -7,14 +7,15 @@ Beside the table `sweep.csv`, which is there once it is whole, stand
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 import msgspec
 
 from wse_sim import __version__
-from wse_sim.errors import SpecError
-from wse_sim.files import make_folder, open_locked, whole_lines, write_json
+from wse_sim.errors import FileError, SpecError
+from wse_sim.files import make_folder, open_locked, remove_torn, whole_lines, write_json
 from wse_sim.sweeps.sweep import Kind, Row, Sweep
 from wse_sim.sweeps.table import read_table, require_table_name, write_table
 
@@ -57,8 +58,10 @@ class Journal:
             return
         require_table_name(out)
         _claim(sweep, out, command)
+        remove_torn(out.parent)
         if out.exists():
             self.rows = {row.index: row for row in read_table(out, sweep)}
+            _part_of(out).unlink(missing_ok=True)  # whoever wrote the table was killed before it did this
             return
         busy = f"{out}: another process works on this sweep: wait for it, or stop it"
         self._part = open_locked(_part_of(out), busy=busy)
@@ -69,10 +72,22 @@ class Journal:
             raise
 
     def append(self, rows: Sequence[Row]) -> None:
-        """Keep rows."""
+        """Keep rows.
+
+        Raises
+        ------
+        FileError
+            When they cannot be written; those before them are.
+        """
         if self._part is not None:
-            self._part.write(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
-            self._part.flush()
+            try:
+                self._part.write(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
+                self._part.flush()
+            except OSError as error:
+                raise FileError(
+                    f"{self._part.name}: cannot be written: {error.strerror}; rows before this one are kept, the same "
+                    "command goes on with them"
+                ) from None
         self.rows.update((row.index, row) for row in rows)
 
     def finish(self) -> list[Row]:
@@ -80,13 +95,14 @@ class Journal:
         rows = [self.rows[index] for index in range(len(self._sweep.points))]
         if self._part is not None and self._out is not None:
             write_table(self._out, self._sweep, rows)
-            _part_of(self._out).unlink()
+            _part_of(self._out).unlink(missing_ok=True)
         return rows
 
     def close(self) -> None:
         """Close the files."""
         if self._part is not None:
-            self._part.close()
+            with suppress(OSError):  # what a full disk did not take, nobody counts on
+                self._part.close()
 
     def _decoded(self, lines: Iterable[bytes]) -> Iterable[Row]:
         for number, line in enumerate(lines, start=1):
