@@ -26,6 +26,12 @@ def test_ray_that_is_not_installed_is_told() -> None:
         next(on_ray(SQUARED, [Number(value=1)], Square))
 
 
+def test_ray_that_does_not_start_is_told() -> None:
+    slow = patch("ray.init", side_effect=Exception("The current node timed out during startup.\nMore of it."))
+    with slow, pytest.raises(SpecError, match=r"neither joined nor started here: The current .* startup\.$"):
+        next(on_ray(SQUARED, [Number(value=1)], Square))
+
+
 @pytest.fixture(scope="module")
 def ray() -> Iterator[None]:
     """Ray on two CPUs of this machine, for all tests: starting it takes seconds."""

@@ -125,9 +125,7 @@ def test_rows_that_the_disk_has_no_room_for_are_told_and_worked_out_again(tmp_pa
     run_sweep(SWEEP, backwards(), straight)
     with closing(Journal(SWEEP, out)):
         pass
-    message = (
-        r"sweep\.csv\.part: cannot be written: File too large; rows before this one are kept"
-    )
+    message = r"sweep\.csv\.part: cannot be written: File too large; rows before this one are kept"
     with files_of_at_most(n_bytes), pytest.raises(FileError, match=message):
         run_sweep(SWEEP, backwards(), out)
     asked: list[int] = []

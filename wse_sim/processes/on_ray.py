@@ -32,14 +32,15 @@ def on_ray(
     Raises
     ------
     SpecError
-        When Ray is not installed, or a task is wrong; LostError when every process that took it up was lost.
+        When Ray is not installed, can be neither joined nor started, or a task is wrong; LostError when every process
+        that took it up was lost.
     RuntimeError
         When a task failed otherwise.
     """
     ray = _ray()
     is_ours = not ray.is_initialized()
     if is_ours:
-        ray.init(log_to_driver=False, configure_logging=False)
+        _join(ray)
     do = ray.remote(num_cpus=cpus_per_task, max_retries=0)(lambda task: function_named(work)(task))
     todo, running = deque(map(Attempt, tasks)), dict[Any, Attempt[AnyTask]]()
     n_at_once = max(_LEAST_IN_FLIGHT, _PER_CPU * int(ray.cluster_resources().get("CPU", 1)))
@@ -71,6 +72,14 @@ def _ray() -> Any:
     except ImportError:
         raise SpecError(f"Ray is not installed here: {installs('ray')}") from None
     return ray
+
+
+def _join(ray: Any) -> None:
+    try:
+        ray.init(log_to_driver=False, configure_logging=False)
+    except Exception as error:  # of any kind: there is no cluster at RAY_ADDRESS, its head takes too long to start
+        why = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise SpecError(f"Ray can be neither joined nor started here: {why}") from None
 
 
 def _outcome(ray: Any, ended: Any, task: Any) -> Any:
