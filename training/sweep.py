@@ -55,11 +55,20 @@ _RESULTS: dict[str, tuple[str, ...]] = {
 
 
 class RunTask(msgspec.Struct, frozen=True, kw_only=True):
-    """A point to train, and the folder to do it in."""
+    """A point to train, and the folder to do it in.
+
+    Parameters
+    ----------
+    folder :
+        Absolute: who trains may stand elsewhere.
+    named :
+        The same as the user would write it, for the command that its summary tells: "" = as it is.
+    """
 
     index: int
     point: Point
     folder: str
+    named: str = ""
 
     @property
     def name(self) -> str:
@@ -108,8 +117,8 @@ def train_points(
     if n_processes() > 1:
         raise SpecError("a sweep starts processes of its own: start it without torchrun")
     tasks = [
-        RunTask(index=index, point=point, folder=str(out.resolve() / _folder_name(sweep, index)))
-        for index, point in todo.items()
+        RunTask(index=index, point=point, folder=str(out.resolve() / name), named=str(out / name))
+        for index, point, name in ((index, point, _folder_name(sweep, index)) for index, point in todo.items())
     ]
     threads, seconds = _needs(tasks)
     tasks.sort(key=lambda task: -seconds[task.index])  # the longest first
@@ -206,7 +215,7 @@ def _command(task: RunTask) -> str:
     for name, value in task.point.items():
         option = f"--{name.replace('_', '-')}"
         words += ([option] if value else []) if name in _FLAGS else [option, str(value)]
-    return shlex.join([*words, "--out", task.folder])
+    return shlex.join([*words, "--out", task.named or task.folder])
 
 
 def _check(point: Point) -> None:

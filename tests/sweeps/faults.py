@@ -18,7 +18,7 @@ from wse_sim.sweeps.sweep import Row
 Fault = Literal["kill", "ctrl-c", "kill a worker"]
 
 _WORKER = "wse_sim.processes.worker"
-_LONGEST_S = 300.0
+_LONGEST_S = 1800.0
 _WORKERS_KILLED_AT_MOST = 2  # in one go: at the third loss a point is given up
 _STARTING = 0.2  # share of the faults that come before the first row
 
