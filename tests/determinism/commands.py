@@ -24,7 +24,7 @@ class Command:
     words :
         Without --json. WORKERS stands for a number, another one each time.
     trains :
-        It loads torch, or takes seconds otherwise.
+        It loads torch, or takes a second or more otherwise.
     by_budget :
         How long it trains hangs on how fast this machine was when it was measured.
     """
@@ -56,8 +56,8 @@ COMMANDS = [
     Command("sweep", ("sweep", "--model", "111m", *_SWEPT, "--processes", "WORKERS", "--out", "sweep.csv.gz")),
     Command("sweep", ("sweep", "--model", "111m", *_SWEPT, "--engine", "closed-form", "--out", "closed.jsonl")),
     Command("project", ("project", "--model", "1.3b", "--density", "0.25")),
-    Command("validate", ("validate",)),
-    Command("schedules", ("schedules", "linear", "cosine_10x", "--model", "111m")),
+    Command("validate", ("validate",), trains=True),
+    Command("schedules", ("schedules", "linear", "cosine_10x", "--model", "111m"), trains=True),
     Command("schedules-list", ("schedules",)),
     Command("reproduce-list", ("reproduce",), trains=True),
     Command("explain", ("explain",)),

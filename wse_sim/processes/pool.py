@@ -150,7 +150,9 @@ class _Pool(Generic[AnyTask, AnyOutcome]):
     def _serve(self, place: int) -> None:
         while (attempt := self._todo.get()) is not None and not self._is_over:
             self._replies.put((attempt, self._reply(place, attempt.task)))
-        self._workers[place].close()
+        with self._starting_or_ending:  # a worker that is interrupted as it ends would say so with a traceback
+            worker = self._workers[place]
+        worker.close()
 
     def _reply(self, place: int, task: AnyTask) -> Reply[AnyOutcome]:
         """What came of a task, whatever it was: the caller waits for one reply to each."""
