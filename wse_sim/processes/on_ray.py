@@ -3,8 +3,9 @@
 Ray decides where a task runs; the program must be installed there, and folders that tasks write to must be shared.
 """
 
+import time
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 from wse_sim.errors import SpecError, installs
@@ -13,6 +14,7 @@ from wse_sim.processes.pool import AnyOutcome, function_named
 
 _LEAST_IN_FLIGHT = 64  # tasks that Ray is given before the first has ended; more than it has CPUs, so that none idles
 _PER_CPU = 4
+_UNTIL_RAY_NOTICES_S = 1.0  # between two tries while it may still hand tasks to a machine that is gone
 
 
 def on_ray(
@@ -49,14 +51,20 @@ def on_ray(
             while todo and len(running) < n_at_once:
                 attempt = todo.popleft()
                 running[do.remote(attempt.task)] = attempt
-            (ended,), _ = ray.wait(list(running), num_returns=1)
-            attempt = running.pop(ended)
-            try:
-                outcome_here = _outcome(ray, ended, attempt.task)
-            except _lost(ray) as error:
-                todo.extend(attempt.after_a_loss(f"was lost ({type(error).__name__} of Ray)"))
-                continue
-            yield outcome_here
+            is_machine_lost = False
+            for ended in _ended(ray, running):
+                attempt = running.pop(ended)
+                try:
+                    outcome_here = _outcome(ray, ended, attempt.task)
+                except _machine_lost(ray) as error:
+                    todo.append(attempt.after_a_machine_was_lost(_how(error)))
+                    is_machine_lost = True
+                except _process_lost(ray) as error:
+                    todo.extend(attempt.after_a_loss(_how(error)))
+                else:
+                    yield outcome_here
+            if is_machine_lost:
+                time.sleep(_UNTIL_RAY_NOTICES_S)
     finally:
         for unfinished in running:
             ray.cancel(unfinished)
@@ -90,13 +98,27 @@ def _outcome(ray: Any, ended: Any, task: Any) -> Any:
         if isinstance(cause, SpecError):
             raise SpecError(f"{task.name}: {cause}") from None
         raise RuntimeError(f"{task.name}: {error}") from None
-    except _lost(ray):
+    except (*_machine_lost(ray), *_process_lost(ray)):
         raise
     except ray.exceptions.RayError as error:
         raise RuntimeError(f"{task.name}: {error}") from None
 
 
-def _lost(ray: Any) -> tuple[type[Exception], ...]:
-    """What Ray raises when a process, a machine, or what was kept on it is gone."""
-    of = ray.exceptions
-    return of.WorkerCrashedError, of.NodeDiedError, of.OutOfMemoryError, of.ObjectLostError
+def _ended(ray: Any, running: Mapping[Any, object]) -> list[Any]:
+    """Tasks that have ended, once there is one."""
+    ray.wait(list(running), num_returns=1)
+    ended: list[Any] = ray.wait(list(running), num_returns=len(running), timeout=0)[0]
+    return ended
+
+
+def _machine_lost(ray: Any) -> tuple[type[Exception], ...]:
+    return ray.exceptions.NodeDiedError, ray.exceptions.LocalRayletDiedError
+
+
+def _process_lost(ray: Any) -> tuple[type[Exception], ...]:
+    """What Ray raises when a process is gone, or what was kept of it."""
+    return ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError, ray.exceptions.ObjectLostError
+
+
+def _how(error: Exception) -> str:
+    return f"was lost ({type(error).__name__} of Ray)"
