@@ -171,6 +171,12 @@ def test_releases_may_be_more_exact_than_the_data() -> None:
         ((*SIMULATE, "--seq-len", "4096"), "seq_len is 4096: 111m takes 1 to 2048"),
         ((*SIMULATE, "--release", "r9"), "unknown software release 'r9'"),
         ((*SIMULATE, "--tokens", "many"), "tokens is 'many': write a number such as 1e9, 26.3B or 800M"),
+        (
+            (*SIMULATE, "--tokens", "257"),
+            "tokens is 257: a run has at least one step, 245,760 tokens in a batch of 120",
+        ),
+        ((*SIMULATE, "--batch-size", "1" + 20 * "0"), "it must be at least 1 and at most 1,000,000"),
+        (("schedules", "linear", "--n-steps", "1" + 20 * "0"), "is not in the range 1<=x<=10000000"),
         ((*SIMULATE, "--tokens", "0"), "tokens is 0.0: it must be a positive number"),
         ((*SIMULATE, "--trace", "/no/such/folder/t.json"), "/no/such/folder/t.json: cannot be written"),
         ((*SIMULATE, "--jitter", "-1"), "jitter is -1.0: it must be at least 0"),

@@ -6,7 +6,7 @@ Layouts are columns: one numpy array per field, one entry per layout, so that th
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import product
-from math import ceil
+from math import ceil, isqrt
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -224,14 +224,21 @@ def _sizes(job: Job, fixed: Layout, ways: tuple[int, int, int, int, int]) -> Ite
     """Micro-batches, recomputation and sharding of one way to divide the GPUs."""
     dp, _, _, pp, interleave = ways
     share = ceil(job.batch_size / dp)
-    sizes = (
-        {ceil(share / n) for n in range(1, share + 1)} if fixed.microbatch is None else {min(fixed.microbatch, share)}
-    )
+    sizes = _parts(share) if fixed.microbatch is None else {min(fixed.microbatch, share)}
     shardings = [SHARDINGS.index(s) for s in job.software.shardings if pp == 1 or s == "zero1"]
     for microbatch, recompute, sharding in product(sorted(sizes), (NONE, SELECTIVE, FULL), shardings):
         is_wanted = _is(fixed.recompute, RECOMPUTES[recompute]) and _is(fixed.sharding, SHARDINGS[sharding])
         if is_wanted and (interleave == 1 or share >= pp * microbatch):
             yield *ways, microbatch, recompute, sharding
+
+
+def _parts(share: int) -> set[int]:
+    """The largest part of `share` where it is cut into any number of parts, as evenly as whole numbers allow."""
+    rest = (
+        share - 1
+    )  # ⌈share / n⌉ = ⌊(share - 1) / n⌋ + 1, and these are all below the root and one for each n up to it
+    roots = range(1, isqrt(rest) + 1)
+    return {1, *(n + 1 for n in roots), *(rest // n + 1 for n in roots)}
 
 
 def _is(wanted: object, value: object) -> bool:
