@@ -187,7 +187,10 @@ def test_out_writes_the_json_and_a_page(tmp_path: Path) -> None:
     assert content == json.loads(result.stdout)
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "<h1>1.3b at density 0.25: 2 × CS-3 beside 8 × H100</h1>" in page
-    assert "report.html" in result.stderr
+    assert f"written: {out / 'report.html'}\n" in result.stderr
+    (out / "report.html").unlink()
+    again = call(*EIGHT, "--json", "--out", str(out)).stderr
+    assert f"written: {out / 'compare.json'} (replaced)\nwritten: {out / 'report.html'}\n" in again
     (out / "report.html").unlink()
     assert screen("report", str(out)).strip() == str(out / "report.html")
     assert (out / "report.html").read_text(encoding="utf-8") == page

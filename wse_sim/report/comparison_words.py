@@ -155,7 +155,10 @@ def _about_the_bill(comparison: Comparison) -> Iterator[str]:
         for way, name in ((wafer, system_in_words(comparison.wafer.system)), (gpu, gpu_in_words(gpu.gpu)))
     ]
     yield f"{comparison.price_basis} per hour: {', '.join(per_h)}; grid: {comparison.grid}"
-    yield "ranges of tokens/s and of ratios: each constant at the ends of its range, changes added in quadrature"
+    yield (
+        "ranges of tokens/s and of ratios: each constant at the ends of its range, changes added in quadrature as "
+        "logarithms"
+    )
 
 
 def _about_the_loss(comparison: Comparison) -> Iterator[str]:
