@@ -164,6 +164,10 @@ def test_releases_may_be_more_exact_than_the_data() -> None:
         (("simulate",), "--model is missing: name a preset (wse-sim list)"),
         (("simulat",), "No such command 'simulat'. Did you mean 'simulate'?"),
         (("--modle",), "No such option '--modle'"),
+        (
+            (*SIMULATE, "--num-cs", "2"),
+            "No such option '--num-cs'. Did you mean '--num-csx'? (wse-sim simulate --help)",
+        ),
         ((*SIMULATE, "--num-csx", "0"), "num_csx is 0: it must be at least 1"),
         ((*SIMULATE, "--num-csx", "7"), "batch_size 120 is not a multiple of num_csx 7"),
         ((*SIMULATE, "--batch-size", "-4"), "batch_size is -4: it must be at least 1"),

@@ -108,7 +108,8 @@ def loss_section(summary: Summary, rows: Sequence[Mapping[str, Any]]) -> str:
     parts = [figure(loss_by_step(rows), _LOSS_CAPTION), figure(loss_by_tokens(rows), _TOKENS_CAPTION)]
     if (rows[-1].get("wafer_s") or 0) > 0:
         caption = (
-            "The running mean against simulated time; the curves lie one speed-up apart. Circles: validation text."
+            "The running mean against simulated time, logarithmic: the curves lie apart by the ratio of the clusters' "
+            "speeds, and on one another where that is near 1. Circles: validation text."
         )
         parts.append(figure(loss_by_time(rows), caption))
     projected = summary.get("projected", {})
