@@ -73,7 +73,7 @@ def title(comparison: Comparison) -> str:
 
 def asked(comparison: Comparison) -> str:
     """How much work it is, in a line."""
-    steps = f"{comparison.n_steps:,.0f} steps of {comparison.batch_size} × {comparison.seq_len}"
+    steps = f"{int(comparison.n_steps):,} steps of {comparison.batch_size} × {comparison.seq_len}"
     return f"{count(comparison.params)} parameters · {count(comparison.tokens)} tokens · {steps}"
 
 

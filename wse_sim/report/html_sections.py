@@ -81,7 +81,7 @@ def what_was_asked(summary: Summary) -> str:
     if "tokens" in target:
         parts.append(f"{count(target['tokens'])} tokens")
     if "n_steps" in target:
-        parts.append(f"{target['n_steps']:,.0f} steps of {target['batch_size']} × {target['seq_len']}")
+        parts.append(f"{int(target['n_steps']):,} steps of {target['batch_size']} × {target['seq_len']}")
     return " · ".join(parts)
 
 
