@@ -21,7 +21,7 @@ from training.model_card import CARD_FILE, model_card
 from training.run_record import RUN_FILE, read_rows
 from wse_sim import __version__
 from wse_sim.errors import FileError, SpecError
-from wse_sim.files import make_folder, write_atomically, write_json
+from wse_sim.files import make_folder, require_folder, write_atomically, write_json
 from wse_sim.spec.hugging_face_tensors import FAMILIES, layout_of
 from wse_sim.spec.reading import read_json
 
@@ -163,5 +163,6 @@ def _checkpoint(run_dir: Path, step: int | None) -> Checkpoint:
         return load_checkpoint(path.with_suffix(".json"))
     newest, _ = load_latest(run_dir)
     if newest is None:
+        require_folder(run_dir)
         raise SpecError(f"{run_dir}: there is no checkpoint in {run_dir / FOLDER}: name the folder of a training run")
     return newest

@@ -10,7 +10,7 @@ from tests.cli.documents import call, loaded_modules, printed, screen, validator
 from tests.spec.model_zoo.published import PAIR, path_of
 from tests.training.test_proxy import PROFILE
 from training.config import CONFIG_FILE, read_config
-from training.cosim import plan_of_run
+from training.plan import plan_of_run
 
 RATE_OF_THIS_MACHINE = ("wall_s", "events_per_s")
 
