@@ -34,6 +34,6 @@ def rise_in_words(rows: Sequence[Row]) -> tuple[str, ...]:
     if last <= least * (1.0 + _NOISE):
         return ()
     return (
-        f"held-out loss was least, {least:.4f}, at step {step:,} of {end:,}; at the end it is {last:.4f}: a run that "
-        "stops earlier, or more text, compares choices better",
+        f"held-out loss was least, {least:.4f} nats, at step {step:,} of {end:,}; at the end it is {last:.4f}: a run "
+        "that stops earlier, or more text, compares choices better",
     )
