@@ -4,6 +4,7 @@ import math
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -64,6 +65,7 @@ def export(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise SpecError(f"{out}: is there already; name a folder that is not, or an empty one")
     made = out.with_name(f".{out.name}.{os.getpid()}.part")
+    new = [folder for folder in made.parents if not folder.exists()]
     make_folder(made)
     try:
         if (source / SPARSE_WEIGHTS).is_file():
@@ -82,6 +84,9 @@ def export(
         raise FileError(f"{out}: cannot be written: {error.strerror or error}") from None
     finally:
         shutil.rmtree(made, ignore_errors=True)
+        with suppress(OSError):  # not empty: it went well
+            for folder in new:
+                folder.rmdir()
     return said
 
 

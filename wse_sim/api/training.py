@@ -28,7 +28,7 @@ from wse_sim.api.resuming import require_same
 from wse_sim.api.values import as_text, read_all, read_number, read_parsed, read_whole
 from wse_sim.errors import SpecError, choose
 from wse_sim.report import run_files
-from wse_sim.report.headline import headline, title
+from wse_sim.report.headline import headline, loss_unit, title
 from wse_sim.report.trace import trace_extent
 from wse_sim.spec.load import ModelLike, as_preset, convert
 from wse_sim.spec.written import parse_clip, parse_count, parse_densities, parse_seconds
@@ -76,7 +76,9 @@ class RunResult(Summary, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         measured = self.measured
-        loss = f"validation loss {measured.val_loss:.4f} after {measured.steps:,} steps, measured"
+        whose = "the proxy's " if self.choice.mode == "proxy" else ""
+        unit = loss_unit(measured.val_loss, measured.bits_per_byte)
+        loss = f"{whose}validation loss {measured.val_loss:.4f} {unit} after {measured.steps:,} steps, measured"
         return f"<{title(self.to_dict())}: {loss}; in {self.run_dir}>"
 
     def _repr_html_(self) -> str:
