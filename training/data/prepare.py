@@ -121,10 +121,10 @@ def _write(
                 parts[is_val].write(ids, n_bytes)
         for part, words in zip(parts, ("to train on", "held out"), strict=True):
             if not part.n_tokens:
-                n_there = sum(of_side.n_documents for of_side in parts)
+                there = counted(sum(of_side.n_documents for of_side in parts), "piece")
                 raise SpecError(
-                    f"data {files.source!r}: nothing is {words}: too few to split, {counted(n_there, 'piece')} of text; "
-                    "more text, or a folder with files called train and val, would be right"
+                    f"data {files.source!r}: nothing is {words}: {there} of text cannot be split; more text, or a "
+                    "folder with files called train and val, would be right"
                 )
         train, val = (part.finish(tokenizer, vocab_size) for part in parts)
         return Prepared(train=train, val=val)
