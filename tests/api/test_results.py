@@ -87,7 +87,7 @@ def test_a_configuration_trains(tmp_path: Path) -> None:
     assert run.command == f"wse_sim.train(config={str(path)!r}, mode='dense', data='markov')"
     with pytest.raises(wse_sim.SpecError, match=r"^init_from is given, but a configuration draws weights"):
         wse_sim.train(config=path, init_from="weights", mode="dense", out=tmp_path / "other")
-    with pytest.raises(wse_sim.SpecError, match=r"^schedule names several: one trains here"):
+    with pytest.raises(wse_sim.SpecError, match=r"^several densities or schedules are several runs"):
         wse_sim.train(config=path, schedule="linear,cosine", mode="dense", out=tmp_path / "other")
 
 
