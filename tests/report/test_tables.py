@@ -37,6 +37,8 @@ def printed(table: RenderableType, width: int = 100) -> str:
         (duration(0.0042), "4.20 ms"),
         (duration(86_400), "24.0 h"),
         (duration(172_800), "2.00 days"),
+        (duration(1_000 * 86_400), "1,000 days"),
+        (duration(161_000 * 86_400), "441 years"),
         (count(2_651_553_280), "2.65B"),
         (count(999), "999"),
         (energy(3.6e9), "1.00 MWh"),

@@ -92,7 +92,7 @@ def simulation_lines(simulated: Table) -> Iterator[Line]:
     if simulated["density"] < 1:
         ideal = f"{factor(simulated['ideal_speedup'])} if time fell as FLOPs do"
         yield line("speed-up over dense", factor(simulated["speedup_vs_dense"]), ideal)
-    steps = f"{simulated['n_steps']:,.0f} steps, {count(simulated['tokens'])} tokens"
+    steps = f"{int(simulated['n_steps']):,} steps, {count(simulated['tokens'])} tokens"
     yield line("whole run", duration(simulated["run_time_s"]), steps)
     if "wall_clock_s" in simulated:
         yield line("wall clock", duration(simulated["wall_clock_s"]), _wall_clock_note(simulated))

@@ -81,7 +81,7 @@ def what_was_asked(summary: Summary) -> str:
     if "tokens" in target:
         parts.append(f"{count(target['tokens'])} tokens")
     if "n_steps" in target:
-        parts.append(f"{target['n_steps']:,.0f} steps of {target['batch_size']} × {target['seq_len']}")
+        parts.append(f"{int(target['n_steps']):,} steps of {target['batch_size']} × {target['seq_len']}")
     return " · ".join(parts)
 
 
@@ -108,7 +108,8 @@ def loss_section(summary: Summary, rows: Sequence[Mapping[str, Any]]) -> str:
     parts = [figure(loss_by_step(rows), _LOSS_CAPTION), figure(loss_by_tokens(rows), _TOKENS_CAPTION)]
     if (rows[-1].get("wafer_s") or 0) > 0:
         caption = (
-            "The running mean against simulated time; the curves lie one speed-up apart. Circles: validation text."
+            "The running mean against simulated time, logarithmic: the curves lie apart by the ratio of the clusters' "
+            "speeds, and on one another where that is near 1. Circles: validation text."
         )
         parts.append(figure(loss_by_time(rows), caption))
     projected = summary.get("projected", {})
