@@ -196,11 +196,11 @@ def test_releases_may_be_more_exact_than_the_data() -> None:
         ((*SIMULATE, "--engine", "ptolemy"), "unknown engine 'ptolemy': known are max-plus, des, reference"),
         ((*SIMULATE, "--mask-update-steps", "5"), "mask_update_steps is 5, but static masks never change"),
         ((*SIMULATE, "--sparsity-algorithm", "gmp", "--mask-update-steps", "0"), "mask_update_steps is 0: it must be"),
-        ((*SIMULATE, "--mask-from", "/no/such/run"), "/no/such/run: no checkpoint in"),
+        ((*SIMULATE, "--mask-from", "/no/such/run"), "/no/such/run: there is no such folder"),
         (("explain", "mfuu"), "unknown field 'mfuu': did you mean 'mfu'?"),
         (("explain", "csx.clock"), "unknown constant 'csx.clock': did you mean 'csx.clock_hz'?"),
         (("explain", "constants", "--system", "cs9"), "unknown system 'cs9'"),
-        (("report", "/no/such/folder"), "/no/such/folder: there is no summary.json in it"),
+        (("report", "/no/such/folder"), "/no/such/folder: there is no such folder"),
     ],
 )
 def test_wrong_input_exits_2_with_one_message(words: tuple[str, ...], message: str) -> None:

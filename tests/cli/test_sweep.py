@@ -85,7 +85,7 @@ def test_ctrl_c_says_the_command_that_goes_on(tmp_path: Path, straight: bytes) -
     assert process.returncode == 130
     assert printed == ""
     command = f"wse-sim sweep {' '.join(words)}"
-    assert said.splitlines()[-1] == f"stopped and saved; to go on:  {command}"
+    assert said.splitlines()[-1] == f"stopped and saved; to go on: {command}"
     assert run(*words).exit_code == 0
     assert out.read_bytes() == straight
 

@@ -92,5 +92,5 @@ def going_on(words: str = "") -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        click.echo(words or f"stopped and saved; to go on:  {command_line()}", err=True)
+        click.echo(words or f"stopped and saved; to go on: {command_line()}", err=True)
         raise click.exceptions.Exit(EXIT_INTERRUPTED) from None

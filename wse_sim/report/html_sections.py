@@ -86,7 +86,7 @@ def what_was_asked(summary: Summary) -> str:
 
 
 def headline_section(summary: Summary) -> str:
-    """The ten-second table."""
+    """The ten-second table, and what to know of the run here."""
     bodies = ""
     for group, lines in groupby(headline(summary), key=lambda line: line.group):
         rows = f'<tr class="group"><th scope="rowgroup" colspan="4">{text(group)}</th></tr>\n'
@@ -96,9 +96,9 @@ def headline_section(summary: Summary) -> str:
                 f'<td class="note">{text(line.note)}</td><td class="kind">{tag(line.kind)}</td></tr>\n'
             )
         bodies += f"<tbody>\n{rows}</tbody>\n"
-    return section(
-        "In ten seconds", scrolling(f'<table class="headline">\n{bodies}</table>\n', "the run in ten seconds")
-    )
+    lines_table = scrolling(f'<table class="headline">\n{bodies}</table>\n', "the run in ten seconds")
+    warnings = summary.get("measured", {}).get("warnings")
+    return section("In ten seconds", lines_table, bullets(warnings) if warnings else "")
 
 
 def loss_section(summary: Summary, rows: Sequence[Mapping[str, Any]]) -> str:
