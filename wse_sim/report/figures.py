@@ -43,7 +43,7 @@ def loss_by_step(rows: Sequence[Row]) -> Plot:
 
     def draw(axes: Axes) -> None:
         axes.plot([r["step"] for r in points], [r["loss"] for r in points], color=SERIES[0], alpha=0.35, linewidth=0.8)
-        smooth = _thinned(_running_mean(rows), MAX_POINTS)
+        smooth = _running_mean(rows, MAX_POINTS)
         axes.plot([r["step"] for r in smooth], [r["loss"] for r in smooth], color=SERIES[0], label="training, mean")
         _draw_validation(axes, checked, "step", SERIES[0])
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
@@ -225,13 +225,14 @@ def _draw_lane(axes: Axes, lane: Lane, end_us: float, unit_us: float, floor: flo
 def _draw_loss(axes: Axes, rows: Sequence[Row], key: str, colour: str, name: str, style: str = "-") -> None:
     """The running mean against a column, and circles for validation text."""
     known = [row for row in rows if (row.get(key) or 0) > 0]
-    points = _thinned(_running_mean(known), MAX_POINTS)
+    points = _running_mean(known, MAX_POINTS)
     axes.plot([r[key] for r in points], [r["loss"] for r in points], style, color=colour, label=name)
     _draw_validation(axes, [row for row in known if row.get("val_loss") is not None], key, colour, name="")
 
 
 def _draw_validation(axes: Axes, rows: Sequence[Row], key: str, colour: str, name: str = "validation") -> None:
     if rows:
+        rows = _thinned(rows, MAX_POINTS)
         style = {"marker": "o", "markersize": 4.5, "markerfacecolor": "none", "linewidth": 0, "color": colour}
         axes.plot([r[key] for r in rows], [r["val_loss"] for r in rows], label=name or "_", **style)  # type: ignore[arg-type]
 
@@ -268,25 +269,26 @@ def _has(rows: Sequence[Row], key: str) -> bool:
     return any((row.get(key) or 0) > 0 for row in rows)
 
 
-def _thinned(rows: Sequence[Row], most: int) -> list[Row]:
+def _thinned(rows: Sequence[Any], most: int) -> list[Any]:
     """At most about `most` rows, evenly taken, the last one always among them."""
     every = -(-len(rows) // most)
     return [row for index, row in enumerate(rows) if index % every == 0 or index == len(rows) - 1]
 
 
 def _table_rows(rows: Sequence[Row]) -> list[Row]:
-    """Evenly taken rows, and every one with a validation loss."""
-    kept = {id(row) for row in _thinned(rows, MAX_ROWS)}
-    return [row for row in rows if id(row) in kept or row.get("val_loss") is not None]
+    """Evenly taken rows, and those with a validation loss, evenly taken too where there are many."""
+    checked = [row for row in rows if row.get("val_loss") is not None]
+    kept = {id(row) for row in (*_thinned(rows, MAX_ROWS), *_thinned(checked, MAX_ROWS))}
+    return [row for row in rows if id(row) in kept]
 
 
-def _running_mean(rows: Sequence[Row]) -> list[Row]:
-    """The rows with the mean loss of the last twentieth of all rows, of fewer where the curve begins."""
-    most = max(1, len(rows) // 20)
+def _running_mean(rows: Sequence[Row], most: int) -> list[Row]:
+    """`_thinned` rows with the mean loss of the last twentieth of all rows, of fewer where the curve begins."""
+    widest = max(1, len(rows) // 20)
     means: list[Row] = []
-    for index, row in enumerate(rows):
-        window = rows[index - min(most, 1 + index // 4) + 1 : index + 1]
-        means.append({**row, "loss": sum(r["loss"] for r in window) / len(window)})
+    for index in _thinned(range(len(rows)), most):
+        window = rows[index - min(widest, 1 + index // 4) + 1 : index + 1]
+        means.append({**rows[index], "loss": sum(r["loss"] for r in window) / len(window)})
     return means
 
 
