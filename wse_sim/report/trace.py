@@ -214,7 +214,7 @@ def _is_hopeless(detail: _Detail, of_steps: Window, max_bytes: int) -> bool:
     Where fewer micro-batches are the next level, how many they are hangs on what this one takes: it is drawn.
     """
     p = of_steps.program
-    per_microbatch = p.n_passes + np.count_nonzero(p.has_weights) + np.count_nonzero(p.has_gradient)
+    per_microbatch = p.n_passes + int(np.count_nonzero(p.has_weights)) + int(np.count_nonzero(p.has_gradient))
     n_slices = detail.n_systems * of_steps.n_steps * detail.n_microbatches * per_microbatch
     return _coarser(detail) != detail and n_slices * _LEAST_EVENT_BYTES > max_bytes
 

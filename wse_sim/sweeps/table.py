@@ -18,6 +18,7 @@ from wse_sim.sweeps.sweep import Row, Status, Sweep
 Cells = dict[str, Value | None]
 _WHOLE = re.compile(r"-?\d+")
 _LINES_AT_ONCE = 1000
+_GZIP = 31  # how zlib is asked for gzip's header
 
 
 def require_table_name(path: Path) -> None:
@@ -42,8 +43,8 @@ def write_table(path: Path, sweep: Sweep, rows: Iterable[Row]) -> None:
     write_atomically(path, write(sweep.columns, map(sweep.cells, rows)))
 
 
-def read_table(path: Path, sweep: Sweep) -> list[Row]:
-    """The rows of a table that `write_table` wrote for this sweep.
+def read_table(path: Path, sweep: Sweep) -> Iterator[Row]:
+    """The rows of a table that `write_table` wrote for this sweep, as they are read.
 
     Raises
     ------
@@ -51,14 +52,15 @@ def read_table(path: Path, sweep: Sweep) -> list[Row]:
         When it cannot be read, or does not hold a row for each point.
     """
     _, read = _FORMATS[_suffix(path)]
+    n_rows = 0
     try:
-        table = list(read(path.read_bytes()))
-        rows = [_row(index, cells, sweep) for index, cells in enumerate(table)]
-    except (OSError, ValueError, EOFError, csv.Error, zlib.error, msgspec.MsgspecError):
-        rows = []
-    if len(rows) != len(sweep.points):
+        for cells in read(path):
+            yield _row(n_rows, cells, sweep)
+            n_rows += 1
+    except (OSError, ValueError, IndexError, EOFError, csv.Error, zlib.error, msgspec.MsgspecError):
+        n_rows = -1
+    if n_rows != len(sweep.points):
         raise SpecError(f"{path}: is not as the sweep left it; remove it, and the sweep can be run anew")
-    return rows
 
 
 def read_columns(
@@ -115,6 +117,10 @@ def _cells(path: Path) -> Iterator[list[str]]:
                     yield list(cells)
                 yield ["" if cell is None else str(_cell(cell)) for cell in cells.values()]
         return
+    yield from _csv_rows(path)
+
+
+def _csv_rows(path: Path) -> Iterator[list[str]]:
     opened = gzip.open if _suffix(path) == ".csv.gz" else open
     with opened(path, "rt", encoding="utf-8", newline="") as text:
         yield from csv.reader(text, strict=True)
@@ -152,8 +158,8 @@ def _cell(value: Value | None) -> object:
     return str(value).lower() if isinstance(value, bool) else value  # csv writes None as nothing, floats as repr
 
 
-def _read_csv(content: bytes) -> Iterator[Cells]:
-    rows = csv.reader(io.StringIO(content.decode(), newline=""), strict=True)
+def _read_csv(path: Path) -> Iterator[Cells]:
+    rows = _csv_rows(path)
     header = next(rows, [])
     return (dict(zip(header, map(_value, cells), strict=True)) for cells in rows)
 
@@ -169,21 +175,25 @@ def _value(cell: str) -> Value | None:
 
 
 def _gzipped_csv(columns: tuple[str, ...], table: Iterable[Cells]) -> Iterator[bytes]:
-    yield gzip.compress(b"".join(_written_csv(columns, table)), mtime=0)  # or the same rows would not be the same bytes
+    compressor = zlib.compressobj(level=9, wbits=_GZIP)  # says no time, or the same rows would not be the same bytes
+    yield from map(compressor.compress, _written_csv(columns, table))
+    yield compressor.flush()
 
 
 def _written_jsonl(columns: tuple[str, ...], table: Iterable[Cells]) -> Iterator[bytes]:
     return (msgspec.json.encode(cells) + b"\n" for cells in table)
 
 
-def _read_jsonl(content: bytes) -> Iterator[Cells]:
-    return (msgspec.json.decode(line, type=Cells) for line in content.splitlines())
+def _read_jsonl(path: Path) -> Iterator[Cells]:
+    with path.open("rb") as lines:
+        for line in lines:
+            yield msgspec.json.decode(line, type=Cells)
 
 
 Write = Callable[[tuple[str, ...], Iterable[Cells]], Iterator[bytes]]
-Read = Callable[[bytes], Iterable[Cells]]
+Read = Callable[[Path], Iterable[Cells]]
 _FORMATS: dict[str, tuple[Write, Read]] = {
     ".csv": (_written_csv, _read_csv),
-    ".csv.gz": (_gzipped_csv, lambda content: _read_csv(gzip.decompress(content))),
+    ".csv.gz": (_gzipped_csv, _read_csv),
     ".jsonl": (_written_jsonl, _read_jsonl),
 }
