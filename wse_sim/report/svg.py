@@ -2,6 +2,7 @@
 
 import io
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -103,7 +104,9 @@ def legend_below(axes: Axes) -> None:
 
 def _svg(draw: Callable[[Axes], None], width: int, height: int, salt: str) -> str:
     """What `draw` draws as SVG of the same bytes each time: no date, ids that depend on `salt` only."""
-    with rc_context({**_STYLE, "svg.hashsalt": salt}):
+    with rc_context({**_STYLE, "svg.hashsalt": salt}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)  # the page draws letters that are not in this font
+        warnings.filterwarnings("ignore", "constrained_layout not applied", UserWarning)  # a name may be very long
         figure = Figure(figsize=(width / POINTS_PER_INCH, height / POINTS_PER_INCH), layout="constrained")
         FigureCanvasSVG(figure)
         draw(figure.add_subplot())
