@@ -21,13 +21,13 @@ seq_len = 2048
 LARGEST_MEMORYX = """
 [memoryx.capacity_bytes]
 value = 1.2e15
-kind = "published"
-source = "largest MemoryX named with the CS-3"
+kind = "assumed"
+source = "so large that the model fits"
 """
 
 
 def write_trillion(folder: Path) -> None:
-    """`1t.toml`, and `large.toml`, CS-3 with the largest MemoryX: its usual one holds 1.0e12 parameters."""
+    """`1t.toml`, and `large.toml`, CS-3 with a MemoryX of 1.2 PB: the usual one holds 1.0e12 parameters."""
     (folder / "1t.toml").write_text(TRILLION, encoding="utf-8")
     system = data_path("hardware", "cs3.toml").read_text(encoding="utf-8")
     (folder / "large.toml").write_text(system + LARGEST_MEMORYX, encoding="utf-8")

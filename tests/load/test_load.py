@@ -7,10 +7,11 @@ import pytest
 from tests.campaigns import RecordFigures
 from tests.load.made import write_long_run, write_runs, write_tokens, write_trillion
 from tests.load.measured import Took, figures, grows_as_n_log_n, took
-from tests.report.run_directory import simulation
+from tests.schedule.test_step_size import run_of
 from wse_sim.report import trace
 from wse_sim.report.html import render_run_report
 from wse_sim.report.trace import TraceExtent, trace_text
+from wse_sim.simulation import simulate
 
 MIB = 2**20
 SWEEP = ("sweep", "--model", "13b", "--system", "cs3", "--engine", "closed-form", "--out", "table.csv.gz")
@@ -46,7 +47,7 @@ def test_a_trace_too_large_is_not_drawn_with_all_its_detail(monkeypatch: pytest.
         return draw(simulated, of_steps, detail)
 
     monkeypatch.setattr(trace, "_drawn", seen)
-    trace_text(simulation(num_csx=4), TraceExtent(max_bytes=100_000))
+    trace_text(simulate(run_of("4 40 0")), TraceExtent(max_bytes=400_000))
     assert {detail.n_systems for detail in drawn} == {1}
 
 
@@ -88,7 +89,7 @@ def test_a_file_of_tokens(tmp_path: Path, record_figures: RecordFigures, model: 
     for megabytes in (100, 1_000, 10_000):
         data = tmp_path / f"{megabytes}.bin"
         write_tokens(data, megabytes * 10**6)
-        words = ("--mode", "dense", "--steps", "20", "--budget", "1h")
+        words = ("--mode", "dense", "--steps", "20", "--batch-size", "8")
         found[megabytes] = took(tmp_path, "train", "--model", model, "--data", data, "--out", f"r{megabytes}", *words)
         data.unlink()
     record_figures("load", figures("MB", found))

@@ -13,7 +13,7 @@ from wse_sim.report.svg import FAINT, GRID, POINTS_PER_INCH, SERIES, Plot, legen
 from wse_sim.report.trace_reading import Lane
 from wse_sim.units import S_PER_DAY, S_PER_HOUR
 
-MAX_POINTS = 800  # of a curve
+MAX_POINTS, LEAST_POINTS, _FEW = 800, 64, 4  # of a curve; curves that have all of theirs
 MAX_ROWS = 100  # of a table of numbers
 TIMELINE_BINS = 300
 _S_PER_MINUTE = 60.0
@@ -45,7 +45,7 @@ def loss_by_step(rows: Sequence[Row]) -> Plot:
         axes.plot([r["step"] for r in points], [r["loss"] for r in points], color=SERIES[0], alpha=0.35, linewidth=0.8)
         smooth = _running_mean(rows, MAX_POINTS)
         axes.plot([r["step"] for r in smooth], [r["loss"] for r in smooth], color=SERIES[0], label="training, mean")
-        _draw_validation(axes, checked, "step", SERIES[0])
+        _draw_validation(axes, _thinned(checked, MAX_POINTS), "step", SERIES[0])
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: count(x)))
         _label(axes, "optimizer step", rows)
@@ -121,7 +121,7 @@ def _losses(
     def draw(axes: Axes) -> None:
         for number, (name, rows) in enumerate(runs.items()):
             style = "-" if number < len(SERIES) else "--"
-            _draw_loss(axes, rows, key, SERIES[number % len(SERIES)], name, style)
+            _draw_loss(axes, rows, key, SERIES[number % len(SERIES)], name, style, len(runs))
         label_axes(axes, next(iter(runs.values())))
         legend_below(axes)
 
@@ -222,17 +222,17 @@ def _draw_lane(axes: Axes, lane: Lane, end_us: float, unit_us: float, floor: flo
         below = above
 
 
-def _draw_loss(axes: Axes, rows: Sequence[Row], key: str, colour: str, name: str, style: str = "-") -> None:
-    """The running mean against a column, and circles for validation text."""
+def _draw_loss(axes: Axes, rows: Sequence[Row], key: str, colour: str, name: str, style: str = "-", n: int = 1) -> None:
+    """The running mean against a column, and circles for validation text; of each fewer where there are `n` curves."""
     known = [row for row in rows if (row.get(key) or 0) > 0]
-    points = _running_mean(known, MAX_POINTS)
+    points = _running_mean(known, max(LEAST_POINTS, MAX_POINTS * _FEW // max(_FEW, n)))
     axes.plot([r[key] for r in points], [r["loss"] for r in points], style, color=colour, label=name)
-    _draw_validation(axes, [row for row in known if row.get("val_loss") is not None], key, colour, name="")
+    checked = [row for row in known if row.get("val_loss") is not None]
+    _draw_validation(axes, _thinned(checked, MAX_POINTS // n + 1), key, colour, name="")
 
 
 def _draw_validation(axes: Axes, rows: Sequence[Row], key: str, colour: str, name: str = "validation") -> None:
     if rows:
-        rows = _thinned(rows, MAX_POINTS)
         style = {"marker": "o", "markersize": 4.5, "markerfacecolor": "none", "linewidth": 0, "color": colour}
         axes.plot([r[key] for r in rows], [r["val_loss"] for r in rows], label=name or "_", **style)  # type: ignore[arg-type]
 

@@ -69,7 +69,8 @@ def price_points(todo: Mapping[int, Point], spread: Spread) -> Generator[Sequenc
             with np.errstate(all="ignore"):  # a constant may be so far off that no number holds the step
                 priced = list(_rows(points))
             yield priced
-    with closing(simulate_points(_Listed(todo, np.sort(np.concatenate([*others, []]))), spread)) as simulated:
+    without = _Listed(todo, np.sort(np.concatenate([np.empty(0, np.int64), *others])))
+    with closing(simulate_points(without, spread)) as simulated:
         for rows in simulated:
             yield [_told(row, ROOFLINE if "gpu" in todo[row.index] else EVENT) for row in rows]
 

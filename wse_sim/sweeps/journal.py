@@ -73,14 +73,12 @@ class Journal:
 
     def append(self, rows: Sequence[Row]) -> None:
         """Keep rows."""
-        at, lines = self._end, []
-        for row in rows:
-            lines.append(msgspec.json.encode(row) + b"\n")
-            self.rows.place(row.index, at)
-            at += len(lines[-1])
+        lines = [msgspec.json.encode(row) + b"\n" for row in rows]
         self._file.write(b"".join(lines))
         self._file.flush()
-        self._end = at
+        for row, line in zip(rows, lines, strict=True):
+            self.rows.place(row.index, self._end)
+            self._end += len(line)
 
     def finish(self) -> Sequence[Row]:
         """All rows, in the order of the points, after the table was written."""
