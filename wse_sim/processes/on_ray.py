@@ -9,6 +9,7 @@ from typing import Any
 
 from wse_sim.errors import SpecError, installs
 from wse_sim.processes.pool import AnyOutcome, AnyTask, function_named
+from wse_sim.processes.ray_address import address_to_join
 
 _LEAST_IN_FLIGHT = 64  # tasks that Ray is given before the first has ended; more than it has CPUs, so that none idles
 _PER_CPU = 4
@@ -30,14 +31,14 @@ def on_ray(
     Raises
     ------
     SpecError
-        When Ray is not installed, or a task is wrong.
+        When Ray is not installed, can be neither joined nor started, or a task is wrong.
     RuntimeError
         When a task failed otherwise.
     """
     ray = _ray()
     is_ours = not ray.is_initialized()
     if is_ours:
-        ray.init(log_to_driver=False, configure_logging=False)
+        _join(ray)
     do = ray.remote(num_cpus=cpus_per_task, max_retries=0)(lambda task: function_named(work)(task))
     todo, running = deque(tasks), dict[Any, AnyTask]()
     n_at_once = max(_LEAST_IN_FLIGHT, _PER_CPU * int(ray.cluster_resources().get("CPU", 1)))
@@ -61,6 +62,15 @@ def _ray() -> Any:
     except ImportError:
         raise SpecError(f"Ray is not installed here: {installs('ray')}") from None
     return ray
+
+
+def _join(ray: Any) -> None:
+    address = address_to_join(ray)
+    try:
+        ray.init(address=address, log_to_driver=False, configure_logging=False)
+    except Exception as error:  # of any kind: RAY_ADDRESS is no address, a head takes too long to start
+        why = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise SpecError(f"Ray can be neither joined nor started here: {why}") from None
 
 
 def _outcome(ray: Any, ended: Any, task: Any) -> Any:
