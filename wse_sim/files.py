@@ -112,7 +112,7 @@ def open_locked(path: Path, *, busy: str) -> IO[bytes]:
         When it cannot be written, or another process has it.
     """
     try:
-        file = path.open("a+b")
+        file = open_to_append(path)
     except OSError as error:
         raise SpecError(f"{path}: cannot be written: {error.strerror}") from None
     try:
@@ -121,6 +121,19 @@ def open_locked(path: Path, *, busy: str) -> IO[bytes]:
         file.close()
         raise SpecError(busy) from None
     return file
+
+
+def open_to_append(path: Path) -> IO[bytes]:
+    """A file to append to and to read, made where it is missing; not one that a link leads to.
+
+    A folder that somebody else has made might have links to files of the user's in the place of its own.
+
+    Raises
+    ------
+    OSError
+        When it cannot be written, or is a link.
+    """
+    return open(path, "a+b", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, 0o666))
 
 
 @contextmanager
@@ -185,3 +198,9 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FileError(f"{path}: the folder cannot be made: {error.strerror}") from None
+
+
+def require_folder(path: Path) -> None:
+    """Raise SpecError when there is no such folder."""
+    if not path.is_dir():
+        raise SpecError(f"{path}: there is no such folder")

@@ -1,5 +1,6 @@
 """Over Ray, tasks have the outcomes that they have here."""
 
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -13,6 +14,7 @@ from tests.stopping import came_true
 from wse_sim.errors import LostError, SpecError
 from wse_sim.processes.on_ray import on_ray
 from wse_sim.processes.pool import in_this_process
+from wse_sim.processes.ray_address import address_to_join
 from wse_sim.sweeps.keys import simulated_vocabulary
 from wse_sim.sweeps.points import grid_points
 from wse_sim.sweeps.run import run_sweep
@@ -26,10 +28,52 @@ def test_ray_that_is_not_installed_is_told() -> None:
         next(on_ray(SQUARED, [Number(value=1)], Square))
 
 
+def dead_address() -> str:
+    """An address at which nothing listens any more."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return f"127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        (dead_address(), r"^no Ray answers at 127.0.0.1:\d+, where RAY_ADDRESS=127.* `ray start --head`, or unset"),
+        (f"ray://{dead_address()}", r"^no Ray answers at ray://127"),
+        ("nonsense", r"^Ray can be neither joined nor started here: Invalid address format: nonsense$"),
+    ],
+)
+def test_cluster_that_does_not_answer_is_told_at_once(monkeypatch: pytest.MonkeyPatch, address: str, told: str) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(SpecError, match=told):
+        next(on_ray(SQUARED, [Number(value=1)], Square))
+
+
 def test_ray_that_does_not_start_is_told() -> None:
     slow = patch("ray.init", side_effect=Exception("The current node timed out during startup.\nMore of it."))
     with slow, pytest.raises(SpecError, match=r"neither joined nor started here: The current .* startup\.$"):
         next(on_ray(SQUARED, [Number(value=1)], Square))
+
+
+def test_cluster_that_died_and_is_still_on_record_is_only_joined_by_who_asks(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    import ray
+
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    assert address_to_join(ray) == "local"
+    address = tmp_path / "ray" / "ray_current_cluster"
+    address.parent.mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address.write_text(f"127.0.0.1:{server.getsockname()[1]}", encoding="utf-8")
+        assert address_to_join(ray) is None
+    assert not caplog.messages
+    assert address_to_join(ray) == "local"
+    assert caplog.messages == [
+        f"no Ray answers any more at {address.read_text()}, where `ray start` had one: another is started for now"
+    ]
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    with pytest.raises(SpecError, match=r"where RAY_ADDRESS=auto leads to"):
+        address_to_join(ray)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +81,7 @@ def ray() -> Iterator[None]:
     """Ray on two CPUs of this machine, for all tests: starting it takes seconds."""
     import ray
 
-    ray.init(num_cpus=2, log_to_driver=False, configure_logging=False)
+    ray.init(address="local", num_cpus=2, log_to_driver=False, configure_logging=False)
     yield
     ray.shutdown()
 

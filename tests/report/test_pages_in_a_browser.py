@@ -27,7 +27,7 @@ from wse_sim.sweeps.sweep import Row, Sweep
 
 WIDE, PHONE = 1200, 390
 READABLE, DISTINCT = 4.5, 3.0  # contrast of text, and of what is drawn: WCAG 2.2, levels AA
-EVIL = '<script>alert("1")</script>'
+EVIL = '<script>alert("1")</script> <img src=x onerror=alert(2)> $x_1$ ]]> javascript:alert(3)'
 # The words with which each plot begins to say what it shows.
 PLOTS = {
     "run": (
@@ -37,13 +37,18 @@ PLOTS = {
     "simulation": ("Share of the time", "What tokens/s"),
     "runs": (
         *("Loss against tokens", "Loss against simulated time on the wafer", "Loss against simulated time on the GPU"),
-        *("validation loss here against time", "validation loss here against cost", "What tokens/s", "What tokens/s"),
+        *(
+            "validation loss here, nats/byte against time",
+            "validation loss here, nats/byte against cost",
+            "What tokens/s",
+            "What tokens/s",
+        ),
     ),
     "compare": ("Projected loss", "What tokens/s", "What tokens/s"),
     "plan": (" configurations from", "What days"),
-    "sweep": ("cost against run time", "energy against tokens/s", "How ", "How "),
+    "sweep": ("cost against all steps", "energy against tokens/s", "How ", "How "),
     "trained sweep": (
-        "measured val loss against simulated run time",
+        "measured val loss against simulated all steps",
         "measured val loss against simulated cost",
         "How ",
         "How ",

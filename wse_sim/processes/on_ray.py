@@ -11,6 +11,7 @@ from typing import Any
 from wse_sim.errors import SpecError, installs
 from wse_sim.processes.attempts import AnyTask, Attempt
 from wse_sim.processes.pool import AnyOutcome, function_named
+from wse_sim.processes.ray_address import address_to_join
 
 _LEAST_IN_FLIGHT = 64  # tasks that Ray is given before the first has ended; more than it has CPUs, so that none idles
 _PER_CPU = 4
@@ -83,9 +84,10 @@ def _ray() -> Any:
 
 
 def _join(ray: Any) -> None:
+    address = address_to_join(ray)
     try:
-        ray.init(log_to_driver=False, configure_logging=False)
-    except Exception as error:  # of any kind: there is no cluster at RAY_ADDRESS, its head takes too long to start
+        ray.init(address=address, log_to_driver=False, configure_logging=False)
+    except Exception as error:  # of any kind: RAY_ADDRESS is no address, a head takes too long to start
         why = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise SpecError(f"Ray can be neither joined nor started here: {why}") from None
 

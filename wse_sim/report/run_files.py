@@ -1,15 +1,18 @@
 """The files of a run directory, read for a report."""
 
 import math
+import shlex
 from pathlib import Path
 from typing import Any
 
 from wse_sim.errors import SpecError
-from wse_sim.spec.reading import read_json, read_lines
+from wse_sim.files import require_folder
+from wse_sim.spec.reading import read_json, read_lines, read_toml
 
 SUMMARY, ROWS, TRACE, REPORT = "summary.json", "run.jsonl", "trace.json", "report.html"
 COMPARISON, COMPARE, PLAN = "comparison.json", "compare.json", "plan.json"
 SIMULATION = "simulation.json"
+TARGET, RUNS = "target.toml", "runs.toml"  # of one run that was begun, of several
 
 
 def read_summary(run_dir: Path) -> dict[str, Any]:
@@ -23,7 +26,34 @@ def read_summary(run_dir: Path) -> dict[str, Any]:
     for name in (SUMMARY, SIMULATION):
         if (run_dir / name).is_file():
             return read_json(run_dir / name)
+    require_folder(run_dir)
+    go_on = f"wse-sim train --resume {shlex.quote(str(run_dir))}"
+    if (run_dir / RUNS).is_file():
+        open_ends = [name for name in read_toml(run_dir / RUNS)["runs"] if not (run_dir / name / SUMMARY).is_file()]
+        which = f"these have not ended: {', '.join(open_ends)}" if open_ends else "they were not compared yet"
+        raise SpecError(f"{run_dir}: holds several runs, {which}; to go on: {go_on}")
+    if (run_dir / TARGET).is_file():
+        raise SpecError(f"{run_dir}: the run has not ended, there is no {SUMMARY} in it yet; to go on: {go_on}")
     raise SpecError(f"{run_dir}: there is no {SUMMARY} in it: give the folder of a finished run")
+
+
+def folder_of(out_dir: Path, run: object) -> Path:
+    """The folder of a run that a file in `out_dir` names.
+
+    Raises
+    ------
+    SpecError
+        When the name leads out of `out_dir`.
+    """
+    name = str(run)
+    if name in ("", ".", "..") or "/" in name or "\\" in name or "\0" in name:
+        raise SpecError(f"{out_dir}: a run is called {name!r}; the name of a folder in it would be right")
+    return out_dir / name
+
+
+def has_page(out_dir: Path, run: object) -> bool:
+    """Whether such a run has a page to link to; errors as for `folder_of`."""
+    return (folder_of(out_dir, run) / REPORT).is_file()
 
 
 def read_rows(run_dir: Path) -> list[dict[str, Any]]:

@@ -8,10 +8,10 @@ from wse_sim.report import run_files
 from wse_sim.report.figures import losses_by_time, losses_by_tokens
 from wse_sim.report.headline import cluster
 from wse_sim.report.html_sections import opening, origin_section, what_was_asked
-from wse_sim.report.markup import figure, page, section, table, text
+from wse_sim.report.markup import figure, link, page, section, table
 from wse_sim.report.pareto import Figure, Point, pareto
 from wse_sim.report.quantities import duration, money, named_density
-from wse_sim.report.tables import COMPARISON_COLUMNS, comparison_cells
+from wse_sim.report.tables import COMPARISON_COLUMNS, comparison_cells, measured_unit
 from wse_sim.report.trust_sections import assumed_of_summaries, assumed_section, sensitivity_section, validation_section
 from wse_sim.spec.reading import read_json
 
@@ -19,6 +19,7 @@ Summary = Mapping[str, Any]
 Rows = Sequence[Mapping[str, Any]]
 
 _MOST_TORNADOES = 3
+_LEAST_SPAN = 0.1  # of a loss: one seed moves it by about a hundredth
 _CIRCLES = "Circles: validation text."
 _PARETO = (
     "What each run reached here (measured) against what its full-size run takes (simulated). The line joins those that "
@@ -36,7 +37,7 @@ def render_comparison_report(out_dir: Path) -> str:
     """
     comparison = read_json(out_dir / run_files.COMPARISON)
     names = {str(row["run"]): f"{named_density(row['density'])}, {row['schedule']}" for row in comparison["rows"]}
-    curves = {name: run_files.read_rows(out_dir / run) for run, name in names.items()}
+    curves = {name: run_files.read_rows(run_files.folder_of(out_dir, run)) for run, name in names.items()}
     summaries: dict[str, Summary] = {names[str(row["run"])]: row.get("summary", {}) for row in comparison["rows"]}
     first: Summary = next(iter(summaries.values()), {})
     model = first.get("target", {}).get("model", "")
@@ -69,7 +70,8 @@ def _losses(curves: Mapping[str, Rows]) -> str:
 
 
 def _fronts(summaries: Mapping[str, Summary]) -> str:
-    loss = Figure(name="validation loss here", in_words="{:.3f}".format)
+    name = f"validation loss here, {measured_unit(summaries.values())}"
+    loss = Figure(name=name, in_words="{:.3f}".format, least_span=_LEAST_SPAN)
     axes = {
         "run_time_s": Figure(name="time of the full-size run", in_words=duration, is_time=True),
         "cost_usd": Figure(name="cost of the full-size run", in_words=money),
@@ -100,6 +102,8 @@ def _simulations(summaries: Mapping[str, Summary]) -> dict[str, Summary]:
 
 def _links(out_dir: Path, names: Mapping[str, str]) -> str:
     """The pages of the runs, by the names of their folders, where they have been written."""
-    written = {run: name for run, name in names.items() if (out_dir / run / run_files.REPORT).is_file()}
-    links = "; ".join(f'<a href="{text(run)}/{run_files.REPORT}">{text(name)}</a>' for run, name in written.items())
+    written = {
+        run: name for run, name in names.items() if (run_files.folder_of(out_dir, run) / run_files.REPORT).is_file()
+    }
+    links = "; ".join(link(f"{run}/{run_files.REPORT}", name) for run, name in written.items())
     return f"<p>Pages of the runs: {links}</p>\n" if links else ""

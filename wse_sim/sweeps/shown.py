@@ -1,5 +1,6 @@
 """A sweep as people read it: its best rows, what all points have in common, and what failed."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from wse_sim.report.sweep_words import CONTENTION, FILLED_IN, MAIN_FIGURES, heading, in_words
@@ -7,7 +8,7 @@ from wse_sim.report.tables import Section
 from wse_sim.sweeps.keys import Value
 from wse_sim.sweeps.sweep import Row, Sweep
 
-_N_BEST = 10
+N_BEST = 10
 _MOST_COLUMNS, _LEAST_FIGURES = 8, 3  # a table is as wide as a terminal
 
 
@@ -18,7 +19,7 @@ def best_section(sweep: Sweep, best: Sequence[Row], sort_by: str) -> Section:
     trust = (CONTENTION,) if CONTENTION in sweep.results else ()
     figures = tuple(dict.fromkeys((sort_by, *trust, *MAIN_FIGURES[sweep.kind])))[:n_figures]
     header = (*(name for name in names if name != sort_by), *figures)
-    shown = [sweep.cells(row) for row in best[:_N_BEST]]
+    shown = [sweep.cells(row) for row in best[:N_BEST]]
     cells = [tuple(_shown(sweep, name, row[name]) for name in header) for row in shown]
     numbers = tuple(name for name in header if all(not isinstance(row[name], str) for row in shown))
     words = {name: heading(name) for name in header}
@@ -45,9 +46,13 @@ def _filled_in(sweep: Sweep, rows: Sequence[Row]) -> dict[str, set[Value | None]
 
 def failures(sweep: Sweep, rows: Sequence[Row]) -> Iterator[str]:
     """A sentence for each status but ok: how many rows have it, and why the first one does."""
-    for status in dict.fromkeys(row.status for row in rows if row.status != "ok"):
-        such = [row for row in rows if row.status == status]
-        yield f"{status}: {len(such):,} of {len(rows):,} points, the first because {such[0].reason}"
+    n_of, first = Counter[str](), dict[str, str]()
+    for row in rows:
+        n_of[row.status] += 1
+        first.setdefault(row.status, row.reason)
+    for status, reason in first.items():
+        if status != "ok":
+            yield f"{status}: {n_of[status]:,} of {len(rows):,} points, the first because {reason}"
 
 
 def _shown(sweep: Sweep, name: str, value: Value | None) -> str:
