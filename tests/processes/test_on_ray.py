@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 import pytest
 
-from tests.processes.work import Number, Pieces, Square
+from tests.processes.work import Number, Numbers, Pieces, Square
 from tests.stopping import came_true
 from wse_sim.errors import LostError, SpecError
 from wse_sim.processes.on_ray import on_ray
@@ -90,6 +90,15 @@ def ray() -> Iterator[None]:
 def test_each_task_has_one_outcome() -> None:
     outcomes = list(on_ray(SQUARED, [Number(value=value) for value in range(12)], Square))
     assert sorted(outcome.value for outcome in outcomes) == [value * value for value in range(12)]
+
+
+@pytest.mark.usefixtures("ray")
+def test_tasks_are_taken_as_they_are_begun() -> None:
+    tasks = Numbers(200)
+    with closing(on_ray(SQUARED, tasks, Square)) as outcomes:
+        next(outcomes)
+        assert tasks.n_taken <= 64
+        assert len(list(outcomes)) == 199
 
 
 @pytest.mark.usefixtures("ray")

@@ -8,7 +8,7 @@ from typing import Literal
 
 import pytest
 
-from tests.processes.work import Number, Pieces, Root, Square
+from tests.processes.work import Number, Numbers, Pieces, Root, Square
 from tests.stopping import came_true, interrupted_once
 from wse_sim.errors import LostError, SpecError
 from wse_sim.processes.attempts import end_in_words
@@ -23,6 +23,14 @@ def test_each_task_has_one_outcome(n_workers: int) -> None:
     tasks = [Number(value=value) for value in range(12)]
     outcomes = list(on_processes(SQUARED, tasks, Square, n_workers=n_workers))
     assert sorted(outcome.value for outcome in outcomes) == [value * value for value in range(12)]
+
+
+def test_tasks_are_taken_as_they_are_begun() -> None:
+    tasks = Numbers(200)
+    with closing(on_processes(SQUARED, tasks, Square, n_workers=1)) as outcomes:
+        next(outcomes)
+        assert tasks.n_taken <= 8
+        assert len(list(outcomes)) == 199
 
 
 def test_wrong_task_is_the_users_and_a_bug_is_ours() -> None:

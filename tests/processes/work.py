@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from wse_sim.errors import SpecError
+from wse_sim.sweeps.lazily import Lazy
 
 
 class Number(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +23,20 @@ class Number(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def name(self) -> str:
         return f"the square of {self.value}"
+
+
+class Numbers(Lazy[Number]):
+    """So many numbers, of which it is known how many were asked for."""
+
+    def __init__(self, n: int) -> None:
+        self._n, self.n_taken = n, 0
+
+    def __len__(self) -> int:
+        return self._n
+
+    def at(self, place: int) -> Number:
+        self.n_taken += 1
+        return Number(value=place + 20)
 
 
 class Square(msgspec.Struct, frozen=True):

@@ -21,7 +21,7 @@ _UNTIL_RAY_NOTICES_S = 1.0  # between two tries while it may still hand tasks to
 def on_ray(
     work: str, tasks: Sequence[AnyTask], outcome: type[AnyOutcome], *, cpus_per_task: int = 1
 ) -> Generator[AnyOutcome, None, None]:
-    """One outcome for each task, in the order in which they end.
+    """One outcome for each task, in the order in which they end; tasks are taken as they are begun.
 
     Joins the cluster that RAY_ADDRESS names, or that `ray start` has started here; else starts Ray on this machine, for
     as long as the tasks take. A task whose process or machine is lost is done again, as by `on_processes`; how often,
@@ -44,28 +44,16 @@ def on_ray(
     is_ours = not ray.is_initialized()
     if is_ours:
         _join(ray)
-    do = ray.remote(num_cpus=cpus_per_task, max_retries=0)(lambda task: function_named(work)(task))
-    todo, running = deque(map(Attempt, tasks)), dict[Any, Attempt[AnyTask]]()
-    n_at_once = max(_LEAST_IN_FLIGHT, _PER_CPU * int(ray.cluster_resources().get("CPU", 1)))
+    new, again, running = map(Attempt, tasks), deque[Attempt[AnyTask]](), dict[Any, Attempt[AnyTask]]()
     try:
-        while todo or running:
-            while todo and len(running) < n_at_once:
-                attempt = todo.popleft()
+        do = ray.remote(num_cpus=cpus_per_task, max_retries=0)(lambda task: function_named(work)(task))
+        n_at_once = max(_LEAST_IN_FLIGHT, _PER_CPU * int(ray.cluster_resources().get("CPU", 1)))
+        while True:
+            while len(running) < n_at_once and (attempt := again.popleft() if again else next(new, None)) is not None:
                 running[do.remote(attempt.task)] = attempt
-            is_machine_lost = False
-            for ended in _ended(ray, running):
-                attempt = running.pop(ended)
-                try:
-                    outcome_here = _outcome(ray, ended, attempt.task)
-                except _machine_lost(ray) as error:
-                    todo.append(attempt.after_a_machine_was_lost(_how(error)))
-                    is_machine_lost = True
-                except _process_lost(ray) as error:
-                    todo.extend(attempt.after_a_loss(_how(error)))
-                else:
-                    yield outcome_here
-            if is_machine_lost:
-                time.sleep(_UNTIL_RAY_NOTICES_S)
+            if not running:
+                return
+            yield from _outcomes(ray, running, again)
     finally:
         for unfinished in running:
             ray.cancel(unfinished)
@@ -90,6 +78,26 @@ def _join(ray: Any) -> None:
     except Exception as error:  # of any kind: RAY_ADDRESS is no address, a head takes too long to start
         why = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise SpecError(f"Ray can be neither joined nor started here: {why}") from None
+
+
+def _outcomes(
+    ray: Any, running: dict[Any, Attempt[AnyTask]], again: deque[Attempt[AnyTask]]
+) -> Generator[Any, None, None]:
+    """Those of tasks that have ended, once there is one; what is to be done again is added to `again`."""
+    is_machine_lost = False
+    for ended in _ended(ray, running):
+        attempt = running.pop(ended)
+        try:
+            outcome = _outcome(ray, ended, attempt.task)
+        except _machine_lost(ray) as error:
+            again.append(attempt.after_a_machine_was_lost(_how(error)))
+            is_machine_lost = True
+        except _process_lost(ray) as error:
+            again.extend(attempt.after_a_loss(_how(error)))
+        else:
+            yield outcome
+    if is_machine_lost:
+        time.sleep(_UNTIL_RAY_NOTICES_S)
 
 
 def _outcome(ray: Any, ended: Any, task: Any) -> Any:

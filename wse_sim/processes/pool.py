@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Lock, Thread
@@ -26,6 +27,7 @@ from wse_sim.processes.attempts import AnyTask, Attempt, end_in_words
 
 _WORKER = "wse_sim.processes.worker"
 _ROOT = Path(__file__).parent.parent.parent
+_AHEAD = 4  # tasks for each worker that wait or run, so that none idles
 
 AnyOutcome = TypeVar("AnyOutcome")
 
@@ -50,7 +52,7 @@ class Reply(msgspec.Struct, Generic[AnyOutcome], frozen=True, kw_only=True):
 def on_processes(
     work: str, tasks: Sequence[AnyTask], outcome: type[AnyOutcome], *, n_workers: int
 ) -> Generator[AnyOutcome, None, None]:
-    """One outcome for each task, in the order in which they end.
+    """One outcome for each task, in the order in which they end; tasks are taken as they are begun.
 
     A task whose process is lost is done again by another (`wse_sim.processes.attempts`): one that has parts, part by
     part, with an outcome for each. Whoever stops early, or closes the iterator, interrupts the workers (SIGINT) and
@@ -105,13 +107,12 @@ class _Pool(Generic[AnyTask, AnyOutcome]):
 
     def __init__(self, work: str, tasks: Sequence[AnyTask], outcome: type[AnyOutcome], n_workers: int) -> None:
         self._start: Callable[[], _Worker[AnyOutcome]] = partial(_Worker, work, outcome)
-        self._n_missing = len(tasks)
+        self._n_missing, self._tasks = len(tasks), iter(tasks)
         self._todo: SimpleQueue[Attempt[AnyTask] | None] = SimpleQueue()  # None: there is nothing more
-        for task in tasks:
-            self._todo.put(Attempt(task))
         self._replies: SimpleQueue[tuple[Attempt[AnyTask], Reply[AnyOutcome]]] = SimpleQueue()
         self._is_over, self._starting_or_ending = False, Lock()
         self._workers = [self._start() for _ in range(min(n_workers, len(tasks)))]
+        self._take(_AHEAD * len(self._workers))
         self._threads = [Thread(target=self._serve, args=(place,), daemon=True) for place in range(len(self._workers))]
 
     def __enter__(self) -> "_Pool[AnyTask, AnyOutcome]":
@@ -137,6 +138,7 @@ class _Pool(Generic[AnyTask, AnyOutcome]):
             attempt, reply = self._replies.get()
             if reply.outcome is not None:
                 self._n_missing -= 1
+                self._take(1)
                 yield reply.outcome
             elif reply.is_lost:
                 again = attempt.after_a_loss(reply.error)
@@ -146,6 +148,11 @@ class _Pool(Generic[AnyTask, AnyOutcome]):
             else:
                 message = f"{attempt.task.name}: {reply.error}"
                 raise SpecError(message) if reply.is_input_error else RuntimeError(message)
+
+    def _take(self, n_tasks: int) -> None:
+        """So many more may be begun: all at once might be millions."""
+        for task in islice(self._tasks, n_tasks):
+            self._todo.put(Attempt(task))
 
     def _serve(self, place: int) -> None:
         while (attempt := self._todo.get()) is not None and not self._is_over:
