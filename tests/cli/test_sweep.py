@@ -62,7 +62,7 @@ def test_keys_multiply_in_the_order_in_which_they_are_typed(tmp_path: Path) -> N
 
 def test_sweep_that_was_killed_goes_on_to_the_same_bytes(tmp_path: Path, straight: bytes) -> None:
     out, part = tmp_path / "sweep.csv", tmp_path / "sweep.csv.part"
-    words = (*LONG, "--out", str(out), "--processes", "1")
+    words = (*LONG, "--out", str(out), "--processes", "2")
     process = started(*words)
     stopped(process, lambda: has_rows(part), by=signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL

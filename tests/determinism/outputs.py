@@ -11,8 +11,10 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from tests.cli.documents import call
 from tests.determinism.commands import COMMANDS, Command, write_inputs
@@ -40,10 +42,22 @@ def environment(number: int, cache: Path) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(cache), **of}
 
 
+def call_cheap_ones(folder: Path, n_workers: int) -> None:
+    """All cheap commands in a folder that is not there yet, by this process."""
+    folder.mkdir(parents=True)
+    write_inputs(folder)
+    for command in (command for command in COMMANDS if not command.trains):
+        words = list(_expanded(command, folder, n_workers))
+        with chdir(folder), patch.object(sys, "argv", ["wse-sim", *words]):  # files say what wrote them
+            result = call(*words)
+        assert result.exit_code == 0, (command.words, result.stderr, result.exception)
+        _keep(command, folder, result.stdout_bytes)
+
+
 def run_cheap_ones(folder: Path, number: int) -> None:
-    """Call all cheap commands in a folder, by one process."""
-    cache = user_cache().parent  # has the compiled engine
+    """The same, by another process."""
     program = [sys.executable, "-m", "tests.determinism.outputs", str(folder), str(number + 1)]
+    cache = user_cache().parent  # has the compiled engine
     subprocess.run(program, env=environment(number, cache), cwd=ROOT, check=True)
 
 
@@ -114,12 +128,4 @@ def _differing_fields(name: str, one: Any, other: Any) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    place, n_workers = Path(sys.argv[1]), int(sys.argv[2])
-    place.mkdir(parents=True)
-    write_inputs(place)
-    os.chdir(place)
-    for cheap in (command for command in COMMANDS if not command.trains):
-        sys.argv = ["wse-sim", *_expanded(cheap, place, n_workers)]  # which files say what wrote them
-        result = call(*sys.argv[1:])
-        assert result.exit_code == 0, (cheap.words, result.stderr, result.exception)
-        _keep(cheap, place, result.stdout_bytes)
+    call_cheap_ones(Path(sys.argv[1]), int(sys.argv[2]))

@@ -2,20 +2,16 @@
 
 import errno
 import json
-import os
 import shlex
-import signal
 import subprocess
 import sys
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
 
 from tests.cli.documents import call, printed
-from tests.stopping import came_true, stopped
-from tests.sweeps.faults import workers_of
+from tests.stopping import stopped
 from training.sweep import RunTask, train_run, trained_sweep, trained_vocabulary
 from wse_sim.errors import FileError, SpecError
 from wse_sim.sweeps.keys import Point
@@ -130,32 +126,10 @@ def test_stopped_sweep_goes_on_from_its_checkpoints_to_the_same_loss(model: str,
     assert losses[0] != losses[1]
 
 
-def test_run_whose_process_was_killed_is_gone_on_with_by_another(model: str, tmp_path: Path) -> None:
-    killed: list[int] = []
-
-    def kill() -> None:
-        came_true(lambda: any(tmp_path.glob("out/*/run.jsonl")))
-        killed.extend(worker.pid for worker in workers_of(os.getpid()))
-        for pid in killed:
-            os.kill(pid, signal.SIGKILL)
-
-    killing = Thread(target=kill)
-    killing.start()
-    row = swept(tmp_path / "out", {"model": model, **COMMON, "steps": 60}, "--processes", "1")["rows"][0]
-    killing.join()
-    assert len(killed) == 1
-    assert row["measured_val_loss"] == trained(model, tmp_path / "alone", steps=60).results["measured_val_loss"]
-
-
 @pytest.mark.slow
-def test_losses_are_the_same_over_ray(model: str, tmp_path: Path) -> None:
-    words = ("--seed", "0,1")
-    contents = [
-        swept(tmp_path / executor, {"model": model, **COMMON}, *words, "--executor", executor)
-        for executor in ("local", "ray")
-    ]
-    here, over_ray = ([row["measured_val_loss"] for row in content["rows"]] for content in contents)
-    assert here == over_ray
+def test_loss_is_the_same_over_ray(model: str, tmp_path: Path) -> None:
+    row = swept(tmp_path / "over-ray", {"model": model, **COMMON}, "--executor", "ray")["rows"][0]
+    assert row["measured_val_loss"] == trained(model, tmp_path / "here").results["measured_val_loss"]
 
 
 @pytest.mark.parametrize(
