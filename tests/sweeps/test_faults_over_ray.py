@@ -43,10 +43,10 @@ class Machines:
         self.n_lost += 1
 
     def kill_a_process(self) -> None:
-        """One that is at a task."""
+        """One that is at a task; not an agent of Ray, with which its machine would go."""
         for process in psutil.process_iter(["name", "cmdline"]):
             command = " ".join(process.info["cmdline"] or [])
-            if command.startswith("ray::") and not command.startswith("ray::IDLE"):
+            if command.startswith("ray::") and "<lambda>" in command:
                 process.kill()
                 self.n_processes_killed += 1
                 return
@@ -73,9 +73,8 @@ def machines() -> Iterator[Machines]:
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    machines = Machines(cluster)
-    ray.init(address=cluster.address, log_to_driver=False, configure_logging=False)
-    yield machines
+    ray.init(address=cluster.address, log_to_driver=False, configure_logging=False)  # while the head stands alone
+    yield Machines(cluster)
     ray.shutdown()
     cluster.shutdown()
 

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
-from wse_sim.errors import SpecError, installs
+from wse_sim.errors import LostError, SpecError, installs
 from wse_sim.processes.attempts import AnyTask, Attempt
 from wse_sim.processes.pool import AnyOutcome, function_named
 from wse_sim.processes.ray_address import address_to_join
@@ -36,7 +36,7 @@ def on_ray(
     ------
     SpecError
         When Ray is not installed, can be neither joined nor started, or a task is wrong; LostError when every process
-        that took it up was lost.
+        that took it up was lost, or the Ray of this machine.
     RuntimeError
         When a task failed otherwise.
     """
@@ -89,7 +89,9 @@ def _outcomes(
         attempt = running.pop(ended)
         try:
             outcome = _outcome(ray, ended, attempt.task)
-        except _machine_lost(ray) as error:
+        except ray.exceptions.LocalRayletDiedError:
+            raise LostError("Ray on this machine has ended: start it again, and go on with the same command") from None
+        except ray.exceptions.NodeDiedError as error:
             again.append(attempt.after_a_machine_was_lost(_how(error)))
             is_machine_lost = True
         except _process_lost(ray) as error:
@@ -108,7 +110,7 @@ def _outcome(ray: Any, ended: Any, task: Any) -> Any:
         if isinstance(cause, SpecError):
             raise SpecError(f"{task.name}: {cause}") from None
         raise RuntimeError(f"{task.name}: {error}") from None
-    except (*_machine_lost(ray), *_process_lost(ray)):
+    except (ray.exceptions.NodeDiedError, ray.exceptions.LocalRayletDiedError, *_process_lost(ray)):
         raise
     except ray.exceptions.RayError as error:
         raise RuntimeError(f"{task.name}: {error}") from None
@@ -119,10 +121,6 @@ def _ended(ray: Any, running: Mapping[Any, object]) -> list[Any]:
     ray.wait(list(running), num_returns=1)
     ended: list[Any] = ray.wait(list(running), num_returns=len(running), timeout=0)[0]
     return ended
-
-
-def _machine_lost(ray: Any) -> tuple[type[Exception], ...]:
-    return ray.exceptions.NodeDiedError, ray.exceptions.LocalRayletDiedError
 
 
 def _process_lost(ray: Any) -> tuple[type[Exception], ...]:
