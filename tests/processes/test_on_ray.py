@@ -138,3 +138,19 @@ def test_task_whose_process_was_killed_is_done_again_and_named_at_the_third_time
     assert len(list(tmp_path.iterdir())) == 2
     with pytest.raises(LostError, match=r"^the square of 3: .* was lost \(WorkerCrashedError of Ray\), 3 times"):
         squares(5)
+
+
+@pytest.mark.usefixtures("ray")
+def test_machine_that_goes_is_held_against_no_task_unless_the_sweep_stands_on_it() -> None:
+    from ray.exceptions import LocalRayletDiedError, NodeDiedError
+
+    def squares(*ends: object) -> list[Square]:
+        with patch("wse_sim.processes.on_ray._outcome", side_effect=ends), patch("time.sleep"):
+            return list(on_ray(SQUARED, [Number(value=2)], Square))
+
+    gone = NodeDiedError("its machine is gone")
+    assert squares(*5 * [gone], Square(4)) == [Square(4)]
+    with pytest.raises(LostError, match=r"^the square of 2: the machine .* 60 times in a row: see to the cluster"):
+        squares(*60 * [gone])
+    with pytest.raises(LostError, match=r"^Ray on this machine has ended: start it again, and go on"):
+        squares(LocalRayletDiedError())
