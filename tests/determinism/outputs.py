@@ -25,7 +25,7 @@ ALONE = "is in one folder alone"
 _WORKERS = re.compile(rb"(--processes|--workers) \d")
 _LINES_OF_A_CLOCK = {
     ".txt": re.compile(rb"^engine +max-plus.*measured$", re.MULTILINE),
-    ".md": re.compile(rb"^- [\d.]+ s of this command\.$", re.MULTILINE),
+    ".md": re.compile(rb"^- [\d.,]+ \w+ of this command\.$", re.MULTILINE),
     "target.toml": re.compile(rb"^started_in = .*$", re.MULTILINE),  # a folder, not a time
 }
 ROOT = Path(__file__).parents[2]

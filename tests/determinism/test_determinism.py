@@ -28,8 +28,11 @@ TRAINED = ("dense", "proxy", "full", "swept")  # folders of runs
 
 
 def is_one_of(where: str, fields: Iterable[str]) -> bool:
-    """Whether a field, or one inside another document or around this one, is called so; `cpu_s` is of stream.jsonl."""
-    return any(f".{field}." in f".{where}." for field in (*fields, "cpu_s"))
+    """Whether a field, or one inside another document or around this one, is called so.
+
+    Or `cpu_s`, of stream.jsonl, or `seconds`, of the document of one claim alone.
+    """
+    return any(f".{field}." in f".{where}." for field in (*fields, "cpu_s", "seconds"))
 
 
 def unexplained(found: Iterable[tuple[str, str]], fields: Iterable[str]) -> list[tuple[str, str]]:
