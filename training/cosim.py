@@ -13,6 +13,7 @@ from training.corpus import corpus_of
 from training.data import Corpus, require_enough
 from training.disk import require_room
 from training.distributed import World, alone
+from training.execution import OnNan
 from training.job import Job, read_job, target_hyperparameters, write_job
 from training.loggers import make_loggers
 from training.machine import MachineProfile
@@ -104,8 +105,13 @@ def make_plan(job: Job, profile: MachineProfile, *, n_runs: int = 1) -> Plan:
     )
 
 
-def plan_of_run(run_dir: Path, profile: MachineProfile) -> Plan:
+def plan_of_run(run_dir: Path, profile: MachineProfile, *, on_nan: OnNan | None = None) -> Plan:
     """The plan of a run that is to be resumed: what it was started with, whatever the machine is like by now.
+
+    Parameters
+    ----------
+    on_nan :
+        What becomes of steps that diverge from here on; None = what was to.
 
     Raises
     ------
@@ -115,6 +121,8 @@ def plan_of_run(run_dir: Path, profile: MachineProfile) -> Plan:
     plan = make_plan(read_job(run_dir), profile)
     path = run_dir / CONFIG_FILE
     config = read_config(path) if path.is_file() else plan.choice.config
+    if on_nan is not None:
+        config = msgspec.structs.replace(config, on_nan=on_nan)
     if config == plan.choice.config:
         return plan
     reason = f"the run goes on as it was started: {config.shape.n_layers} layers of width {config.shape.d_model}"
@@ -289,12 +297,13 @@ def _measured(record: RunRecord) -> Measured:
         n_layers=config.shape.n_layers,
         steps=config.n_steps,
         tokens=record.tokens,
-        train_loss=record.rows[-1].loss,
+        train_loss=record.train_loss,
         val_loss=record.val_loss,
         bits_per_byte=record.val_bits_per_byte,
         entropy_nats=record.entropy_nats,
         host_s=record.host_s,
         tokens_per_s=record.tokens / record.host_s,
         corpus=record.data,
+        n_skipped=record.n_skipped,
         warnings=record.warnings,
     )

@@ -11,12 +11,14 @@ import msgspec
 
 from models.bases import BaseHyperparameters, base_for
 from models.rules import ParametrizationName, factors_of, rules_of
+from training.execution import OnNan
 from training.host import Host
 from training.imported import Imported
 from training.toml_text import toml_text
 from wse_sim.defaults import TRAIN
 from wse_sim.errors import SpecError
 from wse_sim.files import make_folder, write_atomically
+from wse_sim.run_lock import require_idle
 from wse_sim.spec.configuration import Configuration
 from wse_sim.spec.load import as_preset, convert, read_toml
 from wse_sim.spec.model import ModelPreset
@@ -52,6 +54,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         Of the whole target run.
     budget_s :
         Seconds that training may take on this machine.
+    on_nan :
+        As in `TrainConfig`; None = stop.
     host :
         What else is asked of the run made here.
     data, tokenizer, text_field :
@@ -83,6 +87,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     data: str = TRAIN["data"]
     tokenizer: str = TRAIN["tokenizer"]
     text_field: str = TRAIN["text_field"]
+    on_nan: OnNan | None = None
     host: Host = Host()
     start: Imported | None = None
     start_sparsity: tuple[Algorithm, ...] | None = None
@@ -198,6 +203,7 @@ def write_job(job: Job, run_dir: Path) -> None:
     SpecError
         When the folder holds a run already, or cannot be written.
     """
+    require_idle(run_dir)
     if (run_dir / TARGET_FILE).exists():
         raise SpecError(f"{run_dir}: holds another run; name another folder with --out, or go on with it with --resume")
     make_folder(run_dir)

@@ -13,9 +13,10 @@ from training.execution import Execution
 from training.initial_weights import with_digest
 from wse_sim.errors import SpecError
 
-# How often a run looks and saves does not change what it computes.
+# How often a run looks and saves does not change what it computes; nor does what would become of a step that diverges,
+# up to where the run stands.
 _MAY_CHANGE_ON_RESUME = frozenset(
-    {"eval_interval", "log_interval", "checkpoint_interval", "last_checkpoints", "kept_checkpoints"}
+    {"eval_interval", "log_interval", "checkpoint_interval", "last_checkpoints", "kept_checkpoints", "on_nan"}
 )
 # A branch goes on with the same model and data, along another learning rate and for another time.
 _MAY_CHANGE_ON_BRANCH = _MAY_CHANGE_ON_RESUME | {

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from training.cosim import Plan
     from training.distributed import World
+    from training.execution import OnNan
     from training.job import Job
     from training.machine import MachineProfile
     from wse_sim.report.trace import TraceExtent
@@ -86,6 +87,12 @@ if TYPE_CHECKING:
     metavar="TIME",
     help="To train here: 90s, 3m, 2h; a bare number is seconds.",
 )
+@click.option(
+    "--on-nan",
+    type=click.Choice(["stop", "skip"]),
+    help="A step whose loss or gradient is no finite number ends the run, or is left out; goes with --resume too.  "
+    "[default: stop]",
+)
 @host_options
 @init_options
 @data_options
@@ -125,7 +132,7 @@ def command(
                 session.verify_resume(_jobs(**options), out, remeasure=remeasure, as_json=as_json)
                 return
             if resume is not None:
-                result, folder = session.resume(resume, remeasure), resume
+                result, folder = session.resume(resume, remeasure, options["on_nan"]), resume
             else:
                 jobs = _jobs(**options)
                 folder = world.from_first(_free_folder(jobs) if out is None else out)
@@ -163,7 +170,7 @@ class _Session:
             summaries[job.name] = self.train(plan, folder / job.name, resume=False, is_first=not summaries)
         return compare_runs(summaries, folder, command=self.command, world=self.world)
 
-    def resume(self, folder: Path, remeasure: bool) -> dict[str, Any]:
+    def resume(self, folder: Path, remeasure: bool, on_nan: "OnNan | None") -> dict[str, Any]:
         from training.cosim import plan_of_run
         from training.job import where_it_started
 
@@ -171,7 +178,7 @@ class _Session:
         with where_it_started(folder) as run_dir:
             if run_dir != folder:
                 self.say(f"the paths that the run names are from {Path.cwd()}, where it was started")
-            return self.train(plan_of_run(run_dir, profile), run_dir, resume=True)
+            return self.train(plan_of_run(run_dir, profile, on_nan=on_nan), run_dir, resume=True)
 
     def verify_resume(self, jobs: list["Job"], out: Path | None, *, remeasure: bool, as_json: bool) -> None:
         from training.cosim import make_plan

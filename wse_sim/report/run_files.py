@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from wse_sim.errors import SpecError
+from wse_sim.run_lock import holder
 from wse_sim.spec.reading import read_json, read_lines
 
 SUMMARY, ROWS, TRACE, REPORT = "summary.json", "run.jsonl", "trace.json", "report.html"
@@ -23,6 +24,8 @@ def read_summary(run_dir: Path) -> dict[str, Any]:
     for name in (SUMMARY, SIMULATION):
         if (run_dir / name).is_file():
             return read_json(run_dir / name)
+    if at_work := holder(run_dir):
+        raise SpecError(f"{run_dir}: there is no {SUMMARY} in it yet: {at_work} is at work there")
     raise SpecError(f"{run_dir}: there is no {SUMMARY} in it: give the folder of a finished run")
 
 
