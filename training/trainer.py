@@ -6,7 +6,7 @@ Under `torchrun` every process does all of this, and the first one alone writes 
 import math
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,13 @@ from training.divergence import Diverged, Skipped, finite
 from training.executor import Stepped
 from training.executors import make_executor
 from training.interrupt import Interrupted, StopRequest, stop_on_interrupt
-from training.jsonl import LineWriter, UnwrittenLines
+from training.jsonl import AnyLine, LineWriter, UnwrittenLines
 from training.loggers import Loggers
 from training.memory import available_memory_bytes, require_memory
 from training.run_folder import prepare_folder
 from training.run_record import RUN_FILE, SPARSITY_FILE, LinearClock, Row, RunRecord, SimulatedClock, bits_per_byte
 from training.sparsity.updater import MaskUpdate
-from training.starting_point import StartingPoint, starting_point
+from training.starting_point import StartingPoint, require_agreement, starting_point
 from training.streaming.record import STREAM_FILE, StreamRow
 from wse_sim.errors import SpecError
 from wse_sim.files import make_folder
@@ -98,7 +98,7 @@ def train(
         start = starting_point(
             config, run_dir, data, resume=resume, branch_from=None if branch_from is None else Path(branch_from)
         )
-        _require_agreement(world, start, data)
+        require_agreement(world, start, data)
         require_room(start.config, run_dir)
         if not is_there:
             world.first_does(hold)
@@ -122,7 +122,7 @@ class _Run:
     ) -> None:
         config, checkpoint = start.config, start.checkpoint
         self.config, self.run_dir, self.data, self.clock, self.warnings = config, run_dir, data, clock, start.warnings
-        self.world, self.executor = world, make_executor(config, checkpoint, world)
+        self.world, self.is_mid_step = world, False  # in which weights, rows and checkpoint do not belong together
         self.order = TrainOrder(data.train, config.seq_len, config.seed)
         self.held_out = held_out_batches(
             data.val,
@@ -130,19 +130,23 @@ class _Run:
             n_sequences=config.n_eval_sequences,
             batch_size=config.execution.microbatch or _EVAL_BATCH,
         )
-        self.n_done, self.host_s_before = (
-            (0, 0.0) if checkpoint is None else (checkpoint.meta.step, checkpoint.meta.host_s)
-        )
-        self.skipped = Skipped()
+        self.n_done, self.host_s_before, self.skipped = 0, 0.0, Skipped()
         if checkpoint is not None:
-            self.skipped = Skipped(n=checkpoint.meta.n_skipped, in_a_row=checkpoint.meta.n_skipped_in_a_row)
-        self.is_mid_step = False  # weights, rows and checkpoint do not belong together
-        lines = LineWriter if world.is_first else UnwrittenLines
-        self.rows = lines(run_dir / RUN_FILE, Row, self.n_done)
-        is_dynamic = config.sparsity_plan.is_dynamic
-        self.mask_updates = lines(run_dir / SPARSITY_FILE, MaskUpdate, self.n_done) if is_dynamic else None
-        is_streaming = config.execution.executor == "streaming"
-        self.streamed = LineWriter(run_dir / STREAM_FILE, StreamRow, self.n_done) if is_streaming else None
+            meta = checkpoint.meta
+            self.n_done, self.host_s_before = meta.step, meta.host_s
+            self.skipped = Skipped(n=meta.n_skipped, in_a_row=meta.n_skipped_in_a_row)
+        with ExitStack() as opened:  # what is open is closed if the next thing fails
+            self.executor = opened.enter_context(closing(make_executor(config, checkpoint, world)))
+            writer = LineWriter if world.is_first else UnwrittenLines
+
+            def lines(name: str, kind: type[AnyLine]) -> LineWriter[AnyLine] | UnwrittenLines[AnyLine]:
+                return opened.enter_context(closing(writer(run_dir / name, kind, self.n_done)))
+
+            self.rows = lines(RUN_FILE, Row)
+            self.mask_updates = lines(SPARSITY_FILE, MaskUpdate) if config.sparsity_plan.is_dynamic else None
+            is_streaming = config.execution.executor == "streaming"
+            self.streamed = lines(STREAM_FILE, StreamRow) if is_streaming else None
+            self.close = opened.pop_all().close
         self.loggers = loggers if loggers is not None and world.is_first else Loggers()
         self.started_s = time.perf_counter()
 
@@ -159,9 +163,7 @@ class _Run:
             self._save()
             raise Interrupted(self.run_dir, self.n_done) from None
         finally:
-            self.executor.close()
-            for writer in self._writers():
-                writer.close()
+            self.close()
             self.loggers.end(record)
         return replace(record, warnings=(*record.warnings, *self.loggers.warnings))
 
@@ -293,11 +295,3 @@ class _Run:
             mask_updates=() if self.mask_updates is None else tuple(self.mask_updates.lines),
             warnings=(*self.warnings, *self.skipped.in_words),
         )
-
-
-def _require_agreement(world: World, start: StartingPoint, data: Corpus) -> None:
-    """Raise SpecError when the processes are about to train from different starts: folders may be of one machine."""
-    checkpoint = start.checkpoint
-    world.require_same(start.config, "configuration")
-    world.require_same(data.fingerprint, "data")
-    world.require_same(None if checkpoint is None else checkpoint.meta.sha256, "checkpoint")

@@ -6,7 +6,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -46,7 +46,8 @@ def run_lock(folder: Path) -> Iterator[bool]:
         try:
             yield True
         finally:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # a folder that may not be written any more
+                path.unlink()
 
 
 def holder(folder: Path) -> str | None:
@@ -79,13 +80,12 @@ def _busy(folder: Path, at_work: str) -> FileError:
 def _taken(path: Path) -> IO[bytes] | None:
     """The file, locked, with this process's name in it; None where another process has it."""
     for _ in range(_TRIES):
-        file = path.open("a+b")
+        file = path.open("a+b", buffering=0)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _is_at(file, path):  # or who held it has removed it since
                 file.truncate(0)
                 file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
-                file.flush()
                 return file
         except BlockingIOError:
             time.sleep(_BETWEEN_S)
