@@ -1,5 +1,6 @@
 """A step whose loss or gradient is no number ends the run, which says where it stands, or is left out: never kept."""
 
+import json
 import math
 import re
 from pathlib import Path
@@ -10,10 +11,12 @@ import pytest
 import torch
 
 import training.divergence
+import wse_sim
+from tests.cli.documents import call
 from tests.training.poisoned import WHERE, Poisoned, poison
 from tests.training.test_resume import ALGORITHMS, CONFIG, EXECUTIONS, _computed
 from training.checkpoint import load_latest
-from training.config import TrainConfig
+from training.config import TrainConfig, read_config
 from training.data import Corpus, TrainOrder
 from training.deterministic import deterministic
 from training.divergence import DivergenceError
@@ -195,6 +198,42 @@ def test_what_cannot_be_taken_back_cannot_be_skipped() -> None:
     with pytest.raises(SpecError, match="on_nan is skip, it must be stop, or clip a number"):
         msgspec.structs.replace(config, on_nan="skip", clip="none")
     msgspec.structs.replace(config, on_nan="skip", clip="none", execution=Execution())
+
+
+def test_the_command_stops_with_a_line_and_goes_on_without_such_steps(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poison(monkeypatch, {5})
+    run, words = tmp_path / "run", ("--data", "markov", "--mode", "dense", "--steps", "20", "--batch-size", "2")
+    stopped = call("train", "--model", model, *words, "--tokens", "1e6", "--out", run)
+    assert stopped.exit_code == 2
+    assert "error: step 6: the loss is nan" in stopped.stderr
+    assert not (run / "summary.json").exists()
+    assert call("train", "--resume", run).exit_code == 2, "it stops there again"
+    skipped = call("train", "--resume", run, "--on-nan", "skip")
+    assert skipped.exit_code == 0, skipped.stderr
+    assert "step 6/20  loss not finite, skipped" in skipped.stderr
+    assert "note: 1 step was skipped" in skipped.stderr
+    straight = call("train", "--model", model, *words, "--tokens", "1e6", "--on-nan", "skip", "--out", tmp_path / "one")
+    assert straight.exit_code == 0, straight.stderr
+    for folder in (run, tmp_path / "one"):
+        assert read_config(folder / "config.toml").on_nan == "skip"
+        assert json.loads((folder / "summary.json").read_text())["measured"]["n_skipped"] == 1
+    last = "checkpoints/step-00000020.safetensors"
+    assert (run / last).read_bytes() == (tmp_path / "one" / last).read_bytes()
+
+
+def test_the_function_takes_it_too(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    poison(monkeypatch, {1})
+    how = {"mode": "dense", "steps": 3, "batch_size": 2, "tokens": "1e6", "data": "markov", "out": tmp_path / "run"}
+    with pytest.raises(DivergenceError, match=r"; or on_nan skip, with which resume goes on"):
+        wse_sim.train(model, **how)
+    with pytest.raises(SpecError, match="unknown on_nan 'ignore'"):
+        wse_sim.train(resume=tmp_path / "run", on_nan="ignore")
+    run = wse_sim.train(resume=tmp_path / "run", on_nan="skip")
+    assert run.measured.n_skipped == 1
+    assert [row.loss is None for row in run.rows] == [False, True, False]
+    assert wse_sim.load_run(tmp_path / "run").rows == run.rows
 
 
 def _crash_after(step: int) -> Any:
