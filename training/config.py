@@ -183,7 +183,7 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         _require(self.eps > 0, "eps", self.eps, "positive")
         _require(self.clip == "none" or self.clip > 0, "clip", self.clip, 'positive, or "none"')
         if self.on_nan == "skip" and self.takes_gradients_at_once:
-            right = "stop, or clip a number: without one, streaming steps along each gradient before the last has come"
+            right = "stop, or clip a number such as 1.0: without one, streaming steps along each gradient at once"
             _require(False, "on_nan", "skip", right)
         _require(0 <= self.seed < 2**63, "seed", self.seed, "in [0, 2^63)")
         _require(all(step >= 1 for step in self.kept_checkpoints), "kept_checkpoints", self.kept_checkpoints, "steps")

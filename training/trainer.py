@@ -185,7 +185,8 @@ class _Run:
             self.loggers.log(stepped.mask_update)
         is_evaluated = self._is_due(config.eval_interval)
         row = self._row(stepped, self._val_loss(stepped) if is_evaluated else None)
-        if is_evaluated or self.n_done == 1 or self._is_due(config.log_interval) or not stepped.is_finite:
+        is_first = self.n_done == 1 + self.skipped.n  # of those that have a loss
+        if is_evaluated or is_first or self._is_due(config.log_interval) or not stepped.is_finite:
             self.rows.append(row)
             self.loggers.log(row)
         is_streamed = stepped.is_finite and (is_evaluated or self.n_done <= _FIRST_STEPS_STREAMED)

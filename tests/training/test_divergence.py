@@ -146,6 +146,15 @@ def test_what_stopped_goes_on_as_if_it_had_skipped_from_the_beginning(
     assert resumed.checkpoint.read_bytes() == straight.checkpoint.read_bytes()
 
 
+def test_the_first_step_that_has_a_loss_is_logged_however_seldom_others_are(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poison(monkeypatch, {0, 9})
+    record = train(msgspec.structs.replace(SKIPPING, log_interval=10), tmp_path, corpus=corpus)
+    assert [(row.step, row.loss is None) for row in record.rows] == [(1, True), (2, False), (10, True)]
+    assert record.train_loss == record.rows[1].loss
+
+
 @pytest.mark.parametrize("executor", EXECUTORS)
 def test_too_many_in_a_row_stop_the_run_wherever_it_was_resumed(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, executor: str
@@ -195,7 +204,7 @@ def test_numbers_that_are_not_finite_are_never_written(
 
 def test_what_cannot_be_taken_back_cannot_be_skipped() -> None:
     config = config_of("streaming", config=CONFIG)
-    with pytest.raises(SpecError, match="on_nan is skip, it must be stop, or clip a number"):
+    with pytest.raises(SpecError, match="on_nan is skip, it must be stop, or clip a number such"):
         msgspec.structs.replace(config, on_nan="skip", clip="none")
     msgspec.structs.replace(config, on_nan="skip", clip="none", execution=Execution())
 

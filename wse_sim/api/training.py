@@ -102,7 +102,7 @@ def train(
         Run directory; None = a new one in runs/.
     resume :
         Directory of an interrupted run to go on with; until `train` returns, the current folder is the one in which
-        the run was started, from which the paths that it names are.
+        the run was started, from which the paths that it names are. Of the options, `on_nan` may be another one then.
     on_step :
         Called with the row of every step.
     options :
