@@ -196,3 +196,9 @@ def make_folder(path: Path) -> None:
             sync_folder(folder.parent)
     except OSError as error:
         raise FileError(f"{path}: the folder cannot be made: {error.strerror}") from None
+
+
+def require_folder(path: Path) -> None:
+    """Raise SpecError when there is no such folder."""
+    if not path.is_dir():
+        raise SpecError(f"{path}: there is no such folder")

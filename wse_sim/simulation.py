@@ -13,7 +13,7 @@ from wse_sim.engine.run import Engine, choose_engine, ends_of_steps_ps, finish_t
 from wse_sim.errors import SpecError
 from wse_sim.progress import UNWATCHED, Watch
 from wse_sim.report.breakdown import breakdown, cross_iteration_s
-from wse_sim.report.metrics import SimulationResult, bottleneck, result
+from wse_sim.report.metrics import OF_A_TRAINED_RUN, SimulationResult, bottleneck, result
 from wse_sim.report.sensitivity import sensitivities
 from wse_sim.report.step_figures import Figures, figures
 from wse_sim.report.wall_clock import wall_clock
@@ -72,9 +72,8 @@ def simulate(
     """
     economics = economics or load_economics()
     cluster = priced(load_cluster(run.system, run.num_csx), economics)
-    plan = plan_step(run, cluster, masks=masks)
+    plan = plan_step(run, cluster, masks=masks, is_recorded=True)
     chosen = choose_engine(plan.program, engine)
-    dense_s = step_time_s(as_dense(run), cluster)
     step_s = to_s(steady_step_ps(ends_of_steps_ps(plan.program, chosen)))  # also loads the compiled engine,
     started = time.perf_counter()  # so that this times the engine alone
     finish = finish_times(plan.program, chosen)
@@ -103,7 +102,7 @@ def simulate(
             plan,
             masks=_source_of_masks(run, masks),
             step_time_s=mean_s,
-            dense_step_time_s=dense_s,
+            dense_step_time_s=step_time_s(as_dense(run), cluster),
             fractions=breakdown(plan, finish),
             cross_iteration_s=cross_iteration_s(plan.program, finish),
             wall_clock=wall_clock(
@@ -176,7 +175,7 @@ def step_time_s(run: Run, cluster: Cluster, *, masks: RunMasks | None = None, is
 
 def _source_of_masks(run: Run, masks: RunMasks | None) -> str:
     if masks is not None:
-        return f"of a trained run, at step {masks.step:,}"
+        return f"{OF_A_TRAINED_RUN}, at step {masks.step:,}"
     updates = run.mask_updates
     if updates is not None and updates.algorithm == "spdf":
         return f"random, lifted after {updates.until:.4g} of the run"

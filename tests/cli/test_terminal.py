@@ -149,7 +149,7 @@ def test_ctrl_c_gives_the_cursor_back_and_says_how_to_go_on(tmp_path: Path) -> N
     os.killpg(terminal.process.pid, signal.SIGINT)
     text = terminal.text()
     assert terminal.process.returncode == 130
-    assert "stopped and saved; to go on:  wse-sim sweep --model 111m" in text
+    assert "stopped and saved; to go on: wse-sim sweep --model 111m" in text
     assert text.rindex(SHOW) > text.rindex(HIDE)
     assert "Traceback" not in text
 
@@ -208,6 +208,6 @@ def test_brackets_and_colons_in_names_are_shown_as_they_are(tmp_path: Path) -> N
     system = tmp_path / "my[b]:x:.toml"
     system.write_text((data_path("hardware", "cs3.toml")).read_text(encoding="utf-8"), encoding="utf-8")
     shown = screen("compare", "--model", "111m", "--system", system, "--num-csx", "1", "--batch-size", "120")
-    title, header, *_ = shown.splitlines()
+    title, _, header, *_ = shown.splitlines()
     assert "1 × my[b]:x:" in title
     assert "1 × my[b]:x:" in header

@@ -37,13 +37,18 @@ PLOTS = {
     "simulation": ("Share of the time", "What tokens/s"),
     "runs": (
         *("Loss against tokens", "Loss against simulated time on the wafer", "Loss against simulated time on the GPU"),
-        *("validation loss here against time", "validation loss here against cost", "What tokens/s", "What tokens/s"),
+        *(
+            "validation loss here, nats/byte against time",
+            "validation loss here, nats/byte against cost",
+            "What tokens/s",
+            "What tokens/s",
+        ),
     ),
     "compare": ("Projected loss", "What tokens/s", "What tokens/s"),
     "plan": (" configurations from", "What days"),
-    "sweep": ("cost against run time", "energy against tokens/s", "How ", "How "),
+    "sweep": ("cost against all steps", "energy against tokens/s", "How ", "How "),
     "trained sweep": (
-        "measured val loss against simulated run time",
+        "measured val loss against simulated all steps",
         "measured val loss against simulated cost",
         "How ",
         "How ",

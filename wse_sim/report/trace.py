@@ -8,8 +8,9 @@ from typing import Any
 
 from wse_sim.errors import SpecError
 from wse_sim.files import write_atomically
+from wse_sim.processes.memory import require_memory
 from wse_sim.report.quantities import data_size
-from wse_sim.report.timeline import Slices, Tracks, last_microbatches, merged
+from wse_sim.report.timeline import Slices, Tracks, last_microbatches, merged, nodes_above
 from wse_sim.report.trace_counters import Counter, counters, since, thinned
 from wse_sim.report.trace_events import trace_events
 from wse_sim.report.trace_window import SimulatedStep, TraceSteps, Window, parse_trace_steps, window
@@ -18,6 +19,7 @@ from wse_sim.schedule.program import Program
 MAX_SYSTEMS = 4
 MAX_BYTES = 20_000_000
 _LEAST_EVENT_BYTES = 80
+_BYTES_PER_SERVICE = 350  # while it is drawn
 _EXACT, _WHOLE = "runs of tiles without a gap", "whole passes; busy_us is the work in them"
 _EVERY, _MOST = "every change", "the most in each of 500 intervals"
 
@@ -147,6 +149,7 @@ def _fitting(
     """
     steps, max_bytes = extent.steps, extent.max_bytes
     of_steps = window(simulation, steps)
+    _require_memory(of_steps)
     detail = detail or _all_of(of_steps.program)
     while detail is not None:
         slices, held = _drawn(simulation, of_steps, detail)
@@ -177,6 +180,28 @@ def _all_of(p: Program) -> _Detail:
         has_pauses=True,
         has_changes=True,
     )
+
+
+def bytes_to_draw(of_steps: Window) -> float:
+    """Of memory, at most: every service of the systems shown, and of what is above them, is looked at."""
+    p, n_systems = of_steps.program, min(MAX_SYSTEMS, of_steps.program.n_leaves)
+    n_edges = n_systems + len(nodes_above(p, range(n_systems)))
+    at_system = p.tiles_per_step + sum(p.per_step(feed_ps) for feed_ps in p.feed_ps) + p.per_step(p.drain_ps)
+    per_step = p.weights_per_step * n_edges + n_systems * at_system + 2 * p.gradients_per_step * n_edges
+    return _BYTES_PER_SERVICE * of_steps.n_steps * per_step
+
+
+def _require_memory(of_steps: Window) -> None:
+    n_bytes, n_microbatches = bytes_to_draw(of_steps), of_steps.n_steps * of_steps.program.n_microbatches
+
+    def fits(free: int) -> str:
+        n_steps = int(of_steps.n_steps * free / n_bytes)
+        if n_steps:
+            return f"--trace-steps {n_steps} would be right"
+        n_fitting = int(n_microbatches * free / n_bytes)
+        return f"one step of at most {n_fitting:,} micro-batches (a larger --microbatch) would be right"
+
+    require_memory(n_bytes, f"a trace of {n_microbatches:,} micro-batches takes", fits)
 
 
 def _less(detail: _Detail, share: float) -> _Detail | None:

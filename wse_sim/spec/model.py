@@ -6,6 +6,7 @@ import msgspec
 
 from wse_sim.errors import SpecError
 from wse_sim.spec.base import BaseHyperparameters
+from wse_sim.spec.ranges import check_number
 
 FeedForward = Literal["gelu", "gelu_tanh", "swiglu"]
 Norm = Literal["layernorm", "rmsnorm"]
@@ -63,9 +64,9 @@ class ModelShape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     logits_fraction: float = 1.0
 
     def __post_init__(self) -> None:
-        for field in ("n_layers", "d_model", "n_heads", "d_ff", "vocab_size", "seq_len"):
-            if getattr(self, field) < 1:
-                raise SpecError(f"model {self.name!r}: {field} is {getattr(self, field)}, it must be at least 1")
+        for field in ("n_layers", "d_model", "n_heads", "n_kv_heads", "d_ff", "vocab_size", "seq_len"):
+            if (value := getattr(self, field)) is not None:
+                check_number(field, value, f"model {self.name!r}: {field}")
         if self.d_model % self.n_heads:
             raise SpecError(f"model {self.name!r}: d_model {self.d_model} is not a multiple of n_heads {self.n_heads}")
         if self.n_heads % self.kv_heads:
