@@ -19,6 +19,7 @@ from wse_sim.defaults import TRAIN
 from wse_sim.errors import SpecError
 from wse_sim.files import make_folder, require_folder, write_atomically
 from wse_sim.report import run_files
+from wse_sim.run_lock import require_idle
 from wse_sim.spec.configuration import Configuration
 from wse_sim.spec.load import as_preset, convert, read_toml
 from wse_sim.spec.model import ModelPreset
@@ -206,8 +207,9 @@ def require_free(run_dir: Path, job: Job, *, is_of_several: bool = False) -> Non
     Raises
     ------
     SpecError
-        When it holds another run, one that has begun, or several.
+        When it holds another run, one that has begun, or several, or a process is at work in it.
     """
+    require_idle(run_dir)
     if (run_dir / run_files.RUNS).exists():
         what, which = "several runs", "them"
     elif (run_dir / TARGET_FILE).exists() and (is_of_several or _has_begun(run_dir) or read_job(run_dir) != job):
