@@ -1,7 +1,6 @@
 """A run that is killed, whatever it is about, and resumed ends as one that was not, and no checkpoint is lost."""
 
 import json
-import os
 import subprocess
 import sys
 from collections import Counter
@@ -26,7 +25,6 @@ def killed(folder: Path, executor: str, *, n_kills: int, n_steps: int, seed: int
     done = subprocess.run(
         [sys.executable, "-m", "tests.training.killing", *words],
         cwd=ROOT,
-        env={**os.environ, "XDG_CACHE_HOME": str(folder / "cache")},
         capture_output=True,
         text=True,
         check=False,
