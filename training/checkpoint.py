@@ -266,9 +266,9 @@ def load_checkpoint(meta_path: Path) -> Checkpoint:
         raise SpecError(f"{path}: the checkpoint is not a safetensors file ({error})") from None
 
 
-def newest_step(run_dir: Path) -> int | None:
-    """Of a run's checkpoints, damaged or not; None where there is none."""
-    return max((int(path.stem.removeprefix("step-")) for path in _meta_paths(run_dir)), default=None)
+def saved_steps(run_dir: Path) -> list[int]:
+    """Of a run's checkpoints, damaged or not; the first ones first."""
+    return sorted(int(path.stem.removeprefix("step-")) for path in _meta_paths(run_dir))
 
 
 def tensor_path(run_dir: Path, step: int) -> Path:

@@ -9,6 +9,7 @@ from training.config import TrainConfig
 from training.memory import BYTES, hidden_weights, most_live_weights
 from wse_sim.errors import FileError, SpecError
 from wse_sim.files import cannot_write
+from wse_sim.report.quantities import data_size
 from wse_sim.workload.transformer import n_parameters
 
 
@@ -40,8 +41,8 @@ def require_room(config: TrainConfig, folder: Path) -> None:
     if disk.total and needed > disk.free:  # what has no size is no disk, and says itself that it cannot be written
         kind = SpecError if needed > disk.total else FileError
         raise kind(
-            f"{folder}: {n_checkpoints} checkpoints of {checkpoint_bytes(config) / 1e9:.2f} GB each need "
-            f"{needed / 1e9:.1f} GB, and {disk.free / 1e9:.1f} GB are free there: another folder, or fewer "
+            f"{folder}: {n_checkpoints} checkpoints of {data_size(checkpoint_bytes(config))} each need "
+            f"{data_size(needed)}, and {data_size(disk.free)} are free there: another folder, or fewer "
             "last_checkpoints, would be right"
         )
 

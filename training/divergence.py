@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from models.tensor_file import TensorSource
-from training.checkpoint import SavedParameter, newest_step
+from training.checkpoint import SavedParameter, saved_steps
 from training.config import TrainConfig
 from wse_sim.errors import SpecError
 
@@ -59,6 +59,8 @@ class Diverged:
         From 1.
     lr :
         Base learning rate of the step.
+    in_a_row :
+        Steps that left the numbers, this one the last; 0 = it was taken, and its weights have.
     sequences :
         Numbers of the batch's sequences in the training part of the data.
     """
@@ -67,6 +69,7 @@ class Diverged:
     loss: float
     grad_norm: float
     lr: float
+    in_a_row: int
     sequences: Iterable[int]
 
     def error(self, config: TrainConfig, run_dir: Path, why: str = "") -> DivergenceError:
@@ -79,8 +82,8 @@ class Diverged:
         """
         names = [str(number) for number in self.sequences]
         batch = ", ".join(names[:_NAMED]) + (f", ... ({len(names)} in all)" if len(names) > _NAMED else "")
-        last = newest_step(run_dir)
-        kept = "no checkpoint was written yet" if last is None else f"the last checkpoint, of step {last}, is sound"
+        last = max((step for step in saved_steps(run_dir) if step <= self.step - self.in_a_row), default=None)
+        kept = f"there is {'no checkpoint' if last is None else f'a checkpoint of step {last}'} from before that"
         return DivergenceError(
             f"step {self.step}: the loss is {self.loss:.6g} and the gradient norm {self.grad_norm:.6g}, "
             f"at a learning rate of {self.lr:.3g}, over the sequences {batch} of the data"

@@ -25,14 +25,12 @@ from training.interrupt import Interrupted, StopRequest, stop_on_interrupt
 from training.jsonl import AnyLine, LineWriter, UnwrittenLines
 from training.loggers import Loggers
 from training.memory import available_memory_bytes, require_memory
-from training.run_folder import prepare_folder
+from training.run_folder import folders_held, prepare_folder
 from training.run_record import RUN_FILE, SPARSITY_FILE, LinearClock, Row, RunRecord, SimulatedClock, bits_per_byte
 from training.sparsity.updater import MaskUpdate
 from training.starting_point import StartingPoint, require_agreement, starting_point
 from training.streaming.record import STREAM_FILE, StreamRow
 from wse_sim.errors import SpecError
-from wse_sim.files import make_folder
-from wse_sim.run_lock import run_lock
 
 _EVAL_BATCH = 32
 _FIRST_STEPS_STREAMED = 3  # whose layers are written out, as those of steps that are evaluated are
@@ -85,23 +83,19 @@ def train(
     """
     run_dir = Path(out_dir)
     with ExitStack() as held, joined(config.execution.device) as world:
-
-        def hold() -> None:
-            make_folder(run_dir)
-            held.enter_context(run_lock(run_dir))
-
+        folders = folders_held(config, run_dir)
         data = corpus_of(config) if corpus is None else fitted(corpus, config.shape.vocab_size)
         require_enough(data, seq_len=config.seq_len, batch_size=config.batch_size)
         require_memory(config, available_memory_bytes())
         if is_there := world.from_first(resume and run_dir.is_dir()):
-            world.first_does(hold)  # before its checkpoints are looked at
+            world.first_does(lambda: held.enter_context(folders))  # before its checkpoints are looked at
         start = starting_point(
             config, run_dir, data, resume=resume, branch_from=None if branch_from is None else Path(branch_from)
         )
         require_agreement(world, start, data)
         require_room(start.config, run_dir)
         if not is_there:
-            world.first_does(hold)
+            world.first_does(lambda: held.enter_context(folders))
         world.first_does(lambda: prepare_folder(run_dir, start.config, data, resume=resume))
         with deterministic(config.n_threads), stop_on_interrupt() as stop:
             run = _Run(start, run_dir, data, clock or LinearClock(), world, loggers)
@@ -193,7 +187,7 @@ class _Run:
         if self.streamed is not None and is_streamed:
             for streamed in self.executor.stream_rows(self.n_done):
                 self.streamed.append(streamed)
-        if self._is_due(config.checkpoint_interval) or self.n_done in config.kept_checkpoints:
+        if self._is_to_be_saved():
             self._save()
         self.is_mid_step = False
         try:
@@ -226,6 +220,7 @@ class _Run:
             loss=stepped.loss,
             grad_norm=stepped.grad_norm,
             lr=self._lr,
+            in_a_row=self.skipped.in_a_row,
             sequences=self.order.numbers((self.n_done - 1) * config.batch_size, config.batch_size),
         ).error(config, self.run_dir, why)
 
@@ -255,6 +250,12 @@ class _Run:
 
     def _is_due(self, interval: int) -> bool:
         return self.n_done % interval == 0 or self.n_done == self.config.n_steps
+
+    def _is_to_be_saved(self) -> bool:
+        """Not again and again while steps are skipped, or checkpoints from before them would go for its likes."""
+        config = self.config
+        is_new = self.skipped.in_a_row < config.checkpoint_interval or self.n_done == config.n_steps
+        return self.n_done in config.kept_checkpoints or (is_new and self._is_due(config.checkpoint_interval))
 
     def _host_s(self) -> float:
         return self.host_s_before + time.perf_counter() - self.started_s

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from training.checkpoint import load_checkpoint, newest_step, tensor_path
+from training.checkpoint import load_checkpoint, saved_steps, tensor_path
 from training.config import TrainConfig
 from training.interrupt import Interrupted
 from training.run_record import RUN_FILE, Row, read_rows
@@ -98,7 +98,7 @@ def verify_resume(config: TrainConfig, folder: Path, *, watch: Watch = UNWATCHED
     killed_after = _kill_after(process, killed, n_steps - 1)
     watch.came()
     watch.say(f"killed after step {killed_after}; resumed")
-    resumed_from = newest_step(killed) or 0
+    resumed_from = max(saved_steps(killed), default=0)
     _finish(_started(Attempt(config=config, folder=str(killed), n_steps=n_steps, is_resumed=True)))
     watch.came()
     rows, again = (read_rows(path / RUN_FILE)[:n_steps] for path in (straight, killed))

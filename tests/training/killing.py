@@ -22,6 +22,8 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
+import torch._dynamo  # noqa: F401 - with some 800 modules, which every optimizer asks for
+
 import training.checkpoint
 import training.corpus
 import training.cosim
@@ -191,7 +193,7 @@ class Killing:
 
 
 def killed(folder: Path, executor: str, n_kills: int, n_steps: int, seed: int) -> dict[str, Any]:
-    """Kill runs that many times, and lay every one that ends beside one that was left alone."""
+    """Kill runs that many times, let the last one end, and lay every one beside one that was left alone."""
     os.chdir(folder)
     (folder / "run.toml").write_text(_CONFIG.format(n_steps=n_steps), encoding="utf-8")
     words = ["--config", "run.toml", "--clip", "1.0", "--mode", "full" if executor == "streaming" else "dense"]
@@ -200,27 +202,27 @@ def killed(folder: Path, executor: str, n_kills: int, n_steps: int, seed: int) -
     if executor == "streaming":
         killing.whole(folder / "warm")  # compiles
     took_s, n_places = killing.whole(folder / "whole")
-    n_runs = differing = half_written = seen = 0
-    run = folder / "run-1"
-    while killing.landed.total() < n_kills or n_runs == 0:
+    runs, seen = [folder / "run-1"], 0
+    while killing.landed.total() < n_kills:
         # By time, most of which is start and end; or by what it does, so that the short moments have their turn.
         is_by_time = draws.random() < _BY_TIME
         left = int(n_places * (1.0 - seen / n_steps)) + _PLACES_AT_ENDS
         after = 0 if is_by_time else draws.randrange(left)
         delay_s = draws.uniform(0.0, took_s if is_by_time else _JUST_AFTER_S)
-        has_ended, seen = killing.attempt(run, delay_s, after, seen)
+        has_ended, seen = killing.attempt(runs[-1], delay_s, after, seen)
         if has_ended:
-            n_runs, differing = n_runs + 1, differing + differing_bytes(folder / "whole", run)
-            half_written += sum(1 for path in run.rglob(".*") if path.name == LOCK_FILE or path.suffix == ".part")
-            run, seen = folder / f"run-{n_runs + 1}", 0
+            runs.append(folder / f"run-{len(runs) + 1}")
+            seen = 0
+    killing.whole(runs[-1])
+    hidden = [path for run in runs for path in run.rglob(".*")]
     return {
         "kills": killing.landed.total(),
         "resumes": killing.n_resumes,
-        "runs that ended": n_runs,
-        "differing bytes": differing,
+        "runs that ended": len(runs),
+        "differing bytes": sum(differing_bytes(folder / "whole", run) for run in runs),
         "checkpoints lost": killing.n_lost,
         "kills that left something half-written": killing.n_torn,
-        "half-written files left in the end": half_written,
+        "half-written files left in the end": sum(path.name == LOCK_FILE or path.suffix == ".part" for path in hidden),
         "landed": dict(killing.landed),
     }
 

@@ -13,7 +13,7 @@ from tests.campaigns import RecordFigures
 from tests.release_check import ROOT
 
 # Of the steps of a run most kills land in the first; a long run is what many kills need to be spread over.
-FEW = {"n_kills": 5, "n_steps": 8}
+FEW = {"n_kills": 3, "n_steps": 6}
 MANY = {"dense": {"n_kills": 130, "n_steps": 40}, "streaming": {"n_kills": 70, "n_steps": 40}}
 NONE_OF = ("differing bytes", "checkpoints lost", "half-written files left in the end")
 

@@ -87,11 +87,14 @@ class _Lines:
         self.title, self.n_steps, self.console = title, n_steps, console
         self.pace = _Pace(n_steps)
         self.every, self.said_s = max(1, n_steps // _LINES_PER_RUN), monotonic()
+        self.is_skipping = False
         console.print(f"training {title}", soft_wrap=True)
 
     def update(self, row: "Row") -> None:
         self.pace.update(row)
-        is_told = row.val_loss is not None or row.step % self.every == 0 or row.step == 1 or row.loss is None
+        is_told = row.val_loss is not None or row.step % self.every == 0 or row.step == 1
+        is_told |= row.loss is None and not self.is_skipping  # of many in a row, the first
+        self.is_skipping = row.loss is None
         if not is_told and monotonic() - self.said_s < _LONGEST_SILENCE_S:
             return
         self.said_s = monotonic()

@@ -20,6 +20,7 @@ from wse_sim.cli.verify_resume import prove
 from wse_sim.errors import SpecError
 from wse_sim.report import run_files
 from wse_sim.report.quantities import data_size
+from wse_sim.run_lock import require_idle
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -85,6 +86,7 @@ class Session:
 
     def _go_on(self, folder: Path, profile: MachineProfile, *, n_runs: int = 1, is_told: bool = True) -> dict[str, Any]:
         with where_it_started(folder) as run_dir:
+            self.world.first_does(lambda: require_idle(run_dir))
             if run_dir != folder and is_told:
                 self._say(f"the paths that the run names are from {Path.cwd()}, where it was started")
             plan = plan_of_run(run_dir, profile, n_runs=n_runs, on_nan=self.on_nan)
