@@ -144,7 +144,7 @@ def open_locked(path: Path, *, busy: str) -> IO[bytes]:
         When it cannot be written, or another process has it.
     """
     try:
-        file = path.open("a+b")
+        file = open_to_append(path)
     except OSError as error:
         raise SpecError(f"{path}: cannot be written: {error.strerror}") from None
     try:
@@ -153,6 +153,19 @@ def open_locked(path: Path, *, busy: str) -> IO[bytes]:
         file.close()
         raise SpecError(busy) from None
     return file
+
+
+def open_to_append(path: Path) -> IO[bytes]:
+    """A file to append to and to read, made where it is missing; not one that a link leads to.
+
+    A folder that somebody else has made might have links to files of the user's in the place of its own.
+
+    Raises
+    ------
+    OSError
+        When it cannot be written, or is a link.
+    """
+    return open(path, "a+b", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, 0o666))
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from wse_sim.errors import FileError
-from wse_sim.files import cannot_write
+from wse_sim.files import cannot_write, open_to_append
 
 LOCK_FILE = ".lock"
 _TRIES, _BETWEEN_S = 10, 0.02  # who looks whether a run goes on holds its lock for a moment
@@ -80,12 +80,13 @@ def _busy(folder: Path, at_work: str) -> FileError:
 def _taken(path: Path) -> IO[bytes] | None:
     """The file, locked, with this process's name in it; None where another process has it."""
     for _ in range(_TRIES):
-        file = path.open("a+b", buffering=0)
+        file = open_to_append(path)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _is_at(file, path):  # or who held it has removed it since
                 file.truncate(0)
                 file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+                file.flush()
                 return file
         except BlockingIOError:
             time.sleep(_BETWEEN_S)

@@ -81,6 +81,17 @@ def test_a_file_that_was_removed_by_its_holder_in_the_meantime_is_no_lock(
         assert f"process {os.getpid()} on" in str(holder(tmp_path))
 
 
+def test_a_link_in_the_place_of_the_lock_is_not_written_through(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("dear to me")
+    (tmp_path / LOCK_FILE).symlink_to("mine")
+    with (
+        pytest.raises(FileError, match=r"\.lock: cannot be written: Too many levels of symbolic links"),
+        run_lock(tmp_path),
+    ):
+        pytest.fail("it is held")
+    assert (tmp_path / "mine").read_text() == "dear to me"
+
+
 def test_a_file_system_without_locks_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def none(file: IO[bytes], how: int) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))

@@ -62,9 +62,13 @@ class _Opened:
         h5py = extra("h5py", f"data {path}")
         try:
             self._file = h5py.File(path, "r")
-            self._data = self._file.get(_DATA)
+            leads_out = isinstance(self._file.get(_DATA, getlink=True), h5py.ExternalLink)
+            self._data: Any = None if leads_out else self._file.get(_DATA)
+            leads_out = leads_out or _is_kept_elsewhere(self._data)
         except OSError as error:
             raise SpecError(f"data {path}: is no HDF5 file that can be read ({error})") from None
+        if leads_out:
+            raise SpecError(f"data {path}: {_DATA} leads to another file; name that one, or copy the tokens into this")
         if self._data is None or not hasattr(self._data, "shape"):
             there = ", ".join(self._file) or "nothing"
             raise SpecError(f"data {path}: has no data set {_DATA!r}; there is {there}")
@@ -95,6 +99,11 @@ class _Opened:
             raise SpecError(f"data {self.path}: there is no token in it, {_DATA} is of shape {shape}")
         if len(shape) == 3 and (n := self._file.attrs.get(_COUNT)) is not None and int(n) != shape[0]:
             raise SpecError(f"data {self.path}: {_COUNT} is {n}, and {_DATA} has {shape[0]} samples: it is damaged")
+
+
+def _is_kept_elsewhere(data: Any) -> bool:
+    """Whether the numbers of a data set are in other files: as external storage, or as parts of a virtual one."""
+    return bool(getattr(data, "external", None)) or bool(getattr(data, "is_virtual", False))
 
 
 def _said(path: Path, file: _Opened) -> SideCar:

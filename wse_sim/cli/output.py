@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wse_sim.cli.terminal import console, is_styled, loudness
+from wse_sim.cli.terminal import console, is_styled, loudness, printable
 from wse_sim.files import json_text
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def print_tables(*tables: "RenderableType") -> None:
 def say(line: str) -> None:
     """A note on stderr: what was written, what was found on the way; not with --quiet."""
     if loudness() != "quiet":
-        click.echo(line, err=True)
+        click.echo(printable(line), err=True)
 
 
 def say_written(paths: Iterable[Path], there_before: frozenset[Path]) -> None:
@@ -70,14 +70,14 @@ def files_in(folder: Path) -> frozenset[Path]:
 def say_more(line: str) -> None:
     """A note on stderr with --verbose alone."""
     if loudness() == "verbose":
-        click.echo(line, err=True)
+        click.echo(printable(line), err=True)
 
 
 def complain(line: str) -> None:
     """An error on stderr: "error: ..."."""
     is_rich = is_styled(sys.stderr)
     word = click.style("error:", fg="red", bold=True) if is_rich else "error:"
-    click.echo(f"{word} {line}", err=True, color=is_rich)
+    click.echo(f"{word} {printable(line)}", err=True, color=is_rich)
 
 
 @contextmanager

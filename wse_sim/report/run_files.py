@@ -42,6 +42,25 @@ def read_summary(run_dir: Path) -> dict[str, Any]:
     raise SpecError(f"{run_dir}: there is no {SUMMARY} in it: give the folder of a finished run")
 
 
+def folder_of(out_dir: Path, run: object) -> Path:
+    """The folder of a run that a file in `out_dir` names.
+
+    Raises
+    ------
+    SpecError
+        When the name leads out of `out_dir`.
+    """
+    name = str(run)
+    if name in ("", ".", "..") or "/" in name or "\\" in name or "\0" in name:
+        raise SpecError(f"{out_dir}: a run is called {name!r}; the name of a folder in it would be right")
+    return out_dir / name
+
+
+def has_page(out_dir: Path, run: object) -> bool:
+    """Whether such a run has a page to link to; errors as for `folder_of`."""
+    return (folder_of(out_dir, run) / REPORT).is_file()
+
+
 def read_rows(run_dir: Path) -> list[dict[str, Any]]:
     """The rows of run.jsonl that have a loss; a last line that was cut off is left out.
 
