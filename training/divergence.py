@@ -91,13 +91,14 @@ class Diverged:
         )
 
 
-def finite(parameters: Mapping[str, SavedParameter], step: int) -> dict[str, SavedParameter]:
+def finite(parameters: Mapping[str, SavedParameter], step: int, config: TrainConfig) -> dict[str, SavedParameter]:
     """The same parameters, which end with a DivergenceError where they come to a number that is not finite."""
+    diverged = f"is no longer finite: training diverged. {_what_helps(config, can_skip=False)}"
     return {
         name: replace(
             parameter,
             numbers={
-                kind: _checked(source, f"step {step}: {kind} of {name} is no longer finite: training diverged")
+                kind: _checked(source, f"step {step}: {kind} of {name} {diverged}")
                 for kind, source in parameter.numbers.items()
             },
         )

@@ -269,7 +269,7 @@ class _Run:
             self.executor.saved_parameters(),
             lambda parameters: save_checkpoint(
                 self.run_dir,
-                finite(parameters, self.n_done),
+                finite(parameters, self.n_done, self.config),
                 step=self.n_done,
                 host_s=self._host_s(),
                 config=self.config,

@@ -8,6 +8,7 @@ child, waiting for the disk takes longer than on a real one, so that kills land 
 """
 
 import json
+import math
 import mmap
 import os
 import random
@@ -45,7 +46,7 @@ PLACES = (
     "after the last step",
 )
 FSYNC_S = 0.004
-_BY_TIME, _JUST_AFTER_S = 0.25, 0.004
+_LEFT_ALONE, _BY_TIME, _JUST_AFTER_S = 0.1, 0.25, 0.004
 _PLACES_AT_ENDS = 4  # which a run comes to, wherever it goes on
 _POLL_S = 0.0002
 _COUNT = struct.Struct("=BI")  # what a child shares: where it is, and how often it came to another place
@@ -95,13 +96,13 @@ class Killing:
         assert code == 0, self._said()
         return time.monotonic() - began_s, self._here()[1]
 
-    def attempt(self, run: Path, delay_s: float, n_places: int, seen: int) -> tuple[bool, int]:
+    def attempt(self, run: Path, n_places: float, delay_s: float, seen: int) -> tuple[bool, int]:
         """Go on with a run, and kill it: whether it had ended, and its newest checkpoint's step.
 
         Parameters
         ----------
-        delay_s :
-            Until then, from when it has come to so many places.
+        n_places, delay_s :
+            It comes to so many places, and has so long after that.
         seen :
             The newest one's step before.
         """
@@ -204,12 +205,8 @@ def killed(folder: Path, executor: str, n_kills: int, n_steps: int, seed: int) -
     took_s, n_places = killing.whole(folder / "whole")
     runs, seen = [folder / "run-1"], 0
     while killing.landed.total() < n_kills:
-        # By time, most of which is start and end; or by what it does, so that the short moments have their turn.
-        is_by_time = draws.random() < _BY_TIME
         left = int(n_places * (1.0 - seen / n_steps)) + _PLACES_AT_ENDS
-        after = 0 if is_by_time else draws.randrange(left)
-        delay_s = draws.uniform(0.0, took_s if is_by_time else _JUST_AFTER_S)
-        has_ended, seen = killing.attempt(runs[-1], delay_s, after, seen)
+        has_ended, seen = killing.attempt(runs[-1], *_moment(draws, left, took_s), seen)
         if has_ended:
             runs.append(folder / f"run-{len(runs) + 1}")
             seen = 0
@@ -225,6 +222,18 @@ def killed(folder: Path, executor: str, n_kills: int, n_steps: int, seed: int) -
         "half-written files left in the end": sum(path.name == LOCK_FILE or path.suffix == ".part" for path in hidden),
         "landed": dict(killing.landed),
     }
+
+
+def _moment(draws: random.Random, n_places: int, took_s: float) -> tuple[float, float]:
+    """Of a kill: by time, most of which is start and end; or by what a run does, so that short moments have their turn.
+
+    Or never, or runs would come to their ends too seldom.
+    """
+    if draws.random() < _LEFT_ALONE:
+        return math.inf, 0.0
+    if draws.random() < _BY_TIME:
+        return 0, draws.uniform(0.0, took_s)
+    return draws.randrange(n_places), draws.uniform(0.0, _JUST_AFTER_S)
 
 
 def differing_bytes(one: Path, other: Path) -> int:

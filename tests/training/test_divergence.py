@@ -204,7 +204,9 @@ def test_numbers_that_are_not_finite_are_never_written(
 
     monkeypatch.setattr("training.trainer.make_executor", lambda *args: Overflowing(make_executor(*args), ()))
     config = config_of(executor)
-    with pytest.raises(DivergenceError, match=rf"step 8: {kind} of .* is no longer finite"):
+    with pytest.raises(
+        DivergenceError, match=rf"step 8: {kind} of .* is no longer finite: training diverged. A --peak-lr"
+    ):
         train(config, tmp_path, corpus=corpus)
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == [
         "step-00000004.json",
