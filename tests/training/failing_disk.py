@@ -1,5 +1,6 @@
 """A disk that fails: what a run asks of it is counted, and from one request on it refuses all of that sort."""
 
+import builtins
 import errno
 import io
 import os
@@ -39,7 +40,8 @@ class FailingDisk:
         self.fails_from: int | None = None
         self.is_refusing: int | None = None
         self._folder = str(folder)
-        monkeypatch.setattr(io, "open", self._open(io.open))
+        for module in (io, builtins):  # of paths, and by itself
+            monkeypatch.setattr(module, "open", self._open(open))
         monkeypatch.setattr(os, "fsync", self._by_descriptor("fsync", os.fsync))
         monkeypatch.setattr(os, "posix_fallocate", self._by_descriptor("reserve", os.posix_fallocate))
         for sort, name in (("rename", "replace"), ("unlink", "unlink"), ("mkdir", "mkdir")):
@@ -85,7 +87,7 @@ class FailingDisk:
             if "b" not in mode or not set(mode) & set("wxa+") or not os.fspath(file).startswith(disk._folder):
                 return opened(file, mode, buffering, *others, **named)
             disk.ask("open", os.fspath(file))
-            raw = Raw(os.fspath(file), mode.replace("b", ""))
+            raw = Raw(os.fspath(file), mode.replace("b", ""), opener=named.get("opener"))
             if buffering == 0:
                 return raw
             return io.BufferedRandom(raw) if "+" in mode else io.BufferedWriter(raw)
