@@ -32,7 +32,7 @@ REVEALED = (
 
 @pytest.mark.slow
 def test_types_of_results_are_known_and_wrong_parameters_are_seen(tmp_path: Path) -> None:
-    """By a process of its own: millions of objects stay when mypy has ended, which Python would visit again."""
+    """By a process of its own: millions of objects stay when mypy has ended, which later tests would pay for."""
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     mypy = [sys.executable, "-m", "mypy", str(script)]

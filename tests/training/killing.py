@@ -23,8 +23,6 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-import torch._dynamo  # noqa: F401 - with some 800 modules, which every optimizer asks for
-
 import training.checkpoint
 import training.corpus
 import training.cosim
