@@ -23,7 +23,7 @@ from models.tensor_file import TensorFile, TensorSource, file_pieces
 from training.config import TrainConfig
 from training.data import Fingerprint
 from wse_sim.errors import FileError, SpecError
-from wse_sim.files import make_folder, write_atomically
+from wse_sim.files import make_folder, remove_torn, write_atomically
 
 FOLDER = "checkpoints"
 WEIGHT = "model"
@@ -49,6 +49,8 @@ class CheckpointMeta(msgspec.Struct, frozen=True, kw_only=True):
         Of the tensor file.
     format :
         Of the tensor file; see the head of this module.
+    n_skipped, n_skipped_in_a_row :
+        Steps among `step` that changed nothing, and how many of them were the last ones.
     """
 
     step: int
@@ -58,6 +60,13 @@ class CheckpointMeta(msgspec.Struct, frozen=True, kw_only=True):
     data: Fingerprint
     sha256: str
     format: int = 1
+    n_skipped: int = 0
+    n_skipped_in_a_row: int = 0
+
+    @property
+    def n_updates(self) -> int:
+        """Steps of the optimizer, which is what Adam counts."""
+        return self.step - self.n_skipped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +163,8 @@ def save_checkpoint(
     config: TrainConfig,
     data: Fingerprint,
     ever_live: Mapping[str, PackedMask] | None = None,
+    n_skipped: int = 0,
+    n_skipped_in_a_row: int = 0,
 ) -> Path:
     """Write a checkpoint and return the path of its tensors; older ones than the last few go, but for those to be kept.
 
@@ -165,7 +176,7 @@ def save_checkpoint(
     Raises
     ------
     SpecError
-        When it cannot be written; those before it are still there.
+        When it cannot be written, or a source of the parameters says so; those before it are still there.
     """
     path = tensor_path(run_dir, step)
     digest = sha256()
@@ -177,7 +188,7 @@ def save_checkpoint(
 
     make_folder(path.parent)
     try:
-        _remove_torn(path.parent)
+        remove_torn(path.parent)
         write_atomically(path, counted(file_pieces(*_sources(parameters, ever_live or {}))))
         meta = CheckpointMeta(
             step=step,
@@ -187,6 +198,8 @@ def save_checkpoint(
             data=data,
             sha256=digest.hexdigest(),
             format=_FORMAT,
+            n_skipped=n_skipped,
+            n_skipped_in_a_row=n_skipped_in_a_row,
         )
         write_atomically(path.with_suffix(".json"), msgspec.json.format(msgspec.json.encode(meta), indent=2))
         kept = {tensor_path(run_dir, kept_step).with_suffix(".json") for kept_step in config.kept_checkpoints}
@@ -239,7 +252,8 @@ def load_checkpoint(meta_path: Path) -> Checkpoint:
             "go on with the version that wrote it"
         )
     try:
-        checksum, n_bytes = _checksum(path)
+        with path.open("rb") as file:
+            checksum, n_bytes = file_digest(file, sha256).hexdigest(), file.tell()
     except OSError as error:
         raise SpecError(f"{path}: the checkpoint cannot be read: {error.strerror}") from None
     if checksum != meta.sha256:
@@ -250,6 +264,11 @@ def load_checkpoint(meta_path: Path) -> Checkpoint:
         return Checkpoint(meta=meta, tensors=TensorFile(path))
     except ValueError as error:
         raise SpecError(f"{path}: the checkpoint is not a safetensors file ({error})") from None
+
+
+def saved_steps(run_dir: Path) -> list[int]:
+    """Of a run's checkpoints, damaged or not; the first ones first."""
+    return sorted(int(path.stem.removeprefix("step-")) for path in _meta_paths(run_dir))
 
 
 def tensor_path(run_dir: Path, step: int) -> Path:
@@ -274,18 +293,6 @@ def _sources(
 def _whole(mask: PackedMask) -> TensorSource:
     tensor = torch.from_numpy(mask)
     return TensorSource(tensor.dtype, tuple(tensor.shape), lambda: [tensor])
-
-
-def _checksum(path: Path) -> tuple[str, int]:
-    """Of a file, and its size in bytes."""
-    with path.open("rb") as file:
-        return file_digest(file, sha256).hexdigest(), file.tell()
-
-
-def _remove_torn(folder: Path) -> None:
-    """What a process left that was killed while it wrote here; no other one writes into a run's folder."""
-    for part in folder.glob(".*.part"):
-        part.unlink(missing_ok=True)
 
 
 def _meta_paths(run_dir: Path) -> list[Path]:

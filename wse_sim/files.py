@@ -1,5 +1,6 @@
 """Files that are there whole or not at all, and files that one process appends lines to."""
 
+import errno
 import fcntl
 import json
 import os
@@ -21,7 +22,9 @@ def user_cache() -> Path:
 
 
 def write_atomically(path: Path, content: bytes | Iterable[bytes | memoryview]) -> None:
-    """Write a file so that a crash leaves the old one or the new one, never a part.
+    """Write a file so that a crash or a power cut leaves the old one or the new one, never a part.
+
+    When this returns, the file is on the disk, under its name: what is written after it is never there without it.
 
     Parameters
     ----------
@@ -40,10 +43,39 @@ def write_atomically(path: Path, content: bytes | Iterable[bytes | memoryview]) 
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
+        sync_folder(path.parent)
+    except BaseException as error:
+        with suppress(OSError):
+            part.unlink()
+        if isinstance(error, OSError):
+            raise cannot_write(path, error) from None
+        raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names of the files in a folder are on the disk.
+
+    Raises
+    ------
+    OSError
+        When the disk fails; not where a file system knows of no such thing, or the folder may not be read.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except PermissionError:
+        return
+    try:
+        os.fsync(descriptor)
     except OSError as error:
-        if not isinstance(error, NotADirectoryError):
-            part.unlink(missing_ok=True)
-        raise FileError(f"{path}: cannot be written: {error.strerror or error}") from None
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def cannot_write(path: Path, error: OSError) -> FileError:
+    """The error that says so, and why."""
+    return FileError(f"{path}: cannot be written: {error.strerror or error}")
 
 
 def remove_torn(folder: Path) -> None:
@@ -187,7 +219,7 @@ def whole_lines(file: IO[bytes]) -> list[bytes]:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder, with those above it, unless it is there.
+    """Make a folder, with those above it, unless it is there; their names are on the disk when this returns.
 
     Raises
     ------
@@ -195,7 +227,10 @@ def make_folder(path: Path) -> None:
         When it cannot be made.
     """
     try:
+        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
         path.mkdir(parents=True, exist_ok=True)
+        for folder in missing:
+            sync_folder(folder.parent)
     except OSError as error:
         raise FileError(f"{path}: the folder cannot be made: {error.strerror}") from None
 

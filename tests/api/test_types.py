@@ -26,7 +26,7 @@ wse_sim.simulate("13b", num_csx=[4])
 """
 REVEALED = (
     *("float", "dict[str, Any]", "float", "wse_sim.planning.result.PlanRow | None"),
-    *("int", "float", "float", "float"),
+    *("int", "float", "float", "float | None"),
 )
 
 
