@@ -105,6 +105,7 @@ def test_a_checkpoint_that_cannot_be_written_is_no_row(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
+    (tmp_path / "run").mkdir()
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(FileError, match="cannot be written: No space left on device"):
         trained(model, tmp_path / "run")
