@@ -18,6 +18,7 @@ _END = "<|endoftext|>"
 # That end a document, in the vocabularies of well-known models; the first one that is there is taken.
 _ENDS = (_END, "<|end_of_text|>", "</s>", "<eos>", "<|eos|>", "[EOS]")
 _FEWEST_ENTRIES = BYTE_VALUES + 1
+_MOST_DIGITS = 9  # of the number of entries
 _MOST_TRAINED_BYTES = 64 << 20
 
 
@@ -115,7 +116,7 @@ def n_entries(name: str) -> int | None:
     if not name.startswith(BPE):
         return None
     text = name.removeprefix(BPE)
-    if not text.isdecimal() or int(text) < _FEWEST_ENTRIES:
+    if not text.isdecimal() or len(text) > _MOST_DIGITS or int(text) < _FEWEST_ENTRIES:
         raise SpecError(
             f"tokenizer {name!r}: a vocabulary of {text!r} entries cannot be trained; {BPE}8192 would be right, and "
             f"{_FEWEST_ENTRIES} is the least (the bytes, and the end of a document)"

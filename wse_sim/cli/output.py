@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 EXIT_INTERRUPTED = 130
+_MOST_LETTERS = 1600  # of an error
 
 
 def command_line() -> str:
@@ -57,9 +58,21 @@ def say_more(line: str) -> None:
 
 def complain(line: str) -> None:
     """An error on stderr: "error: ..."."""
+    line = in_one_line(line)
     is_rich = is_styled(sys.stderr)
     word = click.style("error:", fg="red", bold=True) if is_rich else "error:"
     click.echo(f"{word} {line}", err=True, color=is_rich)
+
+
+def in_one_line(text: str) -> str:
+    """`text` as a terminal may see it, whatever was quoted in it: no line breaks or escape codes, and never endless."""
+    if len(text) > _MOST_LETTERS:  # the place stands in front, what would be right at the end
+        text = f"{text[: _MOST_LETTERS // 2]} … {text[-_MOST_LETTERS // 2 :]}"
+    return "".join(letter if letter.isprintable() else _escaped(letter) for letter in text)
+
+
+def _escaped(letter: str) -> str:
+    return letter.encode("unicode_escape").decode()
 
 
 @contextmanager

@@ -7,7 +7,8 @@ from wse_sim.errors import SpecError
 
 Allowed = tuple[Callable[[float], bool], str]  # a number that is none (NaN) is never allowed
 
-_COUNT: Allowed = (lambda n: n >= 1, "at least 1")
+MOST = 10**9  # of anything that is counted in whole numbers: beyond what there is, and above it work would never end
+_COUNT: Allowed = (lambda n: 1 <= n <= MOST, f"at least 1 and at most {MOST:,}")
 _POSITIVE: Allowed = (lambda x: 0 < x < math.inf, "a positive number")
 _COUNTS = ("num_csx", "batch_size", "microbatch", "seq_len", "mask_update_steps", "steps", "n_steps")
 _COUNTS_OF_GPUS = ("num_gpus", "dp", "tp", "cp", "pp", "interleave")
