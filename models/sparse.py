@@ -167,11 +167,6 @@ def random_masks(model: nn.Module, seed: int, densities: Mapping[str, float]) ->
     }
 
 
-def sparsify(model: nn.Module, seed: int, density: float) -> Masks:
-    """Random masks for the hidden matrices of a model, each of the same density."""
-    return add_masks(model, random_masks(model, seed, hidden_densities(model, density)))
-
-
 def hidden_densities(model: nn.Module, density: float) -> dict[str, float]:
     """The same density for each hidden matrix of a model, by name."""
     return {name: density for name, role in parameter_roles(model).items() if role in HIDDEN_ROLES}

@@ -23,7 +23,7 @@ from models.tensor_file import TensorFile, TensorSource, file_pieces
 from training.config import TrainConfig
 from training.data import Fingerprint
 from wse_sim.errors import FileError, SpecError
-from wse_sim.files import write_atomically
+from wse_sim.files import make_folder, write_atomically
 
 FOLDER = "checkpoints"
 WEIGHT = "model"
@@ -175,8 +175,8 @@ def save_checkpoint(
             digest.update(piece)
             yield piece
 
+    make_folder(path.parent)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         _remove_torn(path.parent)
         write_atomically(path, counted(file_pieces(*_sources(parameters, ever_live or {}))))
         meta = CheckpointMeta(

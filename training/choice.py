@@ -64,12 +64,12 @@ def choose_run(job: Job, profile: MachineProfile, *, n_runs: int = 1) -> Choice:
     n_runs :
         Runs that share the budget, all with the same model, so that their losses can be compared.
     """
-    choice = _chosen(job, profile, n_runs)
+    choice = _chosen(job, profile, job.budget_s / n_runs)
     differs = job.configuration.training.differs if job.configuration else ()
     return replace(choice, not_covered=(*choice.not_covered, *differs))
 
 
-def _chosen(job: Job, profile: MachineProfile, n_runs: int) -> Choice:
+def _chosen(job: Job, profile: MachineProfile, budget_s: float) -> Choice:
     shape = job.preset.shape
     reading = reading_of(job.data, tokenizer=job.tokenizer, text_field=job.text_field)
     full_s = job.tokens * training_flops_per_token(shape, job.seq_len) / profile.matmul_flops_per_s
@@ -77,28 +77,48 @@ def _chosen(job: Job, profile: MachineProfile, n_runs: int) -> Choice:
     if job.host.is_itself:
         require_vocabulary(job.data, reading.vocab_size, shape.vocab_size)
         return _itself(job, profile, reading, full_s=full_s, needed=needed)
-    budget_s = job.budget_s / n_runs
     why_not = (
         "a proxy trains, as was asked"
         if job.host.mode == "proxy"
         else _why_not_itself(job, profile, budget_s=budget_s, full_s=full_s, needed=needed)
     )
-    if why_not is None:
-        require_vocabulary(job.data, reading.vocab_size, shape.vocab_size)
-        config = config_of_target(job, profile, max(1, round(job.tokens / (job.batch_size * job.seq_len))))
-        predicted_s = _predicted_own_s(job, profile)
-        return Choice(
-            mode="dense",
-            config=config,
-            predicted_s=predicted_s,
-            full_run_s=full_s,
-            full_run_bytes=needed,
-            reasons=(
-                f"the model itself trains, dense: {predicted_s:.0f} s predicted, {job.budget_s:.0f} s allowed",
-                *_how_masks_change(config),
-            ),
-            not_covered=(_of_data(reading), *caveats(job.parametrization, job.algorithm_name)),
-        )
+    if why_not is not None:
+        return _proxy(job, profile, reading, why_not, budget_s=budget_s, full_s=full_s, needed=needed)
+    require_vocabulary(job.data, reading.vocab_size, shape.vocab_size)
+    return _whole_run(job, profile, reading, budget_s=budget_s, full_s=full_s, needed=needed)
+
+
+def _whole_run(
+    job: Job, profile: MachineProfile, reading: Reading, *, budget_s: float, full_s: float, needed: float
+) -> Choice:
+    """All of the target's run, by ordinary autograd, because it can be afforded."""
+    config = config_of_target(job, profile, max(1, round(job.tokens / (job.batch_size * job.seq_len))))
+    predicted_s = _predicted_own_s(job, profile)
+    return Choice(
+        mode="dense",
+        config=config,
+        predicted_s=predicted_s,
+        full_run_s=full_s,
+        full_run_bytes=needed,
+        reasons=(
+            f"the model itself trains, dense: {predicted_s:.0f} s predicted, {budget_s:.0f} s allowed",
+            *_how_masks_change(config),
+        ),
+        not_covered=(_of_data(reading), *caveats(job.parametrization, job.algorithm_name)),
+    )
+
+
+def _proxy(
+    job: Job,
+    profile: MachineProfile,
+    reading: Reading,
+    why_not: str,
+    *,
+    budget_s: float,
+    full_s: float,
+    needed: float,
+) -> Choice:
+    """A narrower model in the target's place."""
     proxy = choose_proxy(
         job.preset,
         profile,

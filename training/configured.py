@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from training.described import GPUS_PER_CSX, PARAMETRIZATIONS
+from training.described import GPUS_PER_CSX, PARAMETRIZATIONS, require_masks
 from training.execution import Clip
 from training.host import Host
 from training.job import Job
@@ -12,6 +12,7 @@ from training.schedules import parse_schedule
 from wse_sim.errors import SpecError, choose
 from wse_sim.spec.configuration import Configuration
 from wse_sim.spec.model import Recipe
+from wse_sim.spec.run import mask_updates_of
 from wse_sim.spec.sparsity import UPDATE_STOP, Algorithm, make_algorithm
 
 _OF_AN_EVALUATION = ("eval_interval", "n_eval_sequences", "log_interval", "checkpoint_interval")
@@ -40,12 +41,8 @@ def job_from_configuration(
     SpecError
         When the configuration cannot be trained, or what is given does not go with it.
     """
+    _require_trainable(configuration)
     training = configuration.training
-    if training.cannot_train:
-        raise SpecError(
-            f"{configuration.shape.name} cannot be trained as it is configured: {'; '.join(training.cannot_train)} "
-            "(wse-sim simulate takes it)"
-        )
     parse_schedule(given.get("schedule", training.schedule))
     choose(given.get("parametrization", configuration.parametrization), PARAMETRIZATIONS, "parametrization")
     configuration = _overridden(configuration, density, sparsity_algorithm, mask_update_steps)
@@ -98,6 +95,14 @@ def said_of_training(job: Job, n_steps: int) -> dict[str, Any]:
     return said
 
 
+def _require_trainable(configuration: Configuration) -> None:
+    if reasons := configuration.training.cannot_train:
+        raise SpecError(
+            f"{configuration.shape.name} cannot be trained as it is configured: {'; '.join(reasons)} "
+            "(wse-sim simulate takes it)"
+        )
+
+
 def _overridden(
     configuration: Configuration, density: float | None, algorithm: str | None, every_steps: int | None
 ) -> Configuration:
@@ -107,16 +112,13 @@ def _overridden(
         configuration = configuration.with_algorithm(_algorithm(algorithm, every_steps))
     if density is not None:
         configuration = configuration.at_density(density)
-    if algorithm not in (None, "static") and configuration.run.density == 1.0:
-        raise SpecError(f"--sparsity-algorithm {algorithm} has nothing to mask at density 1: give --density too")
+    require_masks([configuration.run.density], algorithm or "static")
     return configuration
 
 
 def _algorithm(name: str, every_steps: int | None) -> Algorithm:
-    if name == "static":
-        if every_steps is not None:
-            raise SpecError(f"--mask-update-steps is {every_steps}, but static masks never change")
-        return make_algorithm(name)
+    if mask_updates_of(name, every_steps) is None:
+        return make_algorithm("static")
     return make_algorithm(name, update_freq=every_steps, update_stop=UPDATE_STOP)
 
 

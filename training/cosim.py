@@ -27,7 +27,7 @@ from wse_sim.laws.cerebras_gpt import LossProjection, project_loss
 from wse_sim.report import run_files
 from wse_sim.report.html import write_report
 from wse_sim.report.layer_masks import LayerMask
-from wse_sim.report.trace import STEADY_STEP, TraceExtent, chrome_trace, write_trace
+from wse_sim.report.trace import STEADY_STEP, TraceExtent, require_trace, write_trace
 from wse_sim.simulation import Simulation, simulate
 from wse_sim.workload.transformer import n_parameters
 
@@ -156,8 +156,7 @@ def run_plan(
     """
     config = plan.choice.config
     loggers = make_loggers(log, summary=_known(plan), say=say)
-    if trace != STEADY_STEP:
-        chrome_trace(plan.wafer, trace)  # what it refuses, it must refuse before hours of training
+    require_trace(plan.wafer, trace)  # before hours of training
     corpus = corpus or corpus_of(config)
     require_enough(corpus, seq_len=config.seq_len, batch_size=config.batch_size)  # before anything is written
     require_room(config, run_dir)

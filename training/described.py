@@ -1,6 +1,7 @@
 """The job that a user describes: options and a model, with the published recipe's numbers where there are none."""
 
 from collections.abc import Iterable
+from os import PathLike
 from typing import Any
 
 import msgspec
@@ -13,7 +14,8 @@ from training.schedules import parse_schedule
 from wse_sim.defaults import TRAIN
 from wse_sim.errors import SpecError, choose
 from wse_sim.runs import resolve_run
-from wse_sim.spec.load import NO_MODEL
+from wse_sim.spec.load import NO_MODEL, ModelLike, as_preset
+from wse_sim.spec.model import ModelPreset
 from wse_sim.spec.run import mask_updates_of
 
 GPUS_PER_CSX = 8  # the default comparison: one 8-GPU server for each wafer-scale system
@@ -24,7 +26,7 @@ _OF_THE_RUN = ("system", "density", "is_sparse_wide", "mask_updates", "release",
 
 
 def resolve_job(
-    model: str,
+    model: str | ModelPreset,
     *,
     num_csx: int | None = None,
     batch_size: int | None = None,
@@ -61,7 +63,7 @@ def resolve_job(
 
 def job_from(
     *,
-    model: str | None = None,
+    model: ModelLike | None = None,
     sparsity_algorithm: str = "static",
     mask_update_steps: int | None = None,
     budget: float | None = None,
@@ -106,7 +108,7 @@ def job_from(
     if budget is not None:
         given["budget_s"] = budget
     return resolve_job(
-        model or init_from or "",
+        str(model or init_from) if model is None or isinstance(model, str | PathLike) else as_preset(model),
         mask_updates=mask_updates_of(sparsity_algorithm, mask_update_steps),
         batch_size=batch_size,
         host=host,

@@ -85,8 +85,8 @@ def export(
     return said
 
 
-def exportable(checkpoint: Checkpoint) -> Exportable:
-    """The model of a checkpoint, whose parameters are read as they are asked for."""
+def exportable(checkpoint: Checkpoint, end_id: int | None) -> Exportable:
+    """The model of a checkpoint, whose parameters are read as they are asked for; `end_id` ends a document."""
     config = checkpoint.meta.config
     return Exportable(
         shape=config.shape,
@@ -94,6 +94,7 @@ def exportable(checkpoint: Checkpoint) -> Exportable:
         # Of one parameter there may be three tensors, one after the other.
         weight=lru_cache(maxsize=1)(lambda name: checkpoint.dense(WEIGHT, name)),
         mask=lru_cache(maxsize=1)(checkpoint.mask),
+        end_id=end_id,
     )
 
 
@@ -103,14 +104,14 @@ def _exported(
     """The model of a run's checkpoint, in the folder."""
     checkpoint = _checkpoint(run_dir, step)
     config, step = checkpoint.meta.config, checkpoint.meta.step
-    model = exportable(checkpoint)
     if is_sparse and not any(map(checkpoint.has_mask, checkpoint.parameters)):
         raise SpecError(f"{run_dir}: the run is dense: leave --sparse out")
-    paths = write_model(folder, model, dtype=_DTYPES[dtype], is_sparse=is_sparse, shard_bytes=shard_bytes)
     tokenizer = checkpoint.meta.data.tokenizer
+    tokens = write_tokenizer(run_dir, folder, config, tokenizer)
+    model = exportable(checkpoint, tokens.end_id)
+    paths = write_model(folder, model, dtype=_DTYPES[dtype], is_sparse=is_sparse, shard_bytes=shard_bytes)
     hidden = config.sparsity_plan.hidden
     sizes = {name: math.prod(checkpoint.shape(name)) for name in checkpoint.parameters}
-    rows = read_rows(run_dir / RUN_FILE) if (run_dir / RUN_FILE).is_file() else []
     return Export(
         run=run_dir.resolve().name,
         step=step,
@@ -125,9 +126,9 @@ def _exported(
         nonzero_params=sum(map(checkpoint.n_live, checkpoint.parameters)),
         data=config.data,
         tokenizer=tokenizer,
-        tokenizer_sha256=write_tokenizer(run_dir, folder, tokenizer, config.seq_len),
+        tokenizer_sha256=tokens.sha256,
         tokens=step * config.tokens_per_step,
-        val_loss=next((row.val_loss for row in rows if row.step == step), None),
+        val_loss=_val_loss(run_dir / RUN_FILE, step),
         shape=config.shape,
         parametrization=config.parameters_transfer_by,
     )
@@ -144,6 +145,12 @@ def _expanded(source: Path, folder: Path, dtype: Dtype, shard_bytes: int) -> Exp
     write_json(folder / CONFIG, config | {"torch_dtype": str(_DTYPES[dtype]).removeprefix("torch.")})
     n_bytes = sum(path.stat().st_size for path in paths)
     return msgspec.structs.replace(said, dtype=dtype, is_sparse=False, n_bytes=n_bytes)
+
+
+def _val_loss(rows: Path, step: int) -> float | None:
+    """Measured after a step; None where nobody did."""
+    logged = read_rows(rows) if rows.is_file() else []
+    return next((row.val_loss for row in logged if row.step == step), None)
 
 
 def _checkpoint(run_dir: Path, step: int | None) -> Checkpoint:

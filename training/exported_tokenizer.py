@@ -2,29 +2,37 @@
 
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from models.hugging_face.byte_tokenizer import TOKENIZER, TOKENIZER_CONFIG, byte_tokenizer, tokenizer_config
-from training.data import BYTES, end_of_documents
+from training.config import TrainConfig
+from training.data import BYTES, END_BYTE, end_of_documents, is_synthetic
 from wse_sim.files import read_bytes, write_atomically, write_json
 from wse_sim.spec.reading import read_json
 
 
-def write_tokenizer(run_dir: Path, folder: Path, tokenizer: str, seq_len: int) -> str | None:
+class Tokens(NamedTuple):
+    """What is known of the ids of a run.
+
+    Parameters
+    ----------
+    sha256 :
+        Of the run's own `tokenizer.json`; None where ids are bytes, or the one that made them is not with the run.
+    end_id :
+        That ends a document; None where there is none, or nobody knows.
+    """
+
+    sha256: str | None = None
+    end_id: int | None = None
+
+
+def write_tokenizer(run_dir: Path, folder: Path, config: TrainConfig, tokenizer: str) -> Tokens:
     """Put the tokenizer that a run's ids are of into a folder, where it is known.
 
     Parameters
     ----------
     tokenizer :
         As the fingerprint of the run's data names it.
-    seq_len :
-        Longest sequence of the model.
-
-    Returns
-    -------
-    str | None
-        Checksum of the run's own `tokenizer.json`; None where ids are bytes, or nothing was written because the run's
-        folder does not have the one that made the tokens.
 
     Raises
     ------
@@ -33,14 +41,18 @@ def write_tokenizer(run_dir: Path, folder: Path, tokenizer: str, seq_len: int) -
     """
     if tokenizer == BYTES:
         write_json(folder / TOKENIZER, byte_tokenizer())
-        write_json(folder / TOKENIZER_CONFIG, tokenizer_config(seq_len))
-        return None
+        write_json(folder / TOKENIZER_CONFIG, tokenizer_config(config.seq_len))
+        # To the chain a zero is a symbol like others.
+        return Tokens(end_id=None if is_synthetic(config.data) else END_BYTE)
     path = run_dir / TOKENIZER
     if (digest := digest_of_tokenizer(run_dir)) is None or not is_named(digest, tokenizer):
-        return None
+        return Tokens()
+    content = read_json(path)
+    end, end_id, is_added = _end_of(content)
     write_atomically(folder / TOKENIZER, read_bytes(path))
-    write_json(folder / TOKENIZER_CONFIG, tokenizer_config(seq_len, _end_of(read_json(path))))
-    return digest
+    # In the midst of text, one of the vocabulary alone would be read for it wherever its letters stand.
+    write_json(folder / TOKENIZER_CONFIG, tokenizer_config(config.seq_len, end if is_added else None))
+    return Tokens(sha256=digest, end_id=end_id)
 
 
 def copy_tokenizer(source: Path, folder: Path) -> None:
@@ -61,9 +73,12 @@ def is_named(digest: str, tokenizer: str) -> bool:
     return tokenizer.endswith(f" ({digest[:12]})")
 
 
-def _end_of(content: dict[str, Any]) -> str | None:
-    """The token that stands behind each document; None too where it is no token of its own in the midst of text."""
-    added = {token["content"] for token in content.get("added_tokens") or ()}
-    vocabulary = dict(content.get("model", {}).get("vocab") or ())  # tokens to ids, or pairs of a token and its score
-    end = end_of_documents({*added, *vocabulary})
-    return end if end in added else None
+def _end_of(content: dict[str, Any]) -> tuple[str | None, int | None, bool]:
+    """The token that stands behind each document, its id, and whether it is one of those added to the vocabulary."""
+    vocabulary = content.get("model", {}).get("vocab") or {}
+    if isinstance(vocabulary, list):  # pairs of a token and its score
+        vocabulary = {token: number for number, (token, _) in enumerate(vocabulary)}
+    added = {token["content"]: token["id"] for token in content.get("added_tokens") or ()}
+    ids = {**vocabulary, **added}
+    end = end_of_documents(ids)
+    return end, None if end is None else ids[end], end in added

@@ -7,7 +7,7 @@ function of its configuration alone, not of how many run beside it or in which o
 
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -21,10 +21,11 @@ from training.execution import Execution
 from training.grid_worker import Task
 from training.outcome import Key, Outcome
 from wse_sim.errors import SpecError
-from wse_sim.files import make_folder, open_locked, read_bytes, whole_lines
+from wse_sim.files import make_folder, open_locked, whole_lines
 from wse_sim.processes.limits import n_usable_cpus
 from wse_sim.processes.pool import on_processes
 from wse_sim.progress import UNWATCHED, Watch
+from wse_sim.spec.reading import read_lines, records_of
 from wse_sim.workload.transformer import n_parameters
 
 __all__ = ["Outcome", "Point", "read_outcomes", "run_points"]
@@ -127,8 +128,7 @@ def read_outcomes(out: Path) -> list[Outcome]:
     SpecError
         When the file cannot be read or another line is not an outcome.
     """
-    path = Path(out) / OUTCOMES_FILE
-    return _decoded(read_bytes(path).split(b"\n")[:-1], path)
+    return read_lines(Path(out) / OUTCOMES_FILE, Outcome)
 
 
 class _OutcomeFile:
@@ -141,10 +141,11 @@ class _OutcomeFile:
         busy = f"{out}: another process works on this grid: wait for it, or stop it"
         self._file = open_locked(self._path, busy=busy)
         try:
-            self.known = {outcome.digest: outcome for outcome in _decoded(whole_lines(self._file), self._path)}
+            known = records_of(whole_lines(self._file), Outcome, self._path)
         except BaseException:
             self._file.close()
             raise
+        self.known = {outcome.digest: outcome for outcome in known}
 
     def folder_of(self, digest: str) -> Path:
         return self._out / _POINTS_FOLDER / digest
@@ -173,16 +174,6 @@ class _OutcomeFile:
                     f"{self._path}: data {outcome.data!r} are not what earlier runs of this grid were trained on (the "
                     "files changed, or another Python runs): start in another folder"
                 )
-
-
-def _decoded(lines: Iterable[bytes], path: Path) -> list[Outcome]:
-    outcomes = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            outcomes.append(msgspec.json.decode(line, type=Outcome))
-        except msgspec.DecodeError as error:
-            raise SpecError(f"{path}: line {number} is not the outcome of a run: {error}") from None
-    return outcomes
 
 
 def _n_workers(asked: int | None, points: Sequence[Point]) -> int:

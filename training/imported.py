@@ -18,7 +18,7 @@ from training.exported_tokenizer import digest_of_tokenizer, is_named
 from training.sparsity.plan import plan_sparsity
 from wse_sim.errors import SpecError, choose
 from wse_sim.spec.hugging_face import shape_from_hugging_face
-from wse_sim.spec.load import load_model
+from wse_sim.spec.load import ModelLike, as_preset
 from wse_sim.spec.model import ModelShape
 from wse_sim.spec.reading import read_json
 from wse_sim.spec.sparsity import Algorithm, Static
@@ -55,7 +55,7 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 def fields_of_job(
-    folder: str, model: str | None, parametrization: str | None, method: StartMask | None, density: float
+    folder: str, model: ModelLike | None, parametrization: str | None, method: StartMask | None, density: float
 ) -> dict[str, Any]:
     """The fields of `training.job.Job` that a folder decides.
 
@@ -101,32 +101,19 @@ def imported(folder: str, parametrization: str | None) -> tuple[Imported, Parame
     config = read_json(path)
     require_exact(config, str(path))
     export = read_export(Path(folder))
-    tokenizer_sha256 = digest_of_tokenizer(Path(folder))
-    if export is not None and parametrization in (None, export.parametrization.name):
-        return (
-            Imported(
-                folder=folder,
-                shape=export.shape,
-                base=export.parametrization.base,
-                weight_decay_scaling=export.parametrization.weight_decay_scaling,
-                density=export.density,
-                tokenizer=export.tokenizer,
-                tokenizer_sha256=tokenizer_sha256,
-            ),
-            export.parametrization.name,
-        )
-    choose(parametrization or "sp", PARAMETRIZATIONS, "parametrization")
-    name = Path(folder).resolve().name
-    return (
-        Imported(
-            folder=folder,
-            shape=shape_from_hugging_face(config, name=name, where=str(path)),
-            density=None if export is None else export.density,
-            tokenizer=None if export is None else export.tokenizer,
-            tokenizer_sha256=tokenizer_sha256,
-        ),
-        parametrization or "sp",  # type: ignore[return-value]  # it was chosen
+    start = Imported(
+        folder=folder,
+        shape=shape_from_hugging_face(config, name=Path(folder).resolve().name, where=str(path)),
+        density=None if export is None else export.density,
+        tokenizer=None if export is None else export.tokenizer,
+        tokenizer_sha256=digest_of_tokenizer(Path(folder)),
     )
+    if export is not None and parametrization in (None, export.parametrization.name):
+        rules = export.parametrization
+        own = {"shape": export.shape, "base": rules.base, "weight_decay_scaling": rules.weight_decay_scaling}
+        return msgspec.structs.replace(start, **own), rules.name
+    choose(parametrization or "sp", PARAMETRIZATIONS, "parametrization")
+    return start, parametrization or "sp"  # type: ignore[return-value]  # it was chosen
 
 
 def other_tokens(start: Imported, reading: Reading) -> tuple[str, ...]:
@@ -172,14 +159,14 @@ def start_sparsity(start: Imported, method: StartMask, density: float) -> tuple[
     return (Static(init_method=method),)
 
 
-def _require_same_shape(start: Imported, model: str) -> None:
+def _require_same_shape(start: Imported, model: ModelLike) -> None:
     """Raise SpecError when the folder's model is not the one that the user named too."""
-    named = load_model(model).shape
+    named = as_preset(model).shape
     for key in ModelShape.__struct_fields__:
         there, here = (getattr(of, "kv_heads" if key == "n_kv_heads" else key) for of in (start.shape, named))
         if key != "name" and there != here:
             raise SpecError(
-                f"--model {model} has {key} = {here}, and the model of {start.folder} has {there}: "
+                f"--model {named.name} has {key} = {here}, and the model of {start.folder} has {there}: "
                 "leave --model out, the folder says what the model is"
             )
 

@@ -1,6 +1,8 @@
 """What the user asked for, with every default resolved: the target of a run."""
 
 import re
+from collections.abc import Iterator
+from contextlib import ExitStack, chdir, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,10 @@ from training.host import Host
 from training.imported import Imported
 from training.toml_text import toml_text
 from wse_sim.defaults import TRAIN
-from wse_sim.errors import FileError, SpecError
-from wse_sim.files import write_atomically
+from wse_sim.errors import SpecError
+from wse_sim.files import make_folder, write_atomically
 from wse_sim.spec.configuration import Configuration
-from wse_sim.spec.load import convert, load_model, read_toml
+from wse_sim.spec.load import as_preset, convert, read_toml
 from wse_sim.spec.model import ModelPreset
 from wse_sim.spec.run import MaskUpdates, Run
 from wse_sim.spec.sparsity import Algorithm, make_algorithm, stretched
@@ -25,6 +27,7 @@ from wse_sim.workload.sparse_wide import sparse_wide
 from wse_sim.workload.transformer import n_parameters
 
 TARGET_FILE, RUNS = "target.toml", Path("runs")
+_STARTED_IN = "started_in"  # in that file, beside the job
 
 _LONGEST_SCHEDULE = 80  # letters in the name of a folder, which takes 255
 
@@ -35,7 +38,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     Parameters
     ----------
     model :
-        Preset, shape TOML, or Hugging Face config.json; the name alone where there is a configuration.
+        Preset, shape TOML, or Hugging Face config.json; what these hold; the name alone where there is a configuration.
     configuration :
         What a file says of the run, the model among it; the other fields here win.
     is_sparse_wide :
@@ -59,7 +62,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         How they are masked; None = as the density and the mask updates say.
     """
 
-    model: str
+    model: str | ModelPreset
     configuration: Configuration | None = None
     density: float = 1.0
     is_sparse_wide: bool = False
@@ -161,9 +164,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         return f"{model}-density-{self.density:g}{updates}-{schedule}-{self.parametrization}-seed-{self.seed}{mode}"
 
 
-def preset_of(model: str, start: Imported | None) -> ModelPreset:
+def preset_of(model: str | ModelPreset, start: Imported | None) -> ModelPreset:
     """The model that the user named; of weights alone, the model of those."""
-    return ModelPreset(shape=start.shape) if start is not None and model == start.folder else load_model(model)
+    return ModelPreset(shape=start.shape) if start is not None and model == start.folder else as_preset(model)
 
 
 def target_base(job: Job) -> BaseHyperparameters:
@@ -188,25 +191,18 @@ def target_hyperparameters(job: Job) -> dict[str, Any]:
 
 
 def write_job(job: Job, run_dir: Path) -> None:
-    """Keep the job in a new run's folder.
+    """Keep the job in a new run's folder, and the current folder, which what it names by relative paths is found from.
 
     Raises
     ------
     SpecError
         When the folder holds a run already, or cannot be written.
     """
-    require_no_run(run_dir)
-    try:
-        run_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileError(f"{run_dir}: cannot be made: {error.strerror}; name another folder with --out") from None
-    write_atomically(run_dir / TARGET_FILE, toml_text(job).encode())
-
-
-def require_no_run(run_dir: Path) -> None:
-    """Raise SpecError when the folder holds a run already."""
     if (run_dir / TARGET_FILE).exists():
         raise SpecError(f"{run_dir}: holds another run; name another folder with --out, or go on with it with --resume")
+    make_folder(run_dir)
+    content = {_STARTED_IN: str(Path.cwd()), **msgspec.structs.asdict(job)}
+    write_atomically(run_dir / TARGET_FILE, toml_text(content).encode())
 
 
 def read_job(run_dir: Path) -> Job:
@@ -217,10 +213,35 @@ def read_job(run_dir: Path) -> Job:
     SpecError
         When the folder holds no run.
     """
+    return convert(_read(run_dir)[0], Job, str(run_dir / TARGET_FILE))
+
+
+@contextmanager
+def where_it_started(run_dir: Path) -> Iterator[Path]:
+    """The folder of a run that goes on; meanwhile the current folder is the one in which the run was started.
+
+    So the data, tokenizer, model, system, weights and store that it names by relative paths are found from wherever the
+    user calls. Where that folder is gone, or another user's, the current one stays.
+
+    Raises
+    ------
+    SpecError
+        As `read_job`.
+    """
+    started_in, here, absolute = _read(run_dir)[1], Path.cwd(), run_dir.resolve()
+    with ExitStack() as stack:
+        with suppress(OSError):
+            stack.enter_context(chdir(started_in))
+        yield run_dir if here == Path.cwd() else absolute
+
+
+def _read(run_dir: Path) -> tuple[dict[str, Any], str]:
+    """The table of a run's job, and the folder in which the run was started."""
     path = run_dir / TARGET_FILE
     if not path.is_file():
         raise SpecError(f"{run_dir}: there is no run to resume here, it would hold {TARGET_FILE}")
-    return convert(read_toml(path), Job, str(path))
+    table = read_toml(path)
+    return table, str(table.pop(_STARTED_IN, "."))  # older versions did not say
 
 
 def free_folder(name: str) -> Path:

@@ -6,8 +6,9 @@ from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
-from wse_sim.errors import FileError, SpecError
-from wse_sim.files import read_bytes, write_atomically
+from wse_sim.errors import FileError
+from wse_sim.files import write_atomically
+from wse_sim.spec.reading import read_lines
 
 
 class Stepped(Protocol):
@@ -32,8 +33,7 @@ class LineWriter(Generic[AnyLine]):
 
     def __init__(self, path: Path, kind: type[AnyLine], last_step: int) -> None:
         self._path = path
-        there = read_lines(path, kind) if last_step and path.exists() else []
-        self.lines = [line for line in there if line.step <= last_step]
+        self.lines = _kept(path, kind, last_step)
         try:
             write_atomically(path, b"".join(map(_encoded, self.lines)))
             self._file = path.open("ab")
@@ -59,8 +59,7 @@ class UnwrittenLines(Generic[AnyLine]):
     """In the place of a `LineWriter`, in a process that writes no files."""
 
     def __init__(self, path: Path, kind: type[AnyLine], last_step: int) -> None:
-        there = read_lines(path, kind) if last_step and path.exists() else []
-        self.lines = [line for line in there if line.step <= last_step]
+        self.lines = _kept(path, kind, last_step)
 
     def append(self, line: AnyLine) -> None:
         self.lines.append(line)
@@ -72,24 +71,9 @@ class UnwrittenLines(Generic[AnyLine]):
         """There is no file."""
 
 
-def read_lines(path: Path, kind: type[AnyLine]) -> list[AnyLine]:
-    """The records of a file; a last line cut short by a crash is left out.
-
-    Raises
-    ------
-    SpecError
-        When the file is missing or another line is no such record.
-    """
-    content = read_bytes(path).splitlines()
-    lines = []
-    for number, line in enumerate(content, start=1):
-        try:
-            lines.append(msgspec.json.decode(line, type=kind))
-        except msgspec.DecodeError as error:
-            if number == len(content):
-                break
-            raise SpecError(f"{path}: line {number} is not a row of a run: {error}") from None
-    return lines
+def _kept(path: Path, kind: type[AnyLine], last_step: int) -> list[AnyLine]:
+    there = read_lines(path, kind) if last_step and path.exists() else []
+    return [line for line in there if line.step <= last_step]
 
 
 def _encoded(line: object) -> bytes:

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import islice, repeat
 from pathlib import Path
@@ -15,7 +16,7 @@ from training.execution import DTYPES, Device, Precision
 from training.speed import training_step
 from training.turns import Clock, Work, turns_s
 from wse_sim.errors import SpecError
-from wse_sim.files import user_cache, write_atomically
+from wse_sim.files import make_folder, user_cache, write_atomically
 from wse_sim.processes.limits import cgroup_words, cpu_name, n_usable_cpus
 from wse_sim.spec.model import ModelShape
 
@@ -86,11 +87,9 @@ def machine_profile(*, cache: Path | None = None, refresh: bool = False) -> Mach
         _log.info("this machine, as measured %s: read from %s", kept.measured_at, path)
         return kept
     profile = _measured()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(SpecError):  # the next one measures again
+        make_folder(path.parent)
         write_atomically(path, msgspec.json.format(msgspec.json.encode(profile), indent=2))
-    except (OSError, SpecError):
-        return profile
     return profile
 
 

@@ -9,8 +9,8 @@ import msgspec
 
 from training.config import TrainConfig
 from training.data import Fingerprint, TokenSource
-from training.jsonl import read_lines
 from training.sparsity.updater import MaskUpdate
+from wse_sim.spec.reading import read_lines
 
 RUN_FILE = "run.jsonl"
 SPARSITY_FILE = "sparsity.jsonl"
@@ -140,10 +140,10 @@ def bits_per_byte(loss: float, part: TokenSource) -> float | None:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The rows of a `run.jsonl`; see `training.jsonl.read_lines`."""
+    """The rows of a `run.jsonl`; see `wse_sim.spec.reading.read_lines`."""
     return read_lines(path, Row)
 
 
 def read_mask_updates(path: Path) -> list[MaskUpdate]:
-    """The rows of a `sparsity.jsonl`; see `training.jsonl.read_lines`."""
+    """The rows of a `sparsity.jsonl`; see `wse_sim.spec.reading.read_lines`."""
     return read_lines(path, MaskUpdate)

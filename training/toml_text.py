@@ -1,12 +1,13 @@
 """Records as TOML."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 import tomli_w
 
 
-def toml_text(record: msgspec.Struct) -> str:
+def toml_text(record: msgspec.Struct | Mapping[str, Any]) -> str:
     """The record as TOML, every default written out; TOML has no null, so what is None is left out."""
     return tomli_w.dumps(_without_none(msgspec.to_builtins(record)))
 

@@ -27,8 +27,8 @@ from training.sparsity.updater import MaskUpdate
 from training.starting_point import StartingPoint, starting_point
 from training.streaming.record import STREAM_FILE, StreamRow
 from training.toml_text import toml_text
-from wse_sim.errors import FileError, SpecError
-from wse_sim.files import read_bytes, write_atomically
+from wse_sim.errors import SpecError
+from wse_sim.files import make_folder, read_bytes, write_atomically
 
 _EVAL_BATCH = 32
 _FIRST_STEPS_STREAMED = 3  # whose layers are written out, as those of steps that are evaluated are
@@ -278,13 +278,10 @@ class _Run:
 def _prepare_folder(run_dir: Path, config: TrainConfig, data: Corpus, *, resume: bool) -> None:
     if (run_dir / RUN_FILE).exists() and not resume:
         raise SpecError(f"{run_dir}: there is a run in this folder already: resume it, or name another folder")
-    try:
-        run_dir.mkdir(parents=True, exist_ok=True)
-        write_atomically(run_dir / CONFIG_FILE, toml_text(config).encode())
-        if data.tokenizer_file is not None:
-            write_atomically(run_dir / data.tokenizer_file.name, read_bytes(data.tokenizer_file))
-    except OSError as error:
-        raise FileError(f"{run_dir}: the run's folder cannot be written: {error.strerror}") from None
+    make_folder(run_dir)
+    write_atomically(run_dir / CONFIG_FILE, toml_text(config).encode())
+    if data.tokenizer_file is not None:
+        write_atomically(run_dir / data.tokenizer_file.name, read_bytes(data.tokenizer_file))
 
 
 def _require_agreement(world: World, start: StartingPoint, data: Corpus) -> None:

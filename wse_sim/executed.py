@@ -12,11 +12,11 @@ from typing import Any
 import msgspec
 
 from wse_sim.errors import SpecError
-from wse_sim.report.run_files import read_lines
 from wse_sim.schedule.cost import Pass
 from wse_sim.simulation import Simulation, simulate
+from wse_sim.spec.load import is_file
 from wse_sim.spec.model import ModelShape
-from wse_sim.spec.reading import convert, read_toml
+from wse_sim.spec.reading import convert, read_lines, read_toml
 from wse_sim.spec.run import Run
 
 STREAM_FILE, CONFIG_FILE, TARGET_FILE = "stream.jsonl", "config.toml", "target.toml"
@@ -30,6 +30,13 @@ class _Target(msgspec.Struct, frozen=True):
 
     system: str = "cs2"
     release: str = "r2"
+    started_in: str = "."
+
+    @property
+    def system_there(self) -> str:
+        """A file that was named from where the run was started is found from anywhere."""
+        there = Path(self.started_in, self.system)
+        return str(there) if is_file(self.system) and there.is_file() else self.system
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +147,7 @@ def _rows_of_last_step(path: Path) -> list[dict[str, Any]]:
             f"{path.parent}: no {path.name} in it: give the folder of a run of the streaming executor "
             "(wse-sim train --mode full)"
         )
-    rows = read_lines(path)
+    rows = read_lines(path, dict[str, Any])
     if not rows:
         raise SpecError(f"{path}: holds no step yet")
     return [row for row in rows if row["step"] == rows[-1]["step"]]
@@ -150,11 +157,11 @@ def _run(run_dir: Path, rows: Sequence[dict[str, Any]]) -> Run:
     """The executed step, as the simulator takes it."""
     config = read_toml(run_dir / CONFIG_FILE)
     path = run_dir / TARGET_FILE
-    target = msgspec.convert(read_toml(path), _Target) if path.is_file() else _Target()
+    target = convert(read_toml(path), _Target, str(path)) if path.is_file() else _Target()
     linear = [row for row in rows if (row["layer"][:5], row["pass"]) == ("block", "gradient")]
     return Run(
         shape=convert(config["shape"], ModelShape, f"{run_dir / CONFIG_FILE}: shape"),
-        system=target.system,
+        system=target.system_there,
         num_csx=1,
         batch_size=config["batch_size"],
         seq_len=config["seq_len"],

@@ -177,4 +177,4 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SpecError(f"{path}: the folder cannot be made: {error.strerror}") from None
+        raise FileError(f"{path}: the folder cannot be made: {error.strerror}") from None

@@ -72,9 +72,8 @@ def simulate(
     """
     economics = economics or load_economics()
     cluster = priced(load_cluster(run.system, run.num_csx), economics)
-    plan = plan_step(run, cluster, masks=masks)
+    plan = plan_step(run, cluster, masks=masks, is_recorded=True)
     chosen = choose_engine(plan.program, engine)
-    dense_s = step_time_s(as_dense(run), cluster)
     step_s = to_s(steady_step_ps(ends_of_steps_ps(plan.program, chosen)))  # also loads the compiled engine,
     started = time.perf_counter()  # so that this times the engine alone
     finish = finish_times(plan.program, chosen)
@@ -103,7 +102,7 @@ def simulate(
             plan,
             masks=_source_of_masks(run, masks),
             step_time_s=mean_s,
-            dense_step_time_s=dense_s,
+            dense_step_time_s=step_time_s(as_dense(run), cluster),
             fractions=breakdown(plan, finish),
             cross_iteration_s=cross_iteration_s(plan.program, finish),
             wall_clock=wall_clock(

@@ -16,8 +16,13 @@ _SILU = ("silu", "swish")
 _GELU = ("gelu", "gelu_new", "gelu_fast", "gelu_pytorch_tanh")
 
 
-def config_of(shape: ModelShape, *, is_tied: bool, dtype: torch.dtype) -> dict[str, Any]:
-    """The content of `config.json` for a model of this shape; token ids have no special meaning.
+def config_of(shape: ModelShape, *, is_tied: bool, dtype: torch.dtype, end_id: int | None = None) -> dict[str, Any]:
+    """The content of `config.json` for a model of this shape.
+
+    Parameters
+    ----------
+    end_id :
+        The token that ends a document, at which `generate` stops; None = no id has a special meaning.
 
     Raises
     ------
@@ -33,7 +38,7 @@ def config_of(shape: ModelShape, *, is_tied: bool, dtype: torch.dtype) -> dict[s
         "vocab_size": shape.vocab_size,
         "tie_word_embeddings": is_tied,
         "bos_token_id": None,
-        "eos_token_id": None,
+        "eos_token_id": end_id,
         "torch_dtype": name_of_dtype,  # what transformers 4 reads, and 5 still does
     }
 

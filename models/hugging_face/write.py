@@ -35,12 +35,15 @@ class Exportable:
         Name of a parameter -> its numbers, zeros and all, in float32.
     mask :
         Name of a parameter -> its mask; None where it has none.
+    end_id :
+        The token that ends a document; None where there is none, or nobody knows.
     """
 
     shape: ModelShape
     multipliers: ForwardMultipliers
     weight: Callable[[str], Tensor]
     mask: Callable[[str], Mask | None]
+    end_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +83,7 @@ def write_model(
         When no stock model computes what the model does, a weight does not fit the dtype, or a file cannot be written.
     """
     is_tied = model.shape.is_tied and not must_untie(model.shape, model.multipliers)
-    config = config_of(model.shape, is_tied=is_tied, dtype=dtype)
+    config = config_of(model.shape, is_tied=is_tied, dtype=dtype, end_id=model.end_id)
     paths = write_weights(folder, sources_of_model(model, dtype, is_sparse=is_sparse), shard_bytes)
     write_json(folder / CONFIG, config)  # last: without it, nobody takes the folder for a model
     return paths
@@ -144,7 +147,7 @@ def _pieces(model: Exportable, tensor: HuggingFaceTensor, dtype: torch.dtype, is
     if tensor.is_optional:
         yield torch.zeros(tensor.shape, dtype=dtype)
         return
-    rows = _of_rows(model.weight(tensor.own), tensor)
+    rows = model.weight(tensor.own)[tensor.rows]
     numbers = folded(rows, factors(tensor, model.shape, model.multipliers))
     if tensor.is_transposed:
         numbers = numbers.T
@@ -160,12 +163,8 @@ def _mask(model: Exportable, tensor: HuggingFaceTensor) -> Mask | None:
     mask = None if tensor.is_optional else model.mask(tensor.own)
     if mask is None:
         return None
-    rows = mask[tensor.first_row : tensor.first_row + tensor.n_rows]
+    rows = mask[tensor.rows]
     return np.ascontiguousarray(rows.T) if tensor.is_transposed else rows
-
-
-def _of_rows(parameter: Tensor, tensor: HuggingFaceTensor) -> Tensor:
-    return parameter[tensor.first_row : tensor.first_row + tensor.n_rows]
 
 
 def _cast_of(tensors: Tensors, name: str, dtype: torch.dtype) -> Iterable[Tensor]:
@@ -181,4 +180,6 @@ def _cast(numbers: Tensor, dtype: torch.dtype, name: str) -> Tensor:
 
 
 def _is_finite(numbers: Tensor) -> bool:
+    if not numbers.numel():
+        return True
     return all(math.isfinite(extreme) for extreme in numbers.aminmax())  # without a tensor of answers as large again

@@ -18,6 +18,7 @@ import wse_sim
 from tests.cli.documents import call, printed
 from tests.conftest import TINY
 from tests.spec.model_zoo.published import path_of
+from training.job import read_job
 from wse_sim.api.asking import by_option, in_keywords
 from wse_sim.cli.app import main
 from wse_sim.progress import Unwatched
@@ -232,14 +233,24 @@ def test_a_run_is_the_same_from_its_folder_and_goes_into_frames(run_dir: Path) -
     assert "measured" in run._repr_html_()
 
 
-def test_a_model_that_has_no_file_is_trained_from_one_in_the_folder(model: str, tmp_path: Path) -> None:
+def test_a_model_that_has_no_file_is_kept_in_the_folder_of_its_run(model: str, tmp_path: Path) -> None:
     run = wse_sim.train(
         load_model(model).shape, batch_size=8, tokens=1e6, mode="dense", steps=2, data="markov", out=tmp_path / "run"
     )
-    assert load_model(str(tmp_path / "run" / "model.toml")).shape == load_model(model).shape
+    assert read_job(tmp_path / "run").preset.shape == load_model(model).shape
     assert run.measured.steps == 2
     with pytest.raises(wse_sim.SpecError, match="holds another run"):
         wse_sim.train(load_model(model).shape, batch_size=8, tokens=1e6, out=tmp_path / "run")
+    with pytest.raises(wse_sim.SpecError, match="no recipe"):
+        wse_sim.train(load_model(model).shape, out=tmp_path / "nothing is left")
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize("several", [{"density": "1,0.5"}, {"schedule": "linear,cosine_10x"}])
+def test_several_runs_are_not_one(model: str, several: dict[str, str]) -> None:
+    for described in ({"model": model, "batch_size": 8}, {"config": path_of("125m_rigl75")}):
+        with pytest.raises(wse_sim.SpecError, match=r"sweep\(\.\.\., train=True\) trains them"):
+            wse_sim.train(**described, **several)  # type: ignore[arg-type]
 
 
 def test_a_sweep_tells_whoever_watches() -> None:

@@ -177,6 +177,13 @@ def test_releases_may_be_more_exact_than_the_data() -> None:
         ((*SIMULATE, "--straggler", "0.5"), "straggler is 0.5: it must be at least 1"),
         ((*SIMULATE, "--straggler", "1e6", "--engine", "des"), "the event engine counts up to 2.2 s: use more tiles"),
         ((*SIMULATE, "--straggler", "1e12"), "s is more than 2^63 ps, where the simulated clock ends"),
+        (
+            (*SIMULATE, "--tokens", "1e25"),
+            "tokens, and at most 1e+12 can be simulated: at most 2.46e+17 tokens",
+        ),
+        ((*SIMULATE, "--batch-size", "10000000000000"), "it must be at least 1, and at most 10^12"),
+        ((*SIMULATE, "--batch-size", "1000000000000"), "GB are free: at most"),
+        ((*SIMULATE, "--tokens", "1e17", "--checkpoint-interval", "9 steps"), "one every 40,691 steps or more, or at"),
         ((*SIMULATE, "--engine", "ptolemy"), "unknown engine 'ptolemy': known are max-plus, des, reference"),
         ((*SIMULATE, "--mask-update-steps", "5"), "mask_update_steps is 5, but static masks never change"),
         ((*SIMULATE, "--sparsity-algorithm", "gmp", "--mask-update-steps", "0"), "mask_update_steps is 0: it must be"),

@@ -205,6 +205,7 @@ def test_report_of_what_is_no_comparison_names_the_file_and_the_key(tmp_path: Pa
         (("compare", "nemotron4-340b"), "to compare a model with GPUs: --model nemotron4-340b"),
         ((*RUN, "--gpu", "h10"), "unknown GPU 'h10': did you mean 'h100'?"),
         ((*RUN, "--gpu-software", "megatorn"), "did you mean 'megatron'?"),
+        ((*RUN, "--batch-size", "1000000000000"), "GB are free: at most"),
         ((*RUN, "--num-gpus", "0"), "num_gpus is 0: it must be at least 1"),
         ((*EIGHT, "--tp", "0"), "--tp is 0: it must be at least 1"),
         ((*EIGHT, "--tp", "3"), "no layout of 1.3b on 8 GPUs with megatron has tp 3"),

@@ -1,8 +1,10 @@
 """`wse-sim train --mode full` and `--mode dense`: the model itself, as the user asks for it."""
 
 import json
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,13 @@ from typing import Any
 import msgspec
 import pytest
 
+import wse_sim
 from tests.cli.documents import call, printed, validator
+from tests.conftest import TINY
+from tests.training.data.writing import json_lines, texts
 from training.config import read_config
 from training.execution import Execution
+from wse_sim.spec.load import data_path
 
 GIVEN = ["--density", "0.25", "--batch-size", "4", "--tokens", "1e6", "--data", "markov"]
 run = partial(call, "train")
@@ -82,6 +88,43 @@ def test_an_interrupted_streaming_run_goes_on(model: str, tmp_path: Path) -> Non
         path.unlink()
     resumed = printed("train", "--resume", tmp_path / "out")
     assert resumed["measured"]["val_loss"] == straight["measured"]["val_loss"]
+
+
+def test_a_run_whose_files_were_named_from_where_it_started_goes_on_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    for folder in (home, elsewhere):
+        folder.mkdir()
+    monkeypatch.chdir(home)
+    Path("tiny.toml").write_text(TINY)
+    Path("ours.toml").write_bytes(data_path("hardware", "cs3.toml").read_bytes())
+    Path("text.jsonl").write_text(json_lines(texts(60)))
+    printed("prepare", "text.jsonl", "--tokenizer", "bpe:290", "--out", "tokens")
+    trained("tiny.toml", Path("first"), "--mode", "dense", "--steps", "1")
+    printed("export", "first", "--out", "weights")
+    named = ("--init-from", "weights", "--data", "tokens", "--system", "ours.toml", "--store", "store")
+    whole = trained("tiny.toml", Path("run"), "--mode", "full", "--steps", "3", *named)
+    files = {name: Path("run", name).read_bytes() for name in ("config.toml", "target.toml", "tokenizer.json")}
+
+    def same_again(resume: Callable[[], dict[str, Any]]) -> bool:
+        """From the very beginning, so that everything is read again."""
+        shutil.rmtree(home / "run" / "checkpoints")
+        here, again = Path.cwd(), resume()
+        assert here == Path.cwd()
+        assert {name: (home / "run" / name).read_bytes() for name in files} == files
+        assert again["target"] == whole["target"]
+        assert again["simulated"]["step_time_s"] == whole["simulated"]["step_time_s"]
+        return again["measured"]["val_loss"] == whole["measured"]["val_loss"]
+
+    monkeypatch.chdir(elsewhere)
+    assert same_again(lambda: printed("train", "--resume", "../home/run"))
+    assert same_again(lambda: wse_sim.train(resume="../home/run").to_dict())
+    assert printed("compare", "../home/run")["is_same_order"]
+    home = home.rename(tmp_path / "moved")
+    monkeypatch.chdir(home)
+    assert same_again(lambda: printed("train", "--resume", "run"))
+    assert not any(elsewhere.iterdir())
 
 
 def test_two_processes_print_one_summary_of_the_same_run(model: str, tmp_path: Path) -> None:

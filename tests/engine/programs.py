@@ -1,5 +1,6 @@
 """Random programs for the engines: small trees, few tiles, times from a small range so that ties are common."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -11,44 +12,61 @@ from wse_sim.schedule.program import Program
 SLOTS = ("node_slots", "leaf_slots", "gradient_slots", "up_slots", "reduce_slots", "drain_slots")
 
 
+WholeNumber = Callable[[int, int], int]  # from one to the other, both included
+
+
 def many_steps() -> st.SearchStrategy[Program]:
     """Small programs over so many steps that every ring turns many times."""
-    return programs().filter(lambda p: p.n_tasks < 600).map(lambda p: replace(_without_draws(p), n_steps=12))
+    return programs().filter(lambda p: p.n_tasks < SMALL).map(over_many_steps)
 
 
-def _without_draws(program: Program) -> Program:
-    return replace(program, jitter_ps=np.zeros((program.n_leaves, 0), np.int64))
+SMALL = 600  # tasks
+
+
+def over_many_steps(program: Program) -> Program:
+    """The program without its jitter, over 12 steps."""
+    return replace(program, n_steps=12, jitter_ps=np.zeros((program.n_leaves, 0), np.int64))
 
 
 @st.composite
 def programs(draw: st.DrawFn) -> Program:
-    """Mostly up to 7 leaves; one program in 40 or so is wide, with up to 64 leaves and few tiles."""
-    is_wide = draw(st.integers(0, 39)) == 17  # not the least: shrinking leads away from it
-    n_passes = draw(st.integers(1, 2 if is_wide else 4))
-    n_lanes = draw(st.integers(1, 3))
+    """As `random_program`, with its larger choices left to hypothesis, which shrinks them."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    longest_ps = draw(st.sampled_from([1, 3, 20, 10**6]))
+    return _program(lambda low, high: draw(st.integers(low, high)), rng)
+
+
+def random_program(seed: int) -> Program:
+    """Mostly up to 7 leaves; one program in 40 or so is wide, with up to 64 leaves and few tiles."""
+    rng = np.random.default_rng(seed)
+    return _program(lambda low, high: int(rng.integers(low, high, endpoint=True)), rng)
+
+
+def _program(whole: WholeNumber, rng: np.random.Generator) -> Program:
+    is_wide = whole(0, 39) == 17  # not the least: shrinking leads away from it
+    n_passes = whole(1, 2 if is_wide else 4)
+    n_lanes = whole(1, 3)
+    longest_ps = [1, 3, 20, 10**6][whole(0, 3)]
     sizes = {
-        "n_steps": draw(st.integers(1, 2 if is_wide else 3)),
-        "n_microbatches": draw(st.integers(1, 1 if is_wide else 2)),
+        "n_steps": whole(1, 2 if is_wide else 3),
+        "n_microbatches": whole(1, 1 if is_wide else 2),
         "n_lanes": n_lanes,
-        "n_tiles": n_lanes * draw(st.integers(1, 1 if is_wide else 4 // n_lanes)),
-        **{name: draw(st.integers(1, 4)) for name in SLOTS},
+        "n_tiles": n_lanes * whole(1, 1 if is_wide else 4 // n_lanes),
+        **{name: whole(1, 4) for name in SLOTS},
     }
     n_occurrences = sizes["n_steps"] * sizes["n_microbatches"] * n_passes
-    tree = _tree(rng, int(draw(st.integers(1, 4))), draw(st.integers(9, 64) if is_wide else st.integers(1, 7)))
-    n_classes, n_leaves = draw(st.integers(1, 3)), len(tree["leaf_parent"])
+    tree = _tree(rng, whole(1, 4), whole(9, 64) if is_wide else whole(1, 7))
+    n_classes, n_leaves = whole(1, 3), len(tree["leaf_parent"])
     return Program(
         **sizes,
         **tree,
-        **_passes(rng, n_passes, draw(st.integers(0, 2)), longest_ps),
+        **_passes(rng, n_passes, whole(0, 2), longest_ps),
         edge_class=rng.integers(0, n_classes, len(tree["node_parent"]) + n_leaves),
         down_ps=rng.integers(1, longest_ps + 1, (n_classes, n_passes)),
         up_ps=rng.integers(1, longest_ps + 1, (n_classes, n_passes)),
         latency_ps=rng.integers(1, longest_ps + 1, n_classes),
         compute_ps=rng.integers(1, longest_ps + 1, (n_leaves, n_passes)),
-        jitter_ps=rng.integers(0, longest_ps + 1, (n_leaves, n_occurrences if draw(st.booleans()) else 0)),
-        is_half_duplex=draw(st.booleans()),
+        jitter_ps=rng.integers(0, longest_ps + 1, (n_leaves, n_occurrences * whole(0, 1))),
+        is_half_duplex=bool(whole(0, 1)),
     )
 
 

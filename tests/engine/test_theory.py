@@ -9,12 +9,13 @@ Simulated means are held against theory within a confidence interval from 30 bat
 good, and a right engine fails for one seed in a hundred.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
+from tests.campaigns import RecordFigures
 from wse_sim.engine.des import run_des
 from wse_sim.engine.max_plus import run_max_plus
 from wse_sim.engine.result import Finish
@@ -29,14 +30,14 @@ N_BATCHES = 30
 T_99 = 2.756  # Student's t with 29 degrees of freedom, two-sided
 
 
-def exponential(mean_ps: float, stream: int) -> IntArray:
+def exponential(mean_ps: float, stream: int, n: int = N_CUSTOMERS) -> IntArray:
     # Raw bits: numpy keeps the bits of Philox fixed across versions, its distributions not.
-    uniform = (np.random.Philox(key=stream).random_raw(N_CUSTOMERS) >> np.uint64(12)) * 2.0**-52
+    uniform = (np.random.Philox(key=stream).random_raw(n) >> np.uint64(12)) * 2.0**-52
     return 1 + (-mean_ps * np.log1p(-uniform)).astype(np.int64)
 
 
-def constant(service_ps: int) -> IntArray:
-    return np.full(N_CUSTOMERS, service_ps)
+def constant(service_ps: int, n: int = N_CUSTOMERS) -> IntArray:
+    return np.full(n, service_ps)
 
 
 def stations(
@@ -86,10 +87,15 @@ def stations(
 
 def assert_mean(values: npt.NDArray[np.float64], theory: float) -> None:
     """The mean of `values`, without the first tenth, in which the queue fills, is `theory`."""
-    batches = values[len(values) // 10 :].reshape(N_BATCHES, -1).mean(axis=1)
-    half_width = T_99 * batches.std(ddof=1) / np.sqrt(N_BATCHES)
+    mean, half_width = interval(values)
     assert half_width < 0.1 * theory, "the interval is too wide to tell anything"
-    assert abs(batches.mean() - theory) < half_width
+    assert abs(mean - theory) < half_width
+
+
+def interval(values: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Mean of the values behind the first tenth, and half the width of its 99 % interval."""
+    batches = values[len(values) // 10 :].reshape(N_BATCHES, -1).mean(axis=1)
+    return float(batches.mean()), float(T_99 * batches.std(ddof=1) / np.sqrt(N_BATCHES))
 
 
 def in_service_times(times_ps: IntArray) -> npt.NDArray[np.float64]:
@@ -209,3 +215,56 @@ def tandem_throughput(rates: tuple[float, float, float], node_slots: int, leaf_s
 def test_chain_of_a_tandem_has_its_known_solution() -> None:
     """One slot each and rate 1: of the states 00, 10, 01, 11 the balance gives 1/5, 2/5, 1/5, 1/5."""
     assert tandem_throughput((1.0, 1.0, 1.0), 1, 1) == pytest.approx(2 / 5)
+
+
+# ---- the same with so many customers that only a campaign has the time -----------------------------------------------
+
+MANY = 3_000_000
+
+
+def waits(load: float, service_ps: IntArray) -> npt.NDArray[np.float64]:
+    """In services, of customers that come at random to one server."""
+    finish = run_both(stations(exponential(SERVICE_PS / load, 0, MANY), constant(1, MANY), service_ps))
+    return in_service_times(finish.compute[0] - finish.down[0] - service_ps)
+
+
+def gaps(edge_slots: dict[str, int], *services_ps: IntArray) -> npt.NDArray[np.float64]:
+    """In services, between departures from stations with finite buffers between them."""
+    return in_service_times(np.diff(run_both(stations(*services_ps, **edge_slots)).compute[0], prepend=0))
+
+
+def run_both(program: Program) -> Finish:
+    finish = run_des(program)
+    assert run_max_plus(program).same_times_as(finish)
+    return finish
+
+
+def at_length() -> Iterator[tuple[str, npt.NDArray[np.float64], float]]:
+    """What is measured, its values, and their mean by theory."""
+    for load in (0.5, 0.8, 0.9):
+        service_ps = exponential(SERVICE_PS, 1, MANY)
+        yield f"M/M/1 at load {load}, mean wait", waits(load, service_ps), load / (1 - load)
+        yield f"M/D/1 at load {load}, mean wait", waits(load, constant(SERVICE_PS, MANY)), load / (2 * (1 - load))
+    edge_ps, leaf_ps = exponential(SERVICE_PS, 0, MANY), exponential(SERVICE_PS, 1, MANY)
+    for n in (1, 2, 5):
+        values = gaps({"leaf_slots": n}, constant(1, MANY), edge_ps, leaf_ps)
+        yield f"closed cycle of {n}, mean gap between departures", values, (n + 1) / n
+    rates = (1.0, 0.8, 1.25)
+    services_ps = [exponential(SERVICE_PS / rate, i, MANY) for i, rate in enumerate(rates)]
+    for node_slots, leaf_slots in ((1, 1), (2, 3), (4, 2)):
+        values = gaps({"node_slots": node_slots, "leaf_slots": leaf_slots}, *services_ps)
+        what = f"tandem with buffers of {node_slots} and {leaf_slots}, mean gap between departures"
+        yield what, values, 1 / tandem_throughput(rates, node_slots, leaf_slots)
+
+
+@pytest.mark.campaign
+def test_queues_of_three_million_customers_have_their_known_means(record_figures: RecordFigures) -> None:
+    figures, outside = {}, []
+    for what, values, theory in at_length():
+        mean, half_width = interval(values)
+        off, bound = abs(mean / theory - 1), half_width / theory
+        figures[what] = f"{mean:.4f}, theory {theory:.4f}: off by {off:.2%}, 99 % interval ± {bound:.2%}"
+        if off > bound:
+            outside.append(figures[what])
+    assert not outside
+    record_figures("engine", figures)

@@ -10,10 +10,12 @@ import msgspec
 import numpy as np
 import pytest
 import safetensors.torch
+import tokenizers
 import torch
 import transformers
 
 from models.hugging_face import HuggingFaceWeights, load_gpt, read_tensors
+from models.hugging_face.byte_tokenizer import byte_tokenizer
 from models.parametrization import forward_multipliers
 from models.sparse import MASK_SUFFIX
 from tests.hugging_face.stock import (
@@ -196,6 +198,19 @@ def test_the_stock_model_generates_and_its_tokens_are_bytes(run: Path, tmp_path:
     assert torch.equal(made, step_by_step)
 
 
+def test_a_tensor_without_a_live_weight_is_kept_too(tmp_path: Path) -> None:
+    """Of queries, keys and values, which are one matrix of ours, two weights live."""
+    train(small_run(LLAMA, "sp", density=1 / 1024), tmp_path / "run")
+    export(tmp_path / "run", tmp_path / "sparse", is_sparse=True)
+    sparse = read_tensors(tmp_path / "sparse")
+    assert any(not sparse.mask(name).any() for name in sparse.masked)
+    export(tmp_path / "sparse", tmp_path / "again")
+    export(tmp_path / "run", tmp_path / "dense")
+    again, dense = (read_tensors(tmp_path / name) for name in ("again", "dense"))
+    assert set(again) == set(dense)
+    assert all(torch.equal(again[name], dense[name]) for name in dense)
+
+
 @pytest.fixture
 def texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, list[str]]:
     """Lines of JSON, and the documents in them."""
@@ -231,6 +246,44 @@ def test_the_runs_tokenizer_goes_with_it(
     assert f"`{dense.tokenizer}`" in card
     assert "AutoTokenizer" in card
     assert dense.tokenizer == f"bpe:300 ({sparse.tokenizer_sha256[:12]})"
+    assert loaded(tmp_path / "dense").config.eos_token_id == tokenizer.eos_token_id == rows[0][-1]
+
+
+def tokenizer_of(kind: str, folder: Path) -> Path:
+    """One whose token that ends a document is in its vocabulary alone: GPT-2's two files, or one with scores."""
+    if kind == "gpt2":
+        vocabulary = byte_tokenizer()["model"]["vocab"] | {"<|endoftext|>": 299}
+        (folder / "vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8")
+        (folder / "merges.txt").write_text("")
+        return folder
+    scored = [("<unk>", 0.0), ("a", -1.0), ("</s>", -2.0)]
+    tokenizers.Tokenizer(tokenizers.models.Unigram(scored, unk_id=0)).save(str(folder / "tokenizer.json"))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("kind", "end_id"), [("bytes", 0), ("bpe:300", 0), ("gpt2", 299), ("scored", 2), ("ids", None), ("markov", None)]
+)
+def test_generating_stops_where_a_document_ends(
+    kind: str, end_id: int | None, texts: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    words = {"bytes": "bytes", "bpe:300": "bpe:300"}.get(kind)
+    if kind in ("gpt2", "scored"):
+        words = str(tokenizer_of(kind, tmp_path))
+    (np.arange(4000) % 256).astype(np.uint16).tofile(tmp_path / "my.bin")
+    data = str(tmp_path / "my.bin") if kind == "ids" else "markov" if words is None else str(texts[0])
+    shape = msgspec.structs.replace(GPT2, vocab_size=300)
+    trainer.train(small_run(shape, data=data, tokenizer=words or "bytes"), tmp_path / "run")
+    export(tmp_path / "run", tmp_path / "out")
+    stock = loaded(tmp_path / "out")
+    assert stock.config.eos_token_id == stock.generation_config.eos_token_id == end_id
+    with torch.no_grad():  # now it says one token, whatever comes before
+        stock.transformer.ln_f.weight.zero_()
+        stock.transformer.ln_f.bias.fill_(1.0)
+        stock.lm_head.weight.zero_()[end_id or 0].fill_(1.0)
+    prompt = torch.tensor([[65, 66]])
+    made = stock.generate(prompt, attention_mask=torch.ones(1, 2), max_new_tokens=5, do_sample=False)
+    assert made[0, 2:].tolist() == [end_id or 0] * (5 if end_id is None else 1)
 
 
 def test_a_run_that_goes_on_says_where_its_ids_are_others(texts: tuple[Path, list[str]], tmp_path: Path) -> None:

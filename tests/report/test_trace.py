@@ -13,7 +13,7 @@ import pytest
 from tests.report.run_directory import simulation
 from tests.report.trace_rules import check_trace, ps
 from wse_sim.errors import SpecError
-from wse_sim.report.trace import TraceExtent, chrome_trace, write_trace
+from wse_sim.report.trace import TraceExtent, chrome_trace, require_trace, write_trace
 from wse_sim.report.trace_reading import lanes
 from wse_sim.report.trace_window import TraceSteps, parse_trace_steps, window
 from wse_sim.runs import run_from
@@ -160,8 +160,12 @@ def test_a_trace_is_never_longer_than_the_user_says_and_the_user_is_told(tmp_pat
 
 
 def test_what_cannot_be_held_is_refused_with_the_bytes_that_it_takes(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match=r"10,000 bytes cannot hold one micro-batch .* larger --trace-max-bytes"):
-        write_trace(simulated(**MANY), tmp_path / "trace.json", TraceExtent(max_bytes=10_000))
+    too_few = TraceExtent(max_bytes=10_000)
+    with pytest.raises(SpecError, match=r"10,000 bytes cannot hold one micro-batch .* --trace-max-bytes") as late:
+        write_trace(simulated(**MANY), tmp_path / "trace.json", too_few)
+    with pytest.raises(SpecError) as early:
+        require_trace(simulated(**MANY), too_few)
+    assert str(early.value) == str(late.value)
     assert not list(tmp_path.iterdir())
 
 

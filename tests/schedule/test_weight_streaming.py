@@ -1,5 +1,6 @@
 """A step as a program: what a symmetric tree, more tiles, more systems and sparse weights may and may not change."""
 
+from collections import Counter
 from dataclasses import replace
 
 import msgspec
@@ -18,7 +19,7 @@ from wse_sim.schedule.phases import phases
 from wse_sim.schedule.placement import largest_microbatch, place
 from wse_sim.schedule.program import Program
 from wse_sim.schedule.tree import TILES_PER_LAYER, swarmx_tree
-from wse_sim.schedule.weight_streaming import plan_step
+from wse_sim.schedule.weight_streaming import plan_step, with_steps
 from wse_sim.simulation import simulate, step_time_s
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.load import convert, data_path, load_model, read_toml
@@ -284,6 +285,30 @@ def test_stragglers_and_jitter_that_the_clock_does_not_hold_are_refused(changes:
         plan_step(small_run(**changes), load_cluster("cs2", 4))
 
 
+def test_micro_batches_that_the_clock_does_not_hold_are_refused_with_those_that_it_does() -> None:
+    def plan(n_microbatches: int) -> object:
+        run = small_run(batch_size=4 * n_microbatches, microbatch=1, straggler=1e9)
+        return plan_step(run, load_cluster("cs2", 4))
+
+    with pytest.raises(SpecError, match=r"clock ends: at most [\d,]+ micro-batches \(a larger --microbatch") as refused:
+        plan(100_000)
+    n_fitting = int(str(refused.value).partition("at most ")[2].split()[0].replace(",", ""))
+    plan(n_fitting)
+    with pytest.raises(SpecError, match=f"at most {n_fitting:,} micro-batches"):
+        plan(n_fitting + 1)
+
+
+def test_steps_that_the_clock_does_not_hold_are_refused_with_those_that_it_does() -> None:
+    run = small_run(straggler=1e8)
+    program = plan_step(run, load_cluster("cs2", 4)).program
+    with pytest.raises(SpecError, match=r"1,000,000 steps: .* ends: at most [\d,]+ steps would be right") as refused:
+        with_steps(program, run, 10**6)
+    n_fitting = int(str(refused.value).rpartition("at most ")[2].split()[0].replace(",", ""))
+    assert with_steps(program, run, n_fitting).n_steps == n_fitting > 3
+    with pytest.raises(SpecError, match=f"at most {n_fitting:,} steps"):
+        with_steps(program, run, n_fitting + 1)
+
+
 def test_a_straggler_slows_all_and_jitter_costs_something() -> None:
     shape, cluster = load_model("590m").shape, load_cluster("cs2", 4)
 
@@ -334,3 +359,31 @@ def test_phases_cover_the_run_and_pruning_ends_at_its_density() -> None:
     assert densities == sorted(densities, reverse=True)
     assert densities[0] == 1.0
     assert densities[-1] == 0.1
+
+
+@settings(max_examples=200)
+@given(
+    st.sampled_from(["set", "gmp"]), st.floats(0.01, 1.0), st.integers(1, 40), st.floats(0.01, 1.0), st.floats(1, 3000)
+)
+def test_phases_are_those_of_masks_changed_one_by_one(
+    algorithm: str, density: float, every_steps: int, until: float, n_steps: float
+) -> None:
+    updates = MaskUpdates(algorithm=algorithm, every_steps=every_steps, until=until)  # type: ignore[arg-type]
+    run = small_run(tokens=64 * 128 * n_steps, density=density, mask_updates=updates)
+    n_updates = int(run.n_steps * until // every_steps)
+    expected: Counter[tuple[float, bool]] = Counter()
+    for k in range(n_updates):
+        pruned = 1.0 - (1.0 - density) * (1.0 - (1.0 - k / n_updates) ** 3)
+        at = density if algorithm == "set" else max(density, round(pruned, 2))
+        expected[at, False] += every_steps - 1
+        expected[at, True] += 1
+    expected[density, False] += run.n_steps - n_updates * every_steps  # type: ignore[assignment]
+    found = {(phase.density, phase.is_mask_update): phase.n_steps for phase in phases(run)}
+    assert found == {key: n for key, n in expected.items() if n > 0}
+
+
+def test_phases_of_a_billion_mask_changes_are_few() -> None:
+    run = small_run(tokens=64 * 128 * 4e9, density=0.1, mask_updates=MaskUpdates(algorithm="gmp", every_steps=3))
+    found = phases(run)
+    assert len(found) == 182
+    assert sum(phase.n_steps for phase in found if phase.is_mask_update) == 1e9

@@ -8,6 +8,7 @@ import pytest
 
 from wse_sim.errors import SpecError
 from wse_sim.spec.load import load_model, load_release, model_names, read_toml, release_names
+from wse_sim.spec.reading import read_lines
 from wse_sim.workload.transformer import n_parameters
 
 SHAPE = """
@@ -119,3 +120,14 @@ def test_releases_are_factors_relative_to_release_2() -> None:
     assert load_release("r1.7").value == pytest.approx(27.53 / 43.67, abs=5e-4)
     with pytest.raises(SpecError, match="software release"):
         load_release("r9")
+
+
+def test_of_lines_of_json_a_last_one_that_was_cut_off_is_left_out_and_others_must_be_records(tmp_path: Path) -> None:
+    path, line = tmp_path / "run.jsonl", b'{"step": 1}\n'
+    for cut in range(len(line)):
+        path.write_bytes(line * 2 + line[:cut])
+        assert read_lines(path, dict[str, int]) == [{"step": 1}] * 2
+    for wrong in (b"{", b"[1]", b'{"step": "one"}', b'{"\xff": 1}'):
+        path.write_bytes(line + wrong + b"\n")
+        with pytest.raises(SpecError, match=r"run\.jsonl: line 2 cannot be read: "):
+            read_lines(path, dict[str, int])

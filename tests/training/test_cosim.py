@@ -159,6 +159,8 @@ def test_a_model_that_fits_trains_itself(tmp_path: Path) -> None:
     plan = make_plan(job, profile())
     assert plan.choice.mode == "dense"
     assert plan.choice.config.shape.name == "tiny"
+    for n_runs, allowed in ((1, "180 s allowed"), (3, "60 s allowed")):
+        assert allowed in make_plan(job, profile(), n_runs=n_runs).choice.reasons[0]
     assert make_plan(job, profile(memory_bytes=10**5)).choice.mode == "proxy"
 
 

@@ -140,7 +140,7 @@ def test_a_full_disk_is_told_and_the_run_goes_on_once_there_is_room(
 
 def test_a_folder_that_cannot_be_written_is_told_before_anything_trains(corpus: Corpus) -> None:
     """Not even root writes there."""
-    with pytest.raises(SpecError, match="/proc/wse-sim: the run's folder cannot be written"):
+    with pytest.raises(SpecError, match="/proc/wse-sim: the folder cannot be made"):
         train(CONFIG, "/proc/wse-sim", corpus=corpus, on_step=lambda row: pytest.fail("it trained"))
 
 

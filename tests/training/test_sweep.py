@@ -94,7 +94,7 @@ def test_a_run_that_cannot_be_written_stops_the_sweep_and_is_tried_again(model: 
     stopped = call("sweep", "--train", *words_of(point), *words, "--out", str(tmp_path))
     assert stopped.exit_code == 2
     assert "the run in" in stopped.stderr
-    assert "1-seed-1: cannot be made" in stopped.stderr
+    assert "1-seed-1: the folder cannot be made" in stopped.stderr
     in_the_way.unlink()
     assert swept(tmp_path, point, *words)["n_ok"] == 2
 

@@ -190,7 +190,7 @@ def test_a_last_update_that_leaves_the_numbers_is_divergence_too(corpus: Corpus,
 
 def test_folder_that_cannot_be_written_is_refused(corpus: Corpus, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(SpecError, match="cannot be written"):
+    with pytest.raises(SpecError, match="the folder cannot be made"):
         train(CONFIG, tmp_path / "file" / "run", corpus=corpus)
 
 

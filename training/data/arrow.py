@@ -154,6 +154,7 @@ class _Table:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close() if hasattr(self._file, "close") else None
+        if hasattr(self._file, "close"):
+            self._file.close()
         if self._map is not None:
             self._map.close()

@@ -11,7 +11,7 @@ import numpy as np
 from training.data.arrow import Column, column_documents, column_of, largest_id
 from training.data.jsonl import json_documents
 from training.data.source import Integers
-from training.data.splits import are_many, is_held_out
+from training.data.splits import FEWEST_DOCUMENTS, is_held_out
 from training.data.text import blocks, pieces_of
 from wse_sim.errors import SpecError
 
@@ -19,7 +19,6 @@ Kind = Literal["text", "json", "columns"]
 Document = bytes | Integers
 OnRead = Callable[[int], object]
 _BLOCK_IDS = 4096
-_MANY = next(n for n in range(1, 10**6) if are_many(n))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,10 +89,10 @@ class DocumentFiles:
         return max(largest_id(path, column) for path in self.paths)
 
     def _documents(self, paths: Sequence[Path], n_before: int, on_read: OnRead) -> Iterator[Document]:
-        column = self.column
-        if self.kind == "text" and not self.val:
+        if self.kind == "text":
             yield from self._pieces_of_text(paths, on_read)
             return
+        column = self.column
         for path in paths:
             if self.kind == "json":
                 yield from json_documents(path, self.field, lambda n, before=n_before: on_read(before + n))  # type: ignore[misc]
@@ -118,8 +117,8 @@ class DocumentFiles:
 
 def _cut_if_few(documents: Iterator[Document]) -> Iterator[Document]:
     """The documents; where they are too few to be split as documents, blocks of them."""
-    first = list(islice(documents, _MANY))
-    if len(first) == _MANY:
+    first = list(islice(documents, FEWEST_DOCUMENTS))
+    if len(first) == FEWEST_DOCUMENTS:
         yield from chain(first, documents)
         return
     for document in first:

@@ -60,7 +60,7 @@ def find(data: str) -> Found:
     if data == STDLIB:
         return Found(format="text", paths=standard_library(), root=standard_library_folder())
     path = Path(data).expanduser()
-    if path.is_dir():
+    if data and path.is_dir():  # not the current folder, for a variable of the shell that is not set
         return _in_folder(path, data)
     if path.is_file():
         return _files([path], path, data)

@@ -74,8 +74,6 @@ class Reading(NamedTuple):
     ----------
     vocab_size :
         Entries of the vocabulary; None = nobody said.
-    is_bytes :
-        A token is a byte of text.
     longest_seq_len :
         Where the data are cut into sequences already, the length of these.
     tokenizer :
@@ -83,9 +81,13 @@ class Reading(NamedTuple):
     """
 
     vocab_size: int | None = BYTE_VALUES
-    is_bytes: bool = True
     longest_seq_len: int | None = None
     tokenizer: str = BYTES
+
+    @property
+    def is_bytes(self) -> bool:
+        """A token is a byte of text."""
+        return self.tokenizer == BYTES
 
 
 def reading_of(data: str, *, tokenizer: str = BYTES, text_field: str = _TEXT_FIELD) -> Reading:
@@ -101,15 +103,14 @@ def reading_of(data: str, *, tokenizer: str = BYTES, text_field: str = _TEXT_FIE
     files = _documents(find(data), data, text_field)
     if files is None:
         corpus = load_corpus(data, tokenizer=tokenizer)
-        made_by, longest = corpus.fingerprint.tokenizer, corpus.train.longest_seq_len
-        return Reading(corpus.vocab_size, is_bytes=False, longest_seq_len=longest, tokenizer=made_by)
+        return Reading(corpus.vocab_size, corpus.train.longest_seq_len, corpus.fingerprint.tokenizer)
     if files.column is not None and files.column.is_ids:
-        return Reading(None, is_bytes=False, tokenizer=UNKNOWN)
+        return Reading(None, tokenizer=UNKNOWN)
     known = n_entries(tokenizer)
     if known is not None:
-        return Reading(known, is_bytes=tokenizer == BYTES, tokenizer=tokenizer)
+        return Reading(known, tokenizer=tokenizer)
     made = read_tokenizer(tokenizer)
-    return Reading(made.vocab_size, is_bytes=False, tokenizer=tokenizer_in_words(made.name, made.sha256))
+    return Reading(made.vocab_size, tokenizer=tokenizer_in_words(made.name, made.sha256))
 
 
 def document_files(data: str, text_field: str = _TEXT_FIELD) -> DocumentFiles:

@@ -18,7 +18,7 @@ from training.data.on_disk import FileTokens
 from training.data.shards import Shard
 from training.data.side_car import SideCar, read_side_car, side_car_path
 from training.data.source import Places
-from training.data.splits import are_many, held_out_documents, split_places
+from training.data.splits import FEWEST_DOCUMENTS, held_out_documents, split_places
 from wse_sim.errors import SpecError
 
 INDEX, TOKENS = ".idx", ".bin"
@@ -96,7 +96,7 @@ class _InOrder:
 def _split(index: _Index) -> tuple[Places, Places]:
     ends = np.concatenate([[0], np.cumsum(index.lengths)])[index.documents]
     n_documents = len(index.documents) - 1
-    if not are_many(n_documents):
+    if n_documents < FEWEST_DOCUMENTS:
         return split_places(int(index.lengths.sum()))
     is_held_out = held_out_documents(n_documents)
     begins = np.flatnonzero(np.diff(is_held_out, prepend=~is_held_out[:1]))  # neighbours on one side are one stretch

@@ -1,6 +1,7 @@
 """Documents to files of tokens: `train.bin`, `val.bin` and side-cars, in a folder of the user's or in the cache."""
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
@@ -96,7 +97,7 @@ def cached_tokens(files: DocumentFiles, tokenizer: str, on_progress: OnProgress 
                 write_tokens(files, tokenizer, new, on_progress)
                 new.rename(folder)
             finally:
-                _remove(new)
+                shutil.rmtree(new, ignore_errors=True)
     return folder
 
 
@@ -240,10 +241,3 @@ def _key(files: DocumentFiles, tokenizer: str) -> str:
         read_tokenizer(tokenizer).sha256 if is_file else tokenizer,
     ]
     return sha256(msgspec.json.encode(content)).hexdigest()[:32]
-
-
-def _remove(folder: Path) -> None:
-    if folder.is_dir():
-        for path in folder.iterdir():
-            path.unlink(missing_ok=True)
-        folder.rmdir()

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from wse_sim.errors import SpecError
 
 BYTE_VALUES = 256
+END_BYTE = 0  # ends a document of bytes
 
 Integers = npt.NDArray[np.integer[Any]]
 Places = npt.NDArray[np.int64]

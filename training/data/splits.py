@@ -14,7 +14,8 @@ from wse_sim.randomness import splitmix64
 _HELD_OUT_OF_256 = 26  # about a tenth of the documents: fewer are too few to stand for the rest
 _MOST_PARTS = 64
 _LEAST_PART = 1 << 16
-_FEWEST_DOCUMENTS = 200  # of which one and more are held out, but for a chance of 1e-9
+# Documents that can be split as documents: one and more of so many are held out, but for a chance of 1e-9.
+FEWEST_DOCUMENTS = 200
 _HELD_OUT_NAMES = frozenset({"val", "valid", "validation", "eval", "heldout"})
 _LEFT_OUT_NAMES = frozenset({"test"})
 
@@ -27,11 +28,6 @@ def is_held_out(document: bytes | memoryview) -> bool:
 def held_out_documents(n: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """(n,): which of numbered documents are held out, where to hash their content would be to read them all."""
     return (splitmix64(0, np.arange(n, dtype=np.uint64)) >> np.uint64(56)) < _HELD_OUT_OF_256
-
-
-def are_many(n_documents: int) -> bool:
-    """Whether documents can be split as documents."""
-    return n_documents >= _FEWEST_DOCUMENTS
 
 
 def split_places(n: int, least: int = _LEAST_PART) -> tuple[Places, Places]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from training.data.source import Corpus, Fingerprint, in_memory
+from training.data.source import END_BYTE, Corpus, Fingerprint, in_memory
 from training.data.splits import is_held_out
 from wse_sim.errors import SpecError
 
@@ -19,7 +19,7 @@ _LEFT_OUT = frozenset({"test", "tests", "idle_test", "site-packages", "dist-pack
 _FEW_FILES = 20
 _BLOCK_BYTES = 4096
 _LONGEST_CHARACTER = 4  # bytes of UTF-8
-_SEPARATOR = b"\0"
+_SEPARATOR = bytes([END_BYTE])
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -98,9 +98,8 @@ def blocks(content: bytes, *, keeps_characters: bool) -> Iterator[bytes]:
     start = 0
     while start < len(content):
         stop = start + _BLOCK_BYTES
-        while (
-            keeps_characters and stop < len(content) and stop > start + _BLOCK_BYTES - 4 and _continues(content[stop])
-        ):
+        least = stop - _LONGEST_CHARACTER
+        while keeps_characters and least < stop < len(content) and _continues(content[stop]):
             stop -= 1
         yield content[start:stop]
         start = stop

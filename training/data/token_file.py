@@ -32,14 +32,15 @@ def token_shard(path: Path) -> Shard:
         When it cannot be read, is empty, or is not what is said of it.
     """
     said, note = read_side_car(path), ""
-    if said is None and path.suffix == ".npy":
+    if said is not None:
+        tokens = FileTokens(path, said.numpy_dtype)
+    elif path.suffix == ".npy":
         tokens, said = _npy(path)
+    elif (of_llm_c := _llm_c(path)) is not None:
+        tokens, said = of_llm_c
     else:
-        header, n = (0, None) if said is not None else _header(path)
-        said = said or _of_header(path)
-        if said is _NANO_GPT:
-            note = f"no side-car beside {path.name} says what it holds: it is taken for nanoGPT's uint16"
-        tokens = FileTokens(path, said.numpy_dtype, offset=header, n=n)
+        tokens, said = FileTokens(path, _NANO_GPT.numpy_dtype), _NANO_GPT
+        note = f"no side-car beside {path.name} says what it holds: it is taken for nanoGPT's uint16"
     if not tokens.n:
         raise SpecError(f"data {path}: there is no token in it")
     if said.n_tokens is not None and said.n_tokens != tokens.n:
@@ -50,30 +51,23 @@ def token_shard(path: Path) -> Shard:
     return Shard(path=path, read=tokens, n=tokens.n, said=said, note=note)
 
 
-def _start(path: Path) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
-    """The first three numbers of 32 bits."""
+def _llm_c(path: Path) -> tuple[FileTokens, SideCar] | None:
+    """A file with llm.c's header; None where it has none."""
     try:
         with path.open("rb") as file:
             start = file.read(12)
     except OSError as error:
         raise SpecError(f"data {path}: cannot be read: {error.strerror}") from None
-    return np.frombuffer(start[: len(start) // 4 * 4], "<i4")
-
-
-def _of_header(path: Path) -> SideCar:
-    magic, version, *_ = (*_start(path).tolist(), 0, 0)
-    return _LLM_C.get((magic, version), _NANO_GPT)
-
-
-def _header(path: Path) -> tuple[int, int | None]:
-    """Bytes before the first token, and how many tokens there are; None = as many as follow."""
-    magic, version, n, *_ = (*_start(path).tolist(), 0, 0, 0)
-    if magic not in {known for known, _ in _LLM_C}:
-        return 0, None
-    if (magic, version) not in _LLM_C:
-        versions = ", ".join(str(known) for of, known in _LLM_C if of == magic)
-        raise SpecError(f"data {path}: has llm.c's header {magic} of version {version}; {versions} would be right")
-    return _LLM_C_HEADER_BYTES, n
+    numbers: list[int] = np.frombuffer(start[: len(start) // 4 * 4], "<i4").tolist()
+    magic, version, n, *_ = (*numbers, 0, 0, 0)
+    versions = [known for of, known in _LLM_C if of == magic]
+    if not versions:
+        return None
+    if version not in versions:
+        right = ", ".join(map(str, versions))
+        raise SpecError(f"data {path}: has llm.c's header {magic} of version {version}; {right} would be right")
+    said = _LLM_C[magic, version]
+    return FileTokens(path, said.numpy_dtype, offset=_LLM_C_HEADER_BYTES, n=n), said
 
 
 def _npy(path: Path) -> tuple[FileTokens, SideCar]:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from training.data.extras import extra
-from training.data.source import BYTE_VALUES, Integers
+from training.data.source import BYTE_VALUES, END_BYTE, Integers
 from wse_sim.errors import SpecError
 
 BYTES = "bytes"
@@ -56,7 +56,7 @@ class ByteTokenizer:
     file: bytes | None = None
 
     def encode(self, documents: Sequence[bytes]) -> list[Integers]:
-        return [np.frombuffer(document + b"\0", np.uint8) for document in documents]
+        return [np.frombuffer(document + bytes([END_BYTE]), np.uint8) for document in documents]
 
 
 class FileTokenizer:

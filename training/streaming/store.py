@@ -40,6 +40,7 @@ from training.streaming.matrix import (
     unpacked_layout,
 )
 from wse_sim.errors import FileError, SpecError
+from wse_sim.files import make_folder
 
 
 @dataclass(slots=True)
@@ -241,8 +242,8 @@ class Store:
             # Of numpy, which asks for large pages: with small ones, the first touch of a store takes seconds.
             return torch.from_numpy(np.zeros(n * dtype.itemsize, dtype=np.uint8)).view(dtype)
         path = self._path(key)
+        make_folder(path.parent)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("wb") as file:
                 file.truncate(n * dtype.itemsize)
         except OSError as error:

@@ -1,6 +1,7 @@
 """`wse_sim.train` and `wse_sim.load_run`: a run that is made here, and the full-size run beside it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, get_args, get_type_hints
@@ -11,13 +12,12 @@ from training.configured import job_from_configuration
 from training.cosim import make_plan, plan_of_run, run_plan
 from training.described import job_from, require_masks
 from training.host import Host
-from training.job import Job, free_folder, require_no_run
+from training.job import Job, free_folder, where_it_started
 from training.loggers import parse_loggers
 from training.machine import machine_profile
 from training.run_record import RUN_FILE, Row, read_rows
 from training.schedules import split_schedules
 from training.summary import Summary
-from training.toml_text import toml_text
 from wse_sim import defaults
 from wse_sim.api.asking import asks
 from wse_sim.api.configured import Configured
@@ -25,19 +25,17 @@ from wse_sim.api.notebook import frame, lines_html, plain
 from wse_sim.api.parameters import TrainParameters
 from wse_sim.api.values import as_text, read_all, read_number, read_parsed, read_whole
 from wse_sim.errors import SpecError, choose
-from wse_sim.files import make_folder, write_atomically
 from wse_sim.report import run_files
 from wse_sim.report.headline import headline, title
 from wse_sim.report.trace import trace_extent
 from wse_sim.spec.load import ModelLike, as_preset, convert
-from wse_sim.spec.written import parse_clip, parse_count, parse_densities, parse_density, parse_seconds
+from wse_sim.spec.written import parse_clip, parse_count, parse_densities, parse_seconds
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 _WHOLE = ("mask_update_steps", "seed", "num_csx", "batch_size", "seq_len", "num_gpus", "steps", "microbatch")
 _TEXTS = ("system", "gpu", "gpu_software", "data", "tokenizer")
-_MODEL_FILE = "model.toml"
 
 
 class RunResult(Summary, frozen=True, kw_only=True):
@@ -102,7 +100,8 @@ def train(
     out :
         Run directory; None = a new one in runs/.
     resume :
-        Directory of an interrupted run to go on with.
+        Directory of an interrupted run to go on with; until `train` returns, the current folder is the one in which
+        the run was started, from which the paths that it names are.
     on_step :
         Called with the row of every step.
     options :
@@ -120,14 +119,16 @@ def train(
     max_bytes = read_parsed("trace_max_bytes", given.pop("trace_max_bytes"), parse_count)
     extent = trace_extent(as_text(given.pop("trace_steps")), max_bytes)
     profile = machine_profile(refresh=bool(given.pop("remeasure")))
+    go = partial(run_plan, on_step=on_step, log=log, trace=extent)
     if resume is not None:
         folder = Path(resume)
-        plan, command = plan_of_run(folder, profile), f"wse_sim.train(resume={str(resume)!r})"
-    else:
-        command = _command(model, dict(options))
-        job, folder = _job(model, given, None if out is None else Path(out))
-        plan = make_plan(job, profile)
-    run_plan(plan, folder, command=command, on_step=on_step, resume=resume is not None, log=log, trace=extent)
+        with where_it_started(folder) as run_dir:
+            go(plan_of_run(run_dir, profile), run_dir, command=f"wse_sim.train(resume={str(resume)!r})", resume=True)
+        return load_run(folder)
+    command = _command(model, dict(options))
+    job = _job(model, given)
+    folder = free_folder(job.name) if out is None else Path(out)
+    go(make_plan(job, profile), folder, command=command)
     return load_run(folder)
 
 
@@ -144,11 +145,10 @@ def load_run(run_dir: str | PathLike[str]) -> RunResult:
     return RunResult(**msgspec.structs.asdict(summary), run_dir=folder, rows=tuple(read_rows(folder / RUN_FILE)))
 
 
-def _job(model: ModelLike | None, given: dict[str, Any], out: Path | None) -> tuple[Job, Path]:
-    """What is to be trained, and where."""
-    config: Configured | None = given.pop("config")
+def _job(model: ModelLike | None, given: dict[str, Any]) -> Job:
+    """What is to be trained."""
     given |= read_all(given, read_whole, *_WHOLE) | {name: str(given[name]) for name in _TEXTS}
-    given |= read_all(given, read_number, "density", "sparsity", "peak_lr")
+    given |= read_all(given, read_number, "peak_lr")
     given["tokens"] = read_parsed("tokens", given["tokens"], parse_count)
     given["budget"] = read_parsed("budget", given["budget"], parse_seconds)
     given["clip"] = parse_clip(str(given["clip"]))
@@ -157,28 +157,10 @@ def _job(model: ModelLike | None, given: dict[str, Any], out: Path | None) -> tu
         allowed = [option for of in (hint, *get_args(hint)) for option in get_args(of) if isinstance(option, str)]
         if name != "clip" and allowed and given[name] is not None:
             choose(given[name], allowed, name)
-    if config is not None:
-        job, *others = jobs_of(config, model, given)
-        if others:
-            raise SpecError("--schedule names several: one trains here, sweep(..., train=True) trains several")
-        return job, free_folder(job.name) if out is None else out
-    given["density"] = parse_density(given["density"], given.pop("sparsity"))
-    given["is_sparse_wide"] = given.pop("sparse_wide")
-    require_masks([given["density"]], given["sparsity_algorithm"])
-    if model is None or isinstance(model, str | PathLike):
-        job = job_from(model=None if model is None else str(model), **given)
-        return job, free_folder(job.name) if out is None else out
-    return _job_of_shape(model, given, out)
-
-
-def _job_of_shape(model: ModelLike, given: dict[str, Any], out: Path | None) -> tuple[Job, Path]:
-    """The same for a model that has no file: it is written into the run's folder, so that the run can be resumed."""
-    preset = as_preset(model)
-    out = free_folder(preset.shape.name) if out is None else out
-    require_no_run(out)
-    make_folder(out)
-    write_atomically(out / _MODEL_FILE, toml_text(preset).encode())
-    return job_from(model=str(out / _MODEL_FILE), **given), out
+    job, *others = jobs_of(given.pop("config"), model, given)
+    if others:
+        raise SpecError("several densities or schedules are several runs: sweep(..., train=True) trains them")
+    return job
 
 
 def _command(model: ModelLike | None, given: dict[str, Any]) -> str:
@@ -192,25 +174,46 @@ def _command(model: ModelLike | None, given: dict[str, Any]) -> str:
     return f"wse_sim.train({', '.join(words)})"
 
 
-def jobs_of(config: Configured, model: ModelLike | None, given: dict[str, Any]) -> list[Job]:
-    """The jobs that a configuration describes: one, or one for each density and schedule that are said beside it.
+def jobs_of(config: Configured | None, model: ModelLike | None, given: dict[str, Any]) -> list[Job]:
+    """The jobs that options describe: one for each density and schedule.
+
+    Parameters
+    ----------
+    config :
+        Describes them in place of a model; of what is given, that alone counts which was said beside it.
+    given :
+        Those of `wse-sim train`, read; density, sparsity and schedule as text, several with commas between them.
 
     Raises
     ------
     SpecError
-        As `training.configured.job_from_configuration`, and when a model is named too.
+        As `training.described.job_from` and `training.configured.job_from_configuration`, and when a model is named
+        beside a configuration.
     """
-    configuration, said = config.read(model), config.said(given)
+    density, sparsity = (as_text(given.pop(name)) for name in ("density", "sparsity"))
+    densities: Sequence[float | None] = (known := parse_densities(density, sparsity))
+    if config is None:
+        require_masks(known, given["sparsity_algorithm"])
+        make: Callable[..., Job] = partial(job_from, model=model, is_sparse_wide=given.pop("sparse_wide"))
+        schedules = given.pop("schedule")
+    else:
+        configuration, given = config.read(model), _beside(config, given)
+        densities = [None] if density is None and sparsity is None else known
+        make = partial(job_from_configuration, configuration)
+        schedules = given.pop("schedule", configuration.training.schedule)
+    return [
+        make(density=each, schedule=schedule, **given)
+        for each in densities
+        for schedule in dict.fromkeys(split_schedules(schedules))
+    ]
+
+
+def _beside(config: Configured, given: dict[str, Any]) -> dict[str, Any]:
+    """What was said beside a configuration; SpecError where it cannot be."""
+    said = config.said(given)
     for name in ("init_from", "mask_init"):
         if said.pop(name, None) is not None:
             raise SpecError(f"--{name.replace('_', '-')} is given, but a configuration draws weights: leave one out")
     if said.pop("sparse_wide", False):
         raise SpecError("--sparse-wide is given, but a configuration says its own widths: leave it out")
-    densities = [said.pop(name, None) for name in ("density", "sparsity")]
-    written = [None if text is None else str(text) for text in densities]
-    schedules = dict.fromkeys(split_schedules(said.pop("schedule", configuration.training.schedule)))
-    return [
-        job_from_configuration(configuration, density=density, schedule=schedule, **said)
-        for density in ([None] if written == [None, None] else parse_densities(*written))
-        for schedule in schedules
-    ]
+    return said

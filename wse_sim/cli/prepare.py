@@ -1,6 +1,7 @@
 """`wse-sim prepare`: make tokens of text once, as files that every tool reads."""
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,8 +40,12 @@ def command(*, data: str, tokenizer: str, text_field: str, out: Path, as_json: b
     files = document_files(data, text_field)
     make_folder(out)
     started_s = time.perf_counter()
-    with reading_display() as tell:
-        prepared = write_tokens(files, tokenizer, out, tell)
+    try:
+        with reading_display() as tell:
+            prepared = write_tokens(files, tokenizer, out, tell)
+    finally:
+        with suppress(OSError):  # not empty: it was written
+            out.rmdir()
     host_s = time.perf_counter() - started_s
     content = {
         "kind": "measured",

@@ -24,7 +24,6 @@ from wse_sim.cli.output import EXIT_INTERRUPTED, command_line, print_json, print
 from wse_sim.cli.trace_options import trace_extent_from, trace_options
 from wse_sim.defaults import TRAIN
 from wse_sim.errors import SpecError
-from wse_sim.spec.written import parse_densities
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -166,8 +165,13 @@ class _Session:
 
     def resume(self, folder: Path, remeasure: bool) -> dict[str, Any]:
         from training.cosim import plan_of_run
+        from training.job import where_it_started
 
-        return self.train(plan_of_run(folder, self.profile(remeasure)), folder, resume=True)
+        profile = self.profile(remeasure)
+        with where_it_started(folder) as run_dir:
+            if run_dir != folder:
+                self.say(f"the paths that the run names are from {Path.cwd()}, where it was started")
+            return self.train(plan_of_run(run_dir, profile), run_dir, resume=True)
 
     def verify_resume(self, jobs: list["Job"], out: Path | None, *, remeasure: bool, as_json: bool) -> None:
         from training.cosim import make_plan
@@ -231,12 +235,8 @@ class _Session:
             self.say(f"  - not covered: {gap}")
 
     def say(self, line: str) -> None:
-        _say(self.console, line)
-
-
-def _say(console: "Console", line: str) -> None:
-    """Wrapped between words on a terminal; one line each in a file."""
-    console.print(line, soft_wrap=not console.is_terminal)
+        """Wrapped between words on a terminal; one line each in a file."""
+        self.console.print(line, soft_wrap=not self.console.is_terminal)
 
 
 def _followed(options: dict[str, Any]) -> str:
@@ -245,29 +245,10 @@ def _followed(options: dict[str, Any]) -> str:
     return "".join(f" --{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in given.items())
 
 
-def _jobs(*, config: tuple[str, ...], **options: Any) -> list["Job"]:
-    described = configured(config)
-    if described is None:
-        return _jobs_of_model(**options)
+def _jobs(*, config: tuple[str, ...], model: str | None, **options: Any) -> list["Job"]:
     from wse_sim.api.training import jobs_of
 
-    return jobs_of(described, options.pop("model"), options)
-
-
-def _jobs_of_model(
-    *, density: str | None, sparsity: str | None, sparse_wide: bool, schedule: str, **given: Any
-) -> list["Job"]:
-    """One job for each density and schedule."""
-    from training.described import job_from, require_masks
-    from training.schedules import split_schedules
-
-    densities = parse_densities(density, sparsity)
-    require_masks(densities, given["sparsity_algorithm"])
-    return [
-        job_from(density=rho, schedule=text, is_sparse_wide=sparse_wide, **given)
-        for rho in densities
-        for text in dict.fromkeys(split_schedules(schedule))
-    ]
+    return jobs_of(configured(config), model, options)
 
 
 def _free_folder(jobs: list["Job"]) -> Path:

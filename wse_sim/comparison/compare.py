@@ -16,6 +16,7 @@ from wse_sim.progress import UNWATCHED, Watch
 from wse_sim.report.comparison import Comparison, HereWay, Way, ways_of
 from wse_sim.report.comparison_lines import layout_words
 from wse_sim.report.comparison_words import headline, notes
+from wse_sim.schedule.weight_streaming import plan_step
 from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.economics import Economics, load_economics, priced
 from wse_sim.spec.operations import Operations, load_gpu_operations, load_operations
@@ -55,8 +56,9 @@ def compare(
     """
     economics = economics or load_economics()
     cluster, side = priced(load_cluster(run.system, run.num_csx), economics), side.priced(economics)
+    plan_step(run, cluster, is_recorded=True)  # what the wafers or this machine's memory do not hold shows at once
     job = side.job(run, equal_price(run, cluster, side, economics) if side.num_gpus is None else side.num_gpus)
-    # The GPUs first: what is wrong with them shows at once.
+    # Then the GPUs: what is wrong with them shows before anything is simulated.
     gpu, gpu_dense, gpu_two_four = gpu_ways(run, side, job, economics, gpu_operations or load_gpu_operations())
     _log.info("%d GPUs, by the fastest layout that fits: %s", job.num_gpus, layout_words(gpu))
     wafer, wafer_dense = wafer_ways(run, economics, operations or load_operations(), watch)

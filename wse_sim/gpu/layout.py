@@ -6,7 +6,6 @@ Layouts are columns: one numpy array per field, one entry per layout, so that th
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import product
-from math import ceil
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -24,6 +23,7 @@ from wse_sim.gpu.spec import (
     sourced,
     with_number,
 )
+from wse_sim.spec.divisors import largest_parts
 from wse_sim.spec.model import ModelShape
 from wse_sim.spec.ranges import check_number
 from wse_sim.spec.sourced import Sourced
@@ -223,12 +223,10 @@ def _interleaves(job: Job, pp: int) -> list[int]:
 def _sizes(job: Job, fixed: Layout, ways: tuple[int, int, int, int, int]) -> Iterator[tuple[int, ...]]:
     """Micro-batches, recomputation and sharding of one way to divide the GPUs."""
     dp, _, _, pp, interleave = ways
-    share = ceil(job.batch_size / dp)
-    sizes = (
-        {ceil(share / n) for n in range(1, share + 1)} if fixed.microbatch is None else {min(fixed.microbatch, share)}
-    )
+    share = -(-job.batch_size // dp)
+    sizes = largest_parts(share) if fixed.microbatch is None else [min(fixed.microbatch, share)]
     shardings = [SHARDINGS.index(s) for s in job.software.shardings if pp == 1 or s == "zero1"]
-    for microbatch, recompute, sharding in product(sorted(sizes), (NONE, SELECTIVE, FULL), shardings):
+    for microbatch, recompute, sharding in product(sizes, (NONE, SELECTIVE, FULL), shardings):
         is_wanted = _is(fixed.recompute, RECOMPUTES[recompute]) and _is(fixed.sharding, SHARDINGS[sharding])
         if is_wanted and (interleave == 1 or share >= pp * microbatch):
             yield *ways, microbatch, recompute, sharding

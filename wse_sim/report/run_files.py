@@ -1,12 +1,11 @@
 """The files of a run directory, read for a report."""
 
-import json
 import math
 from pathlib import Path
 from typing import Any
 
 from wse_sim.errors import SpecError
-from wse_sim.spec.reading import read_json
+from wse_sim.spec.reading import read_json, read_lines
 
 SUMMARY, ROWS, TRACE, REPORT = "summary.json", "run.jsonl", "trace.json", "report.html"
 COMPARISON, COMPARE, PLAN = "comparison.json", "compare.json", "plan.json"
@@ -36,27 +35,8 @@ def read_rows(run_dir: Path) -> list[dict[str, Any]]:
         When a line is not JSON; the message says which.
     """
     path = run_dir / ROWS
-    rows = read_lines(path) if path.is_file() else []
+    rows = read_lines(path, dict[str, Any]) if path.is_file() else []
     return [row for row in rows if row.get("loss") is not None and math.isfinite(row["loss"])]
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The lines of a file of JSON; a last one that was cut off is left out.
-
-    Raises
-    ------
-    SpecError
-        When another line is not JSON; the message says which.
-    """
-    lines = path.read_text(encoding="utf-8").splitlines()
-    rows = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            rows.append(json.loads(line))
-        except ValueError as error:
-            if number < len(lines):
-                raise SpecError(f"{path}: line {number} is not JSON: {error}") from None
-    return rows
 
 
 def read_trace(run_dir: Path) -> dict[str, Any]:

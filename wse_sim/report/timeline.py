@@ -110,7 +110,7 @@ class Tracks:
         p = window.program
         self.plan, self.memoryx, self.window, self.program, self.finish = plan, memoryx, window, p, window.finish
         self.systems, self.n_servers = systems, n_servers
-        self.nodes = _nodes_above(p, systems)
+        self.nodes = nodes_above(p, systems)
         self.all, self.weights, self.gradients = (
             Stream.of(p, chosen, window.n_steps) for chosen in (np.ones(p.n_passes), p.has_weights, p.has_gradient)
         )
@@ -243,7 +243,8 @@ class Tracks:
         return alike
 
 
-def _nodes_above(program: Program, systems: Sequence[int]) -> list[int]:
+def nodes_above(program: Program, systems: Sequence[int]) -> list[int]:
+    """The nodes between the source and these systems."""
     nodes = set()
     for leaf in systems:
         node = int(program.leaf_parent[leaf])

@@ -8,8 +8,9 @@ from typing import Any
 
 from wse_sim.errors import SpecError
 from wse_sim.files import write_atomically
+from wse_sim.processes.memory import require_memory
 from wse_sim.report.quantities import data_size
-from wse_sim.report.timeline import Slices, Tracks, last_microbatches, merged
+from wse_sim.report.timeline import Slices, Tracks, last_microbatches, merged, nodes_above
 from wse_sim.report.trace_counters import Counter, counters, since, thinned
 from wse_sim.report.trace_events import trace_events
 from wse_sim.report.trace_window import SimulatedStep, TraceSteps, Window, parse_trace_steps, window
@@ -18,6 +19,7 @@ from wse_sim.schedule.program import Program
 MAX_SYSTEMS = 4
 MAX_BYTES = 20_000_000
 _LEAST_EVENT_BYTES = 80
+_BYTES_PER_SERVICE = 350  # while it is drawn
 _EXACT, _WHOLE = "runs of tiles without a gap", "whole passes; busy_us is the work in them"
 _EVERY, _MOST = "every change", "the most in each of 500 intervals"
 
@@ -39,6 +41,9 @@ class _Detail:
     n_microbatches: int
     has_pauses: bool
     has_changes: bool
+
+
+_LEAST = _Detail(n_systems=1, n_servers=1, n_microbatches=1, has_pauses=False, has_changes=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +84,11 @@ def trace_extent(steps: int | str | None = None, max_bytes: float | None = None)
         steps=TraceSteps() if steps is None else parse_trace_steps(str(steps)),
         max_bytes=MAX_BYTES if max_bytes is None else int(max_bytes),
     )
+
+
+def require_trace(simulation: SimulatedStep, extent: TraceExtent) -> None:
+    """Raise SpecError where `chrome_trace` would, in the time of a trace of the least detail."""
+    _fitting(simulation, extent, _LEAST)
 
 
 def chrome_trace(simulation: SimulatedStep, extent: TraceExtent = STEADY_STEP) -> dict[str, Any]:
@@ -127,11 +137,20 @@ def trace_text(simulation: SimulatedStep, extent: TraceExtent = STEADY_STEP) -> 
     return text, _left_out(content["otherData"], extent.max_bytes)
 
 
-def _fitting(simulation: SimulatedStep, extent: TraceExtent) -> tuple[dict[str, Any], bytes]:
-    """The trace with the most detail that fits, and its JSON."""
+def _fitting(
+    simulation: SimulatedStep, extent: TraceExtent, detail: _Detail | None = None
+) -> tuple[dict[str, Any], bytes]:
+    """The trace with the most detail that fits, and its JSON.
+
+    Parameters
+    ----------
+    detail :
+        More is not tried; None = all that there may be.
+    """
     steps, max_bytes = extent.steps, extent.max_bytes
     of_steps = window(simulation, steps)
-    detail: _Detail | None = _all_of(of_steps.program)
+    _require_memory(of_steps)
+    detail = detail or _all_of(of_steps.program)
     while detail is not None:
         slices, held = _drawn(simulation, of_steps, detail)
         n_bytes = _LEAST_EVENT_BYTES * (sum(len(s.start) for s in slices) + sum(len(c.time) for c in held))
@@ -161,6 +180,28 @@ def _all_of(p: Program) -> _Detail:
         has_pauses=True,
         has_changes=True,
     )
+
+
+def bytes_to_draw(of_steps: Window) -> float:
+    """Of memory, at most: every service of the systems shown, and of what is above them, is looked at."""
+    p, n_systems = of_steps.program, min(MAX_SYSTEMS, of_steps.program.n_leaves)
+    n_edges = n_systems + len(nodes_above(p, range(n_systems)))
+    at_system = p.tiles_per_step + sum(p.per_step(feed_ps) for feed_ps in p.feed_ps) + p.per_step(p.drain_ps)
+    per_step = p.weights_per_step * n_edges + n_systems * at_system + 2 * p.gradients_per_step * n_edges
+    return _BYTES_PER_SERVICE * of_steps.n_steps * per_step
+
+
+def _require_memory(of_steps: Window) -> None:
+    n_bytes, n_microbatches = bytes_to_draw(of_steps), of_steps.n_steps * of_steps.program.n_microbatches
+
+    def fits(free: int) -> str:
+        n_steps = int(of_steps.n_steps * free / n_bytes)
+        if n_steps:
+            return f"--trace-steps {n_steps} would be right"
+        n_fitting = int(n_microbatches * free / n_bytes)
+        return f"one step of at most {n_fitting:,} micro-batches (a larger --microbatch) would be right"
+
+    require_memory(n_bytes, f"a trace of {n_microbatches:,} micro-batches takes", fits)
 
 
 def _less(detail: _Detail, share: float) -> _Detail | None:

@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from wse_sim.units import PS_PER_S, to_s
 
-_END_PS = 2.0**63
+END_PS = 2.0**63
 
 
 def to_ps(seconds: npt.ArrayLike) -> npt.NDArray[np.int64]:
@@ -30,7 +30,7 @@ def whole_ps(exact: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     OverflowError
         As `to_ps`.
     """
-    if not (exact < _END_PS).all():
+    if not (exact < END_PS).all():
         raise OverflowError(f"{to_s(np.max(exact)):.3g} s is more than 2^63 ps, where the simulated clock ends")
     ticks: npt.NDArray[np.int64] = exact.astype(np.int64)
     return ticks

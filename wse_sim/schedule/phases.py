@@ -1,5 +1,7 @@
 """A run whose masks change, as phases of steps that cost the same."""
 
+from bisect import bisect_left
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from wse_sim.spec.run import Run
@@ -47,15 +49,28 @@ def phases(run: Run) -> list[Phase]:
         if count > 0:
             n_steps[density, is_mask_update] = n_steps.get((density, is_mask_update), 0.0) + count
 
-    for k in range(n_updates):
-        density = run.density
-        if updates.algorithm == "gmp":
-            exact = 1.0 - (1.0 - run.density) * (1.0 - (1.0 - k / n_updates) ** 3)
-            density = max(run.density, round(exact * _DENSITIES_PER_UNIT) / _DENSITIES_PER_UNIT)
-        add(updates.every_steps - 1, density, False)
-        add(1, density, True)
+    for density, count in _updates_by_density(run, updates.algorithm, n_updates):
+        add(count * (updates.every_steps - 1), density, False)
+        add(count, density, True)
     add(run.n_steps - n_updates * updates.every_steps, run.density, False)
     return [
         Phase(n_steps=count, density=density, is_mask_update=is_mask_update)
         for (density, is_mask_update), count in n_steps.items()
     ]
+
+
+def _updates_by_density(run: Run, algorithm: str, n_updates: int) -> Iterator[tuple[float, int]]:
+    """The densities at which masks are changed, falling, and how often at each: found, not counted one by one."""
+
+    def density_at(update: int) -> float:
+        if algorithm != "gmp":
+            return run.density
+        exact = 1.0 - (1.0 - run.density) * (1.0 - (1.0 - update / n_updates) ** 3)
+        return max(run.density, round(exact * _DENSITIES_PER_UNIT) / _DENSITIES_PER_UNIT)
+
+    first = 0
+    while first < n_updates:
+        density = density_at(first)
+        end = bisect_left(range(n_updates), True, lo=first, key=lambda update: density_at(update) < density)
+        yield density, end - first
+        first = end

@@ -25,11 +25,17 @@ def tiles_per_layer(servers: int) -> int:
     return -(-TILES_PER_LAYER // servers) * servers
 
 
-def swarmx_tree(n_leaves: int, fan_out: int) -> Tree:
-    """The lowest tree with all leaves at one depth in which no node has more than `fan_out` children."""
+def tree_widths(n_leaves: int, fan_out: int) -> list[int]:
+    """Nodes of each level of `swarmx_tree`, the root first; the leaves last."""
     widths = [n_leaves]
     while len(widths) == 1 or widths[0] > 1:
         widths.insert(0, -(-widths[0] // fan_out))
+    return widths
+
+
+def swarmx_tree(n_leaves: int, fan_out: int) -> Tree:
+    """The lowest tree with all leaves at one depth in which no node has more than `fan_out` children."""
+    widths = tree_widths(n_leaves, fan_out)
     node_parent = [-1]
     first = 0
     for above, below in pairwise(widths[:-1]):

@@ -9,15 +9,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from wse_sim.errors import SpecError
 from wse_sim.schedule.block import MatrixWork
-from wse_sim.schedule.clock import to_ps, whole_ps
+from wse_sim.schedule.clock import END_PS, to_ps, whole_ps
 from wse_sim.schedule.cost import Pass, StepCosts
 from wse_sim.schedule.imperfections import drawn_jitter_ps, with_straggler
 from wse_sim.schedule.microbatch import fastest_microbatch
 from wse_sim.schedule.placement import Placement, place
 from wse_sim.schedule.program import IntArray, Program
+from wse_sim.schedule.step_size import StepSize
 from wse_sim.schedule.tree import swarmx_tree, tiles_per_layer
 from wse_sim.spec.cluster import Cluster, MemoryX
 from wse_sim.spec.run import Run
@@ -48,6 +50,7 @@ def plan_step(
     masks: RunMasks | None = None,
     is_mask_update: bool = False,
     n_tiles: int | None = None,
+    is_recorded: bool = False,
 ) -> StepPlan:
     """The step of `run` on `cluster`, with the micro-batch that the run names or the fastest that fits.
 
@@ -59,25 +62,27 @@ def plan_step(
         The step also changes the masks, as `run.mask_updates` says.
     n_tiles :
         Per pass; a multiple of MemoryX's servers. None = `tree.tiles_per_layer`.
+    is_recorded :
+        Every finish time of the program will be recorded, so that there must be memory for them too.
 
     Raises
     ------
     SpecError
         When no micro-batch fits into the wafer's memory, or the optimizer's state not into MemoryX, or when the
-        simulated clock does not hold the step.
+        simulated clock does not hold the step, or this machine's memory not its program.
     """
     microbatch, placement = fitted(run, cluster)
+    n_tiles = tiles_per_layer(int(cluster.memoryx.servers)) if n_tiles is None else n_tiles
+    size = step_size(run, cluster, placement, run.batch_per_csx // microbatch, n_tiles, is_recorded=is_recorded)
+    where = f"{run.shape.name} on {cluster.csx.name}"
+    size.require_memory(where)
     costs = StepCosts(run, cluster.csx, placement, microbatch, masks=masks, is_mask_update=is_mask_update)
     passes = costs.passes()
-    n_tiles = tiles_per_layer(int(cluster.memoryx.servers)) if n_tiles is None else n_tiles
     try:
-        program = _program(run, passes, cluster, run.batch_per_csx // microbatch, n_tiles)
-        _require_end(program)
+        program = _program(run, passes, cluster, size)
+        whole_ps(_latest_end_ps(program))
     except OverflowError as error:
-        raise SpecError(
-            f"{run.shape.name} on {cluster.csx.name}: {error}: a constant (wse-sim explain constants), the straggler "
-            "or the jitter must be far off"
-        ) from None
+        raise SpecError(f"{where}: {error}: {_what_the_clock_holds(run, passes, cluster, size)}") from None
     return StepPlan(
         microbatch=microbatch,
         placement=placement,
@@ -105,6 +110,23 @@ def fitted(run: Run, cluster: Cluster) -> tuple[int, Placement]:
     return microbatch, place(run.shape, cluster.csx, seq_len=run.seq_len, microbatch=microbatch)
 
 
+def step_size(
+    run: Run, cluster: Cluster, placement: Placement, n_microbatches: int, n_tiles: int, *, is_recorded: bool
+) -> StepSize:
+    """How large the program of such a step is."""
+    return StepSize(
+        n_steps=JITTERED_STEPS if run.jitter else WARM_STEPS,
+        n_microbatches=n_microbatches,
+        n_tiles=n_tiles,
+        n_systems=run.num_csx,
+        fan_out=int(cluster.swarmx.fan_out),
+        n_layers=run.shape.n_layers,
+        n_offloaded=run.shape.n_layers - placement.resident_layers,
+        has_jitter=run.jitter > 0,
+        is_recorded=is_recorded,
+    )
+
+
 def with_steps(program: Program, run: Run, n_steps: int) -> Program:
     """The program of `run` over another number of steps; the steps that both have are the same.
 
@@ -115,10 +137,12 @@ def with_steps(program: Program, run: Run, n_steps: int) -> Program:
     """
     jitter_ps = _jitter_ps(run, program.compute_ps, program.n_tiles, n_steps * program.n_microbatches)
     longer = replace(program, n_steps=n_steps, jitter_ps=jitter_ps)
+    end_ps = _latest_end_ps(longer)
     try:
-        _require_end(longer)
+        whole_ps(end_ps)
     except OverflowError as error:
-        raise SpecError(f"{n_steps:,} steps: {error}: fewer steps would be right") from None
+        n_fitting = int(n_steps * (END_PS / end_ps))
+        raise SpecError(f"{n_steps:,} steps: {error}: at most {n_fitting:,} steps would be right") from None
     return longer
 
 
@@ -141,10 +165,10 @@ def _jitter_ps(run: Run, compute_ps: IntArray, n_tiles: int, n_occurrences: int)
     return drawn_jitter_ps(pass_ps, run.jitter, n_occurrences, run.seed)
 
 
-def _program(run: Run, passes: list[Pass], cluster: Cluster, n_microbatches: int, n_tiles: int) -> Program:
+def _program(run: Run, passes: list[Pass], cluster: Cluster, size: StepSize) -> Program:
     csx, memoryx, swarmx = cluster.csx, cluster.memoryx, cluster.swarmx
-    tree = swarmx_tree(run.num_csx, int(swarmx.fan_out))
-    n_lanes, n_steps = int(memoryx.servers), JITTERED_STEPS if run.jitter else WARM_STEPS
+    tree = swarmx_tree(size.n_systems, size.fan_out)
+    n_lanes, n_steps, n_microbatches, n_tiles = int(memoryx.servers), size.n_steps, size.n_microbatches, size.n_tiles
     compute_ps = np.tile(to_ps(np.array([p.work_s for p in passes]) / n_tiles), (run.num_csx, 1))
     compute_ps = with_straggler(compute_ps, run.straggler)
     to_leaf = min(swarmx.link_bytes_per_s, csx.io_bytes_per_s)
@@ -203,11 +227,23 @@ def _program(run: Run, passes: list[Pass], cluster: Cluster, n_microbatches: int
     )
 
 
-def _require_end(p: Program) -> None:
-    """Raise OverflowError where the clock would not hold the end, were everything done one after another."""
+def _latest_end_ps(p: Program) -> npt.NDArray[np.float64]:
+    """When the program would end, were everything done one after another."""
     of_tiles = (p.down_ps, p.up_ps, p.feed_ps, p.drain_ps, p.reduce_ps, p.update_ps, p.accumulate_ps)
     tile_ps = sum(times_ps.sum(dtype=np.float64) for times_ps in (*of_tiles, p.compute_ps.max(axis=0)))
     hops_ps = 2 * p.n_passes * p.latency_ps.sum(dtype=np.float64)
     microbatch_ps = p.n_tiles * tile_ps + hops_ps + p.lag_ps.sum(dtype=np.float64)
     jitter_ps = p.jitter_ps.max(axis=0, initial=0).sum(dtype=np.float64)
-    whole_ps(p.n_steps * p.n_microbatches * microbatch_ps + jitter_ps)
+    return np.asarray(p.n_steps * p.n_microbatches * microbatch_ps + jitter_ps)
+
+
+def _what_the_clock_holds(run: Run, passes: list[Pass], cluster: Cluster, size: StepSize) -> str:
+    """What would be right where the simulated clock does not hold a step: fewer micro-batches, if it holds one."""
+    try:
+        one_ps = float(_latest_end_ps(_program(run, passes, cluster, replace(size, n_microbatches=1))))
+    except OverflowError:
+        one_ps = END_PS
+    if one_ps < END_PS and size.n_microbatches > 1:
+        n_fitting = int(END_PS / one_ps)
+        return f"at most {n_fitting:,} micro-batches (a larger --microbatch or a smaller --batch-size) would be right"
+    return "a constant (wse-sim explain constants), the straggler or the jitter must be far off"

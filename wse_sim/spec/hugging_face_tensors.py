@@ -48,6 +48,11 @@ class HuggingFaceTensor:
         """Of our parameter, that it takes."""
         return self.shape[-1 if self.is_transposed else 0]
 
+    @property
+    def rows(self) -> slice:
+        """Those, in our parameter."""
+        return slice(self.first_row, self.first_row + self.n_rows)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:

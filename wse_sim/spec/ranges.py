@@ -7,8 +7,9 @@ from wse_sim.errors import SpecError
 
 Allowed = tuple[Callable[[float], bool], str]  # a number that is none (NaN) is never allowed
 
-MOST = 10**9  # of anything that is counted in whole numbers: beyond what there is, and above it work would never end
-_COUNT: Allowed = (lambda n: 1 <= n <= MOST, f"at least 1 and at most {MOST:,}")
+# More is a slip of the pen; and what a number is divided into is found by trying up to its root.
+MOST = 10**12
+_COUNT: Allowed = (lambda n: 1 <= n <= MOST, "at least 1, and at most 10^12")
 _POSITIVE: Allowed = (lambda x: 0 < x < math.inf, "a positive number")
 _COUNTS = ("num_csx", "batch_size", "microbatch", "seq_len", "mask_update_steps", "steps", "n_steps")
 _COUNTS_OF_GPUS = ("num_gpus", "dp", "tp", "cp", "pp", "interleave")

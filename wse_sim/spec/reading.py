@@ -5,7 +5,7 @@ import logging
 import re
 import tomllib
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from functools import partial
 from importlib.resources.abc import Traversable
@@ -56,6 +56,28 @@ def read_json(path: Traversable | str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise SpecError(f"{path}: holds a {type(content).__name__}, it must hold one JSON object")
     return content
+
+
+def read_lines(path: Path, type: type[T]) -> list[T]:
+    """The records of a file that has one in each line, as JSON; a last line without an end was cut off and is left out.
+
+    Raises
+    ------
+    SpecError
+        When it cannot be read, or a line is no such record; the message says which.
+    """
+    return records_of(read_bytes(path).split(b"\n")[:-1], type, path)
+
+
+def records_of(lines: Iterable[bytes], type: type[T], path: Path) -> list[T]:
+    """The records in lines of JSON of a file; SpecError where one is none."""
+    records = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            records.append(msgspec.json.decode(line, type=type))
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise SpecError(f"{path}: line {number} cannot be read: {error}") from None
+    return records
 
 
 def convert(obj: object, type: type[T], where: str) -> T:

@@ -13,6 +13,7 @@ from wse_sim.spec.ranges import check_number
 TOKENS_PER_PARAMETER = 20  # compute-optimal, Cerebras-GPT (arXiv 2304.03208) Section 2 after Chinchilla
 ChangingAlgorithm = Literal["set", "rigl", "gmp"]
 SPARSITY_ALGORITHMS = ("static", *get_args(ChangingAlgorithm))
+MOST_STEPS = 10**12  # twice the root of these are tried as checkpoint intervals
 _NUMBERS = ("density", "num_csx", "batch_size", "microbatch", "jitter", "straggler", "tokens")
 
 
@@ -123,6 +124,12 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
                 f"these do: {', '.join(map(str, self.microbatches))}"
             )
         check_seq_len(self.shape, self.seq_len)
+        if self.n_steps > MOST_STEPS:
+            raise SpecError(
+                f"tokens is {self.tokens:g}: that is {self.n_steps:.3g} steps of {self.tokens_per_step:,} tokens, and "
+                f"at most {MOST_STEPS:.0e} can be simulated: at most {float(MOST_STEPS * self.tokens_per_step):.3g} "
+                "tokens, or a larger batch_size, would be right"
+            )
 
     @property
     def batch_per_csx(self) -> int:

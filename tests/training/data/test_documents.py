@@ -113,7 +113,7 @@ def test_ids_in_a_column_are_taken_as_they_are(tmp_path: Path) -> None:
         ("a.jsonl", b'{"text": 7}\n', "the field 'text' is no text but '7'"),
         ("a.jsonl.zst", b"not compressed", "is damaged, or no zstd file"),
         ("a.jsonl.zst", two_frames(json_lines(TEXTS))[:-30], "is cut short"),
-        ("a.jsonl.gz", gzip.compress(b'{"text": "a"}\n')[:-9], "is no whole gzip file"),
+        ("a.jsonl.gz", gzip.compress(b'{"text": "a"}\n', mtime=0)[:-9], "is no whole gzip file"),
         ("a.arrow", b"not a table", "is no Arrow or Parquet file"),
         ("a.parquet", b"not a table", "is no Arrow or Parquet file"),
     ],
@@ -274,6 +274,13 @@ def test_where_nobody_knows_the_text_bits_per_byte_are_null(tmp_path: Path) -> N
     )
 
 
+def test_no_data_is_not_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.txt").write_text("text")
+    with pytest.raises(SpecError, match="data '': there is no such file or folder"):
+        load_corpus("")
+
+
 def test_the_synthetic_source_takes_parameters_and_tells_its_entropy() -> None:
     corpus = load_corpus("markov:seed=3,order=2,n_symbols=4,n_bytes=200000")
     ids = tokens_of(corpus.val).astype(np.int64)
@@ -301,4 +308,13 @@ def test_prepare_fills_a_folder_that_train_takes(tmp_path: Path) -> None:
     refused = call("prepare", tmp_path / "out", "--out", tmp_path / "out2")
     assert refused.exit_code == 2
     assert "holds tokens already" in refused.stderr
+    assert call("prepare", tmp_path / "a.jsonl", "--tokenizer", "nowhere", "--out", tmp_path / "out2").exit_code == 2
     assert not (tmp_path / "out2").exists()
+
+
+def test_bytes_that_were_prepared_are_still_bytes(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(json_lines(TEXTS))
+    write_tokens(document_files(str(tmp_path / "a.jsonl")), "bytes", tmp_path)
+    assert all(reading_of(str(tmp_path / name)).is_bytes for name in ("a.jsonl", "train.bin", "val.bin"))
+    (tmp_path / "train.json").write_text('{"dtype": "uint8"}')
+    assert not reading_of(str(tmp_path / "train.bin")).is_bytes

@@ -12,6 +12,8 @@ from wse_sim.spec.operations import Operations
 
 FloatArray = npt.NDArray[np.float64]
 
+MOST_SEGMENTS = 10**7  # of one run; playing it takes about 150 bytes for each
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPlan:
@@ -50,7 +52,8 @@ def plan_run(
     Raises
     ------
     SpecError
-        When there are no steps, none between two checkpoints, a step takes no time, or no interval lets the run end.
+        When there are no steps, none between two checkpoints, a step takes no time, no interval lets the run end, or
+        there are more than `MOST_SEGMENTS`.
     """
     if n_steps < 1 or (checkpoint_steps is not None and checkpoint_steps < 1):
         raise SpecError(f"{n_steps} steps, a checkpoint every {checkpoint_steps}: both must be at least 1")
@@ -59,6 +62,12 @@ def plan_run(
     if checkpoint_steps is None:
         checkpoint_steps = chosen_checkpoint_steps(
             operations, step_s=step_s, n_steps=n_steps, n_parameters=n_parameters, n_systems=n_systems
+        )
+    if n_steps / checkpoint_steps > MOST_SEGMENTS:
+        raise SpecError(
+            f"{n_steps:.3g} steps with a checkpoint every {checkpoint_steps:,} have more than {MOST_SEGMENTS:.0e} "
+            f"checkpoints, too many to simulate: one every {-(-n_steps // MOST_SEGMENTS):,} steps or more, or at most "
+            f"{checkpoint_steps * MOST_SEGMENTS:.3g} steps, would be right"
         )
     saved_at = np.append(np.arange(0, n_steps, checkpoint_steps), n_steps)
     of_run = terms(operations, n_parameters=n_parameters, n_systems=n_systems)
