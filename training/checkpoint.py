@@ -23,7 +23,7 @@ from models.tensor_file import TensorFile, TensorSource, file_pieces
 from training.config import TrainConfig
 from training.data import Fingerprint
 from wse_sim.errors import FileError, SpecError
-from wse_sim.files import make_folder, write_atomically
+from wse_sim.files import make_folder, read_bytes, write_atomically
 
 FOLDER = "checkpoints"
 WEIGHT = "model"
@@ -230,8 +230,8 @@ def load_checkpoint(meta_path: Path) -> Checkpoint:
     """
     path = meta_path.with_suffix(".safetensors")
     try:
-        meta = msgspec.json.decode(meta_path.read_bytes(), type=CheckpointMeta)
-    except (OSError, msgspec.DecodeError) as error:
+        meta = msgspec.json.decode(read_bytes(meta_path), type=CheckpointMeta)
+    except (SpecError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise SpecError(f"{meta_path}: the checkpoint's description cannot be read ({error})") from None
     if meta.format != _FORMAT:
         raise SpecError(

@@ -10,9 +10,10 @@ import msgspec
 from training.choice import Choice, choose_run
 from training.config import CONFIG_FILE, read_config
 from training.corpus import corpus_of
-from training.data import Corpus, require_enough
+from training.data import Corpus, require_enough, require_readable
 from training.disk import require_room
 from training.distributed import World, alone
+from training.initial_weights import require_initial_weights
 from training.job import Job, read_job, target_hyperparameters, write_job
 from training.loggers import make_loggers
 from training.machine import MachineProfile
@@ -159,9 +160,13 @@ def run_plan(
     require_trace(plan.wafer, trace)  # before hours of training
     corpus = corpus or corpus_of(config)
     require_enough(corpus, seq_len=config.seq_len, batch_size=config.batch_size)  # before anything is written
+    require_readable(
+        corpus, config.shape.vocab_size, seq_len=config.seq_len, batch_size=config.batch_size, seed=config.seed
+    )
     require_room(config, run_dir)
     world = world or alone("cpu")
     if not resume:
+        require_initial_weights(config)
         world.first_does(lambda: write_job(plan.job, run_dir))
     record = train(config, run_dir, on_step=on_step, resume=resume, clock=plan.clock, corpus=corpus, loggers=loggers)
     masks = masks_left(plan.wafer, run_dir, world)

@@ -1,6 +1,6 @@
 """All cases of bad input, in groups."""
 
-from tests.bad_input import of_flags, of_hugging_face, of_toml, of_yaml
+from tests.bad_input import of_flags, of_hugging_face, of_tokens, of_toml, of_yaml
 
-GROUPS = [of_flags.cases(), *of_toml.cases(), of_yaml.cases(), *of_hugging_face.cases()]
+GROUPS = [of_flags.cases(), *of_toml.cases(), of_yaml.cases(), *of_hugging_face.cases(), *of_tokens.cases()]
 CASES = [case for group in GROUPS for case in group.cases]

@@ -42,7 +42,7 @@ def saved_files(folder: Path) -> list[Path]:
             return [path for split in splits for path in saved_files(folder / split)]
         state = msgspec.json.decode((folder / _SAVED).read_bytes())
         return [folder / file["filename"] for file in state["_data_files"]]
-    except (OSError, msgspec.DecodeError, KeyError, TypeError) as error:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise SpecError(
             f"data {folder}: is no whole data set of Hugging Face's: its files are not named ({error})"
         ) from None

@@ -1,0 +1,275 @@
+"""Files of tokens: nanoGPT's and llm.c's `.bin` with their side-cars, `.npy`, Megatron's index, HDF5."""
+
+import io
+import json
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tests.bad_input.case import Group, Made
+from tests.conftest import TINY
+
+_TRAIN = "train --model m.toml --mode dense --steps 1 --batch-size 8 --num-gpus 1 --seq-len 32 --out run --data "
+_TOKENS = np.arange(100_000, dtype="<u2") % 300
+
+
+def cases() -> list[Group]:
+    return [_bins(), _side_cars(), _npys(), _indexes(), _hdf5()]
+
+
+def _group(name: str, data: str) -> Callable[..., None]:
+    """Adds cases that train the tiny model on `data`."""
+    group = Group(name, _TRAIN + data)
+
+    def add(name: str, files: dict[str, Made], *says: str, **more: Any) -> None:
+        group.case(name, {"m.toml": TINY} | files, *says, **more)
+
+    add.group = group  # type: ignore[attr-defined]
+    return add
+
+
+def _bins() -> Group:
+    add = _group("token file", "t.bin")
+    llm_c = np.zeros(256, "<i4")
+    llm_c[:3] = 20240520, 1, len(_TOKENS)
+    for name, made, says in (
+        ("empty", b"", "token"),
+        ("one byte", b"\0", "whole number"),
+        ("of odd length", _TOKENS.tobytes()[:-1], "whole number"),
+        ("one token", b"\1\0", "token"),
+        ("ten tokens", _TOKENS[:10].tobytes(), "token"),
+        ("ids beyond the vocabulary", (_TOKENS + 300).tobytes(), "vocabulary"),
+        ("one id beyond the vocabulary in each place", np.full(100_000, 65535, "<u2").tobytes(), "65535"),
+        ("llm.c: version 9", np.array([20240520, 9, 5], "<i4").tobytes() + _TOKENS.tobytes(), "version"),
+        ("llm.c: the header alone", llm_c.tobytes(), "cut short"),
+        ("llm.c: cut within the header", llm_c.tobytes()[:100], "cut short|header"),
+        ("llm.c: fewer tokens than it says", llm_c.tobytes() + _TOKENS.tobytes()[:-2], "cut short"),
+        ("llm.c: -1 tokens", np.where(np.arange(256) == 2, -1, llm_c).astype("<i4").tobytes() + _TOKENS.tobytes(), "t.bin"),
+        ("llm.c: 2^31 - 1 tokens", np.where(np.arange(256) == 2, 2**31 - 1, llm_c).astype("<i4").tobytes() + _TOKENS.tobytes(), "cut short"),
+        ("text", b"Once upon a time, there was a text. " * 3000, "vocabulary"),
+    ):
+        add(name, {"t.bin": made}, "t.bin", says)
+    add("not there", {}, "t.bin", "no such file")
+    for suffix, says in ((".pkl", "pickle"), (".pt", "pickle"), (".zip", "archive"), (".tar", "archive"), (".mds", "MosaicML"), (".zst", "compressed"), (".pbin", "pickle")):
+        add(f"named {suffix}", {f"t{suffix}": b"\x80\x04."}, f"t{suffix}", says, command=_TRAIN + f"t{suffix}")
+    add("files of several formats", {"d/t.bin": _TOKENS.tobytes(), "d/t.jsonl": "{}\n"}, "d", "several", command=_TRAIN + "d")
+    add("files of several formats, by a pattern", {"t.bin": _TOKENS.tobytes(), "t.h5": b""}, "t.*", "several", command=_TRAIN + "'t.*'")
+    add("a tokenizer for tokens", {"t.bin": _TOKENS.tobytes()}, "t.bin", "tokenizer", more="--tokenizer bpe:300")
+    add("sequences longer than the file", {"t.bin": _TOKENS[:40].tobytes()}, "t.bin", "sequences|tokens", more="--seq-len 64")
+    return add.group  # type: ignore[attr-defined,no-any-return]
+
+
+def _side_cars() -> Group:
+    add = _group("side-car", "t.bin")
+    good = {"dtype": "uint16", "vocab_size": 300}
+    for name, said, says in (
+        ("empty", "", "t.json"),
+        ("a list", "[]", "t.json"),
+        ("cut short", '{"dtype": "uin', "t.json"),
+        ("no dtype", "{}", "dtype"),
+        ("a dtype of no kind", '{"dtype": "float16"}', "dtype"),
+        ("a key too many", json.dumps(good | {"colour": 1}), "colour"),
+        ("another dtype", json.dumps(good | {"dtype": "uint64"}), "t.bin"),
+        ("int32 of uint16", json.dumps(good | {"dtype": "int32"}), "id|vocabulary"),
+        ("as many tokens as there are not", json.dumps(good | {"n_tokens": 7}), "7"),
+        ("-1 tokens", json.dumps(good | {"n_tokens": -1}), "n_tokens|-1"),
+        ("no vocabulary", json.dumps(good | {"vocab_size": 0}), "vocab"),
+        ("a vocabulary below 0", json.dumps(good | {"vocab_size": -5}), "vocab"),
+        ("a vocabulary smaller than the ids", json.dumps(good | {"vocab_size": 20}), "vocabulary"),
+        ("a vocabulary larger than the model's", json.dumps(good | {"vocab_size": 10**6}), "vocab"),
+        ("a vocabulary of 10^30", json.dumps(good | {"vocab_size": 10**30}), "vocab"),
+        ("0 bytes", json.dumps(good | {"n_bytes": 0}), "n_bytes"),
+        ("-1 bytes", json.dumps(good | {"n_bytes": -1}), "n_bytes"),
+        ("not UTF-8", b'{"dtype": "\xff"}', "t.json"),
+        ("objects in objects", '{"a":' * 100_000, "t.json"),
+    ):
+        add(name, {"t.bin": _TOKENS.tobytes(), "t.json": said}, "t.bin|t.json", says)
+    add("shards of two tokenizers", {f"d/{name}": made for name, made in (("a.bin", _TOKENS.tobytes()), ("a.json", json.dumps(good)), ("b.bin", _TOKENS.tobytes()), ("b.json", json.dumps(good | {"tokenizer": "x"})))}, "b.bin", "the same", command=_TRAIN + "d")
+    return add.group  # type: ignore[attr-defined,no-any-return]
+
+
+def _npys() -> Group:
+    add = _group(".npy", "t.npy")
+
+    def npy(array: Any) -> bytes:
+        file = io.BytesIO()
+        np.save(file, array, allow_pickle=True)
+        return file.getvalue()
+
+    def headed(header: str, version: bytes = b"\1\0") -> bytes:
+        text = header.encode()
+        return b"\x93NUMPY" + version + struct.pack("<H", len(text)) + text + _TOKENS.tobytes()
+
+    for name, made, says in (
+        ("no header", _TOKENS.tobytes(), "header"),
+        ("objects", npy(np.array([{}, []], object)), "object"),
+        ("floats", npy(np.zeros(10)), "float64"),
+        ("two dimensions", npy(np.zeros((4, 4), "u2")), "shape"),
+        ("complex", npy(np.zeros(4, complex)), "complex"),
+        ("empty", npy(np.zeros(0, "u2")), "token"),
+        ("cut within the header", npy(_TOKENS)[:40], "t.npy"),
+        ("cut within the tokens", npy(_TOKENS)[:-10], "cut short"),
+        ("a header of code", headed("__import__('os').system('touch here')"), "t.npy"),
+        ("a header of brackets", headed("[" * 30_000), "t.npy"),
+        ("version 9", headed("{}", b"\x09\0"), "t.npy"),
+        ("a shape of -1", headed("{'descr': '<u2', 'fortran_order': False, 'shape': (-1,)}"), "t.npy"),
+        ("a shape of 2^62", headed("{'descr': '<u2', 'fortran_order': False, 'shape': (4611686018427387904,)}"), "cut short"),
+        ("a shape that is true", headed("{'descr': '<u2', 'fortran_order': False, 'shape': (True,)}"), "t.npy"),
+        ("a dtype of fields", headed("{'descr': [('a', '<u2')], 'fortran_order': False, 'shape': (4,)}"), "t.npy"),
+        ("a key too many", headed("{'descr': '<u2', 'fortran_order': False, 'shape': (4,), 'x': 1}"), "t.npy"),
+        ("big-endian beyond the vocabulary", npy(np.full(100_000, 9000, ">u2")), "9000"),
+    ):
+        add(name, {"t.npy": made}, "t.npy", says)
+    return add.group  # type: ignore[attr-defined,no-any-return]
+
+
+def index(**changes: Any) -> bytes:
+    """Megatron's index of ten sequences of a hundred tokens, with changes."""
+    said: dict[str, Any] = {
+        "magic": b"MMIDIDX\0\0",
+        "version": 1,
+        "code": 8,
+        "n": 10,
+        "n_entries": 11,
+        "lengths": [100] * 10,
+        "pointers": [200 * k for k in range(10)],
+        "documents": range(11),
+    } | changes
+    head = struct.pack("<9sQBQQ", said["magic"], said["version"], said["code"], said["n"], said["n_entries"])
+    tables = (np.array([*said[key]], dtype).tobytes() for key, dtype in (("lengths", "<i4"), ("pointers", "<i8"), ("documents", "<i8")))
+    return head + b"".join(tables)
+
+
+def _indexes() -> Group:
+    add = _group("Megatron index", "t.idx")
+    for name, made, says in (
+        ("empty", b"", "MMIDIDX"),
+        ("another magic", index(magic=b"TNTIDX\0\0\0"), "MMIDIDX"),
+        ("cut within the header", index()[:20], "cut short"),
+        ("cut within the tables", index()[:-8], "cut short"),
+        ("version 2", index(version=2), "version"),
+        ("version 2^64 - 1", index(version=2**64 - 1), "version"),
+        ("floats", index(code=6), "kind"),
+        ("a kind of no kind", index(code=99), "kind"),
+        ("2^63 sequences", index(n=2**63), "cut short"),
+        ("2^64 - 1 documents", index(n_entries=2**64 - 1), "cut short"),
+        ("no document", index(n_entries=0, documents=[]), "damaged"),
+        ("a length below 0", index(lengths=[-100] + [100] * 9), "damaged"),
+        ("lengths beyond the file", index(lengths=[2**31 - 1] * 10), "cut short"),
+        ("a place below 0", index(pointers=[-200, *[0] * 9]), "damaged"),
+        ("a place within a token", index(pointers=[1, *[0] * 9]), "damaged"),
+        ("a place behind the file", index(pointers=[2**62, *[0] * 9]), "cut short"),
+        ("places that overflow", index(pointers=[2**63 - 2, *[0] * 9], lengths=[2**31 - 1] * 10), "cut short|damaged"),
+        ("documents that fall", index(documents=[0, 9, 3, *range(4, 11), 10][:11]), "damaged"),
+        ("documents that begin late", index(documents=range(1, 12)), "damaged"),
+        ("documents beyond the sequences", index(documents=[0, *range(1, 10), 99]), "damaged"),
+        ("no tokens", index(lengths=[0] * 10), "token"),
+        ("int64 of uint16", index(code=5, pointers=[800 * k for k in range(10)]), "cut short"),
+        ("no sequence", index(n=0, n_entries=1, lengths=[], pointers=[], documents=[0]), "token"),
+    ):
+        add(name, {"t.idx": made, "t.bin": _TOKENS[:1000].tobytes()}, "t.", says)
+    add("no tokens beside it", {"t.idx": index()}, "t.bin", "No such file")
+    add("ids beyond the vocabulary", {"t.idx": index(), "t.bin": np.full(1000, 999, "<u2").tobytes()}, "999")
+    add("a side-car of another dtype", {"t.idx": index(), "t.bin": _TOKENS[:1000].tobytes(), "t.json": '{"dtype": "uint8"}'}, "t.json", "dtype")
+    return add.group  # type: ignore[attr-defined,no-any-return]
+
+
+def hdf5(fill: Callable[[Any], object]) -> Callable[[Path], None]:
+    """A file of HDF5, filled by a function of it."""
+
+    def make(path: Path) -> None:
+        import h5py
+
+        with h5py.File(path, "w") as file:
+            fill(file)
+
+    return make
+
+
+def _samples(n: int = 64, length: int = 64, dtype: str = "i4", top: int = 255) -> Any:
+    array = np.zeros((n, 3, length), dtype)
+    array[:, 0] = array[:, 2] = np.arange(length) % (top + 1)
+    array[:, 1] = 1
+    return array
+
+
+def _cut(keep: int) -> Callable[[Path], None]:
+    def make(path: Path) -> None:
+        hdf5(lambda file: file.create_dataset("data", data=_samples()))(path)
+        content = path.read_bytes()
+        path.write_bytes(content[:keep] if keep > 0 else content[:keep])
+
+    return make
+
+
+def _flipped(path: Path) -> None:
+    """Every 97th byte of the first two thousand is another one."""
+    hdf5(lambda file: file.create_dataset("data", data=_samples(), chunks=(8, 3, 64), compression="gzip"))(path)
+    content = bytearray(path.read_bytes())
+    for place in range(512, 4000, 97):
+        content[place] ^= 0xFF
+    path.write_bytes(content)
+
+
+def _hdf5() -> Group:
+    import h5py
+
+    add = _group("HDF5", "t.h5")
+    good: Made = hdf5(lambda file: file.create_dataset("data", data=_samples()))
+    for name, fill, says in (
+        ("no data set", lambda file: None, "data"),
+        ("another data set", lambda file: file.create_dataset("tokens", data=_samples()), "tokens"),
+        ("a group", lambda file: file.create_group("data"), "data"),
+        ("floats", lambda file: file.create_dataset("data", data=_samples(dtype="f4")), "float32"),
+        ("texts", lambda file: file.create_dataset("data", data=[b"a", b"b"]), "whole numbers"),
+        ("one number", lambda file: file.create_dataset("data", data=5), "shape"),
+        ("two dimensions", lambda file: file.create_dataset("data", data=np.zeros((4, 4), "i4")), "shape"),
+        ("four channels", lambda file: file.create_dataset("data", data=np.zeros((4, 4, 8), "i4")), "shape"),
+        ("packed for VSL", lambda file: file.create_dataset("data", data=np.zeros((4, 5, 8), "i4")), "VSL"),
+        ("empty", lambda file: file.create_dataset("data", data=np.zeros((0, 3, 8), "i4")), "token"),
+        ("no data space", lambda file: file.create_dataset("data", data=h5py.Empty("i4")), "data"),
+        ("a count that lies", lambda file: (file.create_dataset("data", data=_samples()), file.attrs.__setitem__("n_examples", 7)), "n_examples"),
+        ("a count of text", lambda file: (file.create_dataset("data", data=_samples()), file.attrs.__setitem__("n_examples", "many")), "n_examples"),
+        ("a count of two", lambda file: (file.create_dataset("data", data=_samples()), file.attrs.__setitem__("n_examples", [1, 2])), "n_examples"),
+        ("ids beyond the vocabulary", lambda file: file.create_dataset("data", data=_samples(length=64, top=63) + 999), "vocabulary"),
+        ("ids below 0", lambda file: file.create_dataset("data", data=_samples() - 5), "id"),
+        ("ids of 2^64 - 1", lambda file: file.create_dataset("data", data=np.full((64, 3, 64), 2**64 - 1, "u8")), "id"),
+        ("a link that leads nowhere", lambda file: file.__setitem__("data", h5py.SoftLink("/nothing")), "data"),
+        ("a link to itself", lambda file: file.__setitem__("data", h5py.SoftLink("/data")), "data"),
+        ("a link into another file", lambda file: file.__setitem__("data", h5py.ExternalLink("other.h5", "data")), "another file"),
+        ("a link out of the folder", lambda file: file.__setitem__("data", h5py.ExternalLink("../../etc/other.h5", "data")), "another file"),
+        ("numbers kept in another file", lambda file: file.create_dataset("data", (64, 3, 64), "i4", external=[("/etc/passwd", 0, h5py.h5f.UNLIMITED)]), "another file"),
+        ("a virtual data set", _virtual, "another file"),
+        ("numbers that cannot be unpacked", _damaged_chunk, "damaged|read"),
+        ("a chunk of 2 GB", lambda file: file.create_dataset("data", (2**29,), "i4", chunks=(2**29,), compression="gzip"), "chunk"),
+    ):
+        add(name, {"t.h5": hdf5(fill), "other.h5": good}, "t.h5", says)
+    for name, made, says in (
+        ("no HDF5", b"not HDF5", "HDF5"),
+        ("no byte", b"", "HDF5"),
+        ("its signature alone", b"\x89HDF\r\n\x1a\n", "HDF5"),
+        ("cut within the head", _cut(700), "HDF5"),
+        ("cut within the numbers", _cut(-3000), "HDF5"),
+        ("bits flipped", _flipped, "t.h5"),
+    ):
+        add(name, {"t.h5": made}, "t.h5", says)
+    short: Made = hdf5(lambda file: file.create_dataset("data", data=_samples(length=32)))
+    add("samples that are too short", {"t.h5": short}, "t.h5", "at most 32", more="--seq-len 64")
+    add("files of two lengths", {"d/a.h5": good, "d/b.h5": hdf5(lambda file: file.create_dataset("data", data=_samples(length=32)))}, "b.h5", "the same", command=_TRAIN + "d")
+    return add.group  # type: ignore[attr-defined,no-any-return]
+
+
+def _damaged_chunk(file: Any) -> None:
+    data = file.create_dataset("data", (64, 3, 64), "i4", chunks=(64, 3, 64), compression="gzip")
+    data.id.write_direct_chunk((0, 0, 0), b"this was never compressed")
+
+
+def _virtual(file: Any) -> None:
+    import h5py
+
+    layout = h5py.VirtualLayout(shape=(64, 3, 64), dtype="i4")
+    layout[:] = h5py.VirtualSource("other.h5", "data", shape=(64, 3, 64))
+    file.create_virtual_dataset("data", layout)
