@@ -22,6 +22,7 @@ from models.sparse import MASK_SUFFIX, Mask, PackedMask, unpacked
 from models.tensor_file import TensorFile, TensorSource, file_pieces
 from training.config import TrainConfig
 from training.data import Fingerprint
+from training.whole_checkpoint import require_whole
 from wse_sim.errors import FileError, SpecError
 from wse_sim.files import make_folder, read_bytes, write_atomically
 
@@ -29,6 +30,7 @@ FOLDER = "checkpoints"
 WEIGHT = "model"
 MOMENTS = ("exp_avg", "exp_avg_sq")
 _EVER_LIVE = "ever_live."
+_NAME = "step-"
 _FORMAT = 2  # 1 held masked parameters with their zeros
 
 
@@ -58,6 +60,10 @@ class CheckpointMeta(msgspec.Struct, frozen=True, kw_only=True):
     data: Fingerprint
     sha256: str
     format: int = 1
+
+    def __post_init__(self) -> None:
+        if self.step < 1 or not 0 <= self.host_s < math.inf:
+            raise ValueError(f"step is {self.step} and host_s {self.host_s}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +103,12 @@ class Checkpoint:
     def mask(self, name: str) -> Mask | None:
         """The same, in the parameter's shape."""
         packed = self.packed_mask(name)
-        return None if packed is None else unpacked(packed, self.shape(name))
+        if packed is None:
+            return None
+        mask = unpacked(packed, self.shape(name))
+        if (n := int(mask.sum())) != self.n_live(name):
+            raise SpecError(f"the checkpoint's mask of {name} keeps {n} weights, and it has {self.n_live(name)}")
+        return mask
 
     @property
     def masks(self) -> dict[str, Mask]:
@@ -231,7 +242,7 @@ def load_checkpoint(meta_path: Path) -> Checkpoint:
     path = meta_path.with_suffix(".safetensors")
     try:
         meta = msgspec.json.decode(read_bytes(meta_path), type=CheckpointMeta)
-    except (SpecError, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (SpecError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SpecError(f"{meta_path}: the checkpoint's description cannot be read ({error})") from None
     if meta.format != _FORMAT:
         raise SpecError(
@@ -246,15 +257,22 @@ def load_checkpoint(meta_path: Path) -> Checkpoint:
         raise SpecError(
             f"{path}: the checkpoint is damaged: its {n_bytes} bytes do not have the checksum written with it"
         )
+    if path.stem.startswith(_NAME) and path.name != tensor_path(path.parent, meta.step).name:
+        raise SpecError(f"{meta_path}: the checkpoint's description is of step {meta.step}")
     try:
-        return Checkpoint(meta=meta, tensors=TensorFile(path))
+        tensors = TensorFile(path)
     except ValueError as error:
         raise SpecError(f"{path}: the checkpoint is not a safetensors file ({error})") from None
+    try:
+        require_whole(tensors, meta.config, (WEIGHT, *MOMENTS), _EVER_LIVE)
+    except ValueError as error:
+        raise SpecError(f"{path}: the checkpoint is not that of its description: {error}") from None
+    return Checkpoint(meta=meta, tensors=tensors)
 
 
 def tensor_path(run_dir: Path, step: int) -> Path:
     """Where the tensors of a step's checkpoint are."""
-    return run_dir / FOLDER / f"step-{step:08d}.safetensors"
+    return run_dir / FOLDER / f"{_NAME}{step:08d}.safetensors"
 
 
 def _sources(
@@ -290,4 +308,4 @@ def _remove_torn(folder: Path) -> None:
 
 def _meta_paths(run_dir: Path) -> list[Path]:
     """Newest first."""
-    return sorted((run_dir / FOLDER).glob("step-*.json"), reverse=True)
+    return sorted((run_dir / FOLDER).glob(f"{_NAME}*.json"), reverse=True)

@@ -157,7 +157,8 @@ def _checkpoint(run_dir: Path, step: int | None) -> Checkpoint:
     if step is not None:
         path = tensor_path(run_dir, step)
         if not path.is_file():
-            there = sorted(int(found.stem.removeprefix("step-")) for found in (run_dir / FOLDER).glob("step-*.json"))
+            names = (found.stem.removeprefix("step-") for found in (run_dir / FOLDER).glob("step-*.json"))
+            there = sorted(int(name) for name in names if name.isdecimal())
             known = f"there are those of steps {', '.join(map(str, there))}" if there else "there is none"
             raise SpecError(f"{run_dir}: there is no checkpoint of step {step}; {known}")
         return load_checkpoint(path.with_suffix(".json"))

@@ -1,15 +1,19 @@
 """What a case of bad input is, and what must hold of the program that meets it."""
 
+import os
 import re
 import shlex
 import signal
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from zlib import crc32
 
 Made = str | bytes | Callable[[Path], object]  # the content of a file, or what makes it at a path
 
+_SMALL_BYTES = 16 << 20
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -82,9 +86,10 @@ def tree(folder: Path) -> dict[str, tuple[int, int, int]]:
     found = {}
     for path in sorted(folder.rglob("*")):
         if not path.name.endswith(".lock"):
-            status = path.lstat()
-            size = 0 if path.is_dir() and not path.is_symlink() else status.st_size
-            found[str(path.relative_to(folder))] = (status.st_mode, size, status.st_ino)
+            mode, size = path.lstat().st_mode, path.lstat().st_size
+            is_small = stat.S_ISREG(mode) and size <= _SMALL_BYTES and os.access(path, os.R_OK)
+            content = crc32(path.read_bytes()) if is_small else 0
+            found[str(path.relative_to(folder))] = (mode, 0 if stat.S_ISDIR(mode) else size, content)
     return found
 
 

@@ -1,6 +1,15 @@
 """All cases of bad input, in groups."""
 
-from tests.bad_input import of_flags, of_hugging_face, of_tokens, of_toml, of_yaml
+from tests.bad_input import of_csv, of_documents, of_flags, of_hugging_face, of_runs, of_tokens, of_toml, of_yaml
 
-GROUPS = [of_flags.cases(), *of_toml.cases(), of_yaml.cases(), *of_hugging_face.cases(), *of_tokens.cases()]
+GROUPS = [
+    of_flags.cases(),
+    *of_toml.cases(),
+    of_yaml.cases(),
+    *of_hugging_face.cases(),
+    *of_tokens.cases(),
+    *of_documents.cases(),
+    of_csv.cases(),
+    *of_runs.cases(),
+]
 CASES = [case for group in GROUPS for case in group.cases]

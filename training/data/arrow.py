@@ -9,10 +9,12 @@ import msgspec
 from training.data.extras import extra
 from training.data.source import Integers
 from wse_sim.errors import SpecError
+from wse_sim.files import read_bytes
 
 ARROW, PARQUET = ".arrow", ".parquet"
 SUFFIXES = (ARROW, PARQUET)
 IDS = "input_ids"
+_MOST_ID = 2**32 - 1
 _SAVED, _SAVED_SPLITS = "state.json", "dataset_dict.json"
 
 
@@ -38,14 +40,21 @@ def saved_files(folder: Path) -> list[Path]:
     """
     try:
         if (folder / _SAVED_SPLITS).is_file():
-            splits = msgspec.json.decode((folder / _SAVED_SPLITS).read_bytes())["splits"]
-            return [path for split in splits for path in saved_files(folder / split)]
-        state = msgspec.json.decode((folder / _SAVED).read_bytes())
-        return [folder / file["filename"] for file in state["_data_files"]]
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+            splits = msgspec.json.decode(read_bytes(folder / _SAVED_SPLITS))["splits"]
+            return [path for split in splits for path in saved_files(_inside(folder, split))]
+        state = msgspec.json.decode(read_bytes(folder / _SAVED))
+        return [_inside(folder, file["filename"]) for file in state["_data_files"]]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError, TypeError) as error:
         raise SpecError(
             f"data {folder}: is no whole data set of Hugging Face's: its files are not named ({error})"
         ) from None
+
+
+def _inside(folder: Path, name: Any) -> Path:
+    """What is called so in a folder; SpecError where the name leads elsewhere."""
+    if not isinstance(name, str) or name in ("", ".", "..") or name != Path(name).name or "\0" in name:
+        raise SpecError(f"data {folder}: its files are named, but {name!r} is none in this folder")
+    return folder / name
 
 
 def column_of(path: Path, field: str) -> Column:
@@ -104,11 +113,18 @@ def largest_id(path: Path, column: Column) -> int:
     largest = -1
     with _Table(path) as table:
         for array in table.arrays(column.name):
-            ends = compute.min_max(array.flatten()).as_py()
+            flat = array.flatten()
+            if flat.null_count:
+                raise SpecError(f"data {path}: in the column {column.name!r} an id is missing")
+            ends = compute.min_max(flat).as_py()
             if ends["min"] is None:
                 continue
             if ends["min"] < 0:
                 raise SpecError(f"data {path}: the column {column.name!r} has the id {ends['min']}; ids are 0 or more")
+            if ends["max"] > _MOST_ID:
+                raise SpecError(
+                    f"data {path}: the column {column.name!r} has the id {ends['max']}; ids are {_MOST_ID} or less"
+                )
             largest = max(largest, ends["max"])
     return largest
 
@@ -138,6 +154,7 @@ class _Table:
         """A column, a batch of rows at a time."""
         try:
             for batch in self._batches(name):
+                batch.validate(full=True)  # or what is damaged would be looked for outside the file
                 yield batch.column(batch.schema.names.index(name))
         except self._damage as error:
             raise SpecError(f"data {self._path}: cannot be read to its end ({error})") from None

@@ -10,6 +10,7 @@ import numpy as np
 from training.data.extras import extra
 from training.data.source import BYTE_VALUES, END_BYTE, Integers
 from wse_sim.errors import SpecError
+from wse_sim.files import read_bytes
 
 BYTES = "bytes"
 BPE = "bpe:"
@@ -74,6 +75,8 @@ class FileTokenizer:
         self.file: bytes | None = content or made.to_str().encode()
         self.sha256: str | None = sha256(self.file).hexdigest()
         entries: dict[str, int] = made.get_vocab(with_added_tokens=True)
+        if not entries:
+            raise SpecError(f"tokenizer {name!r}: its vocabulary is empty")
         made.no_truncation()
         made.no_padding()
         self._made, self.name = made, name
@@ -83,7 +86,11 @@ class FileTokenizer:
         self.ends_documents = end is not None
 
     def encode(self, documents: Sequence[bytes]) -> list[Integers]:
-        encoded = self._made.encode_batch_fast(list(map(text_of, documents)), add_special_tokens=False)
+        texts = list(map(text_of, documents))
+        try:
+            encoded = self._made.encode_batch_fast(texts, add_special_tokens=False)
+        except Exception as error:  # the library raises Exception itself
+            raise SpecError(f"tokenizer {self.name!r}: has no ids for a text of the data ({error})") from None
         return [np.array(each.ids + self._end, np.uint32) for each in encoded]
 
 
@@ -142,9 +149,11 @@ def read_tokenizer(name: str) -> FileTokenizer:
     library = extra("tokenizers", f"tokenizer {name!r}")
     try:
         if file.is_file():
-            content = file.read_bytes()
+            content = read_bytes(file)
             return FileTokenizer(library.Tokenizer.from_str(content.decode()), file.name, content)
         made = library.Tokenizer(library.models.BPE.from_file(*map(str, _gpt2_files(path))))
+    except SpecError:
+        raise
     except Exception as error:  # the library raises Exception itself
         raise SpecError(f"tokenizer {name!r}: is none that the library reads ({error})") from None
     return FileTokenizer(_by_bytes(library, made), path.name)

@@ -1,7 +1,7 @@
 """The files of a run directory, read for a report."""
 
 import math
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from wse_sim.errors import SpecError
@@ -10,6 +10,13 @@ from wse_sim.spec.reading import read_json, read_lines
 SUMMARY, ROWS, TRACE, REPORT = "summary.json", "run.jsonl", "trace.json", "report.html"
 COMPARISON, COMPARE, PLAN = "comparison.json", "compare.json", "plan.json"
 SIMULATION = "simulation.json"
+
+
+def require_inside(path: Path, name: str) -> None:
+    """Raises SpecError where a file names a run that does not lie beside it: it would choose what is read."""
+    there = PurePath(name)
+    if there.is_absolute() or ".." in there.parts or "\0" in name:
+        raise SpecError(f"{path}: names the run {name!r}, which is not in this folder")
 
 
 def read_summary(run_dir: Path) -> dict[str, Any]:
@@ -22,7 +29,10 @@ def read_summary(run_dir: Path) -> dict[str, Any]:
     """
     for name in (SUMMARY, SIMULATION):
         if (run_dir / name).is_file():
-            return read_json(run_dir / name)
+            content = read_json(run_dir / name)
+            if not isinstance(content.get("measured", content.get("simulated")), dict):
+                raise SpecError(f"{run_dir / name}: has neither what was measured nor what was simulated")
+            return content
     raise SpecError(f"{run_dir}: there is no {SUMMARY} in it: give the folder of a finished run")
 
 

@@ -35,6 +35,8 @@ def render_comparison_report(out_dir: Path) -> str:
         When there is no comparison, or a file cannot be read.
     """
     comparison = read_json(out_dir / run_files.COMPARISON)
+    for row in comparison["rows"]:
+        run_files.require_inside(out_dir / run_files.COMPARISON, str(row["run"]))
     names = {str(row["run"]): f"{named_density(row['density'])}, {row['schedule']}" for row in comparison["rows"]}
     curves = {name: run_files.read_rows(out_dir / run) for run, name in names.items()}
     summaries: dict[str, Summary] = {names[str(row["run"])]: row.get("summary", {}) for row in comparison["rows"]}

@@ -5,7 +5,8 @@ import logging
 import re
 import tomllib
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from functools import partial
 from importlib.resources.abc import Traversable
@@ -75,7 +76,7 @@ def records_of(lines: Iterable[bytes], type: type[T], path: Path) -> list[T]:
     for number, line in enumerate(lines, start=1):
         try:
             records.append(msgspec.json.decode(line, type=type))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise SpecError(f"{path}: line {number} cannot be read: {error}") from None
     return records
 
@@ -97,6 +98,26 @@ def convert(obj: object, type: type[T], where: str) -> T:
         return msgspec.convert(obj, type, strict=True)
     except msgspec.ValidationError as error:
         raise SpecError(f"{where}: {_explained(str(error), type)}") from None
+
+
+@contextmanager
+def as_written(what: object) -> Iterator[None]:
+    """What is done here takes files for what a command of ours left; where they are not, a SpecError says so.
+
+    Parameters
+    ----------
+    what :
+        The file or folder.
+    """
+    try:
+        yield
+    except SpecError as error:
+        if str(what) not in str(error):
+            error.args = (f"{what}: {error}",)
+        raise
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError, ArithmeticError, RecursionError) as error:
+        said = f"{type(error).__name__}: {error}"
+        raise SpecError(f"{what}: is not as a command left it ({said}); the command would make it anew") from error
 
 
 def text_of(content: bytes, path: object, language: str, *, encoding: str = "utf-8") -> str:

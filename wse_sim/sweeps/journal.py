@@ -14,7 +14,7 @@ import msgspec
 
 from wse_sim import __version__
 from wse_sim.errors import SpecError
-from wse_sim.files import make_folder, open_locked, whole_lines, write_json
+from wse_sim.files import make_folder, open_locked, read_bytes, whole_lines, write_json
 from wse_sim.sweeps.sweep import Kind, Row, Sweep
 from wse_sim.sweeps.table import read_table, require_table_name, write_table
 
@@ -137,8 +137,8 @@ def identity_of(out: Path) -> Identity | None:
     if not path.exists():
         return None
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Identity)
-    except (OSError, msgspec.DecodeError) as error:
+        return msgspec.json.decode(read_bytes(path), type=Identity)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SpecError(f"{path}: does not say which sweep it belongs to: {error}") from None
 
 

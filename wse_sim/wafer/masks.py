@@ -5,6 +5,7 @@ mask that training has changed (RigL, SET, gradual magnitude pruning) favours so
 uneven its rows and its columns are, beyond what chance alone makes of so few weights.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -35,6 +36,7 @@ _MATRICES_OF = {
 }
 # Of a feed-forward layer with a gate and one without, where one trained and the other is simulated.
 _STANDS_FOR = {"ffn_gate": "ffn_in", "ffn_up": "ffn_in", "ffn_in": "ffn_up"}
+_NAME, _SHAPE = re.compile(r"step-[0-9]{1,18}"), re.compile(r"[0-9]{1,9}x[0-9]{1,9}")
 # Standard deviations of chance beyond which unevenness is taken for real: one false alarm in 1e5 masks of 32 channels.
 _SURE = 6.0
 
@@ -136,7 +138,8 @@ def read_run_masks(run_dir: Path) -> RunMasks:
     SpecError
         When there is no checkpoint, it cannot be read, or the run was dense.
     """
-    whole = sorted((run_dir / CHECKPOINTS).glob("step-*.json"))  # written last: without one, there is no checkpoint
+    # Written last: without one, there is no checkpoint.
+    whole = sorted(path for path in (run_dir / CHECKPOINTS).glob("step-*.json") if _NAME.fullmatch(path.stem))
     if not whole:
         raise SpecError(f"{run_dir}: no checkpoint in {run_dir / CHECKPOINTS}: name the folder of a training run")
     path = whole[-1].with_suffix(".safetensors")
@@ -146,7 +149,7 @@ def read_run_masks(run_dir: Path) -> RunMasks:
             masks = {name: _unpacked(file, name, shapes) for name in file.keys() if name.endswith(_SUFFIX)}  # noqa: SIM118
             if masks:
                 masks |= {f"{name}{_MASK}": _ones(file, name) for name in file.keys() if _is_dense(name, masks)}  # noqa: SIM118
-    except (OSError, KeyError, safetensors.SafetensorError) as error:
+    except (OSError, KeyError, ValueError, safetensors.SafetensorError) as error:
         raise SpecError(f"{path}: the checkpoint cannot be read ({error})") from None
     if not masks:
         raise SpecError(f"{path}: the run is dense, it has no masks: simulate density 1 instead")
@@ -233,8 +236,13 @@ def _unpacked(file: Any, name: str, shapes: Mapping[str, str]) -> Mask:
     shapes :
         `128x32`, by the parameter's name: of a masked one the file holds the live numbers alone.
     """
-    shape = tuple(map(int, shapes[name.removeprefix(_WEIGHTS).removesuffix(_MASK)].split("x")))
-    places = np.unpackbits(file.get_tensor(name), count=shape[0] * shape[1])
+    said = shapes[name.removeprefix(_WEIGHTS).removesuffix(_MASK)]
+    if not _SHAPE.fullmatch(said):
+        raise ValueError(f"the shape of {name} is {said!r}")
+    shape, bits = tuple(map(int, said.split("x"))), file.get_tensor(name)
+    if bits.dtype != np.uint8 or bits.shape != (-(-shape[0] * shape[1] // 8),):
+        raise ValueError(f"{name} is no mask of {said} weights")
+    places = np.unpackbits(bits, count=shape[0] * shape[1])
     return places.reshape(shape).astype(np.bool_)
 
 
