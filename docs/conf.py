@@ -4,12 +4,16 @@ The source is the repository itself, so that a link from a page to the README, a
 on GitHub, in an editor and in the site.
 """
 
+import logging
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "extensions"))
 
 from wse_sim import __version__
+
+# Ray, which autodoc imports, gives the root logger a handler of its own: notes of ours would stand in the site's build.
+logging.getLogger("wse_sim").setLevel(logging.WARNING)
 
 project = "wse-sim"
 author = "The authors of wse-sim"

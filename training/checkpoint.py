@@ -22,7 +22,7 @@ from models.sparse import MASK_SUFFIX, Mask, PackedMask, unpacked
 from models.tensor_file import TensorFile, TensorSource, file_pieces
 from training.config import TrainConfig
 from training.data import Fingerprint
-from training.whole_checkpoint import require_whole
+from training.whole_checkpoint import whole_tensors
 from wse_sim.errors import FileError, SpecError
 from wse_sim.files import make_folder, read_bytes, write_atomically
 
@@ -259,15 +259,7 @@ def load_checkpoint(meta_path: Path) -> Checkpoint:
         )
     if path.stem.startswith(_NAME) and path.name != tensor_path(path.parent, meta.step).name:
         raise SpecError(f"{meta_path}: the checkpoint's description is of step {meta.step}")
-    try:
-        tensors = TensorFile(path)
-    except ValueError as error:
-        raise SpecError(f"{path}: the checkpoint is not a safetensors file ({error})") from None
-    try:
-        require_whole(tensors, meta.config, (WEIGHT, *MOMENTS), _EVER_LIVE)
-    except ValueError as error:
-        raise SpecError(f"{path}: the checkpoint is not that of its description: {error}") from None
-    return Checkpoint(meta=meta, tensors=tensors)
+    return Checkpoint(meta=meta, tensors=whole_tensors(path, meta.config, (WEIGHT, *MOMENTS), _EVER_LIVE))
 
 
 def tensor_path(run_dir: Path, step: int) -> Path:

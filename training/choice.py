@@ -163,7 +163,7 @@ def _itself(job: Job, profile: MachineProfile, reading: Reading, *, full_s: floa
         reasons=(
             f"{job.preset.shape.name} itself trains, as was asked, by the {execution.executor} executor on "
             f"{execution.device} in {execution.precision}: {predicted_s:,.0f} s predicted",
-            f"{n_steps:,} steps of {config.batch_size} x {config.seq_len} tokens, {n_tokens / job.tokens:.2g} of the "
+            f"{n_steps:,} steps of {config.batch_size} x {config.seq_len} tokens, {_share(n_tokens / job.tokens)} the "
             f"tokens of the target's {n_target_steps:,.0f} steps of {job.batch_size} x {job.seq_len}",
             memory_line(need, available),
             *_where_it_begins(job),
@@ -176,6 +176,13 @@ def _itself(job: Job, profile: MachineProfile, reading: Reading, *, full_s: floa
             *caveats(job.parametrization, _chosen_by(job)),
         ),
     )
+
+
+def _share(of_tokens: float) -> str:
+    share = f"{of_tokens:.2g}"
+    if share == "1":
+        return "all of"
+    return f"{share} of" if of_tokens < 1 else f"{share} times"
 
 
 def _of_data(reading: Reading) -> str:

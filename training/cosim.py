@@ -1,125 +1,34 @@
 """Where the two halves meet: a real training run here beside the simulated run of the full-size model."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from training.choice import Choice, choose_run
-from training.config import CONFIG_FILE, read_config
 from training.corpus import corpus_of
 from training.data import Corpus, require_enough, require_readable
 from training.disk import require_room
 from training.distributed import World, alone
 from training.initial_weights import require_initial_weights
-from training.job import Job, read_job, target_hyperparameters, write_job
+from training.job import Job, target_hyperparameters, write_job
 from training.loggers import make_loggers
-from training.machine import MachineProfile
 from training.masks_left import masks_left
-from training.run_record import LinearClock, Row, RunRecord
+from training.plan import Plan
+from training.repetition import repetition_in_words, rise_in_words
+from training.run_record import Row, RunRecord
 from training.summary import HostMachine, Measured, Projected, RunChoice, Summary, Target, TargetHyperparameters
 from training.trainer import train
 from wse_sim import __version__
 from wse_sim.files import write_json
-from wse_sim.gpu.roofline import GpuResult, simulate_gpu
-from wse_sim.laws.cerebras_gpt import LossProjection, project_loss
 from wse_sim.report import run_files
 from wse_sim.report.html import write_report
 from wse_sim.report.layer_masks import LayerMask
 from wse_sim.report.trace import STEADY_STEP, TraceExtent, require_trace, write_trace
-from wse_sim.simulation import Simulation, simulate
 from wse_sim.workload.transformer import n_parameters
 
 OnStep = Callable[[Row], object]
 _TOLD_TO_LOGGERS = ("step_time_s", "tokens_per_s", "mfu", "run_time_s", "energy_j", "cost_usd")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """All that is known before training starts.
-
-    Parameters
-    ----------
-    dense :
-        The target at density 1; the same object as `wafer` where that is its density.
-    """
-
-    job: Job
-    profile: MachineProfile
-    choice: Choice
-    wafer: Simulation
-    dense: Simulation
-    gpu: GpuResult
-    projected: LossProjection
-    projected_dense: LossProjection
-
-    @property
-    def clock(self) -> LinearClock:
-        """Simulated seconds of the target at any fraction of the way of the run here."""
-        return LinearClock(
-            wafer_run_s=self.share * self.wafer.result.run_time_s, gpu_run_s=self.share * self.gpu.run_time_s
-        )
-
-    @property
-    def share(self) -> float:
-        """Of the target's tokens, that its simulated time here is of: all, where a proxy stands for the whole run."""
-        config = self.choice.config
-        return config.n_steps * config.tokens_per_step / self.job.tokens if self.job.host.is_itself else 1.0
-
-
-def make_plan(job: Job, profile: MachineProfile, *, n_runs: int = 1) -> Plan:
-    """Simulate the target, project its loss, and choose what trains here.
-
-    Parameters
-    ----------
-    n_runs :
-        Runs that share the job's budget.
-
-    Raises
-    ------
-    SpecError
-        When the target does not fit onto the cluster that the job names.
-    """
-    shape = job.preset.shape
-    wafer = simulate(job.simulated_run(job.density))
-    return Plan(
-        job=job,
-        profile=profile,
-        choice=choose_run(job, profile, n_runs=n_runs),
-        wafer=wafer,
-        dense=wafer if job.density == 1.0 else simulate(job.simulated_run(1.0)),
-        gpu=simulate_gpu(
-            shape,
-            gpu=job.gpu,
-            software=job.gpu_software,
-            num_gpus=job.num_gpus,
-            batch_size=job.batch_size,
-            seq_len=job.seq_len,
-            density=job.density,
-            tokens=job.tokens,
-        ),
-        projected=project_loss(shape, density=job.density, tokens=job.tokens, seq_len=job.seq_len),
-        projected_dense=project_loss(shape, density=1.0, tokens=job.tokens, seq_len=job.seq_len),
-    )
-
-
-def plan_of_run(run_dir: Path, profile: MachineProfile) -> Plan:
-    """The plan of a run that is to be resumed: what it was started with, whatever the machine is like by now.
-
-    Raises
-    ------
-    SpecError
-        When the folder holds no run.
-    """
-    plan = make_plan(read_job(run_dir), profile)
-    path = run_dir / CONFIG_FILE
-    config = read_config(path) if path.is_file() else plan.choice.config
-    if config == plan.choice.config:
-        return plan
-    reason = f"the run goes on as it was started: {config.shape.n_layers} layers of width {config.shape.d_model}"
-    return replace(plan, choice=replace(plan.choice, config=config, reasons=(reason,)))
 
 
 def run_plan(
@@ -157,13 +66,9 @@ def run_plan(
     """
     config = plan.choice.config
     loggers = make_loggers(log, summary=_known(plan), say=say)
-    require_trace(plan.wafer, trace)  # before hours of training
     corpus = corpus or corpus_of(config)
-    require_enough(corpus, seq_len=config.seq_len, batch_size=config.batch_size)  # before anything is written
-    require_readable(
-        corpus, config.shape.vocab_size, seq_len=config.seq_len, batch_size=config.batch_size, seed=config.seed
-    )
-    require_room(config, run_dir)
+    require_ready(plan, run_dir, corpus, trace)
+    plan = plan.with_reasons(repetition_in_words(config, corpus))
     world = world or alone("cpu")
     if not resume:
         require_initial_weights(config)
@@ -181,6 +86,23 @@ def run_plan(
 
     world.first_does(write)
     return summary
+
+
+def require_ready(plan: Plan, run_dir: Path, corpus: Corpus, trace: TraceExtent) -> None:
+    """Make sure, before hours of training and before anything is written, that a run can be made and its trace drawn.
+
+    Raises
+    ------
+    SpecError
+        When the data are too small, the disk has no room for the checkpoints, or the trace cannot be made.
+    """
+    config = plan.choice.config
+    require_trace(plan.wafer, trace)
+    require_enough(corpus, seq_len=config.seq_len, batch_size=config.batch_size)
+    require_readable(
+        corpus, config.shape.vocab_size, seq_len=config.seq_len, batch_size=config.batch_size, seed=config.seed
+    )
+    require_room(config, run_dir)
 
 
 def _known(plan: Plan) -> dict[str, float]:
@@ -301,5 +223,5 @@ def _measured(record: RunRecord) -> Measured:
         host_s=record.host_s,
         tokens_per_s=record.tokens / record.host_s,
         corpus=record.data,
-        warnings=record.warnings,
+        warnings=(*record.warnings, *rise_in_words(record.rows)),
     )

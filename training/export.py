@@ -4,6 +4,7 @@ import math
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from training.model_card import CARD_FILE, model_card
 from training.run_record import RUN_FILE, read_rows
 from wse_sim import __version__
 from wse_sim.errors import FileError, SpecError
-from wse_sim.files import make_folder, write_atomically, write_json
+from wse_sim.files import make_folder, require_folder, write_atomically, write_json
 from wse_sim.spec.hugging_face_tensors import FAMILIES, layout_of
 from wse_sim.spec.reading import read_json
 
@@ -64,6 +65,7 @@ def export(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise SpecError(f"{out}: is there already; name a folder that is not, or an empty one")
     made = out.with_name(f".{out.name}.{os.getpid()}.part")
+    new = [folder for folder in made.parents if not folder.exists()]
     make_folder(made)
     try:
         if (source / SPARSE_WEIGHTS).is_file():
@@ -82,6 +84,9 @@ def export(
         raise FileError(f"{out}: cannot be written: {error.strerror or error}") from None
     finally:
         shutil.rmtree(made, ignore_errors=True)
+        with suppress(OSError):  # not empty: it went well
+            for folder in new:
+                folder.rmdir()
     return said
 
 
@@ -164,5 +169,6 @@ def _checkpoint(run_dir: Path, step: int | None) -> Checkpoint:
         return load_checkpoint(path.with_suffix(".json"))
     newest, _ = load_latest(run_dir)
     if newest is None:
+        require_folder(run_dir)
         raise SpecError(f"{run_dir}: there is no checkpoint in {run_dir / FOLDER}: name the folder of a training run")
     return newest

@@ -8,6 +8,9 @@ from training.execution import Clip, Device, Precision, Recompute, Sharding
 from wse_sim.errors import SpecError
 from wse_sim.spec.ranges import check_number
 
+# Of runs that are chosen by the budget: so this machine was timed.
+_OF_ANY_OTHER = {"device": "cpu", "precision": "fp32", "recompute": "never"}
+
 Mode = Literal["auto", "full", "dense", "proxy"]
 
 
@@ -60,8 +63,8 @@ class Host(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         if not self.is_itself:
             defaults = Host(mode="full")
             given = [name for name in self.__struct_fields__[1:] if getattr(self, name) != getattr(defaults, name)]
-            if given:
-                raise SpecError(
-                    f"{given[0]} is given, but in mode {self.mode} the proxy's own is taken: "
-                    "name --mode full or --mode dense too"
-                )
+            for name in given:
+                own, asked = _OF_ANY_OTHER.get(name, "its own"), getattr(self, name)
+                if asked != own:
+                    runs = f"a run in mode {self.mode} has {own}"
+                    raise SpecError(f"{name} is {asked}, but {runs}: name --mode full or --mode dense too")

@@ -19,7 +19,7 @@ class Interrupted(Exception):
     """
 
     def __init__(self, run_dir: Path, step: int) -> None:
-        super().__init__(f"stopped after step {step}; a checkpoint is in {run_dir}, resume it to go on")
+        super().__init__(f"stopped after step {step}; a checkpoint is in {run_dir}")
         self.run_dir = run_dir
         self.step = step
 

@@ -16,7 +16,8 @@ from training.imported import Imported
 from training.toml_text import toml_text
 from wse_sim.defaults import TRAIN
 from wse_sim.errors import SpecError
-from wse_sim.files import make_folder, write_atomically
+from wse_sim.files import make_folder, require_folder, write_atomically
+from wse_sim.report import run_files
 from wse_sim.spec.configuration import Configuration
 from wse_sim.spec.load import as_preset, convert, read_toml
 from wse_sim.spec.model import ModelPreset
@@ -26,7 +27,7 @@ from wse_sim.spec.written import parse_seconds
 from wse_sim.workload.sparse_wide import sparse_wide
 from wse_sim.workload.transformer import n_parameters
 
-TARGET_FILE, RUNS = "target.toml", Path("runs")
+TARGET_FILE, RUNS = run_files.TARGET, Path("runs")
 _STARTED_IN = "started_in"  # in that file, beside the job
 
 _LONGEST_SCHEDULE = 80  # letters in the name of a folder, which takes 255
@@ -190,16 +191,41 @@ def target_hyperparameters(job: Job) -> dict[str, Any]:
     return {"peak_lr": base.peak_lr, "d_base": base.d_base, "source": base.source, "roles": roles}
 
 
+def require_free(run_dir: Path, job: Job, *, is_of_several: bool = False) -> None:
+    """Make sure that a folder is free for a run: it may hold this very job, if nothing was trained for it yet.
+
+    Parameters
+    ----------
+    is_of_several :
+        It is for the folder that this run will have among others.
+
+    Raises
+    ------
+    SpecError
+        When it holds another run, one that has begun, or several.
+    """
+    if (run_dir / run_files.RUNS).exists():
+        what, which = "several runs", "them"
+    elif (run_dir / TARGET_FILE).exists() and (is_of_several or _has_begun(run_dir) or read_job(run_dir) != job):
+        what, which = "another run", "it"
+    else:
+        return
+    raise SpecError(f"{run_dir}: holds {what}; name another folder with --out, or go on with {which} with --resume")
+
+
+def _has_begun(run_dir: Path) -> bool:
+    return (run_dir / run_files.ROWS).exists()
+
+
 def write_job(job: Job, run_dir: Path) -> None:
     """Keep the job in a new run's folder, and the current folder, which what it names by relative paths is found from.
 
     Raises
     ------
     SpecError
-        When the folder holds a run already, or cannot be written.
+        As `require_free`, and when the folder cannot be written.
     """
-    if (run_dir / TARGET_FILE).exists():
-        raise SpecError(f"{run_dir}: holds another run; name another folder with --out, or go on with it with --resume")
+    require_free(run_dir, job)
     make_folder(run_dir)
     content = {_STARTED_IN: str(Path.cwd()), **msgspec.structs.asdict(job)}
     write_atomically(run_dir / TARGET_FILE, toml_text(content).encode())
@@ -239,6 +265,9 @@ def _read(run_dir: Path) -> tuple[dict[str, Any], str]:
     """The table of a run's job, and the folder in which the run was started."""
     path = run_dir / TARGET_FILE
     if not path.is_file():
+        require_folder(run_dir)
+        if (run_dir / run_files.RUNS).is_file():
+            raise SpecError(f"{run_dir}: holds several runs: name the folder of one of them")
         raise SpecError(f"{run_dir}: there is no run to resume here, it would hold {TARGET_FILE}")
     table = read_toml(path)
     started_in = table.pop(_STARTED_IN, ".")  # older versions did not say

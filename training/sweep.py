@@ -11,7 +11,7 @@ from typing import Any, get_args
 import msgspec
 
 from training.choice import choose_run
-from training.cosim import make_plan, plan_of_run, run_plan
+from training.cosim import run_plan
 from training.described import PARAMETRIZATIONS, job_from
 from training.distributed import n_processes
 from training.execution import Device, Precision, Recompute
@@ -20,6 +20,7 @@ from training.host import Mode
 from training.interrupt import Interrupted, stop_when_orphaned
 from training.job import TARGET_FILE, Job, read_job
 from training.machine import machine_profile
+from training.plan import make_plan, plan_of_run
 from training.schedules import parse_schedule
 from wse_sim.errors import FileError, SpecError
 from wse_sim.processes.limits import n_usable_cpus

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 
@@ -9,10 +10,11 @@ from models.gpt import meta_model
 from models.sparse import MASK_SUFFIX
 from models.tensor_file import TensorFile
 from training.config import TrainConfig
+from wse_sim.errors import SpecError
 
 
-def require_whole(tensors: TensorFile, config: TrainConfig, kinds: Sequence[str], others: str) -> None:
-    """Raise ValueError unless all tensors are there, each in the form that the configuration gives it, and no more.
+def whole_tensors(path: Path, config: TrainConfig, kinds: Sequence[str], others: str) -> TensorFile:
+    """The tensors of a file: all are there, each in the form that the configuration gives it, and no more.
 
     The numbers are not read.
 
@@ -22,7 +24,24 @@ def require_whole(tensors: TensorFile, config: TrainConfig, kinds: Sequence[str]
         What there is of each parameter: the parameter itself, then its moments.
     others :
         How the names of further tensors begin.
+
+    Raises
+    ------
+    SpecError
+        When that is not so, or the file is none of safetensors.
     """
+    try:
+        tensors = TensorFile(path)
+    except ValueError as error:
+        raise SpecError(f"{path}: the checkpoint is not a safetensors file ({error})") from None
+    try:
+        _require_whole(tensors, config, kinds, others)
+    except ValueError as error:
+        raise SpecError(f"{path}: the checkpoint is not that of its description: {error}") from None
+    return tensors
+
+
+def _require_whole(tensors: TensorFile, config: TrainConfig, kinds: Sequence[str], others: str) -> None:
     weight, *_ = kinds
     masked = config.sparsity_plan.shapes
     wanted: dict[str, str] = {}  # tensors that are to be there, by what is wrong with them

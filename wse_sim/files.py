@@ -178,3 +178,9 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FileError(f"{path}: the folder cannot be made: {error.strerror}") from None
+
+
+def require_folder(path: Path) -> None:
+    """Raise SpecError when there is no such folder."""
+    if not path.is_dir():
+        raise SpecError(f"{path}: there is no such folder")

@@ -13,7 +13,7 @@ from wse_sim.engine.run import Engine, choose_engine, ends_of_steps_ps, finish_t
 from wse_sim.errors import SpecError
 from wse_sim.progress import UNWATCHED, Watch
 from wse_sim.report.breakdown import breakdown, cross_iteration_s
-from wse_sim.report.metrics import SimulationResult, bottleneck, result
+from wse_sim.report.metrics import OF_A_TRAINED_RUN, SimulationResult, bottleneck, result
 from wse_sim.report.sensitivity import sensitivities
 from wse_sim.report.step_figures import Figures, figures
 from wse_sim.report.wall_clock import wall_clock
@@ -175,7 +175,7 @@ def step_time_s(run: Run, cluster: Cluster, *, masks: RunMasks | None = None, is
 
 def _source_of_masks(run: Run, masks: RunMasks | None) -> str:
     if masks is not None:
-        return f"of a trained run, at step {masks.step:,}"
+        return f"{OF_A_TRAINED_RUN}, at step {masks.step:,}"
     updates = run.mask_updates
     if updates is not None and updates.algorithm == "spdf":
         return f"random, lifted after {updates.until:.4g} of the run"

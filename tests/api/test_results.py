@@ -87,7 +87,7 @@ def test_a_configuration_trains(tmp_path: Path) -> None:
     assert run.command == f"wse_sim.train(config={str(path)!r}, mode='dense', data='markov')"
     with pytest.raises(wse_sim.SpecError, match=r"^init_from is given, but a configuration draws weights"):
         wse_sim.train(config=path, init_from="weights", mode="dense", out=tmp_path / "other")
-    with pytest.raises(wse_sim.SpecError, match=r"^schedule names several: one trains here"):
+    with pytest.raises(wse_sim.SpecError, match=r"^several densities or schedules are several runs"):
         wse_sim.train(config=path, schedule="linear,cosine", mode="dense", out=tmp_path / "other")
 
 
@@ -203,9 +203,10 @@ def test_a_simulation_makes_the_trace_that_the_command_writes(results: dict[str,
             "^electricity_usd_per_kwh .*: use price_basis pur",
         ),
         (lambda: wse_sim.compare("13b", layouts="-1"), "^layouts is -1: it must be at least 0"),
+        (lambda: wse_sim.simulate("111m", tokens=257), "^tokens is 257: a run has at least one step, 245,760 tokens"),
         (lambda: wse_sim.compare("13b", tp=0), "^tp is 0: it must be at least 1"),
         (lambda: wse_sim.project(runs=["run"], model="13b"), "unknown parameter 'runs'"),
-        (lambda: wse_sim.load_run("/no/such/folder"), "there is no summary.json in it"),
+        (lambda: wse_sim.load_run("/no/such/folder"), "/no/such/folder: there is no such folder"),
     ],
 )
 def test_wrong_input_raises_the_sentence_of_the_command_with_keywords(ask: Callable[[], Any], message: str) -> None:
@@ -231,6 +232,7 @@ def test_a_run_is_the_same_from_its_folder_and_goes_into_frames(run_dir: Path) -
     assert run.report.is_file()
     assert copy.deepcopy(run) == run
     assert "measured" in run._repr_html_()
+    assert f": the proxy's validation loss {run.measured.val_loss:.4f} nats/byte after" in repr(run)
 
 
 def test_a_model_that_has_no_file_is_kept_in_the_folder_of_its_run(model: str, tmp_path: Path) -> None:

@@ -1,6 +1,16 @@
 """All cases of bad input, in groups."""
 
-from tests.bad_input import of_csv, of_documents, of_flags, of_hugging_face, of_runs, of_tokens, of_toml, of_yaml
+from tests.bad_input import (
+    of_csv,
+    of_documents,
+    of_flags,
+    of_hugging_face,
+    of_places,
+    of_runs,
+    of_tokens,
+    of_toml,
+    of_yaml,
+)
 
 GROUPS = [
     of_flags.cases(),
@@ -11,5 +21,6 @@ GROUPS = [
     *of_documents.cases(),
     of_csv.cases(),
     *of_runs.cases(),
+    *of_places.cases(),
 ]
 CASES = [case for group in GROUPS for case in group.cases]

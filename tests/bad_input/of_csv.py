@@ -19,10 +19,20 @@ def cases() -> Group:
     }.items():
         names = _HEAD.strip().split(",")
         for value in values:
-            row = dict(zip(names, "111m,cs2,1,120,1.2e6".split(","), strict=True)) | {column: f'"{value}"'}
+            row = dict(zip(names, ["111m", "cs2", "1", "120", "1.2e6"], strict=True)) | {column: f'"{value}"'}
             place = {"model": "model", "system": "system"}.get(column, column)
-            group.case(f"{column} = {value[:20]!r}", {"r.csv": _HEAD + ",".join(row.values()) + "\n"}, "r.csv|system", place)
-    for name, value in (("density", "0"), ("density", "nan"), ("density", "2"), ("seq_len", "-1"), ("seq_len", "9999999"), ("microbatch", "7"), ("release", "r99")):
+            group.case(
+                f"{column} = {value[:20]!r}", {"r.csv": _HEAD + ",".join(row.values()) + "\n"}, "r.csv|system", place
+            )
+    for name, value in (
+        ("density", "0"),
+        ("density", "nan"),
+        ("density", "2"),
+        ("seq_len", "-1"),
+        ("seq_len", "9999999"),
+        ("microbatch", "7"),
+        ("release", "r99"),
+    ):
         text = f"{_HEAD.strip()},{name}\n111m,cs2,1,120,1.2e6,{value}\n"
         group.case(f"{name} = {value}", {"r.csv": text}, "r.csv, line 2", name)
     gpus = "model,gpu,num_gpus,batch_size,step_time_s"
@@ -41,7 +51,9 @@ def cases() -> Group:
     group.case("--base of no kind", {"r.csv": _GOOD}, "cs9", more="--base cs9")
     group.case("--out of the data's name", {"r.csv": _GOOD}, "cs2.toml", command="calibrate r.csv --out cs2.toml")
     group.case("--out of another kind", {"r.csv": _GOOD}, "mine.csv", ".toml", command="calibrate r.csv --out mine.csv")
-    group.case("--out into what is not there", {"r.csv": _GOOD}, "nowhere", command="calibrate r.csv --out nowhere/mine.toml")
+    group.case(
+        "--out into what is not there", {"r.csv": _GOOD}, "nowhere", command="calibrate r.csv --out nowhere/mine.toml"
+    )
     return group
 
 

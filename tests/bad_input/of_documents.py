@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.bad_input.case import Group, Made
+from tests.bad_input.case import Group
 
 _LINES = "".join(json.dumps({"text": f"Once upon a time there was text number {n}. " * 4}) + "\n" for n in range(300))
 
@@ -46,12 +46,30 @@ def _lines() -> Group:
         group.case(name, {"t.jsonl": made}, "t.jsonl", says)
     group.case("a field that is not there", {"t.jsonl": _LINES}, "t.jsonl", "'body'", more="--text-field body")
     group.case("into a file", {"t.jsonl": _LINES, "tokens": "here"}, "tokens", "exists|folder")
-    group.case("into a file's folder", {"t.jsonl": _LINES, "f": ""}, "f/tokens", "directory|folder", command="prepare t.jsonl --out f/tokens")
-    group.case("tokens, which are ready", {"t.bin": b"\0\0" * 5000}, "t.bin", "tokens already", command="prepare t.bin --out tokens")
+    group.case(
+        "into a file's folder",
+        {"t.jsonl": _LINES, "f": ""},
+        "f/tokens",
+        "directory|folder",
+        command="prepare t.jsonl --out f/tokens",
+    )
+    group.case(
+        "tokens, which are ready",
+        {"t.bin": b"\0\0" * 5000},
+        "t.bin",
+        "tokens already",
+        command="prepare t.bin --out tokens",
+    )
     group.case("not there", {}, "t.jsonl", "no such file")
     group.case("a folder without files", {"d/.hidden": "x"}, "d", "no file|too few", command="prepare d --out tokens")
     group.case("a vocabulary that cannot be trained", {"t.jsonl": _LINES}, "bpe:5", "257", more="--tokenizer bpe:5")
-    group.case("trained on", {"t.jsonl": '{"text": 5}\n'}, "t.jsonl", "no text", command="train --model 111m --budget 60s --data t.jsonl --tokenizer bpe:300 --out run")
+    group.case(
+        "trained on",
+        {"t.jsonl": '{"text": 5}\n'},
+        "t.jsonl",
+        "no text",
+        command="train --model 111m --budget 60s --data t.jsonl --tokenizer bpe:300 --out run",
+    )
     return group
 
 
@@ -76,7 +94,11 @@ def _packed() -> Group:
         ("zstd: no zstd", _LINES, "zstd"),
         ("zstd: its magic alone", b"\x28\xb5\x2f\xfd", "zstd|cut short"),
         ("zstd: cut short", _zstd(lambda content: content[:-20]), "cut short"),
-        ("zstd: bits flipped", _zstd(lambda content: content[:60] + bytes(byte ^ 0xFF for byte in content[60:90]) + content[90:]), "zst"),
+        (
+            "zstd: bits flipped",
+            _zstd(lambda content: content[:60] + bytes(byte ^ 0xFF for byte in content[60:90]) + content[90:]),
+            "zst",
+        ),
         ("zstd: more behind it", _zstd(lambda content: content + b"and more"), "zstd"),
         ("zstd: a window of 2 GB", b"\x28\xb5\x2f\xfd\x00\xa8" + b"\1\0\0", "zstd|memory"),
         ("zstd: one line of 1.5 GB", _zstd_bomb, "line 1"),
@@ -92,7 +114,11 @@ def _gzip_bomb(path: Path) -> None:
 
 
 def _gzip_text_bomb(path: Path) -> None:
-    path.write_bytes(gzip.compress(b'{"text": "', mtime=0) + gzip.compress(b"a" * (1 << 20), mtime=0) * 3072 + gzip.compress(b'"}\n', mtime=0))
+    path.write_bytes(
+        gzip.compress(b'{"text": "', mtime=0)
+        + gzip.compress(b"a" * (1 << 20), mtime=0) * 3072
+        + gzip.compress(b'"}\n', mtime=0)
+    )
 
 
 def _zstd(changed: Callable[[bytes], bytes]) -> Callable[[Path], None]:
@@ -113,7 +139,9 @@ def _zstd_bomb(path: Path) -> None:
             file.write(b"a" * (1 << 24))
 
 
-def _arrow(columns: Callable[[Any], Any], *, stream: bool = True, changed: Callable[[bytes], bytes] = bytes) -> Callable[[Path], None]:
+def _arrow(
+    columns: Callable[[Any], Any], *, stream: bool = True, changed: Callable[[bytes], bytes] = bytes
+) -> Callable[[Path], None]:
     """A file of Arrow's with these columns."""
 
     def make(path: Path) -> None:
@@ -165,12 +193,28 @@ def _tables() -> Group:
         ("numbers", _arrow(lambda pa: pa.table({"text": [1, 2]})), "int64"),
         ("ids of floats", _arrow(lambda pa: pa.table({"input_ids": [[0.5]]})), "double"),
         ("ids below 0", _arrow(lambda pa: pa.table({"input_ids": [[-1, 5]]})), "-1"),
-        ("ids without an id", _arrow(lambda pa: pa.table({"input_ids": pa.array([[]] * 5, pa.list_(pa.int32()))})), "too few|id"),
+        (
+            "ids without an id",
+            _arrow(lambda pa: pa.table({"input_ids": pa.array([[]] * 5, pa.list_(pa.int32()))})),
+            "too few|id",
+        ),
         ("ids that are missing", _arrow(lambda pa: pa.table({"input_ids": [[1, None, 3]] * 300})), "id"),
         ("ids beyond 2^32", _arrow(lambda pa: pa.table({"input_ids": [[2**40]] * 300})), "id"),
         ("no rows", _arrow(lambda pa: pa.table({"text": pa.array([], pa.string())})), "too few"),
         ("texts that are missing", _arrow(lambda pa: pa.table({"text": pa.array([None] * 9, pa.string())})), "too few"),
-        ("not UTF-8", _arrow(lambda pa: pa.table({"text": pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(b"\0\0\0\0\2\0\0\0"), pa.py_buffer(b"\xff\xfe")])})), "t.arrow"),
+        (
+            "not UTF-8",
+            _arrow(
+                lambda pa: pa.table(
+                    {
+                        "text": pa.Array.from_buffers(
+                            pa.string(), 1, [None, pa.py_buffer(b"\0\0\0\0\2\0\0\0"), pa.py_buffer(b"\xff\xfe")]
+                        )
+                    }
+                )
+            ),
+            "t.arrow",
+        ),
     ):
         group.case(name, {"t.arrow": made}, "t.arrow", says)
     for name, made, says in (
@@ -178,12 +222,22 @@ def _tables() -> Group:
         ("Parquet: no Parquet", b"PAR1 but not really PAR1", "Parquet"),
         ("Parquet: cut short", _parquet(_good, lambda content: content[:-20]), "Parquet"),
         ("Parquet: cut in front", _parquet(_good, lambda content: content[100:]), "read"),
-        ("Parquet: a foot of 2^31 bytes", _parquet(_good, lambda content: content[:-8] + b"\xff\xff\xff\x7fPAR1"), "Parquet"),
+        (
+            "Parquet: a foot of 2^31 bytes",
+            _parquet(_good, lambda content: content[:-8] + b"\xff\xff\xff\x7fPAR1"),
+            "Parquet",
+        ),
         ("Parquet: bits flipped", _parquet(_good, _flipped(4, 60)), "t.parquet"),
         ("Parquet: numbers", _parquet(lambda pa: pa.table({"text": [1.5]})), "double"),
     ):
         group.case(name, {"t.parquet": made}, "t.parquet", says, command="prepare t.parquet --out tokens")
-    group.case("two files, two columns", {"d/a.arrow": _arrow(_good), "d/b.arrow": _arrow(lambda pa: pa.table({"input_ids": [[1]]}))}, "d", "some files", command="prepare d --out tokens")
+    group.case(
+        "two files, two columns",
+        {"d/a.arrow": _arrow(_good), "d/b.arrow": _arrow(lambda pa: pa.table({"input_ids": [[1]]}))},
+        "d",
+        "some files",
+        command="prepare d --out tokens",
+    )
     for name, state, says in (
         ("data set: no files named", "{}", "named"),
         ("data set: no JSON", "{", "named"),
@@ -195,8 +249,20 @@ def _tables() -> Group:
         ("data set: a name with NUL", '{"_data_files": [{"filename": "a\\u0000.arrow"}]}', "named|folder"),
     ):
         group.case(name, {"d/state.json": state, "t.arrow": _arrow(_good)}, "d", says, command="prepare d --out tokens")
-    group.case("data set: splits above", {"d/dataset_dict.json": '{"splits": [".."]}', "state.json": '{"_data_files": []}'}, "d", "folder", command="prepare d --out tokens")
-    group.case("data set: splits of themselves", {"d/dataset_dict.json": '{"splits": ["."]}'}, "d", "folder", command="prepare d --out tokens")
+    group.case(
+        "data set: splits above",
+        {"d/dataset_dict.json": '{"splits": [".."]}', "state.json": '{"_data_files": []}'},
+        "d",
+        "folder",
+        command="prepare d --out tokens",
+    )
+    group.case(
+        "data set: splits of themselves",
+        {"d/dataset_dict.json": '{"splits": ["."]}'},
+        "d",
+        "folder",
+        command="prepare d --out tokens",
+    )
     group.case("data set: no files", {"d/state.json": '{"_data_files": []}'}, "d", command="prepare d --out tokens")
     return group
 
@@ -210,18 +276,53 @@ def _tokenizers() -> Group:
         ("a list", "[]", "reads"),
         ("no model", '{"version": "1.0"}', "reads"),
         ("a model of no kind", json.dumps(good | {"model": {"type": "Magic"}}), "reads"),
-        ("a merge of what there is not", json.dumps(good | {"model": {"type": "BPE", "vocab": {"a": 0}, "merges": [["x", "y"]]}}), "reads"),
+        (
+            "a merge of what there is not",
+            json.dumps(good | {"model": {"type": "BPE", "vocab": {"a": 0}, "merges": [["x", "y"]]}}),
+            "reads",
+        ),
         ("an id below 0", json.dumps(good | {"model": {"type": "BPE", "vocab": {"a": -1}, "merges": []}}), "reads"),
-        ("an id of 2^32", json.dumps(good | {"model": {"type": "WordLevel", "vocab": {"a": 2**32}, "unk_token": "a"}}), "k.json"),
-        ("an id of 10^30", json.dumps(good | {"model": {"type": "BPE", "vocab": {"a": 10**30}, "merges": []}}), "reads"),
+        (
+            "an id of 2^32",
+            json.dumps(good | {"model": {"type": "WordLevel", "vocab": {"a": 2**32}, "unk_token": "a"}}),
+            "k.json",
+        ),
+        (
+            "an id of 10^30",
+            json.dumps(good | {"model": {"type": "BPE", "vocab": {"a": 10**30}, "merges": []}}),
+            "reads",
+        ),
         ("no entry", json.dumps(good | {"model": {"type": "BPE", "vocab": {}, "merges": []}}), "k.json|nothing"),
-        ("no word for what it does not know", json.dumps(good | {"model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "?"}}), "k.json|nothing"),
+        (
+            "no word for what it does not know",
+            json.dumps(good | {"model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "?"}}),
+            "k.json|nothing",
+        ),
         ("not UTF-8", b'{"version": "\xff"}', "reads"),
         ("objects in objects", '{"a":' * 100_000, "reads"),
-        ("a regular expression that is none", json.dumps(good | {"pre_tokenizer": {"type": "Split", "pattern": {"Regex": "("}, "behavior": "Isolated", "invert": False}}), "reads"),
+        (
+            "a regular expression that is none",
+            json.dumps(
+                good
+                | {
+                    "pre_tokenizer": {
+                        "type": "Split",
+                        "pattern": {"Regex": "("},
+                        "behavior": "Isolated",
+                        "invert": False,
+                    }
+                }
+            ),
+            "reads",
+        ),
         ("a folder without files", lambda path: path.mkdir(), "tokenizer.json"),
         ("not there", lambda _: None, "no such file"),
     ):
         group.case(name, {"t.jsonl": _LINES, "k.json": made}, "k.json", says)
-    group.case("GPT-2's files, one of them no JSON", {"t.jsonl": _LINES, "k.json/vocab.json": "{", "k.json/merges.txt": ""}, "k.json", "reads")
+    group.case(
+        "GPT-2's files, one of them no JSON",
+        {"t.jsonl": _LINES, "k.json/vocab.json": "{", "k.json/merges.txt": ""},
+        "k.json",
+        "reads",
+    )
     return group

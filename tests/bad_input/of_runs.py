@@ -3,11 +3,11 @@
 import json
 import struct
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from tests.bad_input.a_run import META, TENSORS, Change, file, keys, run, signed
 from tests.bad_input.case import Group
+from tests.conftest import TINY
 
 
 def cases() -> list[Group]:
@@ -63,14 +63,31 @@ _CHECKPOINT: dict[str, Change] = {
     "signed: no tensor": signed(file(TENSORS, _table(lambda table: table.clear()))),
     "signed: a tensor less": signed(file(TENSORS, _table(lambda table: table.pop("model.token.weight")))),
     "signed: a mask less": signed(file(TENSORS, _table(lambda table: table.pop("model.blocks.0.mlp.up.weight_mask")))),
-    "signed: a tensor more": signed(file(TENSORS, _table(lambda table: table.update({"model.x": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}})))),
+    "signed: a tensor more": signed(
+        file(
+            TENSORS,
+            _table(lambda table: table.update({"model.x": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}})),
+        )
+    ),
     "signed: another name": signed(file(TENSORS, _renamed("model.token.weight", "model.taken.weight"))),
-    "signed: another shape": signed(file(TENSORS, _table(lambda table: table["model.token.weight"].update(shape=[64, 300])))),
+    "signed: another shape": signed(
+        file(TENSORS, _table(lambda table: table["model.token.weight"].update(shape=[64, 300])))
+    ),
     "signed: no shapes of masked ones": signed(file(TENSORS, _table(lambda table: table["__metadata__"].clear()))),
-    "signed: shapes of text": signed(file(TENSORS, _table(lambda table: table["__metadata__"].update({"blocks.0.mlp.up.weight": "many"})))),
-    "signed: shapes that lie": signed(file(TENSORS, _table(lambda table: table["__metadata__"].update({"blocks.0.mlp.up.weight": "4x4"})))),
-    "signed: shapes of 2^60": signed(file(TENSORS, _table(lambda table: table["__metadata__"].update({"blocks.0.mlp.up.weight": f"{2**30}x{2**30}"})))),
-    "signed: whole numbers for weights": signed(file(TENSORS, _table(lambda table: table["model.token.weight"].update(dtype="I32")))),
+    "signed: shapes of text": signed(
+        file(TENSORS, _table(lambda table: table["__metadata__"].update({"blocks.0.mlp.up.weight": "many"})))
+    ),
+    "signed: shapes that lie": signed(
+        file(TENSORS, _table(lambda table: table["__metadata__"].update({"blocks.0.mlp.up.weight": "4x4"})))
+    ),
+    "signed: shapes of 2^60": signed(
+        file(
+            TENSORS, _table(lambda table: table["__metadata__"].update({"blocks.0.mlp.up.weight": f"{2**30}x{2**30}"}))
+        )
+    ),
+    "signed: whole numbers for weights": signed(
+        file(TENSORS, _table(lambda table: table["model.token.weight"].update(dtype="I32")))
+    ),
 }
 
 
@@ -90,7 +107,11 @@ def _resumed() -> Group:
         ("target.toml: another model", file(target, _renamed("m.toml", "nowhere.toml")), "nowhere.toml"),
         ("target.toml: density 2", file(target, _renamed("density = 0.5", "density = 2.0")), "density"),
         ("target.toml: a system of no kind", file(target, _renamed('"cs2"', '"cs9"')), "cs9"),
-        ("target.toml: started in a number", file(target, lambda content: b"started_in = 5\n" + content.split(b"\n", 1)[1]), "target.toml|started_in"),
+        (
+            "target.toml: started in a number",
+            file(target, lambda content: b"started_in = 5\n" + content.split(b"\n", 1)[1]),
+            "target.toml|started_in",
+        ),
         ("config.toml: empty", file(config, ""), config),
         ("config.toml: cut short", file(config, lambda content: content[:100] + b"\n[["), config),
         ("config.toml: n_steps = 0", file(config, _renamed("n_steps = 2", "n_steps = 0")), "n_steps"),
@@ -102,7 +123,9 @@ def _resumed() -> Group:
     ):
         made: Any = {"not there": {}, "a file": {"run": "x"}}.get(name, {"run": run(change or (lambda folder: None))})
         group.case(name, made, says)
-    group.case("another model beside it", {"run": run()}, "run", command="train --model 111m --mode dense --steps 1 --out run")
+    group.case(
+        "another model beside it", {"run": run()}, "run", command="train --model 111m --mode dense --steps 1 --out run"
+    )
     return group
 
 
@@ -127,24 +150,61 @@ _OF_THE_RUN = ("a step that is not that of its name",)
 
 def _masks() -> Group:
     group = Group("--mask-from", "simulate --model m.toml --batch-size 8 --mask-from run")
-    model = (Path(__file__).parents[1] / "conftest.py").read_text(encoding="utf-8").split('"""')[3]
     for name, change, says in (
         ("no checkpoints", file("config.toml", ""), "checkpoint"),
         ("empty", file(TENSORS, b""), "safetensors"),
         ("cut short", file(TENSORS, _cut), "safetensors"),
         ("no safetensors", file(TENSORS, b"nothing of the kind, but long enough"), "safetensors"),
         ("no shapes", file(TENSORS, _table(lambda table: table["__metadata__"].clear())), "safetensors"),
-        ("shapes of text", file(TENSORS, _table(lambda table: table["__metadata__"].update({"blocks.0.mlp.up.weight": "many"}))), "safetensors"),
-        ("shapes that lie", file(TENSORS, _table(lambda table: table["__metadata__"].update({"blocks.0.mlp.up.weight": "4x4"}))), "safetensors"),
-        ("shapes of 2^60", file(TENSORS, _table(lambda table: table["__metadata__"].update({"blocks.0.mlp.up.weight": f"{2**30}x{2**30}"}))), "safetensors"),
-        ("masks of numbers", file(TENSORS, _table(lambda table: table["model.blocks.0.mlp.up.weight_mask"].update(dtype="I8"))), "safetensors|run"),
-        ("a block less", file(TENSORS, _table(lambda table: [table.pop(name) for name in list(table) if "blocks.0." in name])), "safetensors|blocks"),
-        ("a matrix less", file(TENSORS, _table(lambda table: [table.pop(name) for name in list(table) if "blocks.0.mlp.up" in name])), "safetensors|up"),
-        ("a step of no number", lambda folder: [(folder / name).rename(folder / name.replace("00000002", "two")) for name in (META, TENSORS)], "checkpoint"),
+        (
+            "shapes of text",
+            file(TENSORS, _table(lambda table: table["__metadata__"].update({"blocks.0.mlp.up.weight": "many"}))),
+            "safetensors",
+        ),
+        (
+            "shapes that lie",
+            file(TENSORS, _table(lambda table: table["__metadata__"].update({"blocks.0.mlp.up.weight": "4x4"}))),
+            "safetensors",
+        ),
+        (
+            "shapes of 2^60",
+            file(
+                TENSORS,
+                _table(lambda table: table["__metadata__"].update({"blocks.0.mlp.up.weight": f"{2**30}x{2**30}"})),
+            ),
+            "safetensors",
+        ),
+        (
+            "masks of numbers",
+            file(TENSORS, _table(lambda table: table["model.blocks.0.mlp.up.weight_mask"].update(dtype="I8"))),
+            "safetensors|run",
+        ),
+        (
+            "a block less",
+            file(TENSORS, _table(lambda table: [table.pop(key) for key in list(table) if "blocks.0." in key])),
+            "safetensors|blocks",
+        ),
+        (
+            "a matrix less",
+            file(TENSORS, _table(lambda table: [table.pop(key) for key in list(table) if "blocks.0.mlp.up" in key])),
+            "safetensors|up",
+        ),
+        (
+            "a step of no number",
+            lambda folder: [
+                (folder / part).rename(folder / part.replace("00000002", "two")) for part in (META, TENSORS)
+            ],
+            "checkpoint",
+        ),
     ):
-        group.case(name, {"m.toml": model, "run": run(change) if name != "no checkpoints" else lambda path: path.mkdir()}, "run", says)
-    group.case("not there", {"m.toml": model}, "run", "checkpoint")
-    group.case("density beside it", {"m.toml": model, "run": run()}, "density", more="--density 0.9")
+        group.case(
+            name,
+            {"m.toml": TINY, "run": run(change) if name != "no checkpoints" else lambda path: path.mkdir()},
+            "run",
+            says,
+        )
+    group.case("not there", {"m.toml": TINY}, "run", "checkpoint")
+    group.case("density beside it", {"m.toml": TINY, "run": run()}, "density", more="--density 0.9")
     return group
 
 
@@ -155,7 +215,11 @@ def _projected() -> Group:
         ("config.toml: none", lambda folder: (folder / config).unlink(), config),
         ("config.toml: empty", file(config, ""), config),
         ("config.toml: no shape", file(config, _renamed("[shape]", "[shade]")), config),
-        ("config.toml: shape a number", file(config, "shape = 5\ndensity = 1.0\nn_steps = 2\nbatch_size = 8\nseq_len = 32\n"), config),
+        (
+            "config.toml: shape a number",
+            file(config, "shape = 5\ndensity = 1.0\nn_steps = 2\nbatch_size = 8\nseq_len = 32\n"),
+            config,
+        ),
         ("config.toml: steps of text", file(config, _renamed("n_steps = 2", 'n_steps = "two"')), config),
         ("config.toml: density of text", file(config, _renamed("density = 0.5", 'density = "half"')), config),
         ("config.toml: density nan", file(config, _renamed("density = 0.5", "density = nan")), config),
@@ -216,8 +280,18 @@ def _reported() -> Group:
         ("compare.json: sides of numbers", "compare.json", '{"wafer": 1, "gpu": 2}', "compare.json|run"),
         ("comparison.json: empty", "comparison.json", "{}", "comparison.json|run"),
         ("comparison.json: rows of numbers", "comparison.json", '{"rows": [1]}', "comparison.json|run"),
-        ("comparison.json: a run above", "comparison.json", json.dumps({"rows": [{"run": "../secret", "density": 1, "schedule": "linear", "summary": {}}]}), "secret"),
-        ("comparison.json: a run from the root", "comparison.json", json.dumps({"rows": [{"run": "/etc", "density": 1, "schedule": "linear", "summary": {}}]}), "/etc"),
+        (
+            "comparison.json: a run above",
+            "comparison.json",
+            json.dumps({"rows": [{"run": "../secret", "density": 1, "schedule": "linear", "summary": {}}]}),
+            "secret",
+        ),
+        (
+            "comparison.json: a run from the root",
+            "comparison.json",
+            json.dumps({"rows": [{"run": "/etc", "density": 1, "schedule": "linear", "summary": {}}]}),
+            "/etc",
+        ),
         ("simulation.json: empty", "simulation.json", "{}", "simulation.json|run"),
         ("simulation.json: numbers", "simulation.json", '{"simulated": 5}', "simulation.json|run"),
     ):

@@ -47,18 +47,52 @@ def _bins() -> Group:
         ("llm.c: the header alone", llm_c.tobytes(), "cut short"),
         ("llm.c: cut within the header", llm_c.tobytes()[:100], "cut short|header"),
         ("llm.c: fewer tokens than it says", llm_c.tobytes() + _TOKENS.tobytes()[:-2], "cut short"),
-        ("llm.c: -1 tokens", np.where(np.arange(256) == 2, -1, llm_c).astype("<i4").tobytes() + _TOKENS.tobytes(), "t.bin"),
-        ("llm.c: 2^31 - 1 tokens", np.where(np.arange(256) == 2, 2**31 - 1, llm_c).astype("<i4").tobytes() + _TOKENS.tobytes(), "cut short"),
+        (
+            "llm.c: -1 tokens",
+            np.where(np.arange(256) == 2, -1, llm_c).astype("<i4").tobytes() + _TOKENS.tobytes(),
+            "t.bin",
+        ),
+        (
+            "llm.c: 2^31 - 1 tokens",
+            np.where(np.arange(256) == 2, 2**31 - 1, llm_c).astype("<i4").tobytes() + _TOKENS.tobytes(),
+            "cut short",
+        ),
         ("text", b"Once upon a time, there was a text. " * 3000, "vocabulary"),
     ):
         add(name, {"t.bin": made}, "t.bin", says)
     add("not there", {}, "t.bin", "no such file")
-    for suffix, says in ((".pkl", "pickle"), (".pt", "pickle"), (".zip", "archive"), (".tar", "archive"), (".mds", "MosaicML"), (".zst", "compressed"), (".pbin", "pickle")):
+    for suffix, says in (
+        (".pkl", "pickle"),
+        (".pt", "pickle"),
+        (".zip", "archive"),
+        (".tar", "archive"),
+        (".mds", "MosaicML"),
+        (".zst", "compressed"),
+        (".pbin", "pickle"),
+    ):
         add(f"named {suffix}", {f"t{suffix}": b"\x80\x04."}, f"t{suffix}", says, command=_TRAIN + f"t{suffix}")
-    add("files of several formats", {"d/t.bin": _TOKENS.tobytes(), "d/t.jsonl": "{}\n"}, "d", "several", command=_TRAIN + "d")
-    add("files of several formats, by a pattern", {"t.bin": _TOKENS.tobytes(), "t.h5": b""}, "t.*", "several", command=_TRAIN + "'t.*'")
+    add(
+        "files of several formats",
+        {"d/t.bin": _TOKENS.tobytes(), "d/t.jsonl": "{}\n"},
+        "d",
+        "several",
+        command=_TRAIN + "d",
+    )
+    add(
+        "files of several formats, by a pattern",
+        {"t.bin": _TOKENS.tobytes(), "t.h5": b""},
+        "t.*",
+        "several",
+        command=_TRAIN + "'t.*'",
+    )
     add("a tokenizer for tokens", {"t.bin": _TOKENS.tobytes()}, "t.bin", "tokenizer", more="--tokenizer bpe:300")
-    add("sequences longer than the file", {"t.bin": _TOKENS[:40].tobytes()}, "t.bin", "sequences|tokens", more="--seq-len 64")
+    add(
+        "sequences longer than the file",
+        {"t.bin": _TOKENS[:40].tobytes()},
+        "t.bin",
+        "sequences|tokens",
+        more="--seq-len 64",
+    )
     return add.group  # type: ignore[attr-defined,no-any-return]
 
 
@@ -87,7 +121,21 @@ def _side_cars() -> Group:
         ("objects in objects", '{"a":' * 100_000, "t.json"),
     ):
         add(name, {"t.bin": _TOKENS.tobytes(), "t.json": said}, "t.bin|t.json", says)
-    add("shards of two tokenizers", {f"d/{name}": made for name, made in (("a.bin", _TOKENS.tobytes()), ("a.json", json.dumps(good)), ("b.bin", _TOKENS.tobytes()), ("b.json", json.dumps(good | {"tokenizer": "x"})))}, "b.bin", "the same", command=_TRAIN + "d")
+    add(
+        "shards of two tokenizers",
+        {
+            f"d/{name}": made
+            for name, made in (
+                ("a.bin", _TOKENS.tobytes()),
+                ("a.json", json.dumps(good)),
+                ("b.bin", _TOKENS.tobytes()),
+                ("b.json", json.dumps(good | {"tokenizer": "x"})),
+            )
+        },
+        "b.bin",
+        "the same",
+        command=_TRAIN + "d",
+    )
     return add.group  # type: ignore[attr-defined,no-any-return]
 
 
@@ -116,7 +164,11 @@ def _npys() -> Group:
         ("a header of brackets", headed("[" * 30_000), "t.npy"),
         ("version 9", headed("{}", b"\x09\0"), "t.npy"),
         ("a shape of -1", headed("{'descr': '<u2', 'fortran_order': False, 'shape': (-1,)}"), "t.npy"),
-        ("a shape of 2^62", headed("{'descr': '<u2', 'fortran_order': False, 'shape': (4611686018427387904,)}"), "cut short"),
+        (
+            "a shape of 2^62",
+            headed("{'descr': '<u2', 'fortran_order': False, 'shape': (4611686018427387904,)}"),
+            "cut short",
+        ),
         ("a shape that is true", headed("{'descr': '<u2', 'fortran_order': False, 'shape': (True,)}"), "t.npy"),
         ("a dtype of fields", headed("{'descr': [('a', '<u2')], 'fortran_order': False, 'shape': (4,)}"), "t.npy"),
         ("a key too many", headed("{'descr': '<u2', 'fortran_order': False, 'shape': (4,), 'x': 1}"), "t.npy"),
@@ -139,7 +191,10 @@ def index(**changes: Any) -> bytes:
         "documents": range(11),
     } | changes
     head = struct.pack("<9sQBQQ", said["magic"], said["version"], said["code"], said["n"], said["n_entries"])
-    tables = (np.array([*said[key]], dtype).tobytes() for key, dtype in (("lengths", "<i4"), ("pointers", "<i8"), ("documents", "<i8")))
+    tables = (
+        np.array([*said[key]], dtype).tobytes()
+        for key, dtype in (("lengths", "<i4"), ("pointers", "<i8"), ("documents", "<i8"))
+    )
     return head + b"".join(tables)
 
 
@@ -173,7 +228,12 @@ def _indexes() -> Group:
         add(name, {"t.idx": made, "t.bin": _TOKENS[:1000].tobytes()}, "t.", says)
     add("no tokens beside it", {"t.idx": index()}, "t.bin", "No such file")
     add("ids beyond the vocabulary", {"t.idx": index(), "t.bin": np.full(1000, 999, "<u2").tobytes()}, "999")
-    add("a side-car of another dtype", {"t.idx": index(), "t.bin": _TOKENS[:1000].tobytes(), "t.json": '{"dtype": "uint8"}'}, "t.json", "dtype")
+    add(
+        "a side-car of another dtype",
+        {"t.idx": index(), "t.bin": _TOKENS[:1000].tobytes(), "t.json": '{"dtype": "uint8"}'},
+        "t.json",
+        "dtype",
+    )
     return add.group  # type: ignore[attr-defined,no-any-return]
 
 
@@ -200,7 +260,7 @@ def _cut(keep: int) -> Callable[[Path], None]:
     def make(path: Path) -> None:
         hdf5(lambda file: file.create_dataset("data", data=_samples()))(path)
         content = path.read_bytes()
-        path.write_bytes(content[:keep] if keep > 0 else content[:keep])
+        path.write_bytes(content[:keep])
 
     return make
 
@@ -231,20 +291,54 @@ def _hdf5() -> Group:
         ("packed for VSL", lambda file: file.create_dataset("data", data=np.zeros((4, 5, 8), "i4")), "VSL"),
         ("empty", lambda file: file.create_dataset("data", data=np.zeros((0, 3, 8), "i4")), "token"),
         ("no data space", lambda file: file.create_dataset("data", data=h5py.Empty("i4")), "data"),
-        ("a count that lies", lambda file: (file.create_dataset("data", data=_samples()), file.attrs.__setitem__("n_examples", 7)), "n_examples"),
-        ("a count of text", lambda file: (file.create_dataset("data", data=_samples()), file.attrs.__setitem__("n_examples", "many")), "n_examples"),
-        ("a count of two", lambda file: (file.create_dataset("data", data=_samples()), file.attrs.__setitem__("n_examples", [1, 2])), "n_examples"),
-        ("ids beyond the vocabulary", lambda file: file.create_dataset("data", data=_samples(length=64, top=63) + 999), "vocabulary"),
+        (
+            "a count that lies",
+            lambda file: (file.create_dataset("data", data=_samples()), file.attrs.__setitem__("n_examples", 7)),
+            "n_examples",
+        ),
+        (
+            "a count of text",
+            lambda file: (file.create_dataset("data", data=_samples()), file.attrs.__setitem__("n_examples", "many")),
+            "n_examples",
+        ),
+        (
+            "a count of two",
+            lambda file: (file.create_dataset("data", data=_samples()), file.attrs.__setitem__("n_examples", [1, 2])),
+            "n_examples",
+        ),
+        (
+            "ids beyond the vocabulary",
+            lambda file: file.create_dataset("data", data=_samples(length=64, top=63) + 999),
+            "vocabulary",
+        ),
         ("ids below 0", lambda file: file.create_dataset("data", data=_samples() - 5), "id"),
         ("ids of 2^64 - 1", lambda file: file.create_dataset("data", data=np.full((64, 3, 64), 2**64 - 1, "u8")), "id"),
         ("a link that leads nowhere", lambda file: file.__setitem__("data", h5py.SoftLink("/nothing")), "data"),
         ("a link to itself", lambda file: file.__setitem__("data", h5py.SoftLink("/data")), "data"),
-        ("a link into another file", lambda file: file.__setitem__("data", h5py.ExternalLink("other.h5", "data")), "another file"),
-        ("a link out of the folder", lambda file: file.__setitem__("data", h5py.ExternalLink("../../etc/other.h5", "data")), "another file"),
-        ("numbers kept in another file", lambda file: file.create_dataset("data", (64, 3, 64), "i4", external=[("/etc/passwd", 0, h5py.h5f.UNLIMITED)]), "another file"),
+        (
+            "a link into another file",
+            lambda file: file.__setitem__("data", h5py.ExternalLink("other.h5", "data")),
+            "another file",
+        ),
+        (
+            "a link out of the folder",
+            lambda file: file.__setitem__("data", h5py.ExternalLink("../../etc/other.h5", "data")),
+            "another file",
+        ),
+        (
+            "numbers kept in another file",
+            lambda file: file.create_dataset(
+                "data", (64, 3, 64), "i4", external=[("/etc/passwd", 0, h5py.h5f.UNLIMITED)]
+            ),
+            "another file",
+        ),
         ("a virtual data set", _virtual, "another file"),
         ("numbers that cannot be unpacked", _damaged_chunk, "damaged|read"),
-        ("a chunk of 2 GB", lambda file: file.create_dataset("data", (2**29,), "i4", chunks=(2**29,), compression="gzip"), "chunk"),
+        (
+            "a chunk of 2 GB",
+            lambda file: file.create_dataset("data", (2**29,), "i4", chunks=(2**29,), compression="gzip"),
+            "chunk",
+        ),
     ):
         add(name, {"t.h5": hdf5(fill), "other.h5": good}, "t.h5", says)
     for name, made, says in (
@@ -258,7 +352,13 @@ def _hdf5() -> Group:
         add(name, {"t.h5": made}, "t.h5", says)
     short: Made = hdf5(lambda file: file.create_dataset("data", data=_samples(length=32)))
     add("samples that are too short", {"t.h5": short}, "t.h5", "at most 32", more="--seq-len 64")
-    add("files of two lengths", {"d/a.h5": good, "d/b.h5": hdf5(lambda file: file.create_dataset("data", data=_samples(length=32)))}, "b.h5", "the same", command=_TRAIN + "d")
+    add(
+        "files of two lengths",
+        {"d/a.h5": good, "d/b.h5": hdf5(lambda file: file.create_dataset("data", data=_samples(length=32)))},
+        "b.h5",
+        "the same",
+        command=_TRAIN + "d",
+    )
     return add.group  # type: ignore[attr-defined,no-any-return]
 
 

@@ -1,7 +1,6 @@
 """TOML files that users write: models, systems, GPUs, prices, operations, configurations, sweeps."""
 
 from importlib.resources import files
-from pathlib import Path
 
 from tests.bad_input.case import Group, Made
 from tests.conftest import TINY

@@ -39,13 +39,22 @@ def test_the_same_command_prints_the_same_bytes() -> None:
 def test_the_screen_has_a_column_for_every_way_and_a_word_for_every_row() -> None:
     lines = screen(*EIGHT).splitlines()
     assert lines[0] == "1.3b at density 0.25: 2 × CS-3 beside 8 × H100"
-    assert "2 × CS-3" in lines[1]
-    assert lines[2].split() == ["density", "0.25", "dense", "dense"]
-    rows = [line for line in lines[3 : lines.index("")] if line.startswith("  ")]
-    assert len(rows) == 24
+    assert lines[1] == "1.32B parameters · 26.3B tokens · 48,643 steps of 264 × 2048"
+    assert "2 × CS-3" in lines[2]
+    assert lines[3].split() == ["density", "0.25", "dense", "dense"]
+    rows = [line for line in lines[4 : lines.index("")] if line.startswith("  ")]
+    assert len(rows) == 26
     assert all(row.endswith(("simulated", "projected")) for row in rows)
     assert max(len(line) for line in lines) <= 100
-    assert "2:4" in screen(*EIGHT, "--two-four").splitlines()[2]
+    assert "2:4" in screen(*EIGHT, "--two-four").splitlines()[3]
+
+
+def test_the_screen_says_which_time_and_which_loss_are_equal_in_which_unit_and_how_the_wafers_cut_the_batch() -> None:
+    text, content = screen(*EIGHT), compared()
+    in_time, to_loss = (text.split(f"\nAt equal {what}\n")[1].splitlines()[0].split() for what in ("time", "loss"))
+    assert in_time == ["time", "of", "all", "steps", *3 * text.split("of all steps")[1].split()[:2], "simulated"]
+    assert to_loss == ["loss,", "nats/token", *3 * [f"{content['wafer']['loss']['value']:.3f}"], "projected"]
+    assert f"The wafers run in micro-batches of {content['wafer']['microbatch']} sequences each." in text
 
 
 def test_memory_comes_first_then_speed_then_the_bill() -> None:
@@ -59,7 +68,7 @@ def test_memory_comes_first_then_speed_then_the_bill() -> None:
 
 def test_a_dense_run_has_two_columns_and_says_nothing_of_masks() -> None:
     text = screen("compare", "--model", "111m", "--num-gpus", "8")
-    assert text.splitlines()[2].split() == ["dense", "dense"]
+    assert text.splitlines()[3].split() == ["dense", "dense"]
     assert "the same masks" not in text
     assert "in this run; it rents for" in " ".join(text.split())
 
@@ -178,7 +187,10 @@ def test_out_writes_the_json_and_a_page(tmp_path: Path) -> None:
     assert content == json.loads(result.stdout)
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "<h1>1.3b at density 0.25: 2 × CS-3 beside 8 × H100</h1>" in page
-    assert "report.html" in result.stderr
+    assert f"written: {out / 'report.html'}\n" in result.stderr
+    (out / "report.html").unlink()
+    again = call(*EIGHT, "--json", "--out", str(out)).stderr
+    assert f"written: {out / 'compare.json'} (replaced)\nwritten: {out / 'report.html'}\n" in again
     (out / "report.html").unlink()
     assert screen("report", str(out)).strip() == str(out / "report.html")
     assert (out / "report.html").read_text(encoding="utf-8") == page
@@ -205,7 +217,7 @@ def test_report_of_what_is_no_comparison_names_the_file_and_the_key(tmp_path: Pa
         (("compare", "nemotron4-340b"), "to compare a model with GPUs: --model nemotron4-340b"),
         ((*RUN, "--gpu", "h10"), "unknown GPU 'h10': did you mean 'h100'?"),
         ((*RUN, "--gpu-software", "megatorn"), "did you mean 'megatron'?"),
-        ((*RUN, "--batch-size", "1000000000000"), "GB are free: at most"),
+        ((*RUN, "--batch-size", "1000000000000"), "at least 1 and at most 1,000,000"),
         ((*RUN, "--num-gpus", "0"), "num_gpus is 0: it must be at least 1"),
         ((*EIGHT, "--tp", "0"), "--tp is 0: it must be at least 1"),
         ((*EIGHT, "--tp", "3"), "no layout of 1.3b on 8 GPUs with megatron has tp 3"),

@@ -10,7 +10,7 @@ from tests.cli.documents import call, loaded_modules, printed, screen, validator
 from tests.spec.model_zoo.published import PAIR, path_of
 from tests.training.test_proxy import PROFILE
 from training.config import CONFIG_FILE, read_config
-from training.cosim import plan_of_run
+from training.plan import plan_of_run
 
 RATE_OF_THIS_MACHINE = ("wall_s", "events_per_s")
 
@@ -143,7 +143,7 @@ def test_explain_says_what_became_of_each_key() -> None:
         (("simulate", "--config", "nowhere.yaml"), "nowhere.yaml: cannot be read"),
         (("simulate", "--config", path_of("111m") + ",run.toml"), "one file *.toml is read, or one or several *.yaml"),
         (("train", "--config", path_of("111m"), "--sparse-wide"), "a configuration says its own widths"),
-        (("train", "--config", path_of("tiny_rigl"), "--steps", "3"), "in mode auto the proxy's own is taken"),
+        (("train", "--config", path_of("tiny_rigl"), "--steps", "3"), "a run in mode auto has its own"),
         (("train", "--config", path_of("bert_large"), "--mode", "dense", "--steps", "1"), "is an encoder"),
         (("explain", "config"), "there is no file to explain"),
         (("explain", "config", path_of("111m"), "--toml", "--json"), "--toml and --json are both given"),

@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 
 from tests.cli.documents import call
+from tests.spec.model_zoo.published import path_of
 from wse_sim.cli.terminal import WIDTH
 
 run = partial(call, "explain")
@@ -39,6 +40,17 @@ def test_json_is_one_object_with_the_numbers() -> None:
     names = [row["name"] for row in content["tensors"]]
     assert "blocks.0..31.mlp.gate.weight" in names
     assert "output.weight" in names
+
+
+def test_of_a_file_its_own_parametrization_and_base_are_explained_or_it_is_said_that_they_are_not() -> None:
+    file = path_of("111m_mup")
+    own = json.loads(run("parametrization", "--model", file, "--json").stdout)
+    assert (own["parametrization"], own["base"]["source"]) == ("mup", file)
+    assert own == json.loads(run("parametrization", "--model", file, "--parametrization", "mup", "--json").stdout)
+    other = run("parametrization", "--model", file, "--base", "smupar-paper").stdout
+    said = " ".join(other.split())
+    assert f"caveat: the base values of {file} are for mup and are not taken here: --parametrization mup does" in said
+    assert "are not taken here" not in run("parametrization", "--model", file).stdout
 
 
 def test_masks_outside_the_theory_are_named() -> None:

@@ -46,6 +46,12 @@ def test_rarer_failures_and_longer_intervals_do_as_they_should() -> None:
     assert two_hours["checkpoint_loss"]["chosen"] > 0
 
 
+def test_what_the_user_said_is_not_assumed() -> None:
+    usual, said = printed(*SIMULATE), printed(*SIMULATE, "--system-mtbf", "30d")
+    assert set(usual["assumed_operations"]) - set(said["assumed_operations"]) == {"system_mtbf_s"}
+    assert "system_mtbf_s" not in said["assumed_operations_constants"]
+
+
 def test_without_failures_the_run_is_saved_at_its_end() -> None:
     result = printed(*SIMULATE, "--no-failures")
     assert result["n_failures_expected"] == 0

@@ -21,7 +21,11 @@ def test_what_to_book_comes_first_and_every_part_is_there() -> None:
     result = run(*AXES, *WITHIN)
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("Book ")
-    for part in ("Pareto front in wall clock, cost (simulated) and loss (projected)", "rejected by", "Before you book"):
+    for part in (
+        "Pareto front in wall clock, cost (simulated) and loss (projected, nats/token)",
+        "rejected by",
+        "Before you book",
+    ):
         assert part in result.stdout
     assert "What the wall clock hangs on" in result.stdout
     assert max(map(len, result.stdout.splitlines())) <= 100

@@ -85,7 +85,7 @@ def test_ctrl_c_says_the_command_that_goes_on(tmp_path: Path, straight: bytes) -
     assert process.returncode == 130
     assert printed == ""
     command = f"wse-sim sweep {' '.join(words)}"
-    assert said.splitlines()[-1] == f"stopped and saved; to go on:  {command}"
+    assert said.splitlines()[-1] == f"stopped and saved; to go on: {command}"
     assert run(*words).exit_code == 0
     assert out.read_bytes() == straight
 
@@ -133,10 +133,13 @@ def test_table_for_people_has_the_best_rows_and_says_why_others_fail() -> None:
     lines = result.stdout.splitlines()
     assert lines[0] == "model 111m, system cs3, batch_size 240"
     assert lines[1] == "simulated: the best 10 of 12 by tokens_per_s"
-    assert lines[2].split()[:6] == ["num", "csx", "density", "tokens/s", "mfu", "run"]
+    assert lines[2].split()[:6] == ["num", "csx", "density", "tokens/s", "mfu", "all"]
     assert len([line for line in lines if line.endswith("kWh")]) == 10
-    assert lines[13].startswith("infeasible: 4 of 16 points, the first because batch_size 240 is not a multiple of")
+    assert lines[13] == "2 more rows: --out FILE.csv and --json have all, --sort-by FIELD puts others first"
+    assert lines[14].startswith("infeasible: 4 of 16 points, the first because batch_size 240 is not a multiple of")
     assert all(len(line) <= 100 for line in lines)
+    place = lines[2].index("tokens/s") + len("tokens/s")
+    assert all(line[:place].split()[-1].replace(",", "").isdecimal() for line in lines[3:13])  # one unit, no 2.12M
     assert result.stderr.splitlines()[-1].startswith("16/16 points  ")
     cheapest = run(*SMALL, "--num-csx", "1,2", "--set", "csx.usd_per_hour=1,2", "--sort-by", "cost_usd")
     costs = [line.split()[2] for line in cheapest.stdout.splitlines()[3:7]]

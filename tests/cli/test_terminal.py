@@ -149,7 +149,7 @@ def test_ctrl_c_gives_the_cursor_back_and_says_how_to_go_on(tmp_path: Path) -> N
     os.killpg(terminal.process.pid, signal.SIGINT)
     text = terminal.text()
     assert terminal.process.returncode == 130
-    assert "stopped and saved; to go on:  wse-sim sweep --model 111m" in text
+    assert "stopped and saved; to go on: wse-sim sweep --model 111m" in text
     assert text.rindex(SHOW) > text.rindex(HIDE)
     assert "Traceback" not in text
 

@@ -10,14 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 import wse_sim
 from tests.cli.documents import call, printed, validator
 from tests.conftest import TINY
 from tests.training.data.writing import json_lines, texts
+from tests.training.test_cosim import profile
+from training.choice import choose_run
 from training.config import read_config
+from training.described import job_from
 from training.execution import Execution
+from training.host import Host
 from wse_sim.spec.load import data_path
 
 GIVEN = ["--density", "0.25", "--batch-size", "4", "--tokens", "1e6", "--data", "markov"]
@@ -160,8 +165,9 @@ def test_resuming_is_proved_on_the_users_own_run(model: str, tmp_path: Path, mon
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--steps", "3"], "steps is given, but in mode auto"),
-        (["--mode", "proxy", "--microbatch", "1"], "microbatch is given, but in mode proxy"),
+        (["--steps", "3"], "steps is 3, but a run in mode auto has its own: name --mode full"),
+        (["--mode", "proxy", "--microbatch", "1"], "microbatch is 1, but a run in mode proxy has its own"),
+        (["--device", "cuda"], "device is cuda, but a run in mode auto has cpu: name --mode full"),
         (["--mode", "full", "--steps", "0"], "steps is 0: it must be at least 1"),
         (["--mode", "full", "--steps", "1", "--clip", "x"], "clip is 'x': write a norm such as 1.0, or none"),
         (["--mode", "full", "--steps", "1", "--compile"], "the streaming executor has no such thing"),
@@ -179,6 +185,38 @@ def test_what_does_not_go_together_is_told(
     assert result.exit_code == 2, result.output
     assert message in result.stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("my.jsonl.zst", b"(\xb5/\xfd but no more", "my.jsonl.zst"),
+        ("my.jsonl", b'{"words": "no text"}\n' * 40, "text"),
+        ("my.bin", np.full(2000, 300, "<u2").tobytes(), "a token has the id 300, the vocabulary has 300 entries"),
+        ("my.txt", b"short", "it must have at least"),
+    ],
+)
+def test_what_is_wrong_with_the_data_is_the_first_word(
+    model: str, tmp_path: Path, name: str, content: bytes, message: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    words = ("--mode", "dense", "--steps", "1", "--batch-size", "4", "--data", str(tmp_path / name))
+    result = run("--model", model, "--tokens", "1e6", *words, "--out", tmp_path / "out")
+    assert result.exit_code == 2, result.output
+    assert result.stderr.startswith("error: ")
+    assert message in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("n_tokens", "said"), [(2560, "all of"), (2e6, "0.0013 of"), (640, "4 times")])
+def test_a_run_says_how_much_of_the_target_s_tokens_it_takes(model: str, n_tokens: float, said: str) -> None:
+    job = job_from(model=model, mode="dense", steps=10, batch_size=4, tokens=n_tokens, data="markov")
+    reasons = choose_run(job, profile()).reasons
+    assert any(f"10 steps of 4 x 64 tokens, {said} the tokens of the target's" in reason for reason in reasons)
+
+
+def test_what_a_run_by_budget_has_anyway_may_be_said() -> None:
+    assert Host(mode="auto", device="cpu", precision="fp32", recompute="never").device == "cpu"
 
 
 def test_an_execution_is_written_and_read_whole(tmp_path: Path) -> None:

@@ -211,6 +211,27 @@ def test_failures_lengthen_both_wall_clocks_and_nothing_else() -> None:
         assert (safe.n_failures_expected, safe.run_time_s) == (0.0, failing.run_time_s)
 
 
+def test_a_batch_that_does_not_divide_over_the_gpus_and_a_part_of_a_server_are_named() -> None:
+    """12 × 2 sequences at a time: of 250 the fullest GPU has 21; 240 and 264 are multiples of 24, and of 2 systems."""
+    fixed = Layout(tp=1, pp=1, cp=1, microbatch=2)
+    words = " ".join(compare(run(batch_size=250), GpuSide(num_gpus=12, fixed=fixed)).notes)
+    assert "12 H100 fill no whole number of servers of 8" in words
+    assert (
+        "250 sequences do not divide over dp 12 × microbatch 2, as most programs want it; counted is the copy of the "
+        "model with most, 21 in 11 micro-batches, the last of 1; --batch-size 240 or 264 would divide"
+    ) in words
+    whole = compare(run(batch_size=264), GpuSide(num_gpus=8, fixed=Layout(tp=1, pp=1, cp=1, microbatch=3)))
+    assert not [note for note in whole.notes if "divide" in note or "servers of" in note]
+
+
+@pytest.mark.parametrize(("microbatch", "is_full"), [(1, False), (None, True)])
+def test_memory_that_is_nearly_full_is_said_to_come_out_fast(microbatch: int | None, is_full: bool) -> None:
+    side = GpuSide(num_gpus=8, fixed=Layout(tp=1, pp=1, cp=1, microbatch=microbatch, recompute="none"))
+    comparison = compare(run(), side)
+    assert (comparison.gpu.memory.needed_bytes > 0.9 * comparison.gpu.memory.available_bytes) is is_full
+    assert any("up to 27 % fast here" in note for note in comparison.notes) is is_full
+
+
 def test_no_carbon_has_no_ratio() -> None:
     green = compare(run(), GpuSide(num_gpus=16), economics=load_economics().with_choices(grid="0"))
     assert green.ratios.carbon is None

@@ -1,5 +1,6 @@
 """The GPU baseline: laws, walls, and layouts that practitioners use."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -164,6 +165,19 @@ def test_pipeline_bubble_is_stages_less_one_over_micro_batches(interleave: int) 
     parts = step_parts_s(asked, one_layout(pp=4, interleave=interleave))
     work_s = sum(float(parts[name][0]) for name in PARTS if name not in ("pipeline", "optimizer"))
     assert float(parts["pipeline"][0]) / work_s == pytest.approx(3 / interleave / 32, abs=0.005)
+
+
+@pytest.mark.parametrize("share", [1, 2, 17, 36, 1000])
+def test_micro_batches_are_the_largest_parts_of_a_share_in_any_number(share: int) -> None:
+    tried = layouts(job(num_gpus=2, batch_size=2 * share), Layout(dp=2, recompute="none", sharding="zero3"))
+    assert set(tried.microbatch.tolist()) == {math.ceil(share / n) for n in range(1, share + 1)}
+
+
+def test_a_run_of_less_than_a_step_is_refused() -> None:
+    with pytest.raises(
+        SpecError, match=r"^tokens is 1,000: a run has at least one step, 262,144 tokens in a batch of 128"
+    ):
+        simulate_gpu(load_model("6.7b").shape, gpu="h100", num_gpus=16, batch_size=128, tokens=1000)
 
 
 def test_a_batch_too_small_for_the_gpus_is_refused() -> None:

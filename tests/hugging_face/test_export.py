@@ -338,13 +338,14 @@ def test_what_cannot_be_exported_leaves_nothing(run: Path, tmp_path: Path) -> No
     for source, how, message in (
         (tmp_path / "alibi", {}, "has positions alibi, norm layernorm, feed_forward swiglu"),
         (tmp_path / "dense", {"is_sparse": True}, "the run is dense: leave --sparse out"),
-        (tmp_path / "nothing", {}, "there is no checkpoint in .*checkpoints: name the folder of a training run"),
+        (tmp_path / "nothing", {}, "nothing: there is no such folder"),
+        (run.parent, {}, "there is no checkpoint in .*checkpoints: name the folder of a training run"),
         (tmp_path / "huge", {"dtype": "fp16"}, "a weight is not finite as float16: dtype bf16 or fp32 would be right"),
         (run, {"step": 1}, "no checkpoint of step 1"),
     ):
         before = set(tmp_path.iterdir())
         with pytest.raises(SpecError, match=message):
-            export(source, tmp_path / "out", **how)
+            export(source, tmp_path / "new" / "out", **how)
         assert set(tmp_path.iterdir()) == before
     export(run, tmp_path / "out", is_sparse=True)
     with pytest.raises(SpecError, match="is there already"):

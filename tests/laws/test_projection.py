@@ -124,7 +124,11 @@ def test_two_densities_leave_the_power_law_at_the_density_of_the_target(tmp_path
         ({}, {"law": "chinchilla"}, "needs runs of two or more tokens per parameter"),
         ({"widths": (32, 48), "tpps": (5.0, 9.0, 20.0)}, {"law": "chinchilla"}, "needs runs of 3 sizes"),
         ({"densities": (1.0, 0.5)}, {"law": "sparse"}, "needs 3 densities .* the runs have 2"),
-        ({"widths": (64,), "densities": (1.0, 0.5, 0.25)}, {"law": "sparse"}, "needs runs of 2 sizes, there are 1"),
+        (
+            {"widths": (64,), "densities": (1.0, 0.5, 0.25)},
+            {"law": "sparse"},
+            "needs runs of 2 sizes, there are 1; without any runs the published law",
+        ),
         ({}, {"law": "sparce"}, "unknown law 'sparce': did you mean 'sparse'"),
         ({}, {"tokens_per_parameter": -1.0}, "tokens per parameter is -1.0, it must be above 0"),
     ],

@@ -59,7 +59,7 @@ def test_a_run_that_fails_too_often_hits_a_wall_as_in_the_simulator() -> None:
 
 def test_a_model_too_large_for_memoryx_hits_that_wall() -> None:
     asked = question("13b")
-    huge = with_changes(asked, shape=replace(asked.shape, n_layers=40 * 8000))
+    huge = with_changes(asked, shape=replace(asked.shape, n_layers=10_000, d_ff=1_000_000))
     space = Space(systems=("cs2",), num_csx=(1,), batch_sizes=(128,), microbatches=(1,), densities=(1.0,))
     assert {WALLS[wall] for wall in outcomes(huge, space, candidates(space)).wall.tolist()} == {"MemoryX capacity"}
 

@@ -13,6 +13,7 @@ import pytest
 from tests.report.run_directory import simulation, write_comparison, write_run
 from wse_sim.errors import SpecError
 from wse_sim.report.html import render_comparison_report, render_run_report, write_report
+from wse_sim.report.mask_section import mask_section
 from wse_sim.report.simulation_files import write_simulation
 from wse_sim.spec.operations import load_operations
 
@@ -202,6 +203,17 @@ def test_comparison_has_a_row_per_run_and_links_to_their_pages(tmp_path: Path) -
     words = "".join(document.words)
     assert "density 0.25, cosine" in words
     assert render_comparison_report(tmp_path) == render_comparison_report(tmp_path)
+
+
+def test_a_page_says_why_the_masks_that_trained_and_those_of_the_simulated_step_are_of_other_imbalance() -> None:
+    work = {"matrix": "qkv", "density": 0.25, "imbalance": 1.188, "speedup": 3.1, "limit": "imbalance"}
+    simulated = {"density": 0.25, "masks": "random", "matrices": [work]}
+    mask = {"block": 0, "matrix": "qkv", "density": 0.25, "imbalance": 1.1728}
+    said = "has masks of its own (random), drawn at full size"
+    assert said in mask_section({"simulated": simulated, "layer_masks": [mask]})
+    assert said not in mask_section({"simulated": simulated})
+    trained = {**simulated, "masks": "of a trained run, at step 5"}
+    assert "masks of its own" not in mask_section({"simulated": trained, "layer_masks": [mask]})
 
 
 def test_a_simulation_alone_has_a_page_which_report_makes_again(tmp_path: Path) -> None:

@@ -41,9 +41,9 @@ PLOTS = {
     ),
     "compare": ("Projected loss", "What tokens/s", "What tokens/s"),
     "plan": (" configurations from", "What days"),
-    "sweep": ("cost against run time", "energy against tokens/s", "How ", "How "),
+    "sweep": ("cost against all steps", "energy against tokens/s", "How ", "How "),
     "trained sweep": (
-        "measured val loss against simulated run time",
+        "measured val loss against simulated all steps",
         "measured val loss against simulated cost",
         "How ",
         "How ",

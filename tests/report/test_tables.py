@@ -8,8 +8,9 @@ from rich.console import RenderableType
 
 from tests.report.run_directory import simulation, write_run
 from wse_sim.cli.terminal import console
+from wse_sim.report.headline import headline
 from wse_sim.report.quantities import carbon, count, duration, energy, factor, money, percent, significant
-from wse_sim.report.tables import comparison_table, plain_table, simulation_table, summary_table
+from wse_sim.report.tables import comparison_cells, comparison_table, plain_table, simulation_table, summary_table
 
 
 def printed(table: RenderableType, width: int = 100) -> str:
@@ -36,6 +37,8 @@ def printed(table: RenderableType, width: int = 100) -> str:
         (duration(0.0042), "4.20 ms"),
         (duration(86_400), "24.0 h"),
         (duration(172_800), "2.00 days"),
+        (duration(1_000 * 86_400), "1,000 days"),
+        (duration(161_000 * 86_400), "441 years"),
         (count(2_651_553_280), "2.65B"),
         (count(999), "999"),
         (energy(3.6e9), "1.00 MWh"),
@@ -90,6 +93,45 @@ def test_comparison_table_shows_a_dash_for_what_a_run_lacks(tmp_path: Path) -> N
     assert lines[-1].split() == ["1", "cosine", *"––––––––"]
     assert "measured: loss to bits/byte" in lines[0]
     assert "projected: full loss" in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("loss", "flops", "note"),
+    [
+        (2.6, 2.6e18, ""),
+        (2.6, 2.0e24, ""),  # extrapolated, as the caveats say
+        (10.9, 2.6e18, "it would be 10.9 nats/token, more than a uniform guess has (ln 50,257 = 10.8)"),
+        (3.9, 1e15, "1.0e+15 FLOPs, fitted from 2.6e+18 to 2.3e+22"),
+        (1.2, 1e26, "1.0e+26 FLOPs, fitted from 2.6e+18 to 2.3e+22"),
+    ],
+)
+def test_a_loss_that_no_law_knows_is_no_number(tmp_path: Path, loss: float, flops: float, note: str) -> None:
+    summary = write_run(tmp_path / "run", simulation())
+    summary["projected"] |= {"value": loss, "effective_flops": flops, "dense_value": loss - 0.1}
+    line, dense = (line for line in headline(summary) if line.group == "Full-size loss on the Pile")
+    if note:
+        assert (line.value, line.note) == ("outside of the law", note)
+    assert ("nats/token" in line.value) == (not note)
+    assert ("nats/token" in dense.value) == (not note or loss - 0.1 < 10.82 < loss)
+    shown = printed(comparison_table({"rows": [{"run": "a", "density": 1, "schedule": "s", "summary": summary}]}))
+    assert shown.split()[-1] == ("outside" if note else "2.600")
+
+
+def test_losses_of_several_runs_have_their_units(tmp_path: Path) -> None:
+    summary = write_run(tmp_path / "run", simulation())
+    rows = [{"run": "a", "density": 1, "schedule": "s", "summary": summary}]
+    assert {"loss, nats/byte", "full loss, nats/token"} <= {*comparison_cells({"rows": rows})[0]}
+    summary["measured"]["bits_per_byte"] = None
+    assert "loss, nats/token" in comparison_cells({"rows": rows})[0]
+
+
+def test_gpus_are_said_to_run_dense_and_with_their_servers(tmp_path: Path) -> None:
+    summary = write_run(tmp_path / "run", simulation())
+    of_gpus = {line.name: line for line in headline(summary) if "H100" in line.group}
+    program = of_gpus["program"]
+    assert (program.value, program.note) == ("megatron, bf16", "dense: single zeros save GPUs nothing")
+    assert of_gpus["energy"].note.startswith("whole servers")
+    assert of_gpus["tokens/s"].note.startswith("layout dp")
 
 
 def test_text_in_a_table_is_never_markup() -> None:

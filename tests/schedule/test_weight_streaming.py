@@ -287,7 +287,7 @@ def test_stragglers_and_jitter_that_the_clock_does_not_hold_are_refused(changes:
 
 def test_micro_batches_that_the_clock_does_not_hold_are_refused_with_those_that_it_does() -> None:
     def plan(n_microbatches: int) -> object:
-        run = small_run(batch_size=4 * n_microbatches, microbatch=1, straggler=1e9)
+        run = small_run(batch_size=4 * n_microbatches, microbatch=1, straggler=1e9, tokens=1e9)
         return plan_step(run, load_cluster("cs2", 4))
 
     with pytest.raises(SpecError, match=r"clock ends: at most [\d,]+ micro-batches \(a larger --microbatch") as refused:

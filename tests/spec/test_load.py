@@ -77,6 +77,11 @@ def test_the_other_families_load(tmp_path: Path, model_type: str) -> None:
     [
         ("a.toml", SHAPE.replace("n_layers", "n_layer"), r"a\.toml.*unknown key 'n_layer': did you mean 'n_layers'"),
         ("a.toml", SHAPE.replace("= 64", "= 'wide'"), r"a\.toml.*key 'd_model': Expected `int`, got `str`"),
+        (
+            "a.toml",
+            SHAPE.replace("= 64", "= 64000000"),
+            r"d_model is 64000000: it must be at least 1 and at most 1,000,000",
+        ),
         ("a.toml", SHAPE.replace("= 64", "= 65"), r"a\.toml.*d_model 65 is not a multiple of n_heads 4"),
         ("a.toml", SHAPE.replace("d_ff = 256", ""), r"a\.toml.*missing required field `d_ff`"),
         ("a.toml", SHAPE.replace("[shape]", "[shap]"), r"unknown table in .*a\.toml 'shap': did you mean 'shape'"),

@@ -117,6 +117,7 @@ def test_a_row_hangs_on_its_point_alone() -> None:
         {"density": 1e-9},
         {"seq_len": 4096},
         {"mask_update_steps": 5},
+        {"tokens": 257.0},
         {"batch_size": 10**30, "num_csx": 10**29},
         {"model": "gpt-neox-20b", "batch_size": 7, "num_csx": 3},
     ],

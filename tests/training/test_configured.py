@@ -202,7 +202,7 @@ def test_a_sparse_file_trains_and_ends_on_its_learning_rate_and_masks(tmp_path: 
         ({"schedule": "lnear"}, "did you mean 'linear'"),
         ({"parametrization": "completep"}, "unknown parametrization 'completep'"),
         ({"num_csx": 7}, "batch_size 256 is not a multiple of num_csx 7"),
-        ({"steps": 5}, "steps is given, but in mode auto the proxy's own is taken"),
+        ({"steps": 5}, "steps is 5, but a run in mode auto has its own"),
     ],
 )
 def test_what_does_not_go_with_a_file_is_refused(given: dict[str, object], message: str) -> None:

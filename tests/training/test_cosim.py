@@ -13,10 +13,10 @@ from models.parametrization import BASES
 from tests.cli.documents import call, printed, validator
 from tests.stopping import stopped
 from training.config import read_config
-from training.cosim import make_plan, plan_of_run
 from training.described import resolve_job
 from training.job import read_job
 from training.machine import MachineProfile, StepRate
+from training.plan import make_plan, plan_of_run
 from wse_sim.spec.run import MaskUpdates
 from wse_sim.spec.sparsity import Static, algorithm_name
 from wse_sim.wafer.masks import read_run_masks

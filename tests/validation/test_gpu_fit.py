@@ -8,7 +8,9 @@ import pytest
 from wse_sim.calibration import Evidence, fit_gpu, gpu_linear_fit, shipped_gpu
 from wse_sim.calibration.gpu import published_gpu_rows, ties
 from wse_sim.calibration.linear import LinearFit
-from wse_sim.gpu.spec import gpu_constants
+from wse_sim.gpu.reference import simulate_row
+from wse_sim.gpu.spec import gpu_constants, load_gpu
+from wse_sim.report.comparison_words import FULL_MEMORY, FULL_MEMORY_ERROR
 from wse_sim.validation import Accuracy, gpu_rows
 
 # Constants are shipped with two to four digits; the rows leave each uncertain by 5 % at least.
@@ -71,6 +73,16 @@ def test_accuracy_of_rows_on_which_nothing_was_fitted_and_of_whole_sources_left_
     assert abs(errors["gpu predicted"].mean_error) < 0.02
     assert errors["gpu without the row"].n_rows == errors["gpu fit"].n_rows
     assert errors["gpu without its group"].n_rows == len(gpu_rows())
+
+
+def test_published_runs_in_full_memory_come_out_as_fast_as_comparisons_warn() -> None:
+    """Layouts that the memory model would refuse are no layouts of a comparison."""
+    fast = 0.0
+    for _, row, series in gpu_rows():
+        predicted, available = simulate_row(row, series), load_gpu(row.gpu).memory_bytes.value
+        if FULL_MEMORY < predicted.memory_bytes_per_gpu / available <= 1:
+            fast = max(fast, predicted.tokens_per_s_per_gpu / row.tokens_per_s_per_gpu - 1)
+    assert fast == pytest.approx(FULL_MEMORY_ERROR, abs=5e-3)
 
 
 def test_ids_of_rows_are_unique_and_begin_with_their_source() -> None:

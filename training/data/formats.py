@@ -1,5 +1,6 @@
 """What a path holds: files of one format, told by their names."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from glob import glob, has_magic
@@ -59,7 +60,7 @@ def find(data: str) -> Found:
     """
     if data == STDLIB:
         return Found(format="text", paths=standard_library(), root=standard_library_folder())
-    path = Path(data).expanduser()
+    path = Path(os.path.expanduser(data))  # a user whom nobody knows stays as it is
     if data and path.is_dir():  # not the current folder, for a variable of the shell that is not set
         return _in_folder(path, data)
     if path.is_file():

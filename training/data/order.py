@@ -14,6 +14,9 @@ from training.data.permutation import Permutation, permutation
 from training.data.source import BYTE_VALUES, Corpus, Places, TokenSource
 from wse_sim.errors import SpecError
 
+_WINDOW_TOKENS = 1 << 16  # looked at together
+_MOST_WINDOWS, _SAMPLED_WINDOWS = 1 << 13, 1 << 9  # the first takes a second or two; of more, the second are read
+
 
 class TrainOrder:
     """Which sequence comes k-th: each one once per epoch, in an order drawn from (seed, epoch)."""
@@ -78,6 +81,8 @@ def require_readable(corpus: Corpus, vocab_size: int, *, seq_len: int, batch_siz
 def fitted(corpus: Corpus, vocab_size: int) -> Corpus:
     """The corpus, for a model of this vocabulary; ids are held against it as they are read, where nobody said theirs.
 
+    Those are looked through first, of a large corpus a sample: a run would meet the wrong one only when it comes to it.
+
     Raises
     ------
     SpecError
@@ -86,7 +91,23 @@ def fitted(corpus: Corpus, vocab_size: int) -> Corpus:
     require_vocabulary(corpus.fingerprint.source, corpus.vocab_size, vocab_size)
     if corpus.vocab_size is not None and corpus.vocab_size <= BYTE_VALUES:
         return corpus
-    return replace(corpus, train=corpus.train.within(vocab_size), val=corpus.val.within(vocab_size))
+    train, val = corpus.train.within(vocab_size), corpus.val.within(vocab_size)
+    if corpus.vocab_size is None:
+        for part in (train, val):
+            _look_through(part)
+    return replace(corpus, train=train, val=val)
+
+
+def _look_through(part: TokenSource) -> None:
+    """Read it once, or windows spread over it where it is long: reading raises SpecError on an id that is too large."""
+    last = part.n_tokens - 1
+    if last < 1:
+        return
+    seq_len = part.longest_seq_len or last // -(-last // _WINDOW_TOKENS)
+    n_there = part.n_sequences(seq_len)
+    n_read = n_there if n_there <= _MOST_WINDOWS else _SAMPLED_WINDOWS
+    for number in range(n_read):
+        part.read(np.array([number * n_there // n_read], dtype=np.int64), seq_len)
 
 
 def require_vocabulary(data: str, of_data: int | None, of_model: int) -> None:

@@ -18,6 +18,7 @@ from training.data.source import Integers
 from training.data.tokenizer import BPE, BYTES, FILE, ByteTokenizer, Tokenizer, read_tokenizer, train_bpe
 from wse_sim.errors import FileError, SpecError
 from wse_sim.files import lock, make_folder, user_cache, write_atomically
+from wse_sim.report.quantities import counted
 
 TRAIN, VAL = "train.bin", "val.bin"
 _FORMAT = 1  # of the cache; rises when the same documents become other tokens
@@ -120,10 +121,10 @@ def _write(
                 parts[is_val].write(ids, n_bytes)
         for part, words in zip(parts, ("to train on", "held out"), strict=True):
             if not part.n_tokens:
-                n_there = sum(of_side.n_documents for of_side in parts)
+                there = counted(sum(of_side.n_documents for of_side in parts), "piece")
                 raise SpecError(
-                    f"data {files.source!r}: nothing is {words}: {n_there} pieces of text are too few to split; more "
-                    "text, or a folder with files called train and val, would be right"
+                    f"data {files.source!r}: nothing is {words}: {there} of text cannot be split; more text, or a "
+                    "folder with files called train and val, would be right"
                 )
         train, val = (part.finish(tokenizer, vocab_size) for part in parts)
         return Prepared(train=train, val=val)

@@ -1,5 +1,6 @@
 """What makes tokens of text: bytes as they are, or a tokenizer of the `tokenizers` library."""
 
+import os
 from collections.abc import Container, Iterable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -139,7 +140,7 @@ def read_tokenizer(name: str) -> FileTokenizer:
     SpecError
         When the library is missing, or there is no such thing.
     """
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))
     file = path / FILE if path.is_dir() else path
     if not file.is_file() and not _gpt2_files(path):
         raise SpecError(

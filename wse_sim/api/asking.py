@@ -5,9 +5,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
+from pathlib import Path
 from typing import Any, ForwardRef, TypeVar, cast
 
-from wse_sim.api.configured import Configured
+from wse_sim.api.configured import Configured, Resumed
 from wse_sim.api.values import as_text
 from wse_sim.defaults import Defaults
 from wse_sim.errors import SpecError, choose
@@ -43,6 +44,8 @@ def asks(parameters: type, defaults: Defaults) -> Callable[[Asked], Asked]:
             if options.get("config") is not None:
                 files = cast(str, as_text(options["config"])).split(",")
                 options["config"] = Configured(tuple(files), frozenset(options) - {"config"})
+            if options.get("resume") is not None:
+                options["resume"] = Resumed(Path(options["resume"]), frozenset(options))
             return function(*given, **({each.name: each.default for each in spelled} | options))
 
         asked.__signature__ = signature.replace(parameters=[*own, *spelled])  # type: ignore[attr-defined]

@@ -1,7 +1,8 @@
-"""A run that a file describes, and the parameters given beside it, which win."""
+"""What describes a run in place of parameters, a file or a run that goes on, and the parameters given beside it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wse_sim.errors import SpecError
@@ -45,3 +46,17 @@ class Configured:
     def said(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Those of the parameters that were said."""
         return {name: value for name, value in given.items() if name in self.beside}
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """A folder to go on with.
+
+    Parameters
+    ----------
+    beside :
+        Names of the parameters that were said, not filled in.
+    """
+
+    folder: Path
+    beside: frozenset[str]

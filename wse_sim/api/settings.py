@@ -98,6 +98,7 @@ def operations_of(given: dict[str, Any], base: Operations | None = None) -> Oper
             flag, mtbf_s = "--no-failures", float("inf")
         if mtbf_s is not None:
             operations = operations.with_values(flag, **{f"{name}_s": mtbf_s})
+            operations = replace(operations, said=operations.said | {f"{name}_s"})
     interval = given.pop("checkpoint_interval")
     return operations if interval is None else _with_interval(operations, str(interval))
 

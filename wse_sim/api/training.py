@@ -1,6 +1,6 @@
 """`wse_sim.train` and `wse_sim.load_run`: a run that is made here, and the full-size run beside it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -9,24 +9,26 @@ from typing import TYPE_CHECKING, Any, Unpack, get_args, get_type_hints
 import msgspec
 
 from training.configured import job_from_configuration
-from training.cosim import make_plan, plan_of_run, run_plan
+from training.cosim import run_plan
 from training.described import job_from, require_masks
 from training.host import Host
 from training.job import Job, free_folder, where_it_started
 from training.loggers import parse_loggers
 from training.machine import machine_profile
+from training.plan import make_plan, plan_of_run
 from training.run_record import RUN_FILE, Row, read_rows
 from training.schedules import split_schedules
 from training.summary import Summary
 from wse_sim import defaults
 from wse_sim.api.asking import asks
-from wse_sim.api.configured import Configured
+from wse_sim.api.configured import Configured, Resumed
 from wse_sim.api.notebook import frame, lines_html, plain
 from wse_sim.api.parameters import TrainParameters
+from wse_sim.api.resuming import require_same
 from wse_sim.api.values import as_text, read_all, read_number, read_parsed, read_whole
 from wse_sim.errors import SpecError, choose
 from wse_sim.report import run_files
-from wse_sim.report.headline import headline, title
+from wse_sim.report.headline import headline, loss_unit, title
 from wse_sim.report.trace import trace_extent
 from wse_sim.spec.load import ModelLike, as_preset, convert
 from wse_sim.spec.written import parse_clip, parse_count, parse_densities, parse_seconds
@@ -74,7 +76,9 @@ class RunResult(Summary, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         measured = self.measured
-        loss = f"validation loss {measured.val_loss:.4f} after {measured.steps:,} steps, measured"
+        whose = "the proxy's " if self.choice.mode == "proxy" else ""
+        unit = loss_unit(measured.val_loss, measured.bits_per_byte)
+        loss = f"{whose}validation loss {measured.val_loss:.4f} {unit} after {measured.steps:,} steps, measured"
         return f"<{title(self.to_dict())}: {loss}; in {self.run_dir}>"
 
     def _repr_html_(self) -> str:
@@ -87,7 +91,7 @@ def train(
     model: ModelLike | None = None,
     *,
     out: str | PathLike[str] | None = None,
-    resume: str | PathLike[str] | None = None,
+    resume: str | PathLike[str] | Resumed | None = None,
     on_step: Callable[[Row], object] | None = None,
     **options: Unpack[TrainParameters],
 ) -> RunResult:
@@ -100,8 +104,9 @@ def train(
     out :
         Run directory; None = a new one in runs/.
     resume :
-        Directory of an interrupted run to go on with; until `train` returns, the current folder is the one in which
-        the run was started, from which the paths that it names are.
+        Directory of an interrupted run to go on with; options beside it are refused where they differ from the run's.
+        Until `train` returns, the current folder is the one in which the run was started, from which the paths that it
+        names are.
     on_step :
         Called with the row of every step.
     options :
@@ -121,9 +126,12 @@ def train(
     profile = machine_profile(refresh=bool(given.pop("remeasure")))
     go = partial(run_plan, on_step=on_step, log=log, trace=extent)
     if resume is not None:
-        folder = Path(resume)
+        assert isinstance(resume, Resumed)
+        folder = resume.folder
+        said = {name: value for name, value in _read(given).items() if name in resume.beside}
+        require_same(folder, said, model=model, out=None if out is None else Path(out))
         with where_it_started(folder) as run_dir:
-            go(plan_of_run(run_dir, profile), run_dir, command=f"wse_sim.train(resume={str(resume)!r})", resume=True)
+            go(plan_of_run(run_dir, profile), run_dir, command=f"wse_sim.train(resume={str(folder)!r})", resume=True)
         return load_run(folder)
     command = _command(model, dict(options))
     job = _job(model, given)
@@ -147,6 +155,16 @@ def load_run(run_dir: str | PathLike[str]) -> RunResult:
 
 def _job(model: ModelLike | None, given: dict[str, Any]) -> Job:
     """What is to be trained."""
+    given = _read(given)
+    job, *others = jobs_of(given.pop("config"), model, given)
+    if others:
+        raise SpecError("several densities or schedules are several runs: sweep(..., train=True) trains them")
+    return job
+
+
+def _read(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options as the command line reads them."""
+    given = dict(given)
     given |= read_all(given, read_whole, *_WHOLE) | {name: str(given[name]) for name in _TEXTS}
     given |= read_all(given, read_number, "peak_lr")
     given["tokens"] = read_parsed("tokens", given["tokens"], parse_count)
@@ -157,10 +175,7 @@ def _job(model: ModelLike | None, given: dict[str, Any]) -> Job:
         allowed = [option for of in (hint, *get_args(hint)) for option in get_args(of) if isinstance(option, str)]
         if name != "clip" and allowed and given[name] is not None:
             choose(given[name], allowed, name)
-    job, *others = jobs_of(given.pop("config"), model, given)
-    if others:
-        raise SpecError("several densities or schedules are several runs: sweep(..., train=True) trains them")
-    return job
+    return given
 
 
 def _command(model: ModelLike | None, given: dict[str, Any]) -> str:

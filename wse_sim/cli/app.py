@@ -63,7 +63,15 @@ def _usage_in_one_line(command_path: str) -> Iterator[None]:
         raise
     except click.UsageError as error:
         _, *names = (error.ctx.command_path if error.ctx else command_path).split()
-        raise _InputError(f"{error.format_message()} ({' '.join(('wse-sim', *names))} --help)") from None
+        raise _InputError(f"{_said(error)} ({' '.join(('wse-sim', *names))} --help)") from None
+
+
+def _said(error: click.UsageError) -> str:
+    """Its message; of an option that there is not, with the nearest one alone: click lists several by the alphabet."""
+    if not isinstance(error, click.NoSuchOption) or not error.possibilities:
+        return error.format_message()
+    (near,) = get_close_matches(error.option_name, error.possibilities, n=1, cutoff=0.0)
+    return f"{error.message} Did you mean {near!r}?"
 
 
 def _leave_the_pipe() -> None:

@@ -10,7 +10,7 @@ from wse_sim.cli.economics_options import economics_options
 from wse_sim.cli.gpu_options import gpu_options
 from wse_sim.cli.operations_options import operations_options
 from wse_sim.cli.options import given_options, imperfection_options, json_option, parsed_seconds, run_options
-from wse_sim.cli.output import command_line, print_json, print_tables, say
+from wse_sim.cli.output import command_line, files_in, print_json, print_tables, say_written
 from wse_sim.defaults import COMPARE
 from wse_sim.errors import SpecError
 
@@ -101,8 +101,8 @@ def command(
 def _write(comparison: "Comparison", folder: Path) -> None:
     from wse_sim.report.comparison_page import write_comparison
 
-    for path in write_comparison(comparison, folder, command=command_line()):
-        say(f"written: {path}")
+    there = files_in(folder)
+    say_written(write_comparison(comparison, folder, command=command_line()), there)
 
 
 def _print_comparison(

@@ -17,7 +17,9 @@ _parametrization_options = together(
     click.option("--model", metavar="M", help="Preset, config.json or shape TOML.  [default: rules alone]"),
     density_options,
     click.option(
-        "--parametrization", metavar="P", help="Whose rules: sp, mup, smupar, completep, ...  [default: smupar]"
+        "--parametrization",
+        metavar="P",
+        help="Whose rules: sp, mup, smupar, completep, ...  [default: those of the file, or smupar]",
     ),
     click.option("--base", metavar="B", help="Base to transfer, such as smupar-paper.  [default: the published one]"),
     click.option(
@@ -93,17 +95,10 @@ def command(
         click.echo("\n\n".join(_in_full(field) for field in fields))
 
 
-def _explain_parametrization(
-    *, density: float | None, sparsity: float | None, parametrization: str | None, as_json: bool, **given: Any
-) -> None:
+def _explain_parametrization(*, density: float | None, sparsity: float | None, as_json: bool, **given: Any) -> None:
     from wse_sim.cli.explain_parametrization import print_parametrization
 
-    print_parametrization(
-        density=parse_density(density, sparsity),
-        parametrization=parametrization or "smupar",
-        as_json=as_json,
-        **given,
-    )
+    print_parametrization(density=parse_density(density, sparsity), as_json=as_json, **given)
 
 
 def _refuse(of_parametrization: dict[str, Any]) -> None:

@@ -21,14 +21,20 @@ def print_parametrization(
     *,
     model: str | None,
     density: float,
-    parametrization: str,
+    parametrization: str | None,
     base: str | None,
     weight_decay_scaling: str | None,
     depth_alpha: float | None,
     sparsity_algorithm: str | None,
     as_json: bool,
 ) -> None:
-    """Print the rules of a parameterization and, of a model where one is named, the numbers of every tensor."""
+    """Print the rules of a parameterization and, of a model where one is named, the numbers of every tensor.
+
+    Parameters
+    ----------
+    parametrization :
+        None = what the model's own file says; SμPar of a preset, or where a file says none.
+    """
     from msgspec import to_builtins
 
     from models.explanation import explanation
@@ -37,6 +43,7 @@ def print_parametrization(
     from wse_sim.spec.sparsity import ALGORITHMS
 
     preset = load_model(model) if model else None
+    parametrization = parametrization or _of_the_file(model, preset)
     chosen = Parametrization(
         name=parametrization,  # type: ignore[arg-type]  # Parametrization checks it
         base=_base(base, preset, parametrization),
@@ -55,10 +62,21 @@ def print_parametrization(
         eps=recipe.adam_eps if recipe else _EPS,
     )
     content: dict[str, Any] = to_builtins(said)
+    if preset and preset.recipe and preset.base not in (None, chosen.base):
+        own = preset.recipe.parametrization
+        said_of_base = f"the base values of {model} are for {own} and are not taken here: --parametrization {own} does"
+        content["caveats"] = (*content["caveats"], said_of_base)
     if as_json:
         print_json(content)
     else:
         _print(content)
+
+
+def _of_the_file(model: str | None, preset: "ModelPreset | None") -> str:
+    from wse_sim.spec.load import model_names
+
+    is_own = model is not None and model.lower() not in model_names()
+    return preset.recipe.parametrization if preset and preset.recipe and is_own else "smupar"
 
 
 def _base(name: str | None, preset: "ModelPreset | None", parametrization: str) -> "BaseHyperparameters":

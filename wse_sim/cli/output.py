@@ -2,8 +2,9 @@
 
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -50,6 +51,23 @@ def say(line: str) -> None:
         click.echo(line, err=True)
 
 
+def say_written(paths: Iterable[Path], there_before: frozenset[Path]) -> None:
+    """A line for each file that was written, which says so where it replaced another one.
+
+    Parameters
+    ----------
+    there_before :
+        `files_in` the folder, before.
+    """
+    for path in paths:
+        say(f"written: {path}{' (replaced)' if path in there_before else ''}")
+
+
+def files_in(folder: Path) -> frozenset[Path]:
+    """What is in a folder; nothing where there is none."""
+    return frozenset(folder.iterdir() if folder.is_dir() else ())
+
+
 def say_more(line: str) -> None:
     """A note on stderr with --verbose alone."""
     if loudness() == "verbose":
@@ -87,5 +105,5 @@ def going_on(words: str = "") -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        click.echo(words or f"stopped and saved; to go on:  {command_line()}", err=True)
+        click.echo(words or f"stopped and saved; to go on: {command_line()}", err=True)
         raise click.exceptions.Exit(EXIT_INTERRUPTED) from None

@@ -8,7 +8,7 @@ import click
 from wse_sim.cli.economics_options import economics_options
 from wse_sim.cli.operations_options import operations_options
 from wse_sim.cli.options import json_option, together
-from wse_sim.cli.output import print_json, print_tables, say
+from wse_sim.cli.output import files_in, print_json, print_tables, say_written
 from wse_sim.defaults import PLAN
 
 if TYPE_CHECKING:
@@ -106,5 +106,5 @@ def command(*, model: str, out: Path | None, as_json: bool, **options: Any) -> N
 def _write(out: Path, content: dict[str, Any], found: "Search") -> None:
     from wse_sim.planning.files import write_plan
 
-    for path in write_plan(out, content, found):
-        say(f"written: {path}")
+    there = files_in(out)
+    say_written(write_plan(out, content, found), there)

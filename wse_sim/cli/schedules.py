@@ -30,7 +30,7 @@ _ONLY_WITH_MODEL = ("parametrization", "tokens_per_parameter", "batch_size")
 @click.command("schedules")
 @click.argument("schedules", nargs=-1, metavar="[NAME | 'NAME(PARAMETER=VALUE,...)']...")
 @click.option(
-    "--n-steps", type=click.IntRange(min=1), metavar="T", help="Optimizer steps.  [default: 11752, or recipe's]"
+    "--n-steps", type=click.IntRange(1, 10_000_000), metavar="T", help="Optimizer steps.  [default: 11752, or recipe's]"
 )
 @click.option("--warmup", metavar="W", help="10%, '346 steps' or '375e6 tokens'.  [default: 10%, or recipe's]")
 @click.option(

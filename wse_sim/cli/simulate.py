@@ -9,7 +9,7 @@ from wse_sim.cli.config_option import configured
 from wse_sim.cli.economics_options import economics_options
 from wse_sim.cli.operations_options import operations_options
 from wse_sim.cli.options import imperfection_options, json_option, run_options
-from wse_sim.cli.output import command_line, print_json, print_tables, say
+from wse_sim.cli.output import command_line, files_in, print_json, print_tables, say, say_written
 from wse_sim.cli.trace_options import trace_extent_from, trace_options
 from wse_sim.errors import SpecError
 
@@ -102,7 +102,7 @@ def _write(simulation: "Simulation", masks: "RunMasks | None", extent: "TraceExt
     from wse_sim.report.simulation_files import write_simulation
 
     run, cluster, microbatch = simulation.run, simulation.cluster, simulation.plan.microbatch
+    there = files_in(out)
     of_layers = () if masks is None else layer_masks(run, cluster, microbatch, masks)
     written = write_simulation(simulation, out, command=command_line(), masks=of_layers, extent=extent, say=say)
-    for path in written:
-        say(f"written: {path}")
+    say_written(written, there)

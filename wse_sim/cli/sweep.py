@@ -14,6 +14,7 @@ from wse_sim.spec.written import split_at_commas
 if TYPE_CHECKING:
     from wse_sim.api.sweeping import Job, SweepResult
 
+_OF_THE_REST = "{n:,} more rows: --out FILE.csv and --json have all, --sort-by FIELD puts others first"
 _KEYS = (
     ("model", "M", "Presets, config.json or shape TOML (wse-sim list)."),
     ("system", "cs1|cs2|cs3|FILE", "Kinds of system.  [default: cs2]"),
@@ -158,7 +159,7 @@ def _run(job: "Job", sort_by: str | None, *, as_json: bool) -> None:
     if as_json:
         print_json(result.to_dict())
     else:
-        _print(result, sort_by)
+        _print(result, sort_by, is_written=job.table is not None)
     if job.table is not None:
         from wse_sim.sweeps.page import write_sweep_page
 
@@ -166,11 +167,12 @@ def _run(job: "Job", sort_by: str | None, *, as_json: bool) -> None:
         say(f"report: {write_sweep_page(job.table)}")
 
 
-def _print(result: "SweepResult", sort_by: str) -> None:
+def _print(result: "SweepResult", sort_by: str, *, is_written: bool) -> None:
     from wse_sim.report.tables import section_table
     from wse_sim.sweeps.run import best_first
-    from wse_sim.sweeps.shown import best_section, common_keys, failures
+    from wse_sim.sweeps.shown import N_BEST, best_section, common_keys, failures
 
     sweep, best = result.sweep, best_first(result.sweep, result.found, sort_by)
     table = [section_table(best_section(sweep, best, sort_by))] if best else []
-    print_tables(common_keys(sweep, best), *table, *failures(sweep, result.found))
+    rest = [] if is_written or len(best) <= N_BEST else [_OF_THE_REST.format(n=len(best) - N_BEST)]
+    print_tables(common_keys(sweep, best), *table, *rest, *failures(sweep, result.found))

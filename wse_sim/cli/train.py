@@ -2,18 +2,18 @@
 
 import shlex
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from wse_sim.cli.config_option import config_option, configured
-from wse_sim.cli.data_options import corpus_in_words, data_options, reading_display
+from wse_sim.cli.data_options import data_options
 from wse_sim.cli.host_options import host_options
 from wse_sim.cli.init_options import init_options
 from wse_sim.cli.logging_options import log_option, loggers_from
 from wse_sim.cli.options import (
+    given_options,
     json_option,
     mask_update_options,
     parsed_count,
@@ -26,13 +26,7 @@ from wse_sim.defaults import TRAIN
 from wse_sim.errors import SpecError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from training.cosim import Plan
-    from training.distributed import World
     from training.job import Job
-    from training.machine import MachineProfile
-    from wse_sim.report.trace import TraceExtent
 
 
 @click.command("train")
@@ -109,134 +103,45 @@ def command(
     """
     from training.distributed import joined
     from training.interrupt import Interrupted
+    from training.run_set import can_go_on
     from wse_sim.cli.terminal import console as console_on
     from wse_sim.cli.terminal import is_quiet
+    from wse_sim.cli.train_session import Session
 
     console = console_on(sys.stderr)
     followed = _followed(options)
-    if verify_resume and followed:
-        raise SpecError(f"--verify-resume leaves no run behind: leave{followed} out")
+    if verify_resume and (followed or resume):
+        raise SpecError(f"--verify-resume leaves no run behind: leave{followed or ' --resume'} out")
     log, trace = loggers_from(options), trace_extent_from(options)
+    folder = resume or out
     try:
         with joined("cpu") as world:  # under torchrun, all processes come here
             console.quiet = is_quiet() or not world.is_first
-            session = _Session(console=console, command=command_line(), world=world, log=log, trace=trace)
+            session = Session(console=console, command=command_line(), world=world, log=log, trace=trace)
             if verify_resume:
                 session.verify_resume(_jobs(**options), out, remeasure=remeasure, as_json=as_json)
                 return
             if resume is not None:
-                result, folder = session.resume(resume, remeasure), resume
+                _require_same(resume, out, **options)
+                result = session.resume(resume, remeasure=remeasure)
             else:
                 jobs = _jobs(**options)
                 folder = world.from_first(_free_folder(jobs) if out is None else out)
-                result = session.run(jobs, folder, remeasure)
-    except Interrupted as stopped:
+                result = session.run(jobs, folder, remeasure=remeasure)
+    except (Interrupted, KeyboardInterrupt) as stopped:
+        if folder is None or not can_go_on(folder):
+            raise
         if world.is_first:
-            click.echo(f"{stopped}:  wse-sim train --resume {shlex.quote(str(stopped.run_dir))}{followed}", err=True)
+            go_on = f"to go on: wse-sim train --resume {shlex.quote(str(folder))}{followed}"
+            click.echo(f"{str(stopped) or 'stopped'}; {go_on}", err=True)
         raise click.exceptions.Exit(EXIT_INTERRUPTED) from None
+    assert folder is not None
     if not world.is_first:
         return
     if as_json:
         print_json(result)
     else:
         _print_result(result, folder)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Session:
-    console: "Console"
-    command: str
-    world: "World"
-    log: tuple[str, ...]
-    trace: "TraceExtent"
-
-    def run(self, jobs: list["Job"], folder: Path, remeasure: bool) -> dict[str, Any]:
-        """One run into `folder`, or several into its sub-folders and their comparison."""
-        from training.cosim import compare_runs, make_plan
-
-        profile = self.profile(remeasure)
-        if len(jobs) == 1:
-            return self.train(make_plan(jobs[0], profile), folder, resume=False)
-        summaries: dict[str, dict[str, Any]] = {}
-        for job in jobs:
-            plan = make_plan(job, profile, n_runs=len(jobs))
-            summaries[job.name] = self.train(plan, folder / job.name, resume=False, is_first=not summaries)
-        return compare_runs(summaries, folder, command=self.command, world=self.world)
-
-    def resume(self, folder: Path, remeasure: bool) -> dict[str, Any]:
-        from training.cosim import plan_of_run
-        from training.job import where_it_started
-
-        profile = self.profile(remeasure)
-        with where_it_started(folder) as run_dir:
-            if run_dir != folder:
-                self.say(f"the paths that the run names are from {Path.cwd()}, where it was started")
-            return self.train(plan_of_run(run_dir, profile), run_dir, resume=True)
-
-    def verify_resume(self, jobs: list["Job"], out: Path | None, *, remeasure: bool, as_json: bool) -> None:
-        from training.cosim import make_plan
-        from wse_sim.cli.verify_resume import prove
-
-        if self.world.size > 1:
-            raise SpecError("--verify-resume starts processes of its own: start it without torchrun")
-        profile = self.profile(remeasure)
-        configs = {job.name: make_plan(job, profile).choice.config for job in jobs}
-        prove(configs, out, as_json=as_json)
-
-    def profile(self, remeasure: bool) -> "MachineProfile":
-        from training.machine import machine_profile
-
-        with self.console.status("looking at this machine"):
-            measured = machine_profile(refresh=remeasure) if self.world.is_first else None
-        profile = self.world.from_first(measured)
-        assert profile is not None
-        return profile
-
-    def train(self, plan: "Plan", folder: Path, *, resume: bool, is_first: bool = True) -> dict[str, Any]:
-        from training.corpus import corpus_of
-        from training.cosim import run_plan
-        from wse_sim.cli.display import training_display
-
-        if is_first:
-            self.say_what_was_chosen(plan)
-        with reading_display(is_shown=self.world.is_first) as tell:
-            corpus = corpus_of(plan.choice.config, tell)
-        for line in corpus_in_words(corpus) if is_first else ():
-            self.say(line)
-        with training_display(_title(plan), plan.choice.config.n_steps, self.console) as display:
-            summary = run_plan(
-                plan,
-                folder,
-                command=self.command,
-                on_step=display.update,
-                resume=resume,
-                world=self.world,
-                corpus=corpus,
-                log=self.log,
-                trace=self.trace,
-                say=self.say,
-            )
-        for warning in summary["measured"]["warnings"]:
-            self.say(f"note: {warning}")
-        return summary
-
-    def say_what_was_chosen(self, plan: "Plan") -> None:
-        from wse_sim.report.quantities import data_size
-
-        machine = plan.profile
-        self.say(
-            f"this machine: {machine.cpu}, {machine.n_cpus} cores, {data_size(machine.memory_bytes)} of memory, "
-            f"{machine.matmul_flops_per_s / 1e9:.0f} GFLOP/s float32 matmul (measured {machine.measured_at}), "
-            f"GPU: {machine.gpu or 'none'}"
-        )
-        for reason in plan.choice.reasons:
-            self.say(f"  - {reason}")
-        for gap in plan.choice.not_covered:
-            self.say(f"  - not covered: {gap}")
-
-    def say(self, line: str) -> None:
-        """Wrapped between words on a terminal; one line each in a file."""
-        self.console.print(line, soft_wrap=not self.console.is_terminal)
 
 
 def _followed(options: dict[str, Any]) -> str:
@@ -251,19 +156,22 @@ def _jobs(*, config: tuple[str, ...], model: str | None, **options: Any) -> list
     return jobs_of(configured(config), model, options)
 
 
+def _require_same(
+    resume: Path, out: Path | None, *, config: tuple[str, ...], model: str | None, **options: Any
+) -> None:
+    """Refuse options about what is trained that are not those of the run that goes on."""
+    from wse_sim.api.resuming import require_same
+
+    given = given_options(click.get_current_context())
+    said = {name: value for name, value in options.items() if name in given}
+    require_same(resume, said | {"config": configured(config)}, model=model, out=out)
+
+
 def _free_folder(jobs: list["Job"]) -> Path:
     """A folder that no run has taken yet."""
     from training.job import free_folder
 
     return free_folder(jobs[0].name if len(jobs) == 1 else f"{jobs[0].preset.shape.name}-comparison")
-
-
-def _title(plan: "Plan") -> str:
-    shape = plan.choice.config.shape
-    return (
-        f"{shape.name}: {shape.n_layers} layers of width {shape.d_model}, density {plan.job.density:g}, "
-        f"schedule {plan.job.schedule}"
-    )
 
 
 def _print_result(result: dict[str, Any], folder: Path) -> None:

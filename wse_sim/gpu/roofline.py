@@ -24,6 +24,7 @@ from wse_sim.spec.bill import bill_with_ends
 from wse_sim.spec.economics import Economics, PriceBasis, load_economics
 from wse_sim.spec.model import ModelShape
 from wse_sim.spec.ranges import check_number
+from wse_sim.spec.run import check_tokens
 from wse_sim.spec.sourced import Sourced, assumed_of
 from wse_sim.workload.flops import attention_flops, linear_flops, model_flops_utilisation, training_flops_per_token
 
@@ -190,7 +191,7 @@ def simulate_gpu(
     if is_two_four and density != 0.5:
         raise SpecError(f"2:4 sparsity keeps half of the weights: use density 0.5, not {density:g}")
     if tokens is not None:
-        check_number("tokens", tokens)
+        check_tokens(tokens, job.batch_size, job.seq_len)
     return gpu_result(job, best(job, fixed), density=density, tokens=tokens, economics=economics)
 
 

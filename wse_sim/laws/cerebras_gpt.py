@@ -14,6 +14,7 @@ from wse_sim.workload.transformer import linear_weights, n_parameters, nonzero_p
 
 N_SIGMAS = 2.0
 _SAME_TPP = 0.01
+_FAR = 1e3  # times less or more compute than any model that a law was fitted to
 CONVENTION: Convention = "paper"  # of the FLOPs that Eq. 1 takes
 
 
@@ -145,6 +146,24 @@ def project_loss(shape: ModelShape, *, density: float, tokens: float, seq_len: i
         law="Cerebras-GPT Eq. 1" + (" at the dense-equivalent size of Frantar et al." if is_sparse else ""),
         caveats=_caveats(shape, flops, tokens / equivalent, is_sparse=is_sparse),
     )
+
+
+def outside_in_words(loss: float, flops: float) -> str:
+    """Why the law has nothing to say of a model, though its formula gives a loss; "" where it has.
+
+    Parameters
+    ----------
+    flops :
+        As `LossProjection.effective_flops`.
+    """
+    valid = published_laws().cerebras_gpt_validity
+    uniform = math.log(valid.vocab_size)
+    if loss > uniform:
+        guess = f"ln {valid.vocab_size:,} = {uniform:.1f}"
+        return f"it would be {loss:.1f} nats/token, more than a uniform guess has ({guess})"
+    if not valid.flops_low / _FAR <= flops <= valid.flops_high * _FAR:
+        return f"{flops:.1e} FLOPs, fitted from {valid.flops_low:.1e} to {valid.flops_high:.1e}"
+    return ""
 
 
 def _flops(shape: ModelShape, sizes: Floats | float, seq_len: int) -> Floats:

@@ -138,7 +138,10 @@ def _require_sizes(name: LawName, samples: Sequence[Sample], density: float | No
     n_there, n_needed = _n_sizes(samples), _FEWEST_SIZES[name]
     if n_there < n_needed:
         where = "" if density is None else f" at the target's density {density:g}"
-        raise SpecError(f"the {name} law needs runs of {n_needed} sizes{where}, there are {n_there}")
+        raise SpecError(
+            f"the {name} law needs runs of {n_needed} sizes{where}, there are {n_there}; without any runs the "
+            "published law of Cerebras-GPT answers"
+        )
 
 
 def _require_rows(name: LawName, form: Form[Any], rows: Sequence[Row]) -> None:

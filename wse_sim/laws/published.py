@@ -28,6 +28,7 @@ class Validity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     tokens_per_parameter: float
     flops_low: float
     flops_high: float
+    vocab_size: int
 
 
 class Power(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

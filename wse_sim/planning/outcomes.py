@@ -197,7 +197,8 @@ def _distinct_steps(question: Question, space: Space, tried: Candidates) -> Step
 
 def planned_run(question: Question, system: str, density: float, **given: Any) -> Run:
     """A run of the question on `system`; what is not given plays no part."""
-    sizes = {"num_csx": 1, "batch_size": 1, "tokens": 1.0, **given}
+    sizes = {"num_csx": 1, "batch_size": 1, **given}
+    sizes.setdefault("tokens", float(sizes["batch_size"] * question.seq_len))  # one step
     return Run(
         shape=question.shape,
         system=system,

@@ -71,6 +71,12 @@ def title(comparison: Comparison) -> str:
     )
 
 
+def asked(comparison: Comparison) -> str:
+    """How much work it is, in a line."""
+    steps = f"{int(comparison.n_steps):,} steps of {comparison.batch_size} × {comparison.seq_len}"
+    return f"{count(comparison.params)} parameters · {count(comparison.tokens)} tokens · {steps}"
+
+
 def shown_ways(comparison: Comparison) -> dict[str, Way]:
     """The ways that have a column: without the masked GPUs, which are the dense ones but for the loss."""
     return distinct({name: way for name, way in comparison.ways.items() if name != "gpu"})
@@ -196,6 +202,15 @@ def _loss_range(comparison: Comparison, name: str, way: Way) -> str:
     return NOTHING if way.loss is None else f"{way.loss.low:.3f} … {way.loss.high:.3f}"
 
 
+def _equal_time(comparison: Comparison, name: str, way: Way) -> str:
+    return duration(comparison.wafer.run_time_s) if comparison.iso_time else NOTHING
+
+
+def _equal_loss(comparison: Comparison, name: str, way: Way) -> str:
+    loss = comparison.wafer.loss
+    return NOTHING if loss is None else f"{loss.value:.3f}"
+
+
 def _tokens_in_time(comparison: Comparison, name: str, way: Way) -> str:
     return count(comparison.iso_time[name].tokens) if comparison.iso_time else NOTHING
 
@@ -214,6 +229,7 @@ def _to_loss(field: str, form: Callable[[float], str]) -> _Cell:
 
 
 _IN_TIME, _TO_LOSS = "At equal time", "At equal loss"
+_LOSS = "loss, nats/token"
 _LINES: tuple[tuple[str, str, Kind, Kind, _Cell], ...] = (
     ("Memory", "fits", "simulated", "simulated", _fits),
     ("Memory", "per system or GPU", "simulated", "simulated", _needed),
@@ -231,10 +247,12 @@ _LINES: tuple[tuple[str, str, Kind, Kind, _Cell], ...] = (
     ("Run", "facility energy", "simulated", "projected", _paid(lambda way: energy(way.facility_energy_j))),
     ("Run", "carbon", "simulated", "projected", _paid(lambda way: carbon(way.carbon_kg))),
     ("Run", "cost", "simulated", "projected", _paid(lambda way: money(way.cost_usd))),
-    ("Run", "loss", "projected", "projected", _loss),
+    ("Run", _LOSS, "projected", "projected", _loss),
     ("Run", "loss, range", "projected", "projected", _loss_range),
+    (_IN_TIME, "time of all steps", "simulated", "simulated", _equal_time),
     (_IN_TIME, "tokens", "projected", "projected", _tokens_in_time),
-    (_IN_TIME, "loss", "projected", "projected", _loss_in_time),
+    (_IN_TIME, _LOSS, "projected", "projected", _loss_in_time),
+    (_TO_LOSS, _LOSS, "projected", "projected", _equal_loss),
     (_TO_LOSS, "tokens", "projected", "projected", _to_loss("tokens", count)),
     (_TO_LOSS, "time of all steps", "projected", "projected", _to_loss("run_time_s", duration)),
     (_TO_LOSS, "energy", "projected", "projected", _to_loss("energy_j", energy)),

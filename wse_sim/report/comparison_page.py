@@ -13,6 +13,7 @@ from wse_sim.report.comparison_lines import (
     LAYOUT_NUMBERS,
     Line,
     all_notes,
+    asked,
     equal_loss_words,
     layout_cells,
     layout_words,
@@ -24,7 +25,7 @@ from wse_sim.report.comparison_lines import (
 from wse_sim.report.headline import gpu_in_words
 from wse_sim.report.html_sections import breakdown_bar, opening
 from wse_sim.report.markup import bullets, figure, page, paragraph, scrolling, section, table, tag, text, wordy
-from wse_sim.report.quantities import count, duration
+from wse_sim.report.quantities import duration
 from wse_sim.report.tornado import throughput_tornado
 from wse_sim.report.trust_sections import TORNADO_CAPTION, assumed_section, validation_section
 from wse_sim.spec.reading import convert, read_json
@@ -75,7 +76,7 @@ def render_comparison(comparison: Comparison, *, command: str) -> str:
         That made it.
     """
     heading, ways = title(comparison), shown_ways(comparison)
-    body = opening(heading, _asked(comparison))
+    body = opening(heading, asked(comparison))
     body += section("Verdict", *_verdict(comparison))
     body += section("Side by side", _ways_table(comparison))
     body += section("One step", *(_step(way) for way in ways.values()))
@@ -88,11 +89,6 @@ def render_comparison(comparison: Comparison, *, command: str) -> str:
     body += assumed_section(_assumed(comparison))
     body += section("To do it again", paragraph(command, "code"))
     return page(f"{heading}: wse-sim compare", body)
-
-
-def _asked(comparison: Comparison) -> str:
-    steps = f"{comparison.n_steps:,.0f} steps of {comparison.batch_size} × {comparison.seq_len}"
-    return f"{count(comparison.params)} parameters · {count(comparison.tokens)} tokens · {steps}"
 
 
 def _verdict(comparison: Comparison) -> list[str]:

@@ -11,6 +11,7 @@ from wse_sim.report.comparison import Comparison, GpuLayout
 from wse_sim.report.comparison_lines import (
     LAYOUT_NUMBERS,
     all_notes,
+    asked,
     equal_loss_words,
     here_words,
     layout_cells,
@@ -20,6 +21,7 @@ from wse_sim.report.comparison_lines import (
     shown_ways,
     title,
 )
+from wse_sim.report.quantities import counted
 from wse_sim.report.tables import KIND_STYLES, plain_table, tornado_table
 
 
@@ -32,7 +34,8 @@ def comparison_screen(comparison: Comparison) -> Iterator[RenderableType]:
     yield f"Simulated, wafers over GPUs: {', '.join(ratios)}."
     if words := equal_loss_words(comparison):
         yield words
-    gpu = comparison.gpu
+    wafer, gpu = comparison.wafer, comparison.gpu
+    yield f"The wafers run in micro-batches of {counted(wafer.microbatch, 'sequence')} each."
     yield f"The GPUs run {gpu.software} in {gpu.precision}, in the fastest layout that fits: {layout_words(gpu)}."
     if comparison.here is not None:
         yield f"This machine is {here_words(comparison.here)}."
@@ -43,7 +46,7 @@ def comparison_screen(comparison: Comparison) -> Iterator[RenderableType]:
 def ways_table(comparison: Comparison) -> Table:
     """A column for every way, and behind them the word for where its figures come from; this machine has its own."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), title_justify="left", title_style="")
-    table.title = Text(title(comparison), "bold")
+    table.title = Text.assemble((title(comparison), "bold"), "\n", (asked(comparison), "dim"))
     table.add_column("", no_wrap=True)
     for name, way in shown_ways(comparison).items():
         if name == "here":

@@ -4,14 +4,16 @@ import math
 from collections.abc import Iterator, Mapping
 
 from wse_sim.laws.published import published_laws
-from wse_sim.report.comparison import Comparison
+from wse_sim.report.comparison import Comparison, GpuWay
 from wse_sim.report.headline import gpu_in_words, system_in_words
-from wse_sim.report.quantities import energy, money, percent, significant
+from wse_sim.report.quantities import data_size, energy, money, percent, significant
 from wse_sim.spec.run import Run
 
 _SAME_TPP = 0.01
 _MUCH_FASTER = 1.1
 _LARGEST_SERVER = 16  # GPUs; more that are linked directly are a rack
+FULL_MEMORY = 0.9  # of a GPU: published runs that fill more of it come out up to FULL_MEMORY_ERROR fast
+FULL_MEMORY_ERROR = 0.27  # of the rows of data/validation/gpu.toml
 
 
 def headline(comparison: Comparison) -> str:
@@ -73,6 +75,39 @@ def _about_the_gpus(comparison: Comparison, *, is_equal_price: bool) -> Iterator
             f"{gpu.num_gpus:,} {gpu_in_words(gpu.gpu)} because, of the numbers that work, so many come nearest to the "
             f"price of the wafers: {per_h[0]} an hour against {per_h[1]}"
         )
+    n_linked = comparison.gpus_per_csx.gpus_per_server
+    if n_linked <= _LARGEST_SERVER and gpu.num_gpus % n_linked:
+        yield (
+            f"{gpu.num_gpus:,} {gpu_in_words(gpu.gpu)} fill no whole number of servers of {n_linked}: power and price "
+            "are counted by the GPU, their network as in full servers"
+        )
+    for way in (comparison.gpu_dense, comparison.gpu_two_four):
+        if way is not None:
+            yield from _about_a_layout(comparison, way)
+
+
+def _about_a_layout(comparison: Comparison, way: GpuWay) -> Iterator[str]:
+    """Where the batch does not divide over the copies of the model, and where their memory is nearly full."""
+    batch, at_once = comparison.batch_size, way.dp * way.microbatch
+    if batch % at_once:
+        share = math.ceil(batch / way.dp)
+        rest = share % way.microbatch
+        last = f" in {math.ceil(share / way.microbatch)} micro-batches, the last of {rest}" if rest else ""
+        unit = math.lcm(at_once, comparison.wafer.num_csx)
+        below = batch // unit * unit
+        others = f"{below} or {below + unit}" if below else f"{unit}"
+        yield (
+            f"{way.name}: {batch:,} sequences do not divide over dp {way.dp} × microbatch {way.microbatch}, as most "
+            f"programs want it; counted is the copy of the model with most, {share}{last}; --batch-size {others} "
+            "would divide"
+        )
+    memory = way.memory
+    if memory.needed_bytes > FULL_MEMORY * memory.available_bytes:
+        yield (
+            f"{way.name}: memory is full to within a tenth, {data_size(memory.needed_bytes)} of "
+            f"{data_size(memory.available_bytes)}: published runs of which that holds come out up to "
+            f"{100 * FULL_MEMORY_ERROR:.0f} % fast here"
+        )
 
 
 def _about_the_program(comparison: Comparison, programs: Mapping[str, float]) -> Iterator[str]:
@@ -120,7 +155,10 @@ def _about_the_bill(comparison: Comparison) -> Iterator[str]:
         for way, name in ((wafer, system_in_words(comparison.wafer.system)), (gpu, gpu_in_words(gpu.gpu)))
     ]
     yield f"{comparison.price_basis} per hour: {', '.join(per_h)}; grid: {comparison.grid}"
-    yield "ranges of tokens/s and of ratios: each constant at the ends of its range, changes added in quadrature"
+    yield (
+        "ranges of tokens/s and of ratios: each constant at the ends of its range, changes added in quadrature as "
+        "logarithms"
+    )
 
 
 def _about_the_loss(comparison: Comparison) -> Iterator[str]:

@@ -64,7 +64,7 @@ def loss_by_tokens(rows: Sequence[Row]) -> Plot:
     """Training and validation loss against the tokens of this run, both logarithmic, as laws of the loss see them."""
 
     def draw(axes: Axes) -> None:
-        _draw_loss(axes, rows, "tokens", SERIES[0], "training, mean")
+        _draw_loss(axes, rows, "tokens", SERIES[0], "training, mean", circles="validation")
         _token_axes(axes, rows)
         _legend(axes)
 
@@ -79,7 +79,7 @@ def loss_by_time(rows: Sequence[Row]) -> Plot:
 
     def draw(axes: Axes) -> None:
         for (name, key), colour in zip(sides, SERIES, strict=False):
-            _draw_loss(axes, rows, key, colour, name)
+            _draw_loss(axes, rows, key, colour, name, circles="" if key != sides[0][1] else "validation")
         _time_axis(axes, rows)
         _legend(axes)
 
@@ -222,12 +222,14 @@ def _draw_lane(axes: Axes, lane: Lane, end_us: float, unit_us: float, floor: flo
         below = above
 
 
-def _draw_loss(axes: Axes, rows: Sequence[Row], key: str, colour: str, name: str, style: str = "-") -> None:
-    """The running mean against a column, and circles for validation text."""
+def _draw_loss(
+    axes: Axes, rows: Sequence[Row], key: str, colour: str, name: str, style: str = "-", circles: str = ""
+) -> None:
+    """The running mean against a column, and circles for validation text, which the legend calls `circles`."""
     known = [row for row in rows if (row.get(key) or 0) > 0]
     points = _thinned(_running_mean(known), MAX_POINTS)
     axes.plot([r[key] for r in points], [r["loss"] for r in points], style, color=colour, label=name)
-    _draw_validation(axes, [row for row in known if row.get("val_loss") is not None], key, colour, name="")
+    _draw_validation(axes, [row for row in known if row.get("val_loss") is not None], key, colour, name=circles)
 
 
 def _draw_validation(axes: Axes, rows: Sequence[Row], key: str, colour: str, name: str = "validation") -> None:
@@ -245,7 +247,7 @@ def _token_axes(axes: Axes, rows: Sequence[Row]) -> None:
     _label(axes, "tokens of the run here; both axes logarithmic", rows)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_locator(MaxNLocator(10, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
     log_ticks(axes, count)
     axes.yaxis.set_minor_locator(NullLocator())

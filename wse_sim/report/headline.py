@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from wse_sim.laws.cerebras_gpt import outside_in_words
 from wse_sim.report.quantities import carbon, count, duration, energy, factor, money, of_density, percent, significant
 from wse_sim.spec.cluster import SYSTEMS
 from wse_sim.spec.load import data_names
@@ -91,7 +92,7 @@ def simulation_lines(simulated: Table) -> Iterator[Line]:
     if simulated["density"] < 1:
         ideal = f"{factor(simulated['ideal_speedup'])} if time fell as FLOPs do"
         yield line("speed-up over dense", factor(simulated["speedup_vs_dense"]), ideal)
-    steps = f"{simulated['n_steps']:,.0f} steps, {count(simulated['tokens'])} tokens"
+    steps = f"{int(simulated['n_steps']):,} steps, {count(simulated['tokens'])} tokens"
     yield line("whole run", duration(simulated["run_time_s"]), steps)
     if "wall_clock_s" in simulated:
         yield line("wall clock", duration(simulated["wall_clock_s"]), _wall_clock_note(simulated))
@@ -188,24 +189,30 @@ def _on_gpus(gpu: Table, wafer: Table | None) -> Iterator[Line]:
     def line(name: str, value: str, note: str = "") -> Line:
         return Line(group=group, kind="simulated", name=name, value=value, note=note)
 
+    if "software" in gpu:
+        is_sparse = wafer is not None and wafer.get("density", 1) < 1
+        dense = "dense: single zeros save GPUs nothing" if is_sparse else ""
+        yield line("program", f"{gpu['software']}, {gpu['precision']}", dense)
     ways = (f"{name} {gpu[name]}" for name in PARALLEL_WAYS if gpu.get(name, 1) > 1 or name == "dp")
-    layout = ", ".join(ways) if "dp" in gpu else ""
+    layout = f"layout {', '.join(ways)}" if "dp" in gpu else ""
     yield line("tokens/s", significant(gpu["tokens_per_s"]), layout)
     ratio = f"{factor(gpu['run_time_s'] / wafer['run_time_s'])} as long as on the wafers" if wafer else ""
     yield line("whole run", duration(gpu["run_time_s"]), ratio)
-    yield line("energy", energy(gpu["energy_j"]))
+    yield line("energy", energy(gpu["energy_j"]), "whole servers, as at the upper end of the wafers'" if wafer else "")
     yield line("cost", money(gpu["cost_usd"]))
 
 
 def _loss(projected: Table) -> Iterator[Line]:
+    flops = projected.get("effective_flops")
+
     def line(name: str, value: float, low: float, high: float, law: str) -> Line:
-        text = f"{low:.3f} … {high:.3f}" + (f"; {law}" if law else "")
+        outside = "" if flops is None else outside_in_words(value, flops)
         return Line(
             group="Full-size loss on the Pile",
             kind="projected",
             name=name,
-            value=f"{value:.3f} nats/token",
-            note=text,
+            value="outside of the law" if outside else f"{value:.3f} nats/token",
+            note=outside or f"{low:.3f} … {high:.3f}" + (f"; {law}" if law else ""),
         )
 
     dense = projected.get("dense_value")

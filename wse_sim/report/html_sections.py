@@ -81,12 +81,12 @@ def what_was_asked(summary: Summary) -> str:
     if "tokens" in target:
         parts.append(f"{count(target['tokens'])} tokens")
     if "n_steps" in target:
-        parts.append(f"{target['n_steps']:,.0f} steps of {target['batch_size']} × {target['seq_len']}")
+        parts.append(f"{int(target['n_steps']):,} steps of {target['batch_size']} × {target['seq_len']}")
     return " · ".join(parts)
 
 
 def headline_section(summary: Summary) -> str:
-    """The ten-second table."""
+    """The ten-second table, and what to know of the run here."""
     bodies = ""
     for group, lines in groupby(headline(summary), key=lambda line: line.group):
         rows = f'<tr class="group"><th scope="rowgroup" colspan="4">{text(group)}</th></tr>\n'
@@ -96,9 +96,9 @@ def headline_section(summary: Summary) -> str:
                 f'<td class="note">{text(line.note)}</td><td class="kind">{tag(line.kind)}</td></tr>\n'
             )
         bodies += f"<tbody>\n{rows}</tbody>\n"
-    return section(
-        "In ten seconds", scrolling(f'<table class="headline">\n{bodies}</table>\n', "the run in ten seconds")
-    )
+    lines_table = scrolling(f'<table class="headline">\n{bodies}</table>\n', "the run in ten seconds")
+    warnings = summary.get("measured", {}).get("warnings")
+    return section("In ten seconds", lines_table, bullets(warnings) if warnings else "")
 
 
 def loss_section(summary: Summary, rows: Sequence[Mapping[str, Any]]) -> str:
@@ -108,7 +108,8 @@ def loss_section(summary: Summary, rows: Sequence[Mapping[str, Any]]) -> str:
     parts = [figure(loss_by_step(rows), _LOSS_CAPTION), figure(loss_by_tokens(rows), _TOKENS_CAPTION)]
     if (rows[-1].get("wafer_s") or 0) > 0:
         caption = (
-            "The running mean against simulated time; the curves lie one speed-up apart. Circles: validation text."
+            "The running mean against simulated time, logarithmic: the curves lie apart by the ratio of the clusters' "
+            "speeds, and on one another where that is near 1. Circles: validation text."
         )
         parts.append(figure(loss_by_time(rows), caption))
     projected = summary.get("projected", {})

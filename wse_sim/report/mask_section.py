@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from wse_sim.report.layer_masks import LayerMask
-from wse_sim.report.markup import figure, section, table, tag
+from wse_sim.report.markup import figure, paragraph, section, table, tag
+from wse_sim.report.metrics import OF_A_TRAINED_RUN
 from wse_sim.report.quantities import factor
 from wse_sim.report.svg import FAINT, SERIES, Plot, legend_below, plot
 from wse_sim.spec.reading import convert
@@ -22,6 +23,11 @@ _IMBALANCE = (
     "Simulated: what the fullest columns of cores have to multiply over the mean, 1 when even, for the full-size layer "
     "under these masks, or under ones that are as uneven."
 )
+_DRAWN = (
+    "The simulated step has masks of its own ({masks}), drawn at full size, not those that trained here. So this table "
+    "gives a layer another imbalance than the figure above, which is of the masks that training left. wse-sim simulate "
+    "--mask-from RUN simulates the step with the trained ones."
+)
 
 
 def mask_section(summary: Mapping[str, Any]) -> str:
@@ -33,6 +39,8 @@ def mask_section(summary: Mapping[str, Any]) -> str:
         parts = [figure(_by_block(masks, "density"), _DENSITY), figure(_by_block(masks, "imbalance"), _IMBALANCE)]
     if simulated.get("density", 1.0) < 1 and simulated.get("matrices"):
         parts += [f"<h3>The first full-size block on the wafer {tag('simulated')}</h3>\n", _matrices(simulated)]
+        if masks and not simulated["masks"].startswith(OF_A_TRAINED_RUN):
+            parts.append(paragraph(_DRAWN.format(masks=simulated["masks"])))
     return section("Masks, layer by layer", *parts) if parts else ""
 
 

@@ -20,6 +20,7 @@ from wse_sim.spec.sourced import Sourced
 from wse_sim.workload.flops import training_flops_per_token
 from wse_sim.workload.transformer import n_parameters, nonzero_parameters
 
+OF_A_TRAINED_RUN = "of a trained run"  # where `masks` says so, they were not drawn
 _BOTTLENECKS = {
     "linear": "wafer compute (linear layers)",
     "imbalance": "wafer compute (uneven columns of a sparse layer)",

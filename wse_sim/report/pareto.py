@@ -37,12 +37,15 @@ class Figure:
         How a value is written.
     is_time :
         In seconds: ticks are minutes, hours, days.
+    least_span :
+        Of an axis, as a fraction of the largest value: smaller differences do not fill it.
     """
 
     name: str
     in_words: Callable[[float], str]
     more_is_better: bool = False
     is_time: bool = False
+    least_span: float = 0.0
 
 
 def front(points: Sequence[Point], x: Figure, y: Figure) -> list[Point]:
@@ -139,6 +142,9 @@ def _scale(axes: Axes, side: Literal["x", "y"], figure: Figure, values: Sequence
     if is_long and side == "x":
         log_ticks(axes, figure.in_words)
         return
+    missing = figure.least_span * max(values) - (max(values) - min(values))
+    if missing > 0:
+        axes.set(**{f"{side}lim": (min(values) - missing / 2, max(values) + missing / 2)})
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)) if is_long else MaxNLocator(5))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: figure.in_words(value)))

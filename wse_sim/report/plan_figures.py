@@ -16,6 +16,8 @@ from wse_sim.units import S_PER_DAY
 
 Content = Mapping[str, Any]
 
+_TICKS, _FEWER_TICKS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0), (1.0, 2.0, 5.0)  # in a decade
+_FEW_DECADES = 30.0  # over which an axis has room for many of them
 _STYLES = tuple(product("osD^v", SERIES))  # marker and colour of each density
 
 
@@ -28,8 +30,12 @@ def pareto_plot(plan: Content) -> Plot:
         if plan["best"] is not None:
             days, usd = plan["best"]["wall_clock_s"] / S_PER_DAY, plan["best"]["cost_usd"]
             axes.scatter([days], [usd], s=160, facecolors="none", edgecolors=INK, linewidths=1.6, label="to book")
+        if plan["constraints"]["deadline_s"]:
+            axes.axvline(plan["constraints"]["deadline_s"] / S_PER_DAY, color=FAINT, linestyle="--", label="deadline")
+        if plan["constraints"]["max_cost_usd"]:
+            axes.axhline(plan["constraints"]["max_cost_usd"], color=FAINT, linestyle=":", label="most to pay")
         _log_axes(axes)
-        axes.set_xlabel("wall clock, days (simulated)")
+        axes.set_xlabel("wall clock, days (simulated); both axes logarithmic")
         axes.set_ylabel("cost (simulated)")
         legend_below(axes)
 
@@ -96,8 +102,8 @@ def _in_words(front: Sequence[Content]) -> str:
 def _log_axes(axes: Axes) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+        axis.set_major_locator(LogLocator(subs=_TICKS if high < _FEW_DECADES * low else _FEWER_TICKS, numticks=20))
         axis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda days, _: f"{days:g}"))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda usd, _: f"${usd:,.0f}"))

@@ -112,7 +112,7 @@ def figures(row: Content) -> str:
     """What a row costs and brings."""
     return (
         f"{duration(row['wall_clock_s'])}, {money(row['cost_usd'])}, {energy(row['energy_j'])}, projected loss "
-        f"{row['loss']:.3f} ({row['loss_low']:.3f} … {row['loss_high']:.3f})"
+        f"{row['loss']:.3f} nats/token ({row['loss_low']:.3f} … {row['loss_high']:.3f})"
     )
 
 
@@ -133,8 +133,8 @@ def front_section(plan: Content) -> Section:
     step = max(1, -(-len(front) // SHOWN_ROWS))
     rows = [front_cells(row, is_best=row == best) for i, row in enumerate(front) if i % step == 0 or row == best]
     title = (
-        f"Pareto front in wall clock, cost (simulated) and loss (projected): {len(rows)} of {len(front)}, by the event "
-        f"engine; closed form within {percent(plan['largest_closed_form_error'])}"
+        f"Pareto front in wall clock, cost (simulated) and loss (projected, nats/token): {len(rows)} of {len(front)}, "
+        f"by the event engine; closed form within {percent(plan['largest_closed_form_error'])}"
     )
     return Section(title=title, header=header, rows=rows, right=header[2:5] + header[6:])
 

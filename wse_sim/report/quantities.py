@@ -1,9 +1,18 @@
 """Numbers as people read them: three significant digits and a unit at hand."""
 
-from wse_sim.units import J_PER_KWH, S_PER_DAY, S_PER_HOUR
+from wse_sim.units import H_PER_YEAR, J_PER_KWH, S_PER_DAY, S_PER_HOUR
 
 _NOTHING = 5e-4  # of a fraction: a tenth of a percent rounds it to zero
-_TIMES = ((S_PER_DAY, "days"), (S_PER_HOUR, "h"), (60.0, "min"), (1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
+_LEAST = {"days": 2, "years": 3}  # below it the next smaller unit is the usual one
+_TIMES = (
+    (S_PER_HOUR * H_PER_YEAR, "years"),
+    (S_PER_DAY, "days"),
+    (S_PER_HOUR, "h"),
+    (60.0, "min"),
+    (1.0, "s"),
+    (1e-3, "ms"),
+    (1e-6, "µs"),
+)
 _LARGE = ((1e12, "T"), (1e9, "B"), (1e6, "M"))
 _BYTES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 _MASSES = ((1e6, "kt"), (1e3, "t"), (1.0, "kg"), (1e-3, "g"))
@@ -23,9 +32,9 @@ def significant(value: float, digits: int = 3) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time in the unit in which it is at least 1; days from two days on."""
+    """A time in the unit in which it is at least 1; days from two days on, years from three years on."""
     for size, unit in _TIMES:
-        if seconds >= (2 * size if unit == "days" else size):
+        if seconds >= _LEAST.get(unit, 1) * size:
             return f"{significant(seconds / size)} {unit}"
     return f"{significant(seconds * 1e9)} ns" if seconds else "0 s"
 

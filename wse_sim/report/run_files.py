@@ -1,15 +1,18 @@
 """The files of a run directory, read for a report."""
 
 import math
+import shlex
 from pathlib import Path, PurePath
 from typing import Any
 
 from wse_sim.errors import SpecError
-from wse_sim.spec.reading import read_json, read_lines
+from wse_sim.files import require_folder
+from wse_sim.spec.reading import read_json, read_lines, read_toml
 
 SUMMARY, ROWS, TRACE, REPORT = "summary.json", "run.jsonl", "trace.json", "report.html"
 COMPARISON, COMPARE, PLAN = "comparison.json", "compare.json", "plan.json"
 SIMULATION = "simulation.json"
+TARGET, RUNS = "target.toml", "runs.toml"  # of one run that was begun, of several
 
 
 def require_inside(path: Path, name: str) -> None:
@@ -33,6 +36,14 @@ def read_summary(run_dir: Path) -> dict[str, Any]:
             if not isinstance(content.get("measured", content.get("simulated")), dict):
                 raise SpecError(f"{run_dir / name}: has neither what was measured nor what was simulated")
             return content
+    require_folder(run_dir)
+    go_on = f"wse-sim train --resume {shlex.quote(str(run_dir))}"
+    if (run_dir / RUNS).is_file():
+        open_ends = [name for name in read_toml(run_dir / RUNS)["runs"] if not (run_dir / name / SUMMARY).is_file()]
+        which = f"these have not ended: {', '.join(open_ends)}" if open_ends else "they were not compared yet"
+        raise SpecError(f"{run_dir}: holds several runs, {which}; to go on: {go_on}")
+    if (run_dir / TARGET).is_file():
+        raise SpecError(f"{run_dir}: the run has not ended, there is no {SUMMARY} in it yet; to go on: {go_on}")
     raise SpecError(f"{run_dir}: there is no {SUMMARY} in it: give the folder of a finished run")
 
 

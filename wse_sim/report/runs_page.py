@@ -11,7 +11,7 @@ from wse_sim.report.html_sections import opening, origin_section, what_was_asked
 from wse_sim.report.markup import figure, page, section, table, text
 from wse_sim.report.pareto import Figure, Point, pareto
 from wse_sim.report.quantities import duration, money, named_density
-from wse_sim.report.tables import COMPARISON_COLUMNS, comparison_cells
+from wse_sim.report.tables import COMPARISON_COLUMNS, comparison_cells, measured_unit
 from wse_sim.report.trust_sections import assumed_of_summaries, assumed_section, sensitivity_section, validation_section
 from wse_sim.spec.reading import read_json
 
@@ -19,6 +19,7 @@ Summary = Mapping[str, Any]
 Rows = Sequence[Mapping[str, Any]]
 
 _MOST_TORNADOES = 3
+_LEAST_SPAN = 0.1  # of a loss: one seed moves it by about a hundredth
 _CIRCLES = "Circles: validation text."
 _PARETO = (
     "What each run reached here (measured) against what its full-size run takes (simulated). The line joins those that "
@@ -71,7 +72,8 @@ def _losses(curves: Mapping[str, Rows]) -> str:
 
 
 def _fronts(summaries: Mapping[str, Summary]) -> str:
-    loss = Figure(name="validation loss here", in_words="{:.3f}".format)
+    name = f"validation loss here, {measured_unit(summaries.values())}"
+    loss = Figure(name=name, in_words="{:.3f}".format, least_span=_LEAST_SPAN)
     axes = {
         "run_time_s": Figure(name="time of the full-size run", in_words=duration, is_time=True),
         "cost_usd": Figure(name="cost of the full-size run", in_words=money),

@@ -9,7 +9,6 @@ CONTENTION = "contention"  # the column that says how far a row in closed form c
 
 # By the ending of a name, the first that fits.
 _READ_AS: dict[str, Callable[[float], str]] = {
-    "tokens_per_s": count,
     "_per_s": significant,
     "tokens": count,
     "mfu": percent,
@@ -31,6 +30,7 @@ FILLED_IN = ("system", "num_csx", "batch_size")  # to be shown: what the figures
 @cache
 def heading(name: str) -> str:
     """A heading that may be broken between words; values say their unit."""
+    name = name.replace("run_time_s", "all_steps")  # a run's wall clock is more
     for ending in ("_s", "_j", "_kg", "_usd"):
         if name.endswith(ending) and not name.endswith("_per_s"):
             name = name.removesuffix(ending)

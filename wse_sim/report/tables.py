@@ -7,7 +7,8 @@ from typing import Any, Literal
 from rich.table import Table
 from rich.text import Text
 
-from wse_sim.report.headline import Line, cluster, headline, simulation_lines, title
+from wse_sim.laws.cerebras_gpt import outside_in_words
+from wse_sim.report.headline import Line, cluster, headline, loss_unit, simulation_lines, title
 from wse_sim.report.metrics import SimulationResult
 from wse_sim.report.quantities import (
     count,
@@ -88,7 +89,16 @@ def comparison_table(comparison: Mapping[str, Any]) -> Table:
 
 def comparison_cells(comparison: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Header and rows of the comparison of runs; a figure that a run lacks is a dash."""
-    return tuple(COMPARISON_COLUMNS), [_comparison_row(row) for row in comparison["rows"]]
+    units = {"loss": measured_unit(row.get("summary", {}) for row in comparison["rows"]), "full loss": "nats/token"}
+    header = tuple(f"{name}, {units[name]}" if name in units else name for name in COMPARISON_COLUMNS)
+    return header, [_comparison_row(row) for row in comparison["rows"]]
+
+
+def measured_unit(summaries: Iterable[Mapping[str, Any]]) -> str:
+    """Of the losses that runs reached here: nats/byte or nats/token, and nats where they differ in that."""
+    measured = [summary.get("measured", {}) for summary in summaries]
+    units = {loss_unit(of["val_loss"], of.get("bits_per_byte")) for of in measured if of.get("val_loss") is not None}
+    return units.pop() if len(units) == 1 else "nats"
 
 
 def simulation_table(result: SimulationResult) -> Table:
@@ -240,5 +250,9 @@ def _comparison_row(row: Mapping[str, Any]) -> tuple[str, ...]:
         shown(simulated, "run_time_s", duration),
         shown(simulated, "energy_j", energy),
         shown(simulated, "cost_usd", money),
-        shown(projected, "value", "{:.3f}".format),
+        "outside" if _is_outside(projected) else shown(projected, "value", "{:.3f}".format),
     )
+
+
+def _is_outside(projected: Mapping[str, Any]) -> bool:
+    return "effective_flops" in projected and outside_in_words(projected["value"], projected["effective_flops"]) != ""

@@ -6,7 +6,7 @@ import msgspec
 
 from wse_sim.errors import SpecError
 from wse_sim.spec.base import BaseHyperparameters
-from wse_sim.spec.ranges import MOST, check_range
+from wse_sim.spec.ranges import check_number, check_range
 
 FeedForward = Literal["gelu", "gelu_tanh", "swiglu"]
 Norm = Literal["layernorm", "rmsnorm"]
@@ -64,13 +64,9 @@ class ModelShape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     logits_fraction: float = 1.0
 
     def __post_init__(self) -> None:
-        for field in ("n_layers", "d_model", "n_heads", "d_ff", "vocab_size", "seq_len"):
-            if not 1 <= getattr(self, field) <= MOST:
-                raise SpecError(
-                    f"model {self.name!r}: {field} is {getattr(self, field)}, it must be at least 1 and at most {MOST:,}"
-                )
-        if self.kv_heads < 1:
-            raise SpecError(f"model {self.name!r}: n_kv_heads is {self.kv_heads}, it must be at least 1")
+        for field in ("n_layers", "d_model", "n_heads", "n_kv_heads", "d_ff", "vocab_size", "seq_len"):
+            if (value := getattr(self, field)) is not None:
+                check_number(field, value, f"model {self.name!r}: {field}")
         if not 0 < self.logits_fraction <= 1:
             raise SpecError(
                 f"model {self.name!r}: logits_fraction is {self.logits_fraction}, it must be above 0 and at most 1"
@@ -178,14 +174,13 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     source: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "n_steps", "num_csx"):
-            _check(name, getattr(self, name), least=1, may_be_least=True, most=MOST)
+        for name in ("batch_size", "n_steps", "num_csx", "peak_lr", "clip"):
+            if (value := getattr(self, name)) is not None:
+                check_number(name, value)
         _check("warmup_steps", self.warmup_steps, may_be_least=True, most=self.n_steps)
         _check("end_lr_fraction", self.end_lr_fraction, may_be_least=True, most=1)
         for name in ("adam_eps", "weight_decay"):
             _check(name, getattr(self, name), may_be_least=True)
-        for name in ("peak_lr", "clip"):
-            _check(name, getattr(self, name))
         if self.betas is not None and not all(0 <= beta < 1 for beta in self.betas):
             raise SpecError(f"betas are {self.betas[0]} and {self.betas[1]}: they must be at least 0 and below 1")
         n_sequences = sum(phase.n_sequences for phase in self.phases)

@@ -51,6 +51,8 @@ class Operations:
         Every number above, by name, with its source.
     checkpoint_interval_s, checkpoint_steps :
         Work between two checkpoints, as a time or in steps; without either the best interval is taken.
+    said :
+        Names of the constants that the user gave one by one: these are no assumptions of ours.
 
     Raises
     ------
@@ -74,6 +76,7 @@ class Operations:
     constants: dict[str, Sourced]
     checkpoint_interval_s: float | None = None
     checkpoint_steps: int | None = None
+    said: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         for name in _constant_names():
@@ -94,7 +97,7 @@ class Operations:
     def assumed(self) -> list[str]:
         """Names of the constants for which nothing better than an assumption is known, of those that are used."""
         unused = () if self.stragglers_per_system_day else ("straggler_duration_s", "straggler_slowdown")
-        return [name for name in self.named("assumed") if name not in unused]
+        return [name for name in self.named("assumed") if name not in self.said.union(unused)]
 
     @property
     def assumed_constants(self) -> dict[str, Sourced]:

@@ -7,15 +7,29 @@ from wse_sim.errors import SpecError
 
 Allowed = tuple[Callable[[float], bool], str]  # a number that is none (NaN) is never allowed
 
-# More is a slip of the pen; and what a number is divided into is found by trying up to its root.
-MOST = 10**12
-_COUNT: Allowed = (lambda n: 1 <= n <= MOST, "at least 1, and at most 10^12")
+
+def _count(most: int) -> Allowed:
+    return lambda n: 1 <= n <= most, f"at least 1 and at most {most:,}"
+
+
+def _amount(most: float) -> Allowed:
+    return lambda x: 0 < x <= most, f"a positive number, at most {most:g}"
+
+
 _POSITIVE: Allowed = (lambda x: 0 < x < math.inf, "a positive number")
-_COUNTS = ("num_csx", "batch_size", "microbatch", "seq_len", "mask_update_steps", "steps", "n_steps")
+_STEPS = ("mask_update_steps", "steps", "n_steps")
 _COUNTS_OF_GPUS = ("num_gpus", "dp", "tp", "cp", "pp", "interleave")
+# Ends that no run comes near: beyond them figures overflow, or take hours and all memory to find.
 _ALLOWED: Mapping[str, Allowed] = {
-    **dict.fromkeys((*_COUNTS, *_COUNTS_OF_GPUS), _COUNT),
-    **dict.fromkeys(("tokens", "tokens_per_parameter", "peak_lr", "clip"), _POSITIVE),
+    **dict.fromkeys(("num_csx", "batch_size", "microbatch", *_COUNTS_OF_GPUS), _count(1_000_000)),
+    **dict.fromkeys(_STEPS, _count(1_000_000_000)),
+    "seq_len": _count(100_000_000),
+    "n_layers": _count(10_000),
+    **dict.fromkeys(("d_model", "n_heads", "n_kv_heads"), _count(1_000_000)),
+    **dict.fromkeys(("d_ff", "vocab_size"), _count(10_000_000)),
+    "tokens": _amount(1e21),
+    "tokens_per_parameter": _amount(1e9),
+    **dict.fromkeys(("peak_lr", "clip"), _POSITIVE),
     "density": (lambda rho: 0 < rho <= 1, "above 0 and at most 1 (0.25 keeps 1 of 4 weights; density = 1 - sparsity)"),
     "sparsity": (lambda s: 0 <= s < 1, "at least 0 and below 1 (0.75 masks 3 of 4 weights)"),
     "jitter": (lambda share: 0 <= share < math.inf, "at least 0 (0.05 = passes take up to 5 % longer)"),

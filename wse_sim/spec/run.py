@@ -14,7 +14,7 @@ TOKENS_PER_PARAMETER = 20  # compute-optimal, Cerebras-GPT (arXiv 2304.03208) Se
 ChangingAlgorithm = Literal["set", "rigl", "gmp"]
 SPARSITY_ALGORITHMS = ("static", *get_args(ChangingAlgorithm))
 MOST_STEPS = 10**12  # twice the root of these are tried as checkpoint intervals
-_NUMBERS = ("density", "num_csx", "batch_size", "microbatch", "jitter", "straggler", "tokens")
+_NUMBERS = ("density", "num_csx", "batch_size", "microbatch", "jitter", "straggler")
 
 
 class MaskUpdates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -124,12 +124,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
                 f"these do: {', '.join(map(str, self.microbatches))}"
             )
         check_seq_len(self.shape, self.seq_len)
-        if self.n_steps > MOST_STEPS:
-            raise SpecError(
-                f"tokens is {self.tokens:g}: that is {self.n_steps:.3g} steps of {self.tokens_per_step:,} tokens, and "
-                f"at most {MOST_STEPS:.0e} can be simulated: at most {float(MOST_STEPS * self.tokens_per_step):.3g} "
-                "tokens, or a larger batch_size, would be right"
-            )
+        check_tokens(self.tokens, self.batch_size, self.seq_len)
 
     @property
     def batch_per_csx(self) -> int:
@@ -161,6 +156,29 @@ def check_seq_len(shape: ModelShape, seq_len: int) -> None:
     check_number("seq_len", seq_len)
     if shape.positions == "learned" and seq_len > shape.seq_len:
         raise SpecError(f"seq_len is {seq_len}: {shape.name} takes 1 to {shape.seq_len}")
+
+
+def check_tokens(tokens: float, batch_size: int, seq_len: int) -> None:
+    """Refuse a run that ends within its first step, or all but never.
+
+    Raises
+    ------
+    SpecError
+        When a step takes more tokens than the run has, or the run has more steps than can be simulated.
+    """
+    check_number("tokens", tokens)
+    tokens_per_step = batch_size * seq_len
+    if tokens < tokens_per_step:
+        raise SpecError(
+            f"tokens is {tokens:,.10g}: a run has at least one step, {tokens_per_step:,} tokens in a batch of "
+            f"{batch_size:,} × {seq_len:,}"
+        )
+    if tokens > MOST_STEPS * tokens_per_step:
+        raise SpecError(
+            f"tokens is {tokens:g}: that is {tokens / tokens_per_step:.3g} steps of {tokens_per_step:,} tokens, and "
+            f"at most {MOST_STEPS:.0e} can be simulated: at most {float(MOST_STEPS * tokens_per_step):.3g} "
+            "tokens, or a larger batch_size, would be right"
+        )
 
 
 def _neighbours(batch_size: int, num_csx: int) -> str:

@@ -128,8 +128,8 @@ def parse_whole_numbers(text: str, what: str) -> list[int]:
     SpecError
         When one is not positive and whole; the message calls them `what`.
     """
-    words = text.split(",")
-    if not all(word.strip().isdecimal() and len(word) < _MOST_DIGITS and int(word) > 0 for word in words):
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isdecimal() and len(word) < _MOST_DIGITS and int(word) > 0 for word in words):
         raise SpecError(f"{what} is {text!r}: write whole numbers such as 1,4")
     return [int(word) for word in words]
 

@@ -72,7 +72,7 @@ def fitting(run: Run, cluster: Cluster, sizes: Sizes) -> BoolArray:
     share, left = np.divmod(sizes.batch_size, np.maximum(1, sizes.num_csx))
     is_shared = (share >= 1) & (left == 0)
     is_cut = (sizes.microbatch >= 0) & (share % np.maximum(1, sizes.microbatch) == 0)
-    is_run = (sizes.tokens > 0) & np.isfinite(sizes.tokens)
+    is_run = (sizes.tokens >= sizes.batch_size * run.seq_len) & np.isfinite(sizes.tokens)
     return np.asarray(is_cluster & is_shared & is_cut & (sizes.microbatch <= largest) & is_run)
 
 

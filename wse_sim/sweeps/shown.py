@@ -7,7 +7,7 @@ from wse_sim.report.tables import Section
 from wse_sim.sweeps.keys import Value
 from wse_sim.sweeps.sweep import Row, Sweep
 
-_N_BEST = 10
+N_BEST = 10
 _MOST_COLUMNS, _LEAST_FIGURES = 8, 3  # a table is as wide as a terminal
 
 
@@ -18,7 +18,7 @@ def best_section(sweep: Sweep, best: Sequence[Row], sort_by: str) -> Section:
     trust = (CONTENTION,) if CONTENTION in sweep.results else ()
     figures = tuple(dict.fromkeys((sort_by, *trust, *MAIN_FIGURES[sweep.kind])))[:n_figures]
     header = (*(name for name in names if name != sort_by), *figures)
-    shown = [sweep.cells(row) for row in best[:_N_BEST]]
+    shown = [sweep.cells(row) for row in best[:N_BEST]]
     cells = [tuple(_shown(sweep, name, row[name]) for name in header) for row in shown]
     numbers = tuple(name for name in header if all(not isinstance(row[name], str) for row in shown))
     words = {name: heading(name) for name in header}

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import safetensors
 
 from wse_sim.errors import SpecError
+from wse_sim.files import require_folder
 from wse_sim.wafer.dataflow import LayerWork, counts_of_mask, layer_work, window_rows
 from wse_sim.wafer.draws import Counts, Densities, drawn_counts, drawn_fullest, seeded
 from wse_sim.wafer.mesh import Mesh
@@ -141,6 +142,7 @@ def read_run_masks(run_dir: Path) -> RunMasks:
     # Written last: without one, there is no checkpoint.
     whole = sorted(path for path in (run_dir / CHECKPOINTS).glob("step-*.json") if _NAME.fullmatch(path.stem))
     if not whole:
+        require_folder(run_dir)
         raise SpecError(f"{run_dir}: no checkpoint in {run_dir / CHECKPOINTS}: name the folder of a training run")
     path = whole[-1].with_suffix(".safetensors")
     try:

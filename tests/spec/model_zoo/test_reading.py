@@ -89,6 +89,26 @@ def test_what_is_ignored_says_why_and_what_it_changes(
     assert any(key in line for line in simulation) == (affects in ("simulation", "both"))
 
 
+def test_a_misspelt_key_names_the_one_that_may_be_meant_and_what_was_taken_for_it(tmp_path: Path) -> None:
+    found = changed(tmp_path, ("hidden_size: 64", "hiden_size: 64"), ("num_heads: 2", "num_heads: 12"))
+    (entry,) = (entry for entry in found.ledger.ignored if entry.key.endswith("hiden_size"))
+    assert entry.why.endswith("knows: did you mean hidden_size, of which the default 768 was taken?")
+    assert found.configuration.shape.d_model == 768
+
+
+@pytest.mark.parametrize(
+    ("enabled", "precision", "became"), [("true", "bf16", "16 bits"), ("false", "fp32", "32 bits where it trains")]
+)
+def test_the_word_for_the_precision_is_that_of_the_toml(
+    tmp_path: Path, enabled: str, precision: str, became: str
+) -> None:
+    block = TINY[TINY.index("    precision:") : TINY.index("max_gradient_norm")]
+    found = changed(tmp_path, (block, f"    precision:\n      enabled: {enabled}\n      "))
+    (entry,) = (entry for entry in found.ledger.understood if entry.key.endswith("precision.enabled"))
+    assert entry.became.startswith(f"matrix products in {became}")
+    assert found.configuration.training.precision == precision
+
+
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [

@@ -101,11 +101,25 @@ def test_ids_are_kept_in_the_least_room_that_holds_them(vocab_size: int, dtype: 
 def test_an_id_outside_the_vocabulary_is_refused(tmp_path: Path) -> None:
     IDS.astype("<u2").tofile(tmp_path / "my.bin")
     corpus = load_corpus(str(tmp_path / "my.bin"))
-    with pytest.raises(SpecError, match=r"a token has the id 99\d, the vocabulary has 990 entries"):
-        TrainOrder(fitted(corpus, 990).train, 16, seed=0).batch(0, 250)
+    for find in (
+        lambda: fitted(corpus, 990),  # before anything is trained
+        lambda: TrainOrder(corpus.train.within(990), 16, seed=0).batch(0, 250),
+    ):
+        with pytest.raises(SpecError, match=r"a token has the id 99\d, the vocabulary has 990 entries"):
+            find()
     side_car(tmp_path / "my.bin", dtype="uint16", vocab_size=1000)
     with pytest.raises(SpecError, match="their vocabulary has 1000 entries, the model's has 990"):
         fitted(load_corpus(str(tmp_path / "my.bin")), 990)
+
+
+@pytest.mark.parametrize("place", [0, 4_499, 99_999, 199_999])
+def test_an_id_outside_the_vocabulary_is_found_wherever_it_is(tmp_path: Path, place: int) -> None:
+    ids = np.zeros(200_000, "<u2")
+    ids[place] = 300
+    ids.tofile(tmp_path / "my.bin")
+    with pytest.raises(SpecError, match="a token has the id 300, the vocabulary has 290 entries"):
+        fitted(load_corpus(str(tmp_path / "my.bin")), 290)
+    assert fitted(load_corpus(str(tmp_path / "my.bin")), 301).vocab_size == 301
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What became of each key of a configuration: understood, ignored with the reason, or assumed where it is not there."""
 
 import json
+from difflib import get_close_matches
 from typing import Any, Literal, NoReturn
 
 import msgspec
@@ -102,6 +103,7 @@ class Section:
     def __init__(self, table: dict[str, Any], path: KeyPath, document: YamlDocument, ledger: Ledger) -> None:
         self._left = {key: value for key, value in table.items() if value is not None}
         self._said = frozenset(self._left)
+        self._asked: set[str] = set()
         self._nothing = [key for key, value in table.items() if value is None]
         self.path, self.document, self.ledger = path, document, ledger
 
@@ -164,6 +166,7 @@ class Section:
 
     def section(self, key: str, *, needed: bool = True) -> "Section":
         """The mapping below a key; an empty one where it need not be there."""
+        self._asked.add(key)
         if key not in self._left and needed:
             raise SpecError(f"{self.place()}: there is no {key}, and a configuration needs one")
         table = self._left.pop(key, {})
@@ -177,6 +180,7 @@ class Section:
 
     def ignore(self, key: str, why: str, affects: Affects = "nothing") -> None:
         """Note that a key, if it is there, is not followed."""
+        self._asked.add(key)
         if key in self._left:
             self.note(key, self._left.pop(key), why, affects)
 
@@ -219,7 +223,7 @@ class Section:
         """Note every key that nothing has taken."""
         for key in self.keys:
             known = reason_for((*self.path, key))
-            self.ignore(key, *(known or (_UNKNOWN, "both")))
+            self.ignore(key, *(known or (self._unknown(key), "both")))
         for key in self._nothing:
             self.note(key, None, "says nothing", "nothing")
 
@@ -239,7 +243,17 @@ class Section:
         """Refuse a value."""
         raise SpecError(f"{self.place(key)} is {_written(value)}, it must be {right}")
 
+    def _unknown(self, key: str) -> str:
+        """Why a key is not followed that nothing has asked for: perhaps it is another one, misspelt."""
+        near = get_close_matches(key, sorted(self._asked - self._said), n=1)
+        if not near:
+            return _UNKNOWN
+        meant = self.ledger.key((*self.path, near[0]))
+        taken = [f", of which the default {e.value} was taken" for e in self.ledger.assumed if e.key == meant]
+        return f"{_UNKNOWN}: did you mean {near[0]}{''.join(taken)}?"
+
     def _take(self, key: str, became: str, default: Any) -> Any:
+        self._asked.add(key)
         if key not in self._left:
             if default is REQUIRED:
                 raise SpecError(f"{self.place()}: there is no {key}, and a configuration needs one")

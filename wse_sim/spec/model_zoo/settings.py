@@ -73,7 +73,9 @@ def precision_of(init: Section, cannot_train: list[str]) -> tuple[float | None, 
         init.assume("precision", "none", "matrix products in 32 bits, no clipping")
         return None, "fp32"
     precision = init.section("precision")
-    is_mixed = precision.flag("enabled", "matrix products in 16 bits", True)
+    is_mixed = precision.flag("enabled", "", True)
+    bits = "in 16 bits" if is_mixed else "in 32 bits where it trains; wafers are simulated in 16"
+    precision.understand("enabled", is_mixed, f"matrix products {bits}")
     precision.one_way(
         "fp16_type",
         precision.word("fp16_type", "", "bfloat16", options=_HALVES),
