@@ -1,8 +1,8 @@
 """Coverage-guided fuzzing of one reader with atheris.
 
-    python -m pip install '.[fuzz]'                        atheris, where it has a wheel for this Python
-    python -m tests.bad_input.fuzz toml_model              as in a campaign; more options are those of libFuzzer, -runs=N
-    python -m tests.bad_input.fuzz toml_model keep         what it found to lead elsewhere, smallest first, into corpus/
+    python -m pip install '.[fuzz]'                atheris, where it has a wheel for this Python
+    python -m tests.bad_input.fuzz toml_model      as in a campaign; more options are those of libFuzzer, -runs=N
+    python -m tests.bad_input.fuzz toml_model keep     what it found to lead elsewhere, smallest first, into corpus/
 
 What breaks a reader is written to `corpus/NAME/crash-*`, and is there to stay once the reader is mended.
 """

@@ -3,22 +3,19 @@
 `fuzz.py` gives them bytes that a coverage-guided fuzzer makes, `test_corpus.py` those that were kept.
 """
 
-import json
-import os
 import struct
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
+from tests.bad_input import seeds
 from wse_sim.errors import SpecError
 
 _TESTS = Path(__file__).parents[1]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Harness:
     """A reader.
 
@@ -34,22 +31,15 @@ class Harness:
 
     read: Callable[[bytes], object]
     seeds: Callable[[], list[bytes]]
-    n_runs: int
+    n_runs: int = 20_000
 
     def __call__(self, content: bytes) -> None:
         with suppress(SpecError):
             self.read(content)
 
 
-@cache
-def _folder() -> Path:
-    """For files of this process; in memory where the system has such a place, for there will be many."""
-    memory = Path("/dev/shm")  # noqa: S108  a folder of its own is made there
-    return Path(tempfile.mkdtemp(prefix="wse-sim-fuzz-", dir=memory if os.access(memory, os.W_OK) else None))
-
-
 def _file(name: str, content: bytes) -> Path:
-    path = _folder() / name
+    path = seeds.scratch() / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     return path
@@ -174,10 +164,10 @@ def _checkpoint(content: bytes) -> None:
     from tests.bad_input.a_run import META, TENSORS, finished
     from training.checkpoint import load_latest
 
-    if not (_folder() / "run" / TENSORS).is_file():
+    if not (seeds.scratch() / "run" / TENSORS).is_file():
         _file(f"run/{TENSORS}", (finished("dense") / TENSORS).read_bytes())
     _file(f"run/{META}", content)
-    load_latest(_folder() / "run")
+    load_latest(seeds.scratch() / "run")
 
 
 def _rows(content: bytes) -> None:
@@ -262,165 +252,55 @@ def _tokenizer(content: bytes) -> None:
     read_tokenizer(str(_file("k.json", content))).encode([b"Once upon a time", b""])
 
 
-def _text(*names: str) -> Callable[[], list[bytes]]:
-    """The data's own files as seeds."""
-
-    def make() -> list[bytes]:
-        from importlib.resources import files
-
-        return [files("wse_sim").joinpath("data", *name.split("/")).read_bytes() for name in names]
-
-    return make
-
-
-def _tiny(more: str = "") -> Callable[[], list[bytes]]:
-    def make() -> list[bytes]:
-        from tests.conftest import TINY
-
-        return [(TINY + more).encode()]
-
-    return make
-
-
-def _yaml() -> list[bytes]:
-    files = _TESTS / "spec" / "model_zoo" / "files"
-    return [(files / name).read_bytes() for name in ("111m.yaml", "tiny_rigl.yaml", "gpt2_small_legacy.yaml")]
-
-
-def _safe() -> list[bytes]:
-    header = json.dumps({"a": {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]}, "__metadata__": {"a": "2x2"}})
-    return [struct.pack("<Q", len(header)) + header.encode() + bytes(16)]
-
-
-def _of_run(name: str) -> Callable[[], list[bytes]]:
-    def make() -> list[bytes]:
-        from tests.bad_input.a_run import finished
-
-        return [(finished("dense") / name).read_bytes()]
-
-    return make
-
-
-def _index_seeds() -> list[bytes]:
-    from tests.bad_input.of_tokens import index
-
-    return [index()]
-
-
-def _hdf5_seeds() -> list[bytes]:
-    import numpy as np
-
-    from tests.bad_input.of_tokens import hdf5
-
-    path = _folder() / "seed.h5"
-    made = []
-    for shape, more in (((4, 3, 16), {}), ((200,), {"chunks": (50,), "compression": "gzip"})):
-        hdf5(lambda file, shape=shape, more=more: file.create_dataset("data", data=np.ones(shape, "i4"), **more))(path)  # type: ignore[misc]
-        made.append(path.read_bytes())
-    return made
-
-
-def _table_seeds(kind: str) -> Callable[[], list[bytes]]:
-    def make() -> list[bytes]:
-        from tests.bad_input import of_documents
-
-        maker = of_documents._arrow if kind == "arrow" else of_documents._parquet
-        path, made = _folder() / "seed", []
-        for columns in (
-            lambda pa: pa.table({"text": ["a", None, "bc"]}),
-            lambda pa: pa.table({"input_ids": [[1, 2], []]}),
-        ):
-            maker(columns)(path)
-            made.append(path.read_bytes())
-        return made
-
-    return make
-
-
-def _zstd_seeds() -> list[bytes]:
-    import zstandard
-
-    return [zstandard.compress(b'{"text": "a"}\n' * 20)]
-
-
-def _npy_seeds() -> list[bytes]:
-    import io
-
-    import numpy as np
-
-    file = io.BytesIO()
-    np.save(file, np.ones(200, "<u2"))
-    return [file.getvalue()]
-
-
-def _bytes(*seeds: bytes) -> Callable[[], list[bytes]]:
-    return lambda: list(seeds)
-
-
 _BPE = b'{"version": "1.0", "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": [["a", "b"]]}}'
 _CONFIG = (
     b'{"model_type": "llama", "hidden_size": 64, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16}'
 )
 _SIDE_CAR = b'{"dtype": "uint16", "vocab_size": 300, "n_tokens": 100, "n_bytes": 400}'
-_FAST, _SLOW = 20_000, 4_000
+_SLOW = 4_000
 
 HARNESSES: dict[str, Harness] = {
-    "toml_model": Harness(read=_model, seeds=_tiny(), n_runs=_FAST),
-    "toml_system": Harness(read=_system, seeds=_text("hardware/cs3.toml"), n_runs=_FAST),
-    "toml_gpu": Harness(read=_gpu, seeds=_text("gpus/h100.toml"), n_runs=_FAST),
-    "toml_operations": Harness(read=_operations, seeds=_text("operations.toml", "economics.toml"), n_runs=_FAST),
-    "toml_configuration": Harness(
-        read=_configuration, seeds=_tiny("[run]\nseq_len=64\nbatch_size=4\nn_steps=9\n"), n_runs=_FAST
-    ),
-    "model_zoo_yaml": Harness(read=_model_zoo, seeds=_yaml, n_runs=_FAST),
-    "config_json": Harness(read=_config_json, seeds=_bytes(_CONFIG, b'{"model_type": "gpt2"}'), n_runs=_FAST),
+    "toml_model": Harness(_model, seeds.tiny_model()),
+    "toml_system": Harness(_system, seeds.of_the_data("hardware/cs3.toml")),
+    "toml_gpu": Harness(_gpu, seeds.of_the_data("gpus/h100.toml")),
+    "toml_operations": Harness(_operations, seeds.of_the_data("operations.toml", "economics.toml")),
+    "toml_configuration": Harness(_configuration, seeds.tiny_model("[run]\nseq_len=64\nbatch_size=4\nn_steps=9\n")),
+    "model_zoo_yaml": Harness(_model_zoo, seeds.yamls),
+    "config_json": Harness(_config_json, seeds.written(_CONFIG, b'{"model_type": "gpt2"}')),
     "sweep_points": Harness(
-        read=_points,
-        seeds=_bytes(b"model,seed\n111m,1\n", b'[grid]\nmodel = "111m"\ndensity = [1, 0.5]\n'),
-        n_runs=_FAST,
+        _points, seeds.written(b"model,seed\n111m,1\n", b'[grid]\nmodel = "111m"\ndensity = [1, 0.5]\n')
     ),
     "calibrate_csv": Harness(
-        read=_measurements,
-        seeds=_bytes(b"model,system,num_csx,batch_size,tokens_per_s\n111m,cs2,1,120,1e6\n"),
-        n_runs=_FAST,
+        _measurements, seeds.written(b"model,system,num_csx,batch_size,tokens_per_s\n111m,cs2,1,120,1e6\n")
     ),
-    "written_values": Harness(
-        read=_written, seeds=_bytes(b"26.3B", b"1.2 MW", b"3m", b"0.5,0.25", b"none"), n_runs=_FAST
-    ),
+    "written_values": Harness(_written, seeds.written(b"26.3B", b"1.2 MW", b"3m", b"0.5,0.25", b"none")),
     "sparsity": Harness(
-        read=_sparsity,
-        seeds=_bytes(b'{"sparsity": {"algorithm": "rigl", "sparsity": 0.9}}', b'{"sparsity": [0.5]}'),
-        n_runs=_FAST,
+        _sparsity, seeds.written(b'{"sparsity": {"algorithm": "rigl", "sparsity": 0.9}}', b'{"sparsity": [0.5]}')
     ),
     "schedules": Harness(
-        read=_schedule,
-        seeds=_bytes(
+        _schedule,
+        seeds.written(
             b"wsd(cooldown=0.1,shape=1-sqrt)",
             b"step(at=[0.5,0.8],by=0.3),linear",
             b"sequential(pieces=[linear,cosine],until=[0.5,1])",
         ),
-        n_runs=_FAST,
     ),
-    "safetensors": Harness(read=_safetensors, seeds=_safe, n_runs=_FAST),
-    "run_masks": Harness(read=_masks, seeds=_of_run("checkpoints/step-00000002.safetensors"), n_runs=_SLOW),
-    "checkpoint_json": Harness(read=_checkpoint, seeds=_of_run("checkpoints/step-00000002.json"), n_runs=_SLOW),
-    "run_rows": Harness(read=_rows, seeds=_of_run("run.jsonl"), n_runs=_FAST),
-    "summary_json": Harness(read=_summary, seeds=_of_run("summary.json"), n_runs=2_000),
-    "tokens_side_car": Harness(read=_tokens, seeds=_bytes(bytes(200) + b"\0" + _SIDE_CAR), n_runs=_FAST),
+    "safetensors": Harness(_safetensors, seeds.safetensors_file),
+    "run_masks": Harness(_masks, seeds.of_a_run("checkpoints/step-00000002.safetensors"), _SLOW),
+    "checkpoint_json": Harness(_checkpoint, seeds.of_a_run("checkpoints/step-00000002.json"), _SLOW),
+    "run_rows": Harness(_rows, seeds.of_a_run("run.jsonl")),
+    "summary_json": Harness(_summary, seeds.of_a_run("summary.json"), 2_000),
+    "tokens_side_car": Harness(_tokens, seeds.written(bytes(200) + b"\0" + _SIDE_CAR)),
     "tokens": Harness(
-        read=_bare_tokens,
-        seeds=_bytes(bytes(200), struct.pack("<iii", 20240520, 1, 100) + bytes(1012 + 200)),
-        n_runs=_FAST,
+        _bare_tokens, seeds.written(bytes(200), struct.pack("<iii", 20240520, 1, 100) + bytes(1012 + 200))
     ),
-    "npy": Harness(read=_npy, seeds=_npy_seeds, n_runs=_FAST),
-    "megatron_index": Harness(read=_megatron, seeds=_index_seeds, n_runs=_FAST),
-    "hdf5": Harness(read=_hdf5, seeds=_hdf5_seeds, n_runs=_SLOW),
-    "json_lines": Harness(
-        read=_json_lines, seeds=_bytes(b'{"text": "a"}\n\n{"text": "b", "n": [1, null]}\n'), n_runs=_FAST
-    ),
-    "zstd_lines": Harness(read=_zstd_lines, seeds=_zstd_seeds, n_runs=_FAST),
-    "arrow": Harness(read=_arrow, seeds=_table_seeds("arrow"), n_runs=_FAST),
-    "parquet": Harness(read=_parquet, seeds=_table_seeds("parquet"), n_runs=_SLOW),
-    "tokenizer_json": Harness(read=_tokenizer, seeds=_bytes(_BPE), n_runs=_FAST),
+    "npy": Harness(_npy, seeds.npy_files),
+    "megatron_index": Harness(_megatron, seeds.indexes),
+    "hdf5": Harness(_hdf5, seeds.hdf5_files, _SLOW),
+    "json_lines": Harness(_json_lines, seeds.written(b'{"text": "a"}\n\n{"text": "b", "n": [1, null]}\n')),
+    "zstd_lines": Harness(_zstd_lines, seeds.zstd_files),
+    "arrow": Harness(_arrow, seeds.tables("arrow")),
+    "parquet": Harness(_parquet, seeds.tables("parquet"), _SLOW),
+    "tokenizer_json": Harness(_tokenizer, seeds.written(_BPE)),
 }
 """By name."""
