@@ -9,6 +9,7 @@ from wse_sim.errors import SpecError, choose
 from wse_sim.spec.model import ModelShape
 from wse_sim.spec.ranges import check_number
 
+_MOST = 1_000_000
 Axis = Literal["width", "density", "depth"]
 
 
@@ -25,8 +26,8 @@ def checked_values(over: str, values: Iterable[float]) -> tuple[float, ...]:
     for value in values:
         if is_density:
             check_number("density", value)
-        elif not (value >= 1 and value == int(value)):
-            raise SpecError(f"a {over} is {value:g}: it must be a whole number, at least 1")
+        elif not (1 <= value <= _MOST and value == int(value)):
+            raise SpecError(f"a {over} is {value:g}: it must be a whole number, at least 1 and at most {_MOST:,}")
     different = {value if is_density else int(value) for value in values}
     if len(different) < 2:
         raise SpecError(f"values of {over}: a check compares at least two different ones")

@@ -85,9 +85,9 @@ def _bombs() -> dict[str, tuple[Made, str]]:
         "a number of 5,000 digits": (in_place(_GOOD, "hidden_size: 768", "hidden_size: " + "9" * 5000), "hidden_size"),
         "a number of 5,000 hexadecimal digits": (
             in_place(_GOOD, "hidden_size: 768", "hidden_size: 0x" + "f" * 5000),
-            "line 8",
+            "line 10",
         ),
-        "a sexagesimal number": (in_place(_GOOD, "hidden_size: 768", "hidden_size: 1" + ":59" * 2000), "line 8"),
+        "a sexagesimal number": (in_place(_GOOD, "hidden_size: 768", "hidden_size: 1" + ":59" * 2000), "line 10"),
         "a key of 100,000 letters": ("a" * 100_000 + ": 1\n", "YAML|trainer"),
     }
 
