@@ -135,7 +135,7 @@ def _exported() -> Group:
         if name not in _OF_THE_RUN:
             group.case(f"checkpoint: {name}", {"run": run(change)}, "run|checkpoint")
     group.case("no checkpoints", {"run/x": ""}, "run", "checkpoint")
-    group.case("not there", {}, "run", "checkpoint")
+    group.case("not there", {}, "run", "no such folder")
     group.case("a step that there is not", {"run": run()}, "step 7", more="--checkpoint 7")
     group.case("a step below 0", {"run": run()}, "step -1|checkpoint", more="--checkpoint -1")
     group.case("into a folder with files", {"run": run(), "hf/x": ""}, "hf")
@@ -203,6 +203,6 @@ def _masks() -> Group:
             "run",
             says,
         )
-    group.case("not there", {"m.toml": TINY}, "run", "checkpoint")
+    group.case("not there", {"m.toml": TINY}, "run", "no such folder")
     group.case("density beside it", {"m.toml": TINY, "run": run()}, "density", more="--density 0.9")
     return group

@@ -55,7 +55,7 @@ def cases() -> Group:
     for name, fill, says in (
         ("no data set", lambda file: None, "data"),
         ("another data set", lambda file: file.create_dataset("tokens", data=_samples()), "tokens"),
-        ("a group", lambda file: file.createtrained_on("data"), "data"),
+        ("a group", lambda file: file.create_group("data"), "data"),
         ("floats", lambda file: file.create_dataset("data", data=_samples(dtype="f4")), "float32"),
         ("texts", lambda file: file.create_dataset("data", data=[b"a", b"b"]), "whole numbers"),
         ("one number", lambda file: file.create_dataset("data", data=5), "shape"),

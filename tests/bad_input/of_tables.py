@@ -28,12 +28,12 @@ def cases() -> Group:
         (
             "ids without an id",
             arrow(lambda pa: pa.table({"input_ids": pa.array([[]] * 5, pa.list_(pa.int32()))})),
-            "too few|id",
+            "too few|of text|id",
         ),
         ("ids that are missing", arrow(lambda pa: pa.table({"input_ids": [[1, None, 3]] * 300})), "id"),
         ("ids beyond 2^32", arrow(lambda pa: pa.table({"input_ids": [[2**40]] * 300})), "id"),
-        ("no rows", arrow(lambda pa: pa.table({"text": pa.array([], pa.string())})), "too few"),
-        ("texts that are missing", arrow(lambda pa: pa.table({"text": pa.array([None] * 9, pa.string())})), "too few"),
+        ("no rows", arrow(lambda pa: pa.table({"text": pa.array([], pa.string())})), "too few|of text"),
+        ("texts that are missing", arrow(lambda pa: pa.table({"text": pa.array([None] * 9, pa.string())})), "too few|of text"),
         (
             "not UTF-8",
             arrow(
