@@ -257,13 +257,14 @@ _CONFIG = (
     b'{"model_type": "llama", "hidden_size": 64, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16}'
 )
 _SIDE_CAR = b'{"dtype": "uint16", "vocab_size": 300, "n_tokens": 100, "n_bytes": 400}'
+_SOURCED = b'[%s]\nvalue = 1.5\nlow = 1.0\nkind = "assumed"\nsource = "x"\n'
 _SLOW = 4_000
 
 HARNESSES: dict[str, Harness] = {
     "toml_model": Harness(_model, seeds.tiny_model()),
     "toml_system": Harness(_system, seeds.of_the_data("hardware/cs3.toml")),
     "toml_gpu": Harness(_gpu, seeds.of_the_data("gpus/h100.toml")),
-    "toml_operations": Harness(_operations, seeds.of_the_data("operations.toml", "economics.toml")),
+    "toml_operations": Harness(_operations, seeds.written(_SOURCED % b"pue", _SOURCED % b"compile_s"), _SLOW),
     "toml_configuration": Harness(_configuration, seeds.tiny_model("[run]\nseq_len=64\nbatch_size=4\nn_steps=9\n")),
     "model_zoo_yaml": Harness(_model_zoo, seeds.yamls),
     "config_json": Harness(_config_json, seeds.written(_CONFIG, b'{"model_type": "gpt2"}')),
@@ -286,7 +287,7 @@ HARNESSES: dict[str, Harness] = {
         ),
     ),
     "safetensors": Harness(_safetensors, seeds.safetensors_file),
-    "run_masks": Harness(_masks, seeds.of_a_run("checkpoints/step-00000002.safetensors"), _SLOW),
+    "run_masks": Harness(_masks, seeds.masks_file),
     "checkpoint_json": Harness(_checkpoint, seeds.of_a_run("checkpoints/step-00000002.json"), _SLOW),
     "run_rows": Harness(_rows, seeds.of_a_run("run.jsonl")),
     "summary_json": Harness(_summary, seeds.of_a_run("summary.json"), 2_000),

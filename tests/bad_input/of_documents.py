@@ -10,6 +10,15 @@ from tests.bad_input.case import Group
 _LINES = "".join(json.dumps({"text": f"Once upon a time there was text number {n}. " * 4}) + "\n" for n in range(300))
 
 
+# The library does not raise at this one, it panics.
+_SHORT_MERGE = {
+    "type": "BPE",
+    "continuing_subword_prefix": "##",
+    "vocab": {"a": 0, "b": 1, "ab": 2},
+    "merges": [["a", "b"]],
+}
+
+
 def cases() -> list[Group]:
     return [_lines(), _packed(), _tokenizers()]
 
@@ -152,6 +161,7 @@ def _tokenizers() -> Group:
             "reads",
         ),
         ("an id below 0", json.dumps(good | {"model": {"type": "BPE", "vocab": {"a": -1}, "merges": []}}), "reads"),
+        ("a merge that is shorter than its prefix", json.dumps(good | {"model": _SHORT_MERGE}), "reads"),
         (
             "an id of 2^32",
             json.dumps(good | {"model": {"type": "WordLevel", "vocab": {"a": 2**32}, "unk_token": "a"}}),

@@ -33,7 +33,11 @@ def cases() -> Group:
         ("ids that are missing", arrow(lambda pa: pa.table({"input_ids": [[1, None, 3]] * 300})), "id"),
         ("ids beyond 2^32", arrow(lambda pa: pa.table({"input_ids": [[2**40]] * 300})), "id"),
         ("no rows", arrow(lambda pa: pa.table({"text": pa.array([], pa.string())})), "too few|of text"),
-        ("texts that are missing", arrow(lambda pa: pa.table({"text": pa.array([None] * 9, pa.string())})), "too few|of text"),
+        (
+            "texts that are missing",
+            arrow(lambda pa: pa.table({"text": pa.array([None] * 9, pa.string())})),
+            "too few|of text",
+        ),
         (
             "not UTF-8",
             arrow(
@@ -60,6 +64,11 @@ def cases() -> Group:
             "Parquet",
         ),
         ("Parquet: bits flipped", parquet_file(_good, _flipped(4, 60)), "t.parquet"),
+        (
+            "Parquet: a name not in UTF-8",
+            parquet_file(_good, lambda content: content.replace(b"text", b"te\xfft")),
+            "t.parquet",
+        ),
         ("Parquet: numbers", parquet_file(lambda pa: pa.table({"text": [1.5]})), "double"),
     ):
         group.case(name, {"t.parquet": made}, "t.parquet", says, command="prepare t.parquet --out tokens")

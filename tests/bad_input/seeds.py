@@ -48,6 +48,17 @@ def safetensors_file() -> list[bytes]:
     return [struct.pack("<Q", len(header)) + header.encode() + bytes(16)]
 
 
+def masks_file() -> list[bytes]:
+    """The masks of one block, as a checkpoint has them."""
+    names = ("attention.qkv", "attention.out", "mlp.up", "mlp.down")
+    table: dict[str, object] = {"__metadata__": {f"blocks.0.{name}.weight": "24x8" for name in names}}
+    for number, name in enumerate(names):
+        place = [24 * number, 24 * number + 24]
+        table[f"model.blocks.0.{name}.weight_mask"] = {"dtype": "U8", "shape": [24], "data_offsets": place}
+    header = json.dumps(table).encode()
+    return [struct.pack("<Q", len(header)) + header + bytes(range(96))]
+
+
 def of_a_run(name: str) -> Callable[[], list[bytes]]:
     def make() -> list[bytes]:
         from tests.bad_input.a_run import finished
@@ -66,7 +77,7 @@ def indexes() -> list[bytes]:
 def hdf5_files() -> list[bytes]:
     import numpy as np
 
-    from tests.bad_input.of_tokens import hdf5
+    from tests.bad_input.of_hdf5 import hdf5
 
     path = scratch() / "seed.h5"
     made = []
@@ -78,9 +89,9 @@ def hdf5_files() -> list[bytes]:
 
 def tables(kind: str) -> Callable[[], list[bytes]]:
     def make() -> list[bytes]:
-        from tests.bad_input import of_documents
+        from tests.bad_input import of_tables
 
-        maker = of_documents._arrow if kind == "arrow" else of_documents._parquet
+        maker = of_tables.arrow if kind == "arrow" else of_tables.parquet_file
         path, made = scratch() / "seed", []
         for columns in (
             lambda pa: pa.table({"text": ["a", None, "bc"]}),

@@ -67,15 +67,14 @@ def column_of(path: Path, field: str) -> Column:
     """
     types = extra("pyarrow.types", f"data {path}")
     with _Table(path) as table:
-        schema = table.schema
-        name = field if field in schema.names else IDS
-        if name not in schema.names:
-            there = ", ".join(map(repr, schema.names))
+        name = field if field in table.names else IDS
+        if name not in table.names:
+            there = ", ".join(map(repr, table.names))
             raise SpecError(
                 f"data {path}: has no column {field!r} and none {IDS!r}; there are {there}: name the one with the "
                 "text, --text-field"
             )
-        kind = schema.field(name).type
+        kind = table.schema.field(table.names.index(name)).type
         if types.is_string(kind) or types.is_large_string(kind):
             return Column(name, is_ids=False)
         is_list = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
@@ -134,21 +133,23 @@ class _Table:
 
     def __init__(self, path: Path) -> None:
         pyarrow = extra("pyarrow", f"data {path}")
-        self._path, self._damage, self._map = path, (pyarrow.ArrowException, OSError), None
+        self._path, self._map = path, None
+        self._damage = (pyarrow.ArrowException, OSError, ValueError)  # the last of texts that are not UTF-8
+        parquet = extra("pyarrow.parquet", f"data {path}") if path.suffix == PARQUET else None
         try:
-            if path.suffix == PARQUET:
-                self._file: Any = extra("pyarrow.parquet", f"data {path}").ParquetFile(path)
-                self.schema = self._file.schema_arrow
-                return
-            self._map = pyarrow.memory_map(str(path))
-            try:
-                self._file = pyarrow.ipc.open_stream(self._map)
-            except pyarrow.ArrowInvalid:
-                self._map.seek(0)
-                self._file = pyarrow.ipc.open_file(self._map)
-            self.schema = self._file.schema
+            self._file: Any = self._stream_or_file(pyarrow) if parquet is None else parquet.ParquetFile(path)
+            self.schema = self._file.schema if parquet is None else self._file.schema_arrow
+            self.names: list[str] = self.schema.names
         except self._damage as error:
             raise SpecError(f"data {path}: is no Arrow or Parquet file that can be read ({error})") from None
+
+    def _stream_or_file(self, pyarrow: Any) -> Any:
+        self._map = pyarrow.memory_map(str(self._path))
+        try:
+            return pyarrow.ipc.open_stream(self._map)
+        except pyarrow.ArrowInvalid:
+            self._map.seek(0)
+            return pyarrow.ipc.open_file(self._map)
 
     def arrays(self, name: str) -> Iterator[Any]:
         """A column, a batch of rows at a time."""

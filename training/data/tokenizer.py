@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Container, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
@@ -90,7 +91,9 @@ class FileTokenizer:
         texts = list(map(text_of, documents))
         try:
             encoded = self._made.encode_batch_fast(texts, add_special_tokens=False)
-        except Exception as error:  # the library raises Exception itself
+        except BaseException as error:  # the library raises Exception itself, and where Rust panics, what is none
+            if isinstance(error, KeyboardInterrupt):
+                raise
             raise SpecError(f"tokenizer {self.name!r}: has no ids for a text of the data ({error})") from None
         return [np.array(each.ids + self._end, np.uint32) for each in encoded]
 
@@ -151,13 +154,28 @@ def read_tokenizer(name: str) -> FileTokenizer:
     try:
         if file.is_file():
             content = read_bytes(file)
-            return FileTokenizer(library.Tokenizer.from_str(content.decode()), file.name, content)
+            with _unheard():
+                made = library.Tokenizer.from_str(content.decode())
+            return FileTokenizer(made, file.name, content)
         made = library.Tokenizer(library.models.BPE.from_file(*map(str, _gpt2_files(path))))
-    except SpecError:
+    except (SpecError, KeyboardInterrupt):
         raise
-    except Exception as error:  # the library raises Exception itself
+    except BaseException as error:  # as above
         raise SpecError(f"tokenizer {name!r}: is none that the library reads ({error})") from None
     return FileTokenizer(_by_bytes(library, made), path.name)
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """What Rust prints of a panic, before Python hears of it, goes nowhere."""
+    heard, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(heard, 2)
+        os.close(heard)
+        os.close(nowhere)
 
 
 def train_bpe(name: str, documents: Iterable[bytes]) -> FileTokenizer:

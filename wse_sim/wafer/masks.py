@@ -37,6 +37,7 @@ _MATRICES_OF = {
 }
 # Of a feed-forward layer with a gate and one without, where one trained and the other is simulated.
 _STANDS_FOR = {"ffn_gate": "ffn_in", "ffn_up": "ffn_in", "ffn_in": "ffn_up"}
+_NEEDED = {"q", "k", "v", "attention_out", "ffn_up", "ffn_out"}  # of each block
 _NAME, _SHAPE = re.compile(r"step-[0-9]{1,18}"), re.compile(r"[0-9]{1,9}x[0-9]{1,9}")
 # Standard deviations of chance beyond which unevenness is taken for real: one false alarm in 1e5 masks of 32 channels.
 _SURE = 6.0
@@ -262,10 +263,13 @@ def _by_block(masks: dict[str, Mask], path: Path) -> tuple[dict[str, Mask], ...]
     blocks: dict[int, dict[str, Mask]] = {}
     for name, mask in masks.items():
         number, _, module = name.removeprefix(_PREFIX).removesuffix(_SUFFIX).partition(".")
-        if not name.startswith(_PREFIX) or module not in _MATRICES_OF:
+        if not name.startswith(_PREFIX) or not number.isdecimal() or module not in _MATRICES_OF:
             known = ", ".join(f"{_PREFIX}<block>.{module}{_SUFFIX}" for module in _MATRICES_OF)
             raise SpecError(f"{path}: unknown mask {name!r}: known are {known}")
         blocks.setdefault(int(number), {}).update(zip(_MATRICES_OF[module], _parts(module, mask), strict=True))
+    for number, block in sorted(blocks.items()):
+        if set(block) != set(blocks[0] if 0 in blocks else ()) or not _NEEDED <= set(block):
+            raise SpecError(f"{path}: block {number} has masks of {', '.join(block)} alone: the checkpoint is damaged")
     for block in blocks.values():
         if "ffn_gate" not in block:
             block["ffn_in"] = block.pop("ffn_up")
