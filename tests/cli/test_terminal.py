@@ -208,6 +208,6 @@ def test_brackets_and_colons_in_names_are_shown_as_they_are(tmp_path: Path) -> N
     system = tmp_path / "my[b]:x:.toml"
     system.write_text((data_path("hardware", "cs3.toml")).read_text(encoding="utf-8"), encoding="utf-8")
     shown = screen("compare", "--model", "111m", "--system", system, "--num-csx", "1", "--batch-size", "120")
-    title, header, *_ = shown.splitlines()
+    title, _, header, *_ = shown.splitlines()
     assert "1 × my[b]:x:" in title
     assert "1 × my[b]:x:" in header

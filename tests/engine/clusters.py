@@ -165,12 +165,15 @@ def _run(pick: Pick, rng: np.random.Generator, shape: ModelShape, num_csx: int, 
         "microbatch": microbatch if n_microbatches > 1 or pick(0, 1) else None,
         "mask_updates": MaskUpdates(algorithm=algorithm, every_steps=pick(1, 200)) if pick(0, 3) == 0 else None,
     }
+    batch_size = num_csx * microbatch * n_microbatches + is_wrong
+    seq_len = pick(1, shape.seq_len) if pick(0, 2) else shape.seq_len
+    n_steps = float(10 ** rng.uniform(0, 6))
     return resolve_run(
         ModelPreset(shape=shape),
         num_csx=num_csx,
-        batch_size=num_csx * microbatch * n_microbatches + is_wrong,
-        seq_len=pick(1, shape.seq_len) if pick(0, 2) else None,
-        tokens=None if pick(0, 1) else float(10 ** rng.uniform(3, 12)),
+        batch_size=batch_size,
+        seq_len=seq_len,
+        tokens=n_steps * batch_size * seq_len,
         is_sparse_wide=is_sparse_wide,
         **given,
     )

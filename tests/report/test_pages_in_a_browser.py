@@ -37,7 +37,12 @@ PLOTS = {
     "simulation": ("Share of the time", "What tokens/s"),
     "runs": (
         *("Loss against tokens", "Loss against simulated time on the wafer", "Loss against simulated time on the GPU"),
-        *("validation loss here against time", "validation loss here against cost", "What tokens/s", "What tokens/s"),
+        *(
+            "validation loss here, nats/byte against time",
+            "validation loss here, nats/byte against cost",
+            "What tokens/s",
+            "What tokens/s",
+        ),
     ),
     "compare": ("Projected loss", "What tokens/s", "What tokens/s"),
     "plan": (" configurations from", "What days"),

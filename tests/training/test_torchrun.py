@@ -141,7 +141,7 @@ def test_the_first_process_alone_writes(folder: Path) -> None:
         ("microbatch", "execution.microbatch is 1, 2 processes cannot share it equally"),
         ("streaming", "'streaming', which works in one process, and there are 2"),
         ("another seed", "the 2 processes do not start from the same configuration"),
-        ("no room to save", "cannot be written"),
+        ("no room to save", "the folder cannot be made"),
         ("run there", "there is a run in this folder already"),
     ],
 )
