@@ -161,6 +161,7 @@ def _npys() -> Group:
         ("cut within the tokens", npy(_TOKENS)[:-10], "cut short"),
         ("a header of code", headed("__import__('os').system('touch here')"), "t.npy"),
         ("a header of brackets", headed("[" * 30_000), "t.npy"),
+        ("a header without an end", headed("{'descr': (L"), "t.npy"),
         ("version 9", headed("{}", b"\x09\0"), "t.npy"),
         ("a shape of -1", headed("{'descr': '<u2', 'fortran_order': False, 'shape': (-1,)}"), "t.npy"),
         (

@@ -268,7 +268,7 @@ def _by_block(masks: dict[str, Mask], path: Path) -> tuple[dict[str, Mask], ...]
             raise SpecError(f"{path}: unknown mask {name!r}: known are {known}")
         blocks.setdefault(int(number), {}).update(zip(_MATRICES_OF[module], _parts(module, mask), strict=True))
     for number, block in sorted(blocks.items()):
-        if set(block) != set(blocks[0] if 0 in blocks else ()) or not _NEEDED <= set(block):
+        if set(block) != set(blocks.get(0, ())) or not set(block).issuperset(_NEEDED):
             raise SpecError(f"{path}: block {number} has masks of {', '.join(block)} alone: the checkpoint is damaged")
     for block in blocks.values():
         if "ffn_gate" not in block:
