@@ -2,9 +2,10 @@
 
     python -m pip install '.[fuzz]'                atheris, where it has a wheel for this Python
     python -m tests.bad_input.fuzz toml_model      as in a campaign; more options are those of libFuzzer, -runs=N
-    python -m tests.bad_input.fuzz toml_model keep     what it found to lead elsewhere, smallest first, into corpus/
+    python -m tests.bad_input.fuzz toml_model keep     what it found to lead elsewhere, into corpus.jsonl
 
-What breaks a reader is written to `corpus/NAME/crash-*`, and is there to stay once the reader is mended.
+What breaks a reader lies in the folder of what was found, is named at the end, and is kept before all else: it stays in
+the corpus once the reader is mended.
 """
 
 import shutil
@@ -12,11 +13,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-CORPUS = Path(__file__).parent / "corpus"
+from tests.bad_input.corpus import kept, write
+
 _MOST_BYTES = 4096  # of an input, but for seeds that are longer
 _TIMEOUT_S, _MOST_MB = 5, 1024
-_KEPT_BYTES = 24 << 10  # of one reader
-_INSTRUMENTED = ["wse_sim", "training", "models", "tomllib", "yaml", "json"]
+_KEPT_BYTES = 4 << 10  # of one reader
+_INSTRUMENTED = ["wse_sim", "training", "models", "tomllib", "yaml"]
+_SEED, _KEPT, _BREAKS = "seed-", "kept-", ("crash-", "timeout-", "oom-")
 
 
 def fuzz(name: str, options: list[str]) -> None:
@@ -33,32 +36,33 @@ def fuzz(name: str, options: list[str]) -> None:
     found = _found(name)
     shutil.rmtree(found, ignore_errors=True)
     found.mkdir()
-    for number, seed in enumerate(seeds):
-        (found / f"seed-{number}").write_bytes(seed)
-    (CORPUS / name).mkdir(parents=True, exist_ok=True)
+    for prefix, contents in ((_SEED, seeds), (_KEPT, kept(name))):
+        for number, content in enumerate(contents):
+            (found / f"{prefix}{number}").write_bytes(content)
     words = [
         f"-runs={harness.n_runs}",
         "-seed=1",
         f"-max_len={max(_MOST_BYTES, *map(len, seeds))}",
         f"-timeout={_TIMEOUT_S}",
         f"-rss_limit_mb={_MOST_MB}",
-        f"-artifact_prefix={CORPUS / name}/",
+        f"-artifact_prefix={found}/",
         "-print_final_stats=1",
         *options,
     ]
-    atheris.Setup([sys.argv[0], *words, str(found), str(CORPUS / name)], harness)
+    atheris.Setup([sys.argv[0], *words, str(found)], harness)
     atheris.Fuzz()
 
 
 def keep(name: str) -> None:
-    """Copy what the last run of the fuzzer found, the smallest first, as far as there is room."""
-    n_bytes = 0
-    for path in sorted(_found(name).iterdir(), key=lambda path: (path.stat().st_size, path.name)):
-        n_bytes += path.stat().st_size
-        if n_bytes > _KEPT_BYTES:
-            return
-        if not path.name.startswith("seed-"):  # which are made
-            shutil.copy(path, CORPUS / name / path.name)
+    """Put what the last run of the fuzzer found into the corpus: what broke the reader, then the smallest, as far as
+    there is room."""
+    chosen: list[bytes] = []
+    found = [path for path in _found(name).iterdir() if not path.name.startswith(_SEED)]  # which are made
+    for path in sorted(found, key=lambda path: (not path.name.startswith(_BREAKS), path.stat().st_size, path.name)):
+        content = path.read_bytes()
+        if path.name.startswith(_BREAKS) or sum(map(len, chosen)) + len(content) <= _KEPT_BYTES:
+            chosen.append(content)
+    write(name, chosen)
 
 
 def _found(name: str) -> Path:
