@@ -1,5 +1,8 @@
 """The README of a folder for `transformers`: what the model is, where it is from, how it is loaded."""
 
+import re
+from html import escape
+
 from training.data import BYTES, UNKNOWN
 from training.exported import EXPORT_FILE, Export
 
@@ -26,15 +29,15 @@ def _about(export: Export) -> list[str]:
     shape = export.shape
     loss = "not measured at this step" if export.val_loss is None else f"{export.val_loss:.4f} nats per token, measured"
     return [
-        f"# {shape.name}",
+        f"# {_plain(shape.name)}",
         "",
         f"{shape.n_layers} layers of width {shape.d_model}, {export.params:,} parameters; trained by wse-sim "
         f"{export.version}.",
         "",
         "| | |",
         "|---|---|",
-        f"| run | `{export.run}`, step {export.step:,} |",
-        f"| trained on | {export.tokens:,} tokens of `{export.data}` |",
+        f"| run | {_code(export.run)}, step {export.step:,} |",
+        f"| trained on | {export.tokens:,} tokens of {_code(export.data)} |",
         f"| held-out loss | {loss} |",
         f"| density of the hidden matrices | {export.density:.6g}; {export.nonzero_params:,} parameters live |",
         f"| parameterization | {export.parametrization.name} |",
@@ -82,8 +85,8 @@ def _of_tokens(export: Export) -> list[str]:
         ]
     elif export.has_tokenizer:
         lines = [
-            f"The ids are those of the run's own tokenizer, `{export.tokenizer}`: `tokenizer.json` here, of the sha256",
-            f"`{export.tokenizer_sha256}`. Text was encoded with",
+            f"The ids are those of the run's own tokenizer, {_code(export.tokenizer)}: `tokenizer.json` here, of the",
+            f"sha256 `{export.tokenizer_sha256}`. Text was encoded with",
             "`add_special_tokens=False`; behind each document stands the token that ends one (`<|endoftext|>`, `</s>`,",
             "...), where the vocabulary has it.",
         ]
@@ -94,7 +97,23 @@ def _of_tokens(export: Export) -> list[str]:
         ]
     else:
         lines = [
-            f"The data say that the ids are those of the tokenizer `{export.tokenizer}`, whose `tokenizer.json`",
+            f"The data say that the ids are those of the tokenizer {_code(export.tokenizer)}, whose `tokenizer.json`",
             "was not with the run. There is none in this folder; text must be encoded with that one.",
         ]
     return ["", "## Tokens", "", *lines]
+
+
+def _plain(name: str) -> str:
+    """A name in Markdown, of which nothing is read as markup."""
+    return re.sub(r"([\\`*_{}\[\]()#+!|~])", r"\\\1", escape(_in_a_line(name), quote=False))
+
+
+def _code(name: str) -> str:
+    """A name as code in Markdown, also in a cell of a table."""
+    longest = max(map(len, re.findall("`+", name)), default=0)
+    fence, space = "`" * (longest + 1), " " * bool(longest)
+    return f"{fence}{space}{_in_a_line(name)}{space}{fence}".replace("|", "\\|")
+
+
+def _in_a_line(name: str) -> str:
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in name).split())

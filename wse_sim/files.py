@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.resources.abc import Traversable
+from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any
 
@@ -80,7 +81,7 @@ def read_bytes(path: Traversable, *, most_bytes: int = MOST_BYTES) -> bytes:
     return content
 
 
-def open_file(path: Path) -> IO[bytes]:
+def open_file(path: Path) -> BufferedReader:
     """A file to be read, which is one: a pipe would be waited for, and a device has no end.
 
     Raises
@@ -129,7 +130,7 @@ def open_locked(path: Path, *, busy: str) -> IO[bytes]:
         When it cannot be written, or another process has it.
     """
     try:
-        file = path.open("a+b")
+        file = open_to_append(path)
     except OSError as error:
         raise SpecError(f"{path}: cannot be written: {error.strerror}") from None
     try:
@@ -138,6 +139,19 @@ def open_locked(path: Path, *, busy: str) -> IO[bytes]:
         file.close()
         raise SpecError(busy) from None
     return file
+
+
+def open_to_append(path: Path) -> IO[bytes]:
+    """A file to append to and to read, made where it is missing; not one that a link leads to.
+
+    A folder that somebody else has made might have links to files of the user's in the place of its own.
+
+    Raises
+    ------
+    OSError
+        When it cannot be written, or is a link.
+    """
+    return open(path, "a+b", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, 0o666))
 
 
 @contextmanager

@@ -266,7 +266,7 @@ HARNESSES: dict[str, Harness] = {
     "toml_gpu": Harness(_gpu, seeds.of_the_data("gpus/h100.toml")),
     "toml_operations": Harness(_operations, seeds.written(_SOURCED % b"pue", _SOURCED % b"compile_s"), _SLOW),
     "toml_configuration": Harness(_configuration, seeds.tiny_model("[run]\nseq_len=64\nbatch_size=4\nn_steps=9\n")),
-    "model_zoo_yaml": Harness(_model_zoo, seeds.yamls),
+    "model_zoo_yaml": Harness(_model_zoo, seeds.yamls, _SLOW),
     "config_json": Harness(_config_json, seeds.written(_CONFIG, b'{"model_type": "gpt2"}')),
     "sweep_points": Harness(
         _points, seeds.written(b"model,seed\n111m,1\n", b'[grid]\nmodel = "111m"\ndensity = [1, 0.5]\n')

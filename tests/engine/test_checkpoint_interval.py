@@ -95,6 +95,38 @@ def test_no_interval_in_whole_steps_is_better(
     assert best.loss_at_double >= -1e-12
 
 
+@pytest.mark.parametrize("mtbf_s", [4.0, 6.0, 12.0, 40.0, 120.0])
+def test_of_short_runs_no_interval_is_better_either(mtbf_s: float) -> None:
+    """Where the best number of steps is one more than the root of the run's, as 3 of 8, too."""
+    operations = cluster(checkpoint_s=1.0, mtbf_s=mtbf_s)
+    for n_steps in range(1, 20):
+        run: dict[str, Any] = {"step_s": 1.0, "n_steps": n_steps, "n_parameters": 1, "n_systems": 1}
+        best = best_checkpoint_interval(operations, **run)
+        every = [expected_run_s(plan_run(operations, **run, checkpoint_steps=n)) for n in range(1, n_steps + 1)]
+        assert best.run_s == pytest.approx(min(every), rel=1e-12)
+        assert every[best.steps - 1] == pytest.approx(min(every), rel=1e-12)
+
+
+@pytest.mark.parametrize(("mtbf_s", "steps"), [(120.0, 15), (40.0, 8), (4.0, 2), (1.0, 1)])
+def test_losses_are_of_half_and_of_twice_the_steps(mtbf_s: float, steps: int) -> None:
+    run: dict[str, Any] = {"step_s": 1.0, "n_steps": 1000, "n_parameters": 1, "n_systems": 1}
+    operations = cluster(checkpoint_s=1.0, mtbf_s=mtbf_s)
+    best = best_checkpoint_interval(operations, **run)
+    assert best.steps == steps
+    half, double = (
+        expected_run_s(plan_run(operations, **run, checkpoint_steps=n)) / best.run_s - 1
+        for n in (max(1, round(steps / 2)), 2 * steps)
+    )
+    assert (best.loss_at_half, best.loss_at_double) == pytest.approx((half, double), rel=1e-6, abs=1e-12)
+
+
+def test_a_long_compilation_is_no_reason_to_refuse_a_run() -> None:
+    """A failure every 1000 s: in the 10^9 s of the compilation, in which none can be, there would be 10^6."""
+    operations = cluster(checkpoint_s=1.0, mtbf_s=1e3, compile_s=1e9)
+    best = best_checkpoint_interval(operations, step_s=1.0, n_steps=100, n_parameters=1, n_systems=1)
+    assert best.run_s == pytest.approx(1e9, rel=1e-6)
+
+
 def test_flatness_of_the_optimum() -> None:
     """To first order the overhead of an interval w is d / w + w / 2M, with the minimum h = sqrt(2 d / M).
 
@@ -129,6 +161,7 @@ def test_stragglers_shorten_the_best_interval() -> None:
         ({"checkpoint_steps": 30}, 30),
         ({"checkpoint_steps": 5000}, 1000),
         ({"checkpoint_interval_s": 62.5}, 31),
+        ({"checkpoint_interval_s": 63.5}, 32),
         ({"checkpoint_interval_s": 0.1}, 1),
         ({"checkpoint_interval_s": 1e9}, 1000),
         ({}, 100),
@@ -155,8 +188,17 @@ def test_daly_interval_matches_his_figures(mtbf_min: float, best_min: float) -> 
     assert daly_interval_s(5.0, mtbf_min) == pytest.approx(best_min, abs=0.5 if best_min > 10 else 0.05)
 
 
-def test_checkpoint_longer_than_twice_the_mean_time_between_failures() -> None:
-    assert daly_interval_s(21.0, 10.0) == 10.0
+@pytest.mark.parametrize("checkpoint_s", [20.0, 21.0])
+def test_checkpoint_as_long_as_twice_the_mean_time_between_failures(checkpoint_s: float) -> None:
+    assert daly_interval_s(checkpoint_s, 10.0) == 10.0
+
+
+@pytest.mark.parametrize("checkpoint_s", [1.0, 11.0, 15.0, 19.9])
+def test_daly_interval_is_his_equation_up_to_twice_the_mean_time_between_failures(checkpoint_s: float) -> None:
+    """sqrt(2 d M) (1 + sqrt(d / 2M) / 3 + (d / 2M) / 9) - d, as he writes Eq. (37)."""
+    x = checkpoint_s / 20
+    expected_s = math.sqrt(20 * checkpoint_s) * (1 + math.sqrt(x) / 3 + x / 9) - checkpoint_s
+    assert daly_interval_s(checkpoint_s, 10.0) == pytest.approx(expected_s, rel=1e-12)
 
 
 @pytest.mark.parametrize(("load", "system_mtbf_s"), [(load_operations, 2.3e7), (load_gpu_operations, 2.28e7)])

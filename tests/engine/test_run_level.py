@@ -25,6 +25,7 @@ from wse_sim.engine.run_level import (
     plan_run,
     simulate_runs,
 )
+from wse_sim.engine.run_level.terms import attempts_s, first_attempt_s
 from wse_sim.errors import SpecError
 from wse_sim.randomness import splitmix64
 from wse_sim.spec.operations import Operations, load_operations
@@ -192,6 +193,24 @@ def test_a_run_that_never_ends_is_refused() -> None:
     for rate in (1 / 20, 10.0):
         with pytest.raises(SpecError, match="checkpoint more often"):
             simulate_runs(hour_plan(rate))
+
+
+def test_a_rate_of_no_failures_changes_no_time_by_a_bit() -> None:
+    lengths_s = np.random.default_rng(0).uniform(0.01, 1e6, 1000)
+    assert attempts_s(0.0, lengths_s).tolist() == first_attempt_s(0.0, lengths_s).tolist() == lengths_s.tolist()
+
+
+def test_without_failures_nothing_is_lost_whatever_rounding_says() -> None:
+    stragglers = StragglerDelays(per_work_s=0.1, mean_s=3.0)
+    plan = segmented(work_s=np.array([7.0, 7.0]), checkpoint_s=np.array([1.0, 1.0]), stragglers=stragglers)
+    assert expected_parts_s(plan)["lost"] == 0
+    assert expected_parts_s(plan)["straggler"] == pytest.approx(14 * 0.1 * 3.0)
+
+
+def test_a_compilation_takes_long_without_failing() -> None:
+    """A failure every 1000 s; in the 10^9 s of the compilation there would be ten times as many as a run may have."""
+    plan = segmented(compile_s=1e9, work_s=np.array([10.0]), checkpoint_s=np.array([1.0]), failures_per_s=1e-3)
+    assert expected_failures(plan) == pytest.approx(math.expm1(0.011), rel=1e-6)
 
 
 def test_same_seed_same_runs_and_replications_do_not_depend_on_their_number() -> None:

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from models.bases import BASES, base_for
+from models.bases import BASES, BaseHyperparameters, base_for
 from wse_sim.errors import SpecError
 from wse_sim.spec.load import load_model
 
@@ -31,10 +31,43 @@ def test_every_base_says_where_it_comes_from() -> None:
     assert {base.kind for base in BASES.values()} == {"published", "derived", "assumed"}
 
 
-@pytest.mark.parametrize(("field", "value"), [("peak_lr", 0.0), ("depth_base", 0), ("density_base", 1.5)])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *[("peak_lr", 0.0), ("peak_lr", -0.5), ("depth_base", 0), ("depth_base", -1), ("residual_init_std", 0.0)],
+        *[("density_base", 1.5), ("density_base", 0.0), ("density_base", -0.5)],
+    ],
+)
 def test_a_value_out_of_range_is_refused_by_name(field: str, value: float) -> None:
     with pytest.raises(SpecError, match=field):
         msgspec.structs.replace(BASES["bytes-64"], **{field: value})
+
+
+def test_a_base_that_says_no_more_multiplies_nothing() -> None:
+    base = BaseHyperparameters(d_base=64, peak_lr=0.01, init_std=0.02, source="a test")
+    assert (base.embedding_multiplier, base.logits_multiplier, base.attention_multiplier) == (1.0, 1.0, 1.0)
+    assert (base.density_base, base.depth_base, base.sigma("embedding")) == (1.0, None, 0.02)
+
+
+def test_the_ends_of_the_ranges_are_taken() -> None:
+    ends = {"depth_base": 1, "density_base": 1.0, "peak_lr": 1e-9, "embedding_init_std": 0.5, "residual_init_std": None}
+    taken = msgspec.structs.replace(BASES["bytes-64"], **ends)
+    assert {field: getattr(taken, field) for field in ends} == ends
+
+
+def test_embeddings_and_residual_outputs_may_start_with_deviations_of_their_own() -> None:
+    own = {"embedding_init_std": 0.3, "residual_init_std": 0.2, "init_std": 0.1}
+    base = msgspec.structs.replace(BASES["bytes-64"], **own)
+    sigmas = {role: base.sigma(role) for role in ("embedding", "position", "hidden_in", "hidden_out", "output")}
+    assert sigmas == {"embedding": 0.3, "position": 0.3, "hidden_in": 0.1, "hidden_out": 0.2, "output": 0.1}
+    without = msgspec.structs.replace(base, embedding_init_std=None, residual_init_std=None)
+    assert {without.sigma(role) for role in sigmas} == {0.1}
+
+
+def test_a_model_that_comes_with_a_base_is_trained_from_it() -> None:
+    preset = msgspec.structs.replace(load_model("111m"), base=BASES["bytes-64"])
+    assert base_for(preset, "sp") == base_for(preset, "smupar") == BASES["bytes-64"]
+    assert base_for(None, "smupar") == BASES["smupar-paper"]
 
 
 @pytest.mark.parametrize(

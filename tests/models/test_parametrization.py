@@ -14,9 +14,11 @@ from models.parametrization import (
     ParametrizationName,
     caveats,
     effective_table,
+    factors_of,
     forward_multipliers,
     rules_of,
 )
+from models.rules import Factors, Power
 from models.sparse import hidden_densities
 from wse_sim.errors import SpecError
 from wse_sim.spec.load import data_path, load_model, read_toml
@@ -145,6 +147,48 @@ def test_completep_by_hand(name: str, alpha: float, lr: float, weight_decay: flo
     assert (row.lr, row.weight_decay, row.eps) == pytest.approx((lr, weight_decay, eps))
 
 
+def test_standard_parametrization_multiplies_scores_by_one_over_the_root_of_the_head_and_nothing_else() -> None:
+    found = forward_multipliers(Parametrization(name="sp", base=BASES["cerebras-gpt-sp"]), load_model("111m").shape)
+    assert (found.embedding, found.attention_scale, found.logits, found.residual) == (1.0, 64**-0.5, 1.0, 1.0)
+
+
+def test_mup_multiplies_embeddings_scores_and_logits_as_the_paper_says() -> None:
+    # SμPar, arXiv 2405.15743, Table 1: alpha_in, 1/d_head, alpha_out/m_d; at m_d = 4, heads of 32.
+    base = msgspec.structs.replace(BASES["smupar-paper"], d_base=64, attention_multiplier=3.0)
+    found = forward_multipliers(Parametrization(name="mup", base=base), shape_of(256))
+    assert (found.embedding, found.residual) == (9.1705, 1.0)
+    assert (found.attention_scale, found.logits) == pytest.approx((3 / 32, 1.0951835 / 4), rel=1e-15)
+
+
+@pytest.mark.parametrize("density", [0.5, 1 / 16])
+def test_completep_corrects_for_density_as_smupar_does(density: float) -> None:
+    dense = by_name(table("completep", 256, n_layers=8, alpha=0.5))
+    for row in table("completep", 256, density, n_layers=8, alpha=0.5):
+        reference, m_rho = dense[row.name], density if row.role in ("hidden_in", "hidden_out") else 1.0
+        assert row.init_std == pytest.approx(reference.init_std * m_rho**-0.5)
+        assert row.lr == pytest.approx(reference.lr / m_rho)
+        assert row.weight_decay == pytest.approx(reference.weight_decay * m_rho)
+        assert row.eps == reference.eps
+
+
+def test_factors_are_ratios_to_the_base() -> None:
+    base = msgspec.structs.replace(BASES["bytes-64"], density_base=0.5, depth_base=2)
+    found = factors_of(shape_of(96, n_layers=3), base, 0.25)
+    assert (found.m_d, found.m_rho, found.m_depth, found.n_layers) == (1.5, 0.5, 1.5, 3)
+    assert factors_of(shape_of(96, n_layers=3), msgspec.structs.replace(base, depth_base=None), 0.25).m_depth == 1.0
+
+
+def test_the_inverse_of_a_power_takes_it_back() -> None:
+    power = Power(width=-1.0, density=-0.5, depth=-0.25, twice_layers=-0.5)
+    factors = Factors(m_d=3.0, m_rho=0.2, m_depth=5.0, n_layers=7)
+    assert power.of(2.0, factors) == pytest.approx(2 / 3 * 0.2**-0.5 * 5**-0.25 * 14**-0.5, rel=1e-15)
+    assert power.inverse.of(power.of(2.0, factors), factors) == pytest.approx(2.0, rel=1e-15)
+
+
+def test_constants_have_no_deviation() -> None:
+    assert {row.init_std for row in table("smupar", 128, 0.25) if row.start != "normal"} == {0.0}
+
+
 @pytest.mark.parametrize(("alpha", "residual"), [(1.0, 0.25), (0.5, 0.5)])
 def test_completep_scales_residual_branches_by_depth(alpha: float, residual: float) -> None:
     rules = Parametrization(name="completep", base=BASES["bytes-64"], depth_alpha=alpha)
@@ -245,10 +289,13 @@ def test_rules_read_like_the_papers_table() -> None:
     assert hidden_out.lr.symbols("η") == "η m_d^-1 m_rho^-1"
     assert hidden_out.lr.inverse.symbols("λ") == "λ m_d m_rho"
     assert rules_of("sp")["hidden_in"].lr.symbols("η") == "η"
+    assert Power(width=2.0, depth=1.5).symbols("x") == "x m_d^2 m_L^3/2"
 
 
-def test_mup_does_not_see_density() -> None:
-    assert [row.lr for row in table("mup", 128, 0.25)] == [row.lr for row in table("mup", 128)]
+@pytest.mark.parametrize("name", ["sp", "mup"])
+def test_sp_and_mup_do_not_see_density(name: str) -> None:
+    sparse, dense = table(name, 128, 0.25), table(name, 128)
+    assert [(row.lr, row.init_std) for row in sparse] == [(row.lr, row.init_std) for row in dense]
 
 
 def test_norms_and_biases_are_not_decayed() -> None:
@@ -257,8 +304,8 @@ def test_norms_and_biases_are_not_decayed() -> None:
 
 
 def test_constant_lr_wd_keeps_the_decay_per_step_of_the_base() -> None:
-    for row in table("smupar", 256, 0.25, scaling="constant_lr_wd"):
-        if row.weight_decay:
+    for row in table("smupar", 256, 0.5, scaling="constant_lr_wd"):
+        if row.role not in ("norm", "bias", "norm_out", "bias_out"):
             assert row.lr * row.weight_decay == pytest.approx(BASES["bytes-64"].peak_lr * 0.1)
     shrunk = [row for row in table("smupar", 256) if row.role == "hidden_in"]
     assert shrunk[0].lr * shrunk[0].weight_decay == pytest.approx(BASES["bytes-64"].peak_lr * 0.1 / 4)

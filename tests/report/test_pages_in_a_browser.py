@@ -27,7 +27,7 @@ from wse_sim.sweeps.sweep import Row, Sweep
 
 WIDE, PHONE = 1200, 390
 READABLE, DISTINCT = 4.5, 3.0  # contrast of text, and of what is drawn: WCAG 2.2, levels AA
-EVIL = '<script>alert("1")</script>'
+EVIL = '<script>alert("1")</script> <img src=x onerror=alert(2)> $x_1$ ]]> javascript:alert(3)'
 # The words with which each plot begins to say what it shows.
 PLOTS = {
     "run": (

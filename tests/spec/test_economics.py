@@ -74,6 +74,11 @@ def test_a_grid_is_a_name_in_any_case_or_a_number() -> None:
     assert economics.with_choices(grid="0").grid_in_words == "as given"
 
 
+def test_a_bill_says_how_it_was_counted() -> None:
+    chosen = load_economics().with_choices(price_basis="purchase", grid="0.35", pue=1.2)
+    assert chosen.terms == {"price_basis": "purchase", "pue": 1.2, "kg_per_kwh": 0.35, "grid": "as given"}
+
+
 def test_what_is_not_chosen_stays() -> None:
     economics = load_economics()
     assert economics.with_choices() == economics
@@ -133,6 +138,7 @@ def test_a_users_price_of_a_system_replaces_the_datas_with_its_source(tmp_path: 
         ),
         ("[units.cs3.power]\nvalue = 1\nkind = 'assumed'\nsource = 'x'", "unknown key .*power'.*power_w"),
         ("[units.cs3.power_w]\nvalue = -1\nkind = 'assumed'\nsource = 'x'", "power_w is -1.0: it must be at least 0"),
+        ("[units.cs3.power_w]\nvalue = inf\nkind = 'assumed'\nsource = 'x'", "power_w is inf: it must be at least 0"),
         ("x = = 1", r"ours\.toml: is not TOML"),
     ],
 )
@@ -148,8 +154,13 @@ def test_a_mistake_in_a_users_file_is_named_with_its_place(tmp_path: Path, text:
         ("usd_per_kwh", math.nan, "usd_per_kwh is nan"),
         ("upkeep_per_year", math.inf, "upkeep_per_year is inf"),
         ("pue", 0.5, "pue is 0.5: it must be at least 1"),
+        ("pue", math.inf, "pue is inf: it must be at least 1"),
         ("kg_per_kwh", 350.0, "grid is 350.0: it must be 0 to 10 kg per kWh, not grams"),
+        ("kg_per_kwh", -0.5, "grid is -0.5: it must be 0 to 10 kg per kWh"),
+        ("kg_per_kwh", 10.5, "grid is 10.5: it must be 0 to 10 kg per kWh"),
         ("amortisation_years", 0.0, "amortisation_years is 0.0: it must be above 0"),
+        ("amortisation_years", -1.0, "amortisation_years is -1.0: it must be above 0"),
+        ("utilisation", -0.5, "utilisation is -0.5: it must be above 0 and at most 1"),
         ("utilisation", 1.1, "utilisation is 1.1: it must be above 0 and at most 1"),
         ("price_basis", "lease", "price_basis is 'lease': it must be rental or purchase"),
     ],
@@ -157,6 +168,18 @@ def test_a_mistake_in_a_users_file_is_named_with_its_place(tmp_path: Path, text:
 def test_a_value_out_of_its_range_is_refused(name: str, value: object, message: str) -> None:
     with pytest.raises(SpecError, match=message):
         replace(load_economics(), **{name: value})
+
+
+def test_the_ends_of_the_ranges_are_taken() -> None:
+    ends = {"usd_per_kwh": 0.0, "upkeep_per_year": 0.0, "pue": 1.0, "kg_per_kwh": 10.0, "utilisation": 1.0}
+    taken = replace(load_economics(), **ends, amortisation_years=math.inf)
+    assert {name: getattr(taken, name) for name in ends} == ends
+
+
+@pytest.mark.parametrize("usd_per_h", [0, 0.5])
+def test_a_system_may_cost_little_or_nothing(tmp_path: Path, usd_per_h: float) -> None:
+    ours = load_economics(write(tmp_path, OURS.replace("value = 60", f"value = {usd_per_h}")))
+    assert priced(load_cluster("cs2", 1), ours).csx.usd_per_hour == usd_per_h
 
 
 def test_a_planner_needs_no_data_file() -> None:

@@ -78,6 +78,12 @@ def test_equal_weights_count_each_update_once() -> None:
     assert n_effective_updates(coefficients) == pytest.approx(50)
 
 
+@pytest.mark.parametrize(("n_steps", "n_last"), [(1, 1), (4, 1), (24, 2), (26, 3)])
+def test_the_last_tenth_is_of_whole_steps_and_one_at_least(n_steps: int, n_last: int) -> None:
+    summary = ema_summary(1.0 / np.arange(1, n_steps + 1))
+    assert summary.share_of_last_tenth == pytest.approx(n_last / n_steps, rel=1e-12)
+
+
 def test_timescale_is_the_published_one() -> None:
     # 610M at 20 tokens per parameter: 0.0162 x 256/2048, weight decay 0.1, 11752 steps.
     assert timescale_steps(0.0162 / 8, 0.1) == pytest.approx(4938.27, abs=0.01)

@@ -16,6 +16,7 @@ from training.schedules import (
     split_schedules,
     warmup_steps,
 )
+from training.schedules.kinds import Place
 from wse_sim.errors import SpecError
 
 # 110 steps, 10 of warm-up: step 10 + k is at x = k/100.
@@ -38,6 +39,7 @@ CLOSED_FORMS: dict[str, dict[float, float]] = {
     "wsd(cooldown=1)": {0: 1, 0.5: 0.5, 1: 0},
     # Cooldowns over (0.225, 0.25), (0.45, 0.5) and (0.9, 1); the peak again at once.
     "wsd_s": {0.22: 1, 0.24: 0.4, 0.25: 1, 0.45: 1, 0.48: 0.4, 0.5: 1, 0.9: 1, 0.95: 0.5, 1: 0},
+    "wsd_s(ends=[0.5,1],cooldown=0.5)": {0: 1, 0.25: 1, 0.375: 0.5, 0.5: 1, 0.75: 0.5, 1: 0},
     "wsd_s(ends=[0.5,1],cooldown=0.2,floor=0.1)": {0.4: 1, 0.45: 0.55, 0.5: 1, 0.8: 1, 0.9: 0.55, 1: 0.1},
     # Step 10 + 100 x of a warm-up of 10.
     "inverse_sqrt": {0: 1, 0.3: 0.5, 0.8: 1 / 3, 1: math.sqrt(1 / 11)},
@@ -160,6 +162,25 @@ def test_pieces_of_a_sequence_are_the_schedules_themselves(
     assert factors[n_first:] == pytest.approx(lr_factors(second, 100 - n_first, 0), abs=1e-12)
 
 
+@pytest.mark.parametrize(("n_warmup", "step"), [(0, 0), (0, 1), (0, 4), (1, 1), (1, 4), (2, 4)])
+def test_a_power_law_without_warmup_starts_from_its_first_step(n_warmup: int, step: int) -> None:
+    expected = max(n_warmup, 1) / max(step, 1)
+    assert lr_factor("power(exponent=1)", step, 10, n_warmup) == expected
+
+
+@pytest.mark.parametrize(("step", "x"), [(9.0, 0.0), (10.0, 0.0), (60.0, 0.5), (110.0, 1.0), (111.0, 1.0)])
+def test_a_step_outside_of_a_span_is_at_its_nearer_end(step: float, x: float) -> None:
+    at = Place(step=step, first=10.0, last=110.0, n_warmup_steps=10)
+    assert at.x == x
+    assert parse_schedule("cyclic(cycles=1)").factor(at) == 1 - x
+
+
+def test_a_piece_begins_at_a_whole_step_where_only_rounding_says_otherwise() -> None:
+    # 0.56 x 100 is 56.00000000000001: step 78 is half of the way from 56 to 100, where the step is taken.
+    text = "sequential(pieces=[constant,step(at=0.5)],until=[0.56,1])"
+    assert [lr_factor(text, step, 100, 0) for step in (77, 78)] == [1.0, 0.1]
+
+
 @pytest.mark.parametrize("shape", ["linear", "1-sqrt", "cosine"])
 def test_a_cooldown_off_a_stable_run_is_the_end_of_wsd(shape: str) -> None:
     whole = lr_factors(f"wsd(cooldown=0.2,shape={shape})", 110, 10)
@@ -192,6 +213,7 @@ def test_every_period_of_wsd_s_ends_as_a_wsd_run_of_its_length() -> None:
         ("linear_10x(floor=0)", "linear"),
         ("cosine_to_zero", "cosine"),
         ("power(exponent=0.5)", "inverse_sqrt"),
+        ("power(cooldown=0)", "power"),
         ("inverse_sqrt(exponent=0.7)", "power(exponent=0.7)"),
         ("step(at=0.8)", "step(at=[0.8])"),
         ("step(at=[0.8,0.9],by=0.316)", "multistep"),
@@ -204,6 +226,18 @@ def test_texts_that_mean_the_same_are_equal(text: str, same: str) -> None:
     assert parse_schedule(text) == parse_schedule(same)
     assert canonical(text) == same
     assert canonical(same) == same
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "wsd_s(ends=[0.25,0.5,1],cooldown=0.1,shape=linear,floor=0)",
+        "cyclic(cycles=4,warmup=0.1,shape=linear,floor=0)",
+        "segments(of=100,starts=[0,50],over=[50,50],first=[1,1],last=[1,0],shapes=[linear,linear])",
+    ],
+)
+def test_a_schedule_whose_defaults_are_written_out_is_written_by_its_name(text: str) -> None:
+    assert canonical(text) == text.partition("(")[0]
 
 
 def test_different_parameters_make_different_schedules() -> None:
@@ -239,14 +273,19 @@ def test_parentheses_come_in_pairs(text: str) -> None:
         ("cyclic(cycles=0)", ["cycles", ">= 1"]),
         ("exponential(floor=0)", ["floor", "> 0"]),
         ("step(at=[0.9,0.5])", ["at must rise"]),
+        ("step(at=[0.5,0.5])", ["at must rise"]),
         ("step(at=[])", ["at[0]"]),
         ("piecewise(at=[0,1])", ["2 fractions for 3 values"]),
+        ("piecewise(values=[1,0])", ["3 fractions for 2 values"]),
         ("piecewise(at=[0.1,1],values=[1,0])", ["must begin with 0"]),
         ("wsd_s(ends=[0.5,0.55,1])", ["the cooldown that ends at 0.55", "before 0.5"]),
         ("wsd_s(ends=[0.5])", ["it must be 1"]),
         ("sequential(pieces=[lnear,cosine])", ["did you mean 'linear'"]),
         ("sequential(pieces=[linear])", ["1 pieces for 2 fractions"]),
+        ("sequential(pieces=[linear,linear,linear])", ["3 pieces for 2 fractions"]),
         ("sequential(until=[0.5,0.9])", ["until must rise and end with 1"]),
+        ("sequential(pieces=[linear,linear,linear],until=[0.6,0.5,1])", ["until must rise and end with 1"]),
+        ("sequential(pieces=[linear,linear,linear],until=[0.5,0.5,1])", ["until must rise and end with 1"]),
         ("segments(starts=[0])", ["one length"]),
         ("segments(starts=[1,2])", ["must begin with 0"]),
         ("linear cosine", ["write a name"]),
@@ -260,9 +299,35 @@ def test_a_slip_is_named_with_what_would_be_right(text: str, words: list[str]) -
         assert word in str(error.value)
 
 
-def test_warmup_that_leaves_no_step_is_refused() -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("linear(floor=-0.5)", "linear(floor=1.5)", "constant(level=0)", "constant(level=1.5)", "step(by=0)"),
+        *("polynomial(degree=0)", "polynomial(degree=16.5)", "power(cooldown=-0.5)", "wsd_s(cooldown=1.5)"),
+        *("cyclic(warmup=-0.5)", "cyclic(warmup=1)", "cyclic(cycles=0)", "cooldown(start=-1)"),
+        *("segments(of=0)", "segments(over=[0,50])", "segments(starts=[-1,50])"),
+    ],
+)
+def test_a_number_outside_of_its_range_is_refused(text: str) -> None:
+    with pytest.raises(SpecError, match=r"Expected `?(float|int)"):
+        parse_schedule(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("linear(floor=1)", "constant(level=1)", "polynomial(degree=16)", "cyclic(cycles=1,warmup=0)"),
+        *("cooldown(start=0)", "segments(of=1,starts=[0],over=[1],first=[1],last=[0],shapes=[linear])"),
+    ],
+)
+def test_a_number_at_the_end_of_its_range_is_taken(text: str) -> None:
+    assert lr_factor(text, 0, 10, 0) == 1.0
+
+
+@pytest.mark.parametrize("n_warmup", [10, 11, -1])
+def test_warmup_that_leaves_no_step_is_refused(n_warmup: int) -> None:
     with pytest.raises(SpecError, match="warm-up"):
-        lr_factor("linear", 0, 10, 10)
+        lr_factor("linear", 0, 10, n_warmup)
 
 
 @pytest.mark.parametrize(
@@ -277,6 +342,7 @@ def test_warmup_that_leaves_no_step_is_refused() -> None:
         ("2.5 %", 226),
         ("1525/9037", 1525),
         ("1 / 4", 2259),
+        ("2/3", 6025),
     ],
 )
 def test_warmup_is_written_in_steps_tokens_or_as_a_fraction(text: str, steps: int) -> None:
@@ -290,7 +356,7 @@ def test_what_is_no_warmup_is_refused(text: str) -> None:
         warmup_steps(text, n_steps=1000, tokens_per_step=100)
 
 
-@pytest.mark.parametrize("text", ["100%", "1000 steps", "1e5 tokens", "0.9996"])
+@pytest.mark.parametrize("text", ["100%", "1000 steps", "1e5 tokens", "0.9996", "2000 steps", "1/1", "1/0"])
 def test_warmup_leaves_at_least_one_step(text: str) -> None:
     with pytest.raises(SpecError, match="must leave at least one step"):
         warmup_steps(text, n_steps=1000, tokens_per_step=100)

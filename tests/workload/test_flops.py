@@ -1,5 +1,6 @@
 """FLOP conventions, against printed figures and vendor statements."""
 
+import msgspec
 import pytest
 
 from wse_sim.errors import SpecError
@@ -12,6 +13,7 @@ from wse_sim.workload.flops import (
     flop_reduction,
     linear_flops,
     logits_flops,
+    model_flops_utilisation,
     softmax_flops,
     training_flops_per_token,
 )
@@ -61,6 +63,25 @@ def test_palm_convention_is_six_n_and_attention() -> None:
     six_n = training_flops_per_token(shape, 2048, convention="6nd")
     assert six_n == 6 * n_parameters(shape)
     assert training_flops_per_token(shape, 2048, convention="palm") == six_n + 12 * 24 * 2048 * 2048
+
+
+def test_an_encoder_has_logits_where_words_are_masked() -> None:
+    shape = msgspec.structs.replace(load_model("111m").shape, logits_fraction=0.15)
+    assert logits_flops(shape) == pytest.approx(0.15 * 6 * 768 * 50257, rel=1e-15)
+
+
+def test_palm_convention_counts_no_masked_weights() -> None:
+    n_masked = 0.75 * 12 * 10 * 768**2  # of 111M's 111,050,496 parameters, 12 L d^2 in linear layers
+    expected = 6 * (111_050_496 - n_masked) + 12 * 10 * 2048 * 768
+    assert training_flops_per_token(load_model("111m").shape, 2048, 0.25) == expected
+
+
+def test_utilisation_is_the_flops_per_second_that_the_model_needs_over_the_peak() -> None:
+    # PaLM, arXiv 2204.02311, Appendix B: MFU = tokens/s x (6 N + 12 L d s) / peak, here of 111M on 1 PFLOP/s.
+    shape, dense = load_model("111m").shape, 6 * 111_050_496 + 12 * 10 * 2048 * 768
+    found = model_flops_utilisation(shape, 2048, 0.25, tokens_per_s=5e5, peak_flops_per_s=1e15)
+    assert found["dense_equivalent_mfu"] == pytest.approx(5e5 * dense / 1e15, rel=1e-15)
+    assert found["mfu"] == pytest.approx(5e5 * (dense - 6 * 0.75 * 12 * 10 * 768**2) / 1e15, rel=1e-15)
 
 
 def test_gpt3_xl_at_a_quarter_needs_two_and_a_half_times_fewer_flops() -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from wse_sim.errors import SpecError
 from wse_sim.spec.load import load_model
+from wse_sim.spec.model import ModelShape
 from wse_sim.workload.sparse_wide import sparse_wide
 from wse_sim.workload.sparsity import erk_densities, exact_nonzeros, uniform_densities
 from wse_sim.workload.transformer import linear_weights
@@ -38,6 +39,13 @@ def test_erk_leaves_what_would_pass_one_dense_and_gives_the_rest_to_the_others()
     assert densities == {"small": 1.0, "large": 4998 / 10_000}
 
 
+def test_what_rounding_leaves_over_goes_to_the_tensors_that_lost_most_by_it() -> None:
+    # Sums of the shapes 29, 106, 45 of 180: 18 weights are wanted as 2.9, 10.6, 4.5, cut down to 2, 10, 4.
+    shapes = {"a": (14, 15), "b": (53, 53), "c": (22, 23)}
+    densities = erk_densities(shapes, 18.5 / (14 * 15 + 53 * 53 + 22 * 23))
+    assert [int(densities[name] * math.prod(shape)) for name, shape in shapes.items()] == [3, 11, 4]
+
+
 def test_equal_shapes_get_equal_shares_under_both_distributions() -> None:
     shapes = {"a": (64, 32), "b": (64, 32)}
     assert erk_densities(shapes, 0.25) == uniform_densities(shapes, 0.25) == {"a": 0.25, "b": 0.25}
@@ -48,6 +56,18 @@ def test_sparse_wide_has_the_widths_of_the_published_configurations(density: flo
     # The dense baseline of both is 768 wide and has 12 heads.
     wide = sparse_wide(load_model("111m").shape, density)
     assert (wide.d_model, wide.n_heads, wide.d_ff) == (d_model, 12, 4 * d_model)
+
+
+@pytest.mark.parametrize(("density", "d_head"), [(0.985, 130), (0.25, 256)])
+def test_rotary_heads_of_a_sparse_wide_model_stay_even(density: float, d_head: int) -> None:
+    wide = sparse_wide(load_model("llama-7b").shape, density)  # heads of 128: 128 / sqrt(0.985) = 128.97, made 130
+    assert (wide.n_heads, wide.d_model) == (32, 32 * d_head)
+
+
+def test_the_feed_forward_layer_of_a_sparse_wide_model_grows_as_its_width_to_the_nearest() -> None:
+    shape = ModelShape(name="m", n_layers=1, d_model=64, n_heads=2, d_ff=172, vocab_size=10, seq_len=4)
+    wide = sparse_wide(shape, 0.5)  # heads of 32 x sqrt(2) = 45.25; 172 x 90/64 = 241.875
+    assert (wide.d_model, wide.d_ff) == (90, 242)
 
 
 @settings(max_examples=50)

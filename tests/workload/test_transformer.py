@@ -13,6 +13,7 @@ from wse_sim.workload.transformer import (
     linear_weights,
     n_parameters,
     nonzero_parameters,
+    vectors_per_block,
 )
 
 CEREBRAS_GPT = ("111m", "256m", "590m", "1.3b", "2.7b", "6.7b", "13b")
@@ -33,6 +34,11 @@ def test_parameters_of_111m_by_hand() -> None:
     d, layers = 768, 10
     expected = 50257 * d + 2048 * d + layers * (12 * d * d + 13 * d) + 2 * d
     assert n_parameters(load_model("111m").shape) == expected == 111_050_496
+
+
+def test_vectors_of_a_block_share_out_the_last_norm() -> None:
+    # 13 d a block: two norms of 2 d, biases of 4 d for attention, 5 d for the feed-forward layer; 2 d at the end.
+    assert vectors_per_block(load_model("111m").shape) == 13 * 768 + 2 * 768 / 10
 
 
 def test_llama_7b_has_the_checkpoints_parameters() -> None:

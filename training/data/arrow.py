@@ -133,7 +133,8 @@ class _Table:
 
     def __init__(self, path: Path) -> None:
         pyarrow = extra("pyarrow", f"data {path}")
-        self._path, self._map = path, None
+        self._path = path
+        self._map: Any = None
         self._damage = (pyarrow.ArrowException, OSError, ValueError)  # the last of texts that are not UTF-8
         parquet = extra("pyarrow.parquet", f"data {path}") if path.suffix == PARQUET else None
         try:

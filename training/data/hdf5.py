@@ -99,12 +99,11 @@ class _Opened:
 
     def _require_inside(self, h5py: Any, path: Path) -> None:
         """Raise SpecError where the numbers are in another file: whoever made this one would choose what is read."""
-        link = self._file.get(_DATA, getlink=True) if _DATA in self._file.keys() else None  # noqa: SIM118  no link is followed
-        is_elsewhere = isinstance(link, h5py.ExternalLink)
-        if not is_elsewhere and isinstance(found := self._file.get(_DATA), h5py.Dataset):
-            is_elsewhere = bool(found.external or found.is_virtual or found.file != self._file)
-        if is_elsewhere:
-            raise SpecError(f"data {path}: {_DATA} lies in another file; a copy in this one would be right")
+        leads_out = isinstance(self._file.get(_DATA, getlink=True), h5py.ExternalLink)
+        if not leads_out and isinstance(found := self._file.get(_DATA), h5py.Dataset):
+            leads_out = bool(found.external or found.is_virtual or found.file != self._file)
+        if leads_out:
+            raise SpecError(f"data {path}: {_DATA} leads to another file; name that one, or copy the tokens into this")
 
     def _require_form(self) -> None:
         shape = self.shape

@@ -35,11 +35,11 @@ class Place(NamedTuple):
         return min(1.0, max(0.0, (self.step - self.first) / (self.last - self.first)))
 
 
-class _Kind(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _Kind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Parameters of a schedule, checked; equal ones make equal schedules."""
 
 
-class Constant(_Kind, frozen=True):
+class Constant(_Kind, frozen=True, kw_only=True):
     """f = level; a level below 1 is for a piece of `sequential`."""
 
     level: Share = 1.0
@@ -48,7 +48,7 @@ class Constant(_Kind, frozen=True):
         return self.level
 
 
-class Linear(_Kind, frozen=True):
+class Linear(_Kind, frozen=True, kw_only=True):
     """f = 1 - (1 - phi) x. Source: D2Z, arXiv 2502.15938, with phi = 0."""
 
     floor: Fraction = 0.0
@@ -57,7 +57,7 @@ class Linear(_Kind, frozen=True):
         return _to_floor(1.0 - at.x, self.floor)
 
 
-class Cosine(_Kind, frozen=True):
+class Cosine(_Kind, frozen=True, kw_only=True):
     """f = phi + (1 - phi) (1 + cos(pi x))/2. Source: SGDR, arXiv 1608.03983, Equation 5, without restarts."""
 
     floor: Fraction = 0.0
@@ -66,7 +66,7 @@ class Cosine(_Kind, frozen=True):
         return _to_floor(cooldown("cosine", at.x), self.floor)
 
 
-class Polynomial(_Kind, frozen=True):
+class Polynomial(_Kind, frozen=True, kw_only=True):
     """f = phi + (1 - phi) (1 - x)^degree."""
 
     degree: Exponent = 2.0
@@ -76,7 +76,7 @@ class Polynomial(_Kind, frozen=True):
         return _to_floor((1.0 - at.x) ** self.degree, self.floor)
 
 
-class Exponential(_Kind, frozen=True):
+class Exponential(_Kind, frozen=True, kw_only=True):
     """f = phi^x."""
 
     floor: Share = 0.1
@@ -85,7 +85,7 @@ class Exponential(_Kind, frozen=True):
         return float(self.floor**at.x)
 
 
-class Power(_Kind, frozen=True):
+class Power(_Kind, frozen=True, kw_only=True):
     """f = (W/i)^exponent, W and i at least 1; over the last `cooldown` of the span f = s(u) f(where that begins).
 
     Independent of T but for the cooldown, so that a run can be prolonged. Source: exponent 1/2: Vaswani et al., arXiv
@@ -107,7 +107,7 @@ class Power(_Kind, frozen=True):
         return float(min(1.0, max(n_warmup_steps, 1) / max(step, 1.0)) ** self.exponent)
 
 
-class Wsd(_Kind, frozen=True):
+class Wsd(_Kind, frozen=True, kw_only=True):
     """Warm-up, stable, decay: f = 1, then phi + (1 - phi) s(u) with u = 1 - (1 - x)/cooldown over the last part.
 
     Source: MiniCPM, arXiv 2404.06395; the shape 1-sqrt: Hägele et al., arXiv 2405.18392. Cooldown of a fifth: ours.
@@ -121,7 +121,7 @@ class Wsd(_Kind, frozen=True):
         return _to_floor(cooldown(self.shape, 1.0 - (1.0 - at.x) / self.cooldown), self.floor)
 
 
-class WsdS(_Kind, frozen=True):
+class WsdS(_Kind, frozen=True, kw_only=True):
     """Cooldowns that end at each of `ends`, each but the last followed by the peak at once.
 
     With e the next end: f = phi + (1 - phi) s(u), u = 1 - (e - x)/(cooldown e), 1 while u < 0. A cooldown takes the
@@ -137,7 +137,7 @@ class WsdS(_Kind, frozen=True):
     def __post_init__(self) -> None:
         _require_rising(self.ends, "ends")
         _require(self.ends[-1] == 1, f"the last of ends is {self.ends[-1]:g}, it must be 1")
-        for before, end in pairwise((0.0, *self.ends)):
+        for before, end in pairwise(self.ends):  # the first may begin with the span
             _require(
                 self.cooldown * end <= end - before + 1e-12,
                 f"the cooldown that ends at {end:g} takes {self.cooldown * end:g} of the run and would begin before "
@@ -149,7 +149,7 @@ class WsdS(_Kind, frozen=True):
         return _to_floor(cooldown(self.shape, 1.0 - (end - at.x) / (self.cooldown * end)), self.floor)
 
 
-class Step(_Kind, frozen=True):
+class Step(_Kind, frozen=True, kw_only=True):
     """f = by^n, n the number of fractions in `at` that are not above x."""
 
     at: tuple[Fraction, ...] = (0.9,)
@@ -162,7 +162,7 @@ class Step(_Kind, frozen=True):
         return float(self.by ** bisect_right(self.at, at.x))
 
 
-class Piecewise(_Kind, frozen=True):
+class Piecewise(_Kind, frozen=True, kw_only=True):
     """f = values[k] at x = at[k]; between two of them on the straight line (`linear`) or as at the first (`flat`)."""
 
     at: tuple[Fraction, ...] = (0.0, 0.5, 1.0)
@@ -182,7 +182,7 @@ class Piecewise(_Kind, frozen=True):
         return self.values[k] + (self.values[k + 1] - self.values[k]) * part
 
 
-class Cyclic(_Kind, frozen=True):
+class Cyclic(_Kind, frozen=True, kw_only=True):
     """`cycles` equal cycles: f = phi + (1 - phi) s(v), v the fraction of the cycle's decay that is over.
 
     Every cycle but the first begins with a rise from phi to the peak over its share `warmup`; like the run's warm-up it
@@ -206,7 +206,7 @@ class Cyclic(_Kind, frozen=True):
         return _to_floor(cooldown(self.shape, (u - warmup) / (1.0 - warmup)), self.floor)
 
 
-class Cooldown(_Kind, frozen=True):
+class Cooldown(_Kind, frozen=True, kw_only=True):
     """f = 1 until step `start`, then phi + (1 - phi) s(u) with u = (i - start)/(T - start).
 
     For a run that branches off another one at its peak (`constant`, or `wsd` before it decays): the checkpoint after
@@ -226,7 +226,7 @@ class Cooldown(_Kind, frozen=True):
         return _to_floor(cooldown(self.shape, (at.step - self.start) / (at.last - self.start)), self.floor)
 
 
-class Segments(_Kind, frozen=True):
+class Segments(_Kind, frozen=True, kw_only=True):
     """Pieces in steps of a run of `of`, stretched with the run: from step starts[k] until the next one's start
     f = last[k] + (first[k] - last[k]) s(u) with u = (i - starts[k])/over[k].
 

@@ -76,7 +76,7 @@ Schedule: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Entry:
     """A name: what kind of schedule it stands for, in one line, and the parameters that differ from the kind's own."""
 
@@ -91,7 +91,7 @@ def _whole(step: float) -> float:
 
 
 def _entry(kind: type[Schedule], line: str, **preset: Any) -> _Entry:
-    return _Entry(kind, line, preset)
+    return _Entry(kind=kind, line=line, preset=preset)
 
 
 # The name with which a kind is written by preference comes first among its names.

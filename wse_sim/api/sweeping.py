@@ -1,6 +1,6 @@
 """`wse_sim.sweep`: many configurations, simulated or trained, as one table."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from os import PathLike
@@ -55,7 +55,7 @@ class SweepResult:
     """
 
     sweep: Sweep
-    found: tuple[Row, ...]
+    found: Sequence[Row]
     table: Path | None
 
     @property
@@ -149,7 +149,7 @@ class Job:
     def run(self, watch: Watch = UNWATCHED, *, command: str = "") -> SweepResult:
         """Work out what is missing of it; `watch` hears how far it is, and `command` is kept beside the table."""
         found = run_sweep(self.sweep, self.evaluate, self.table, watch, command=command)
-        return SweepResult(sweep=self.sweep, found=tuple(found), table=self.table)
+        return SweepResult(sweep=self.sweep, found=found, table=self.table)
 
 
 @asks(SweepParameters, defaults.SWEEP)
@@ -261,7 +261,7 @@ def _trained(
     )
 
 
-def _points(file: Path | None, lists: Mapping[str, list[Any]], vocabulary: Vocabulary) -> list[Point]:
+def _points(file: Path | None, lists: Mapping[str, list[Any]], vocabulary: Vocabulary) -> Sequence[Point]:
     if file is None:
         return grid_points(lists, vocabulary)
     if lists:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wse_sim.cli.terminal import console, is_styled, loudness
+from wse_sim.cli.terminal import console, is_styled, loudness, printable
 from wse_sim.files import json_text
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def print_tables(*tables: "RenderableType") -> None:
 def say(line: str) -> None:
     """A note on stderr: what was written, what was found on the way; not with --quiet."""
     if loudness() != "quiet":
-        click.echo(line, err=True)
+        click.echo(printable(line), err=True)
 
 
 def say_written(paths: Iterable[Path], there_before: frozenset[Path]) -> None:
@@ -71,26 +71,22 @@ def files_in(folder: Path) -> frozenset[Path]:
 def say_more(line: str) -> None:
     """A note on stderr with --verbose alone."""
     if loudness() == "verbose":
-        click.echo(line, err=True)
+        click.echo(printable(line), err=True)
 
 
 def complain(line: str) -> None:
     """An error on stderr: "error: ..."."""
-    line = in_one_line(line)
     is_rich = is_styled(sys.stderr)
     word = click.style("error:", fg="red", bold=True) if is_rich else "error:"
-    click.echo(f"{word} {line}", err=True, color=is_rich)
+    click.echo(f"{word} {_in_one_line(line)}", err=True, color=is_rich)
 
 
-def in_one_line(text: str) -> str:
-    """`text` as a terminal may see it, whatever was quoted in it: no line breaks or escape codes, and never endless."""
+def _in_one_line(text: str) -> str:
+    """Text without what is not printed and without an end far away, whatever was quoted in it."""
     if len(text) > _MOST_LETTERS:  # the place stands in front, what would be right at the end
         text = f"{text[: _MOST_LETTERS // 2]} … {text[-_MOST_LETTERS // 2 :]}"
-    return "".join(letter if letter.isprintable() else _escaped(letter) for letter in text)
-
-
-def _escaped(letter: str) -> str:
-    return letter.encode("unicode_escape").decode()
+    shown = printable(text)
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in shown)
 
 
 @contextmanager

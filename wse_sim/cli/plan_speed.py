@@ -193,7 +193,7 @@ def event_sweep_seconds(n_points: int) -> EventSweepSpeed:
         _write_points(points, n_points)
         timed = _timed(("sweep", str(points), "--out", str(table), "--json"))[1]
         sweep = simulated_sweep(read_points(points, simulated_vocabulary()))
-        simulated = read_table(table, sweep)
+        simulated = list(read_table(table, sweep))
     return EventSweepSpeed(points=len(simulated), processes=n_usable_cpus(), **timed, **_errors(sweep, simulated))
 
 

@@ -8,7 +8,7 @@ import codecs
 import os
 import sys
 import unicodedata
-from typing import IO, TYPE_CHECKING, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -47,6 +47,11 @@ _PLAIN = {
     **dict.fromkeys("─━╸╺", "-"),
     **dict.fromkeys("╭╮╰╯", "+"),
 }
+_CONTROL_PICTURES = 0x2400
+_OBEYED: dict[int, int | str] = {
+    **{code: _CONTROL_PICTURES + code for code in range(0x20) if chr(code) not in "\t\n"},
+    **dict.fromkeys((*range(0x7F, 0xA0), 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)), "\ufffd"),
+}  # control characters of ASCII and of ISO 6429, and marks of direction
 _BRAILLE = range(0x2800, 0x2900)
 
 
@@ -67,12 +72,24 @@ def is_live(stream: IO[str]) -> bool:
     return stream.isatty() and is_styled(stream)
 
 
+def printable(text: str) -> str:
+    """Text without what a terminal would obey instead of showing: escape codes, and letters that turn its direction."""
+    return text.translate(_OBEYED)
+
+
 def console(stream: IO[str]) -> "Console":
     """What draws tables and displays on `stream`; text is shown as it is, whatever users put into names."""
     from rich.console import Console
+    from rich.segment import Segment
+
+    class Shown(Console):
+        def render(self, renderable: Any, options: Any = None) -> Any:
+            for segment in super().render(renderable, options):
+                is_text = segment.control is None
+                yield Segment(printable(segment.text), segment.style) if is_text else segment
 
     is_rich = is_styled(stream)
-    return Console(
+    return Shown(
         file=stream,
         markup=False,
         emoji=False,

@@ -14,6 +14,7 @@ from wse_sim.planning.result import PlanRow
 from wse_sim.planning.search import Search
 from wse_sim.report.plan_page import plan_page
 from wse_sim.report.run_files import PLAN, REPORT
+from wse_sim.report.spreadsheet import inert
 
 FRONT, CANDIDATES = "front.csv", "candidates.csv"
 
@@ -72,5 +73,5 @@ def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
-    writer.writerows(rows)
+    writer.writerows([inert(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
     return text.getvalue()

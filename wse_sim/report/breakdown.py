@@ -61,16 +61,16 @@ def _jitter_ps(program: Program, tiles: Stream) -> IntArray:
 
 
 def _ready(program: Program, finish: Finish, tiles: Stream) -> dict[str, IntArray]:
-    """When each thing that a tile of the last step may wait for is there; long ago where it waits for none."""
+    """When each thing that a tile of the last step may wait for is there; at 0, long ago, where it waits for none."""
     per_step = program.tiles_per_step
-    never_waits = np.full(per_step, np.iinfo(np.int64).min // 2)
+    never_waits = np.zeros(per_step, np.int64)
     is_opening = np.arange(per_step) < program.n_tiles  # the first layer's tiles wait for the optimizer
     edge = program.n_nodes + _LEAF
     in_flight_ps = program.latency_ps[program.edge_class[edge]]
 
     def of_tiles(chosen: IntArray, times: IntArray) -> IntArray:
         ready = never_waits.copy()
-        has_one = chosen[tiles.of_pass] != 0
+        has_one = chosen[tiles.of_pass].astype(bool)
         ready[has_one] = times[len(times) - int(has_one.sum()) :]
         return ready
 
@@ -91,7 +91,7 @@ def _ready(program: Program, finish: Finish, tiles: Stream) -> dict[str, IntArra
 def _latency_over(program: Program, finish: Finish, tiles: Stream, never_waits: IntArray) -> IntArray:
     """When the latency after the pass that it follows is over, for the first tile of each pass."""
     of_step = finish.compute[_LEAF, -program.tiles_per_step :]
-    ends = of_step.reshape(program.n_microbatches, program.n_passes, -1)[..., -1]
+    ends = of_step.reshape(program.n_microbatches, program.n_passes, program.n_tiles)[..., -1]
     over = ends[:, program.follows] + program.lag_ps
     ready = never_waits.copy()
     opens = tiles.is_first_tile & (program.follows[tiles.of_pass] >= 0)

@@ -13,7 +13,7 @@ from wse_sim.report.svg import FAINT, GRID, POINTS_PER_INCH, SERIES, Plot, legen
 from wse_sim.report.trace_reading import Lane
 from wse_sim.units import S_PER_DAY, S_PER_HOUR
 
-MAX_POINTS = 800  # of a curve
+MAX_POINTS, LEAST_POINTS, _FEW = 800, 64, 4  # of a curve; curves that have all of theirs
 MAX_ROWS = 100  # of a table of numbers
 TIMELINE_BINS = 300
 _S_PER_MINUTE = 60.0
@@ -43,9 +43,9 @@ def loss_by_step(rows: Sequence[Row]) -> Plot:
 
     def draw(axes: Axes) -> None:
         axes.plot([r["step"] for r in points], [r["loss"] for r in points], color=SERIES[0], alpha=0.35, linewidth=0.8)
-        smooth = _thinned(_running_mean(rows), MAX_POINTS)
+        smooth = _running_mean(rows, MAX_POINTS)
         axes.plot([r["step"] for r in smooth], [r["loss"] for r in smooth], color=SERIES[0], label="training, mean")
-        _draw_validation(axes, checked, "step", SERIES[0])
+        _draw_validation(axes, _thinned(checked, MAX_POINTS), "step", SERIES[0])
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: count(x)))
         _label(axes, "optimizer step", rows)
@@ -121,7 +121,7 @@ def _losses(
     def draw(axes: Axes) -> None:
         for number, (name, rows) in enumerate(runs.items()):
             style = "-" if number < len(SERIES) else "--"
-            _draw_loss(axes, rows, key, SERIES[number % len(SERIES)], name, style)
+            _draw_loss(axes, rows, key, SERIES[number % len(SERIES)], name, style, len(runs))
         label_axes(axes, next(iter(runs.values())))
         legend_below(axes)
 
@@ -223,13 +223,16 @@ def _draw_lane(axes: Axes, lane: Lane, end_us: float, unit_us: float, floor: flo
 
 
 def _draw_loss(
-    axes: Axes, rows: Sequence[Row], key: str, colour: str, name: str, style: str = "-", circles: str = ""
+    axes: Axes, rows: Sequence[Row], key: str, colour: str, name: str, style: str = "-", n: int = 1, circles: str = ""
 ) -> None:
-    """The running mean against a column, and circles for validation text, which the legend calls `circles`."""
+    """The running mean against a column, and circles for validation text, which the legend calls `circles`; of each
+    fewer points where there are `n` curves.
+    """
     known = [row for row in rows if (row.get(key) or 0) > 0]
-    points = _thinned(_running_mean(known), MAX_POINTS)
+    points = _running_mean(known, max(LEAST_POINTS, MAX_POINTS * _FEW // max(_FEW, n)))
     axes.plot([r[key] for r in points], [r["loss"] for r in points], style, color=colour, label=name)
-    _draw_validation(axes, [row for row in known if row.get("val_loss") is not None], key, colour, name=circles)
+    checked = [row for row in known if row.get("val_loss") is not None]
+    _draw_validation(axes, _thinned(checked, MAX_POINTS // n + 1), key, colour, name=circles)
 
 
 def _draw_validation(axes: Axes, rows: Sequence[Row], key: str, colour: str, name: str = "validation") -> None:
@@ -270,25 +273,26 @@ def _has(rows: Sequence[Row], key: str) -> bool:
     return any((row.get(key) or 0) > 0 for row in rows)
 
 
-def _thinned(rows: Sequence[Row], most: int) -> list[Row]:
+def _thinned(rows: Sequence[Any], most: int) -> list[Any]:
     """At most about `most` rows, evenly taken, the last one always among them."""
     every = -(-len(rows) // most)
     return [row for index, row in enumerate(rows) if index % every == 0 or index == len(rows) - 1]
 
 
 def _table_rows(rows: Sequence[Row]) -> list[Row]:
-    """Evenly taken rows, and every one with a validation loss."""
-    kept = {id(row) for row in _thinned(rows, MAX_ROWS)}
-    return [row for row in rows if id(row) in kept or row.get("val_loss") is not None]
+    """Evenly taken rows, and those with a validation loss, evenly taken too where there are many."""
+    checked = [row for row in rows if row.get("val_loss") is not None]
+    kept = {id(row) for row in (*_thinned(rows, MAX_ROWS), *_thinned(checked, MAX_ROWS))}
+    return [row for row in rows if id(row) in kept]
 
 
-def _running_mean(rows: Sequence[Row]) -> list[Row]:
-    """The rows with the mean loss of the last twentieth of all rows, of fewer where the curve begins."""
-    most = max(1, len(rows) // 20)
+def _running_mean(rows: Sequence[Row], most: int) -> list[Row]:
+    """`_thinned` rows with the mean loss of the last twentieth of all rows, of fewer where the curve begins."""
+    widest = max(1, len(rows) // 20)
     means: list[Row] = []
-    for index, row in enumerate(rows):
-        window = rows[index - min(most, 1 + index // 4) + 1 : index + 1]
-        means.append({**row, "loss": sum(r["loss"] for r in window) / len(window)})
+    for index in _thinned(range(len(rows)), most):
+        window = rows[index - min(widest, 1 + index // 4) + 1 : index + 1]
+        means.append({**rows[index], "loss": sum(r["loss"] for r in window) / len(window)})
     return means
 
 

@@ -5,6 +5,7 @@ from html import escape
 from importlib.resources import files
 from itertools import groupby
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from wse_sim.report.quantities import counted
 
@@ -42,6 +43,11 @@ def paragraph(content: str, css: str = "") -> str:
 
 def bullets(items: Iterable[object]) -> str:
     return "<ul>\n" + "".join(f"<li>{text(item)}</li>\n" for item in items) + "</ul>\n"
+
+
+def link(path: str, content: object) -> str:
+    """`content`, which leads to a file below the page, whatever its path looks like."""
+    return f'<a href="{text(quote(path))}">{text(content)}</a>'
 
 
 def tag(kind: str) -> str:

@@ -2,7 +2,7 @@
 
 import math
 import shlex
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 from wse_sim.errors import SpecError
@@ -13,13 +13,6 @@ SUMMARY, ROWS, TRACE, REPORT = "summary.json", "run.jsonl", "trace.json", "repor
 COMPARISON, COMPARE, PLAN = "comparison.json", "compare.json", "plan.json"
 SIMULATION = "simulation.json"
 TARGET, RUNS = "target.toml", "runs.toml"  # of one run that was begun, of several
-
-
-def require_inside(path: Path, name: str) -> None:
-    """Raises SpecError where a file names a run that does not lie beside it: it would choose what is read."""
-    there = PurePath(name)
-    if there.is_absolute() or ".." in there.parts or "\0" in name:
-        raise SpecError(f"{path}: names the run {name!r}, which is not in this folder")
 
 
 def read_summary(run_dir: Path) -> dict[str, Any]:
@@ -45,6 +38,25 @@ def read_summary(run_dir: Path) -> dict[str, Any]:
     if (run_dir / TARGET).is_file():
         raise SpecError(f"{run_dir}: the run has not ended, there is no {SUMMARY} in it yet; to go on: {go_on}")
     raise SpecError(f"{run_dir}: there is no {SUMMARY} in it: give the folder of a finished run")
+
+
+def folder_of(out_dir: Path, run: object) -> Path:
+    """The folder of a run that a file in `out_dir` names.
+
+    Raises
+    ------
+    SpecError
+        When the name leads out of `out_dir`.
+    """
+    name = str(run)
+    if name in ("", ".", "..") or "/" in name or "\\" in name or "\0" in name:
+        raise SpecError(f"{out_dir}: a run is called {name!r}; the name of a folder in it would be right")
+    return out_dir / name
+
+
+def has_page(out_dir: Path, run: object) -> bool:
+    """Whether such a run has a page to link to; errors as for `folder_of`."""
+    return (folder_of(out_dir, run) / REPORT).is_file()
 
 
 def read_rows(run_dir: Path) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from wse_sim.report import run_files
 from wse_sim.report.figures import losses_by_time, losses_by_tokens
 from wse_sim.report.headline import cluster
 from wse_sim.report.html_sections import opening, origin_section, what_was_asked
-from wse_sim.report.markup import figure, page, section, table, text
+from wse_sim.report.markup import figure, link, page, section, table
 from wse_sim.report.pareto import Figure, Point, pareto
 from wse_sim.report.quantities import duration, money, named_density
 from wse_sim.report.tables import COMPARISON_COLUMNS, comparison_cells, measured_unit
@@ -36,10 +36,8 @@ def render_comparison_report(out_dir: Path) -> str:
         When there is no comparison, or a file cannot be read.
     """
     comparison = read_json(out_dir / run_files.COMPARISON)
-    for row in comparison["rows"]:
-        run_files.require_inside(out_dir / run_files.COMPARISON, str(row["run"]))
     names = {str(row["run"]): f"{named_density(row['density'])}, {row['schedule']}" for row in comparison["rows"]}
-    curves = {name: run_files.read_rows(out_dir / run) for run, name in names.items()}
+    curves = {name: run_files.read_rows(run_files.folder_of(out_dir, run)) for run, name in names.items()}
     summaries: dict[str, Summary] = {names[str(row["run"])]: row.get("summary", {}) for row in comparison["rows"]}
     first: Summary = next(iter(summaries.values()), {})
     model = first.get("target", {}).get("model", "")
@@ -104,6 +102,8 @@ def _simulations(summaries: Mapping[str, Summary]) -> dict[str, Summary]:
 
 def _links(out_dir: Path, names: Mapping[str, str]) -> str:
     """The pages of the runs, by the names of their folders, where they have been written."""
-    written = {run: name for run, name in names.items() if (out_dir / run / run_files.REPORT).is_file()}
-    links = "; ".join(f'<a href="{text(run)}/{run_files.REPORT}">{text(name)}</a>' for run, name in written.items())
+    written = {
+        run: name for run, name in names.items() if (run_files.folder_of(out_dir, run) / run_files.REPORT).is_file()
+    }
+    links = "; ".join(link(f"{run}/{run_files.REPORT}", name) for run, name in written.items())
     return f"<p>Pages of the runs: {links}</p>\n" if links else ""

@@ -2,6 +2,7 @@
 
 import io
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,7 @@ _PAGE_COLOURS = {
 }
 _STYLE: Any = {
     "svg.fonttype": "none",
+    "text.parse_math": False,  # a name may have dollars in it
     "font.family": ["sans-serif"],
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 11,
@@ -102,7 +104,9 @@ def legend_below(axes: Axes) -> None:
 
 def _svg(draw: Callable[[Axes], None], width: int, height: int, salt: str) -> str:
     """What `draw` draws as SVG of the same bytes each time: no date, ids that depend on `salt` only."""
-    with rc_context({**_STYLE, "svg.hashsalt": salt}):
+    with rc_context({**_STYLE, "svg.hashsalt": salt}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)  # the page draws letters that are not in this font
+        warnings.filterwarnings("ignore", "constrained_layout not applied", UserWarning)  # a name may be very long
         figure = Figure(figsize=(width / POINTS_PER_INCH, height / POINTS_PER_INCH), layout="constrained")
         FigureCanvasSVG(figure)
         draw(figure.add_subplot())
@@ -112,16 +116,20 @@ def _svg(draw: Callable[[Axes], None], width: int, height: int, salt: str) -> st
 
 
 def _for_page(svg: str, salt: str) -> str:
-    """The element alone, its ids made unique on the page, its colours and letters the page's."""
+    """The element alone, its ids made unique on the page, its colours and letters the page's; what it says stays."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>\s*|<style.*?</style>\s*", "", svg, flags=re.DOTALL)
-    # A hundredth of a pixel is enough in attributes; letters stay as they are.
-    svg = re.sub(r'="[^"]*"', lambda attribute: re.sub(r"(\d\.\d\d)\d+", r"\1", attribute[0]), svg)
     svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg)
     svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg)
-    svg = re.sub(r' id="([^"]*)"', rf' id="{salt}-\1"', svg)
-    svg = re.sub(r'(href="#|url\(#)', rf"\1{salt}-", svg)
-    svg = re.sub(r"'DejaVu Sans'(, [^;\"]*)?", "var(--font)", svg)
+    return re.sub(r"<[^>]*>", lambda tag: _tag_for_page(tag[0], salt), svg).strip()
+
+
+def _tag_for_page(tag: str, salt: str) -> str:
+    # A hundredth of a pixel is enough in attributes; letters stay as they are.
+    tag = re.sub(r'="[^"]*"', lambda attribute: re.sub(r"(\d\.\d\d)\d+", r"\1", attribute[0]), tag)
+    tag = re.sub(r' id="([^"]*)"', rf' id="{salt}-\1"', tag)
+    tag = re.sub(r'(href="#|url\(#)', rf"\1{salt}-", tag)
+    tag = re.sub(r"'DejaVu Sans'(, [^;\"]*)?", "var(--font)", tag)
     for drawn, shown in _PAGE_COLOURS.items():
-        svg = svg.replace(drawn, shown)
-    return svg.strip()
+        tag = tag.replace(drawn, shown)
+    return tag

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from wse_sim.report.html_sections import opening
-from wse_sim.report.markup import facts, figure, page, paragraph, section, table, text, wordy
+from wse_sim.report.markup import facts, figure, link, page, paragraph, section, table, text, wordy
 from wse_sim.report.pareto import MAX_POINTS, MAX_ROWS, MOST_GROUPS, Figure, Point, pareto
 from wse_sim.report.quantities import counted, percent
 from wse_sim.report.run_files import REPORT
@@ -23,12 +23,12 @@ _MOST_VALUES = 12  # of a key, in words
 _MOST_REASONS, _MOST_SHARES = 20, 60  # rows of these tables
 _NUMBER = re.compile(r"\d[\d,.]*")
 _MOVED = {"simulated": ("tokens_per_s", "cost_usd"), "measured": ("measured_val_loss", "simulated_run_time_s")}
-_BEST_BY = {"simulated": ("tokens_per_s", "cost_usd"), "measured": ("measured_val_loss",)}
-_PAIRS = {
+BEST_BY = {"simulated": ("tokens_per_s", "cost_usd"), "measured": ("measured_val_loss",)}
+PAIRS = {
     "simulated": (("run_time_s", "cost_usd"), ("tokens_per_s", "energy_j")),
     "measured": (("simulated_run_time_s", "measured_val_loss"), ("simulated_cost_usd", "measured_val_loss")),
 }
-_TRAINED = ("model", "density", "sparsity", "sparse_wide", "sparsity_algorithm", "tokens", "seq_len")
+TRAINED = ("model", "density", "sparsity", "sparse_wide", "sparsity_algorithm", "tokens", "seq_len")
 _EFFECT_CAPTION = (
     "Pairs of points that differ in this key alone: geometric mean of the ratio (dot), least and largest (line). A key "
     "without such pairs is left out."
@@ -45,9 +45,9 @@ def sweep_page(swept: SweepTable, assumed: Constants, written: Callable[[str], b
     """
     models = [str(model) for model in swept.values.get("model", ())]
     title = f"Sweep over {', '.join(map(heading, swept.varied)) or 'one point'}"
-    lead = f"{', '.join(models[:_MOST_VALUES])} · {counted(len(swept), 'point')} · {_feasible(swept)}"
+    lead = f"{', '.join(models[:_MOST_VALUES])} · {counted(swept.n_points, 'point')} · {_feasible(swept)}"
     body = opening(title, lead, version=swept.version)
-    body += section("What was swept", facts(_axes(swept)), *_trust(swept))
+    body += section("What was swept", facts(_axes(swept)), *_taken(swept), *_trust(swept))
     if swept.is_ok.any():
         body += section("The best points", *_best(swept, written))
     if swept.is_ok.sum() > 1:
@@ -62,7 +62,17 @@ def sweep_page(swept: SweepTable, assumed: Constants, written: Callable[[str], b
 
 def _feasible(swept: SweepTable) -> str:
     n_ok = int(swept.is_ok.sum())
-    return f"{n_ok:,} with figures ({percent(n_ok / len(swept))})"
+    share = percent(n_ok / len(swept))
+    return f"{n_ok:,} with figures ({share})" if len(swept) == swept.n_points else f"{share} with figures"
+
+
+def _taken(swept: SweepTable) -> list[str]:
+    """How the rows were taken that the page shows, in a sentence; none where it shows all."""
+    if len(swept) == swept.n_points:
+        return []
+    said = f"The table has {swept.n_points:,} rows. This page shows {len(swept):,} of them: rows taken at random, the "
+    said += "best ones of all, and all that nothing beats. What it counts, it counts among these."
+    return [paragraph(said)]
 
 
 def _axes(swept: SweepTable) -> Iterator[tuple[str, str]]:
@@ -90,7 +100,7 @@ def _best(swept: SweepTable, written: Callable[[str], bool]) -> Iterator[str]:
     names = (*swept.varied, *swept.filled_in)
     figures = [name for name in MAIN_FIGURES[swept.kind] if name in swept.numbers]
     kinds = [_kind(swept, name) for name in figures]
-    for by in _BEST_BY[swept.kind]:
+    for by in BEST_BY[swept.kind]:
         rows = swept.best_first(by)[:N_BEST]
         header = tuple(map(heading, (*names, *figures)))
         cells = [tuple(swept.shown(name, row) for name in (*names, *figures)) for row in rows]
@@ -109,14 +119,14 @@ def _kind(swept: SweepTable, name: str) -> str:
 
 
 def _links(swept: SweepTable, written: Callable[[str], bool]) -> str:
-    runs = [str(swept.words["run"][row]) for row in swept.best_first(_BEST_BY[swept.kind][0])[:N_BEST]]
-    links = "; ".join(f'<a href="{text(run)}/{REPORT}">{text(run)}</a>' for run in runs if written(run))
+    runs = [str(swept.words["run"][row]) for row in swept.best_first(BEST_BY[swept.kind][0])[:N_BEST]]
+    links = "; ".join(link(f"{run}/{REPORT}", run) for run in runs if written(run))
     return f"<p>Pages of the runs: {links}</p>\n" if links else ""
 
 
 def _fronts(swept: SweepTable) -> Iterator[str]:
     """The Pareto fronts; the second only where it is not the first in other units."""
-    first, second = _PAIRS[swept.kind]
+    first, second = PAIRS[swept.kind]
     trained = _trained(swept)
     others = [name for name in (*swept.varied, *swept.filled_in) if name not in trained]
     groups = _groups(swept, trained)
@@ -126,7 +136,7 @@ def _fronts(swept: SweepTable) -> Iterator[str]:
     caption = "The points that no other beats in both figures are joined"
     caption += f", for each {', '.join(map(heading, trained))} alone: these train different models." if trained else "."
     if len(swept) > MAX_POINTS:
-        caption += f" About {MAX_POINTS:,} of {len(swept):,} points are drawn, evenly taken; fronts are of all."
+        caption += f" About {MAX_POINTS:,} of {swept.n_points:,} points are drawn, evenly taken; fronts are of all."
     if int(swept.is_ok.sum()) > MAX_ROWS:
         caption += " The table has those on the fronts."
     is_same = swept.kind == "simulated" and _is_proportional(swept, "cost_usd", "energy_j")
@@ -151,7 +161,7 @@ def _trained(swept: SweepTable) -> list[str]:
     if swept.kind == "measured":
         return []
     ok = np.flatnonzero(swept.is_ok).tolist()
-    varied = [name for name in _TRAINED if name in swept.varied]
+    varied = [name for name in TRAINED if name in swept.varied]
     return [name for name in varied if len({swept.words[name][row] for row in ok}) > 1]
 
 

@@ -30,6 +30,8 @@ class SweepTable:
         By column, a cell for each row: keys, what was filled in, status and reason.
     numbers :
         By column, (n_rows,): figures; NaN where a row has none.
+    n_whole :
+        Rows of the whole table, of which these are some; None = these are all.
     """
 
     kind: Literal["simulated", "measured"]
@@ -38,9 +40,15 @@ class SweepTable:
     keys: tuple[str, ...]
     words: Mapping[str, Sequence[Value]]
     numbers: Mapping[str, Numbers]
+    n_whole: int | None = None
 
     def __len__(self) -> int:
         return len(self.words["status"])
+
+    @property
+    def n_points(self) -> int:
+        """Of the sweep."""
+        return len(self) if self.n_whole is None else self.n_whole
 
     @cached_property
     def values(self) -> dict[str, list[Value]]:

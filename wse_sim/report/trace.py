@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from wse_sim.errors import SpecError
 from wse_sim.files import write_atomically
 from wse_sim.processes.memory import require_memory
@@ -151,6 +153,8 @@ def _fitting(
     of_steps = window(simulation, steps)
     _require_memory(of_steps)
     detail = detail or _all_of(of_steps.program)
+    while _is_hopeless(detail, of_steps, max_bytes):
+        detail = _coarser(detail)
     while detail is not None:
         slices, held = _drawn(simulation, of_steps, detail)
         n_bytes = _LEAST_EVENT_BYTES * (sum(len(s.start) for s in slices) + sum(len(c.time) for c in held))
@@ -204,6 +208,26 @@ def _require_memory(of_steps: Window) -> None:
     require_memory(n_bytes, f"a trace of {n_microbatches:,} micro-batches takes", fits)
 
 
+def _is_hopeless(detail: _Detail, of_steps: Window, max_bytes: int) -> bool:
+    """Whether the slices of the systems alone, one for each pass, are too many, so that nothing need be drawn to know.
+
+    Where fewer micro-batches are the next level, how many they are hangs on what this one takes: it is drawn.
+    """
+    p = of_steps.program
+    per_microbatch = p.n_passes + int(np.count_nonzero(p.has_weights)) + int(np.count_nonzero(p.has_gradient))
+    n_slices = detail.n_systems * of_steps.n_steps * detail.n_microbatches * per_microbatch
+    return _coarser(detail) != detail and n_slices * _LEAST_EVENT_BYTES > max_bytes
+
+
+def _coarser(detail: _Detail) -> _Detail:
+    """The next lower level of detail with all its micro-batches; itself where there is none."""
+    if detail.has_changes:
+        return replace(detail, has_changes=False)
+    if detail.has_pauses:
+        return replace(detail, has_pauses=False)
+    return replace(detail, n_systems=1, n_servers=1)
+
+
 def _less(detail: _Detail, share: float) -> _Detail | None:
     """The next lower level of detail; None below the lowest.
 
@@ -212,12 +236,9 @@ def _less(detail: _Detail, share: float) -> _Detail | None:
     share :
         Of the bytes of this one that may be left.
     """
-    if detail.has_changes:
-        return replace(detail, has_changes=False)
-    if detail.has_pauses:
-        return replace(detail, has_pauses=False)
-    if (detail.n_systems, detail.n_servers) != (1, 1):
-        return replace(detail, n_systems=1, n_servers=1)
+    coarser = _coarser(detail)
+    if coarser != detail:
+        return coarser
     if detail.n_microbatches > 1:
         fewer = min(detail.n_microbatches - 1, int(detail.n_microbatches * share))
         return replace(detail, n_microbatches=max(1, fewer))

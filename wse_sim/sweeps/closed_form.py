@@ -1,6 +1,6 @@
 """Points priced in closed form, many at once; what it has no term for is simulated by the event engines, one by one."""
 
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -15,6 +15,7 @@ from wse_sim.schedule.weight_streaming import fitted
 from wse_sim.spec.cluster import Cluster, load_cluster
 from wse_sim.spec.run import Run
 from wse_sim.sweeps.columns import FASTEST, Sizes, fitting, price
+from wse_sim.sweeps.grid import Chosen, Grid, Indices
 from wse_sim.sweeps.keys import Point, Value, constants_of
 from wse_sim.sweeps.simulated import (
     COMMON,
@@ -58,18 +59,20 @@ def price_points(todo: Mapping[int, Point], spread: Spread) -> Generator[Sequenc
     spread :
         How the others are simulated. To price a point takes less time than to hand it to another process.
     """
-    groups = _groups(todo.items())
-    others = {index: point for group in groups if not _has_closed_form(group[0][1]) for index, point in group}
-    for group in groups:
-        if group[0][0] in others:
+    others: list[Indices] = []
+    for group in _groups(todo):
+        if not _has_closed_form(todo[int(group[0])]):
+            others.append(group)
             continue
         for first in range(0, len(group), _AT_ONCE):
+            points = [(index, todo[index]) for index in group[first : first + _AT_ONCE].tolist()]
             with np.errstate(all="ignore"):  # a constant may be so far off that no number holds the step
-                priced = list(_rows(group[first : first + _AT_ONCE]))
+                priced = list(_rows(points))
             yield priced
-    with closing(simulate_points(others, spread)) as simulated:
+    without = _Listed(todo, np.sort(np.concatenate([np.empty(0, np.int64), *others])))
+    with closing(simulate_points(without, spread)) as simulated:
         for rows in simulated:
-            yield [_told(row, ROOFLINE if "gpu" in others[row.index] else EVENT) for row in rows]
+            yield [_told(row, ROOFLINE if "gpu" in todo[row.index] else EVENT) for row in rows]
 
 
 def _has_closed_form(point: Point) -> bool:
@@ -84,13 +87,33 @@ def _has_closed_form(point: Point) -> bool:
         return True  # its row will say so
 
 
-def _groups(points: Iterable[tuple[int, Point]]) -> Collection[Points]:
-    """Points that have the same keys, and the same values of all but the sizes, together."""
-    groups: dict[tuple[object, ...], list[tuple[int, Point]]] = {}
-    for index, point in points:
+def _groups(todo: Mapping[int, Point]) -> Iterator[Indices]:
+    """The indices of points that have the same keys, and the same values of all but the sizes, together."""
+    if isinstance(todo, Chosen) and isinstance(todo.points, Grid):
+        chosen = (indices[todo.is_chosen[indices]] for indices in todo.points.groups(_SIZES))
+        yield from (indices for indices in chosen if len(indices))
+        return
+    groups: dict[tuple[object, ...], list[int]] = {}
+    for index, point in todo.items():
         same = tuple([item[0] if item[0] in _SIZES else item for item in point.items()])
-        groups.setdefault(same, []).append((index, point))
-    return groups.values()
+        groups.setdefault(same, []).append(index)
+    yield from (np.array(indices, np.int64) for indices in groups.values())
+
+
+class _Listed(Mapping[int, Point]):
+    """Points by the indices that are listed."""
+
+    def __init__(self, points: Mapping[int, Point], indices: Indices) -> None:
+        self._points, self._indices = points, indices
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._indices.tolist())
+
+    def __getitem__(self, index: int) -> Point:
+        return self._points[index]
 
 
 def _rows(group: Points) -> Iterator[Row]:

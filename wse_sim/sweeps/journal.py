@@ -6,15 +6,18 @@ Beside the table `sweep.csv`, which is there once it is whole, stand
 - `sweep.csv.part`, as long as rows are missing: those that are there, a line of JSON each, in whatever order they came.
 """
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO
 
 import msgspec
 
 from wse_sim import __version__
 from wse_sim.errors import SpecError
-from wse_sim.files import make_folder, open_locked, read_bytes, whole_lines, write_json
+from wse_sim.files import make_folder, open_locked, read_bytes, write_json
+from wse_sim.sweeps.rows import StoredRows
 from wse_sim.sweeps.sweep import Kind, Row, Sweep
 from wse_sim.sweeps.table import read_table, require_table_name, write_table
 
@@ -39,7 +42,7 @@ class Journal:
     Parameters
     ----------
     out :
-        The table; None keeps rows in memory alone.
+        The table; None keeps the rows until nobody wants them any more.
     command :
         That works it out, for the page.
 
@@ -50,55 +53,68 @@ class Journal:
     """
 
     def __init__(self, sweep: Sweep, out: Path | None, *, command: str = "") -> None:
-        self._sweep, self._out = sweep, out
-        self._part: IO[bytes] | None = None
-        self.rows: dict[int, Row] = {}
-        if out is None:
-            return
-        require_table_name(out)
-        _claim(sweep, out, command)
-        if out.exists():
-            self.rows = {row.index: row for row in read_table(out, sweep)}
-            return
+        self._sweep, self._out, self._end = sweep, out, 0
+        if out is not None:
+            require_table_name(out)
+            _claim(sweep, out, command)
+        is_whole = out is not None and out.exists()
+        self._part = None if out is None or is_whole else _part_of(out)
         busy = f"{out}: another process works on this sweep: wait for it, or stop it"
-        self._part = open_locked(_part_of(out), busy=busy)
+        self._file: IO[bytes] = TemporaryFile() if self._part is None else open_locked(self._part, busy=busy)  # noqa: SIM115
         try:
-            self.rows = {row.index: row for row in self._decoded(whole_lines(self._part))}
+            self.rows = StoredRows(_opened_again(self._file, self._part), len(sweep.points))
+            if self._part is not None:
+                self._read_part(self._part)
+            elif out is not None:
+                self._read_table(out)
         except BaseException:
             self.close()
             raise
 
     def append(self, rows: Sequence[Row]) -> None:
         """Keep rows."""
-        if self._part is not None:
-            self._part.write(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
-            self._part.flush()
-        self.rows.update((row.index, row) for row in rows)
+        lines = [msgspec.json.encode(row) + b"\n" for row in rows]
+        self._file.write(b"".join(lines))
+        self._file.flush()
+        for row, line in zip(rows, lines, strict=True):
+            self.rows.place(row.index, self._end)
+            self._end += len(line)
 
-    def finish(self) -> list[Row]:
+    def finish(self) -> Sequence[Row]:
         """All rows, in the order of the points, after the table was written."""
-        rows = [self.rows[index] for index in range(len(self._sweep.points))]
         if self._part is not None and self._out is not None:
-            write_table(self._out, self._sweep, rows)
-            _part_of(self._out).unlink()
-        return rows
+            write_table(self._out, self._sweep, self.rows)
+            self._part.unlink()
+        return self.rows
 
     def close(self) -> None:
         """Close the files."""
-        if self._part is not None:
-            self._part.close()
+        self._file.close()
 
-    def _decoded(self, lines: Iterable[bytes]) -> Iterable[Row]:
-        for number, line in enumerate(lines, start=1):
+    def _read_table(self, table: Path) -> None:
+        """Take the rows over from a table that is whole."""
+        for row in read_table(table, self._sweep):
+            self.append([row])
+
+    def _read_part(self, path: Path) -> None:
+        """Find the rows that are there; what a crash cut short is removed, or it would begin the next one."""
+        self._file.seek(0)
+        for number, line in enumerate(self._file, start=1):
+            if not line.endswith(b"\n"):
+                break
             try:
-                row = _ROW.decode(line)
-                self._sweep.points[row.index]
+                self.rows.place(_ROW.decode(line).index, self._end)
             except (msgspec.DecodeError, IndexError):
-                path = _part_of(self._out or Path())
                 raise SpecError(
                     f"{path}: line {number} is no row of this sweep; remove the file to begin anew"
                 ) from None
-            yield row
+            self._end += len(line)
+        self._file.truncate(self._end)
+
+
+def _opened_again(file: IO[bytes], path: Path | None) -> int:
+    """To be read for as long as its rows are wanted; anew where it has a name, since its lock ends with the journal."""
+    return os.dup(file.fileno()) if path is None else os.open(path, os.O_RDONLY)
 
 
 def _claim(sweep: Sweep, out: Path, command: str) -> None:

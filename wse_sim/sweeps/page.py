@@ -16,6 +16,7 @@ from wse_sim.report.trust_sections import Constants, assumed_of_summaries
 from wse_sim.spec.reading import as_written, read_json
 from wse_sim.sweeps.journal import TABLE, Identity, identity_of
 from wse_sim.sweeps.keys import Point, means_something_on_gpus, simulated_vocabulary
+from wse_sim.sweeps.shown_rows import shown_rows
 from wse_sim.sweeps.simulated import assumed_constants_of
 from wse_sim.sweeps.sweep import STATUS
 from wse_sim.sweeps.table import read_columns
@@ -44,7 +45,7 @@ def write_sweep_page(table: Path) -> Path:
     folder = table.parent
     assumed = _assumed_of_runs(folder, swept) if is_trained else assumed_constants_of(_points(swept))
     with as_written(table):
-        content = sweep_page(swept, assumed, lambda run: is_trained and (folder / run / run_files.REPORT).is_file())
+        content = sweep_page(swept, assumed, lambda run: is_trained and run_files.has_page(folder, run))
     path = folder / run_files.REPORT if is_trained else table.with_name(f"{table.name}.html")
     write_atomically(path, content.encode())
     return path
@@ -60,15 +61,18 @@ def read_sweep(table: Path, identity: Identity) -> SweepTable:
     """
     if not table.is_file():
         raise SpecError(f"{table}: is not there yet: finish the sweep first, with the command that began it")
+    is_read = shown_rows(table, identity)
+    n_read = identity.n_points if is_read is None else int(is_read.sum())
     figures = (*MAIN_FIGURES[identity.kind], CONTENTION)
     others = dict.fromkeys((*FILLED_IN, "run", *STATUS))
     words, numbers = read_columns(
         table,
         words=tuple(dict.fromkeys((*identity.keys, *others))),
         numbers=[n for n in figures if n not in identity.keys],
+        is_read=is_read,
     )
     missing = {*identity.keys, *STATUS} - words.keys()
-    if missing or len(words[STATUS[0]]) != identity.n_points:
+    if missing or len(words[STATUS[0]]) != n_read:
         raise SpecError(f"{table}: is not as the sweep left it; remove it, and the sweep can be run anew")
     return SweepTable(
         kind=identity.kind,
@@ -76,7 +80,8 @@ def read_sweep(table: Path, identity: Identity) -> SweepTable:
         version=identity.version,
         keys=identity.keys,
         words=words,
-        numbers={name: np.array(column) for name, column in numbers.items()},
+        numbers=numbers,
+        n_whole=identity.n_points,
     )
 
 
@@ -112,8 +117,5 @@ def _assumed_of_runs(folder: Path, swept: SweepTable) -> Constants:
 
 
 def _summaries(folder: Path, runs: Iterable[str]) -> Iterable[Mapping[str, Any]]:
-    runs = tuple(runs)
-    for run in runs:
-        run_files.require_inside(folder, run)
-    paths = (folder / run / run_files.SUMMARY for run in runs)
+    paths = (run_files.folder_of(folder, run) / run_files.SUMMARY for run in runs)
     return (read_json(path) for path in paths if path.is_file())

@@ -3,7 +3,6 @@
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,14 @@ from typing import Any
 from wse_sim.errors import SpecError, choose, errors_at
 from wse_sim.files import read_bytes
 from wse_sim.spec.reading import read_toml, text_of
+from wse_sim.sweeps.grid import Grid
 from wse_sim.sweeps.keys import Point, Vocabulary
 
-MOST_POINTS = 10_000_000
+_MOST_POINTS = 10_000_000
 _TABLES = ("fixed", "grid", "list")
 
 
-def grid_points(grid: Mapping[str, Sequence[object]], vocabulary: Vocabulary) -> list[Point]:
+def grid_points(grid: Mapping[str, Sequence[object]], vocabulary: Vocabulary) -> Grid:
     """Every combination of the values; those of the last key change fastest.
 
     Raises
@@ -29,14 +29,14 @@ def grid_points(grid: Mapping[str, Sequence[object]], vocabulary: Vocabulary) ->
     for name, read in zip(grid, values, strict=True):
         if not read:
             raise SpecError(f"{name} has no values")
-    if (n_points := prod(map(len, values))) > MOST_POINTS:
-        raise SpecError(f"the lists make {n_points:,} points: at most {MOST_POINTS:,} would be right")
-    points = [dict(zip(grid, combination, strict=True)) for combination in product(*values)]
+    if (n_points := prod(map(len, values))) > _MOST_POINTS:
+        raise SpecError(f"the lists make {n_points:,} points: at most {_MOST_POINTS:,} would be right")
+    points = Grid(dict(zip(grid, values, strict=True)))
     vocabulary.check(points[0])
     return points
 
 
-def read_points(path: Path, vocabulary: Vocabulary) -> list[Point]:
+def read_points(path: Path, vocabulary: Vocabulary) -> Sequence[Point]:
     """The points of a file, in its order.
 
     A CSV has a header of keys and a point in each row; an empty cell is a key that the point does not have. A TOML has
@@ -51,13 +51,13 @@ def read_points(path: Path, vocabulary: Vocabulary) -> list[Point]:
     readers = {".toml": _toml_points, ".csv": _csv_points}
     if path.suffix not in readers:
         raise SpecError(f"{path}: points are read from a .toml or a .csv")
-    points = readers[path.suffix](path, vocabulary)
+    points: Sequence[Point] = readers[path.suffix](path, vocabulary)
     if not points:
         raise SpecError(f"{path}: there is no point in it")
     return points
 
 
-def _toml_points(path: Path, vocabulary: Vocabulary) -> list[Point]:
+def _toml_points(path: Path, vocabulary: Vocabulary) -> Sequence[Point]:
     tables = read_toml(str(path))
     with errors_at(str(path)):
         for name in tables:
@@ -65,12 +65,15 @@ def _toml_points(path: Path, vocabulary: Vocabulary) -> list[Point]:
         fixed, listed = _flat(tables.get("fixed", {})), tables.get("list", [])
         if not isinstance(listed, list):
             raise SpecError("write [[list]], once for each point")
-    points = []
+    points: Sequence[Point] = []
     if "grid" in tables or not listed:
         with errors_at(f"{path} [grid]"):
             grid = _joined(fixed, _flat(tables.get("grid", {})))
             lists = {name: given if isinstance(given, list) else [given] for name, given in grid.items()}
-            points += grid_points(lists, vocabulary)
+            points = grid_points(lists, vocabulary)
+    if not listed:
+        return points
+    points = list(points)
     for number, table in enumerate(listed, start=1):
         with errors_at(f"{path} [[list]] {number}"):
             points.append(vocabulary.point(_joined(fixed, _flat(table))))

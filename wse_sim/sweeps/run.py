@@ -4,10 +4,14 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
+
 from wse_sim.errors import choose
 from wse_sim.progress import UNWATCHED, Watch
 from wse_sim.report.sweep_words import less_is_better
+from wse_sim.sweeps.grid import Chosen
 from wse_sim.sweeps.journal import Journal
+from wse_sim.sweeps.rows import ChosenRows
 from wse_sim.sweeps.sweep import STATUS, Evaluate, Row, Sweep
 
 
@@ -18,8 +22,8 @@ def run_sweep(
     watch: Watch = UNWATCHED,
     *,
     command: str = "",
-) -> list[Row]:
-    """A row for each point, in their order.
+) -> Sequence[Row]:
+    """A row for each point, in their order; they stay on the disk.
 
     Parameters
     ----------
@@ -39,8 +43,8 @@ def run_sweep(
         When `out` holds something else or cannot be written, or another process works on it.
     """
     with closing(Journal(sweep, out, command=command)) as journal:
-        watch.begin(len(sweep.points), "points", n_known=len(journal.rows))
-        todo = {index: point for index, point in enumerate(sweep.points) if index not in journal.rows}
+        todo = Chosen(sweep.points, journal.rows.is_missing)
+        watch.begin(len(sweep.points), "points", n_known=len(sweep.points) - len(todo))
         with closing(evaluate(todo)) as found:
             for rows in found if todo else ():
                 journal.append(rows)
@@ -48,7 +52,7 @@ def run_sweep(
         return journal.finish()
 
 
-def best_first(sweep: Sweep, rows: Sequence[Row], column: str) -> list[Row]:
+def best_first(sweep: Sweep, rows: Sequence[Row], column: str) -> Sequence[Row]:
     """The rows that have a number in this column, the best one first; equals stay in order.
 
     As `wse_sim.report.sweep_words.less_is_better` says, or more is.
@@ -60,6 +64,7 @@ def best_first(sweep: Sweep, rows: Sequence[Row], column: str) -> list[Row]:
     """
     choose(column, set(sweep.columns) - set(STATUS), "field to sort by")
     sign = 1 if less_is_better(column) else -1
-    cells = ((sweep.cell(row, column), row) for row in rows)
-    numbered = [(sign * cell, row) for cell, row in cells if isinstance(cell, int | float)]
-    return [row for _, row in sorted(numbered, key=lambda pair: pair[0])]
+    cells = (sweep.cell(row, column) for row in rows)
+    numbers = np.fromiter((sign * c if isinstance(c, int | float) else np.nan for c in cells), np.float64, len(rows))
+    order = np.argsort(numbers, kind="stable")
+    return ChosenRows(rows, order[: np.count_nonzero(~np.isnan(numbers))])

@@ -1,5 +1,6 @@
 """A sweep as people read it: its best rows, what all points have in common, and what failed."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from wse_sim.report.sweep_words import CONTENTION, FILLED_IN, MAIN_FIGURES, heading, in_words
@@ -45,9 +46,13 @@ def _filled_in(sweep: Sweep, rows: Sequence[Row]) -> dict[str, set[Value | None]
 
 def failures(sweep: Sweep, rows: Sequence[Row]) -> Iterator[str]:
     """A sentence for each status but ok: how many rows have it, and why the first one does."""
-    for status in dict.fromkeys(row.status for row in rows if row.status != "ok"):
-        such = [row for row in rows if row.status == status]
-        yield f"{status}: {len(such):,} of {len(rows):,} points, the first because {such[0].reason}"
+    n_of, first = Counter[str](), dict[str, str]()
+    for row in rows:
+        n_of[row.status] += 1
+        first.setdefault(row.status, row.reason)
+    for status, reason in first.items():
+        if status != "ok":
+            yield f"{status}: {n_of[status]:,} of {len(rows):,} points, the first because {reason}"
 
 
 def _shown(sweep: Sweep, name: str, value: Value | None) -> str:

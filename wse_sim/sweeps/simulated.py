@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from wse_sim.errors import SpecError
 from wse_sim.gpu.layout import LAYOUT_FIELDS, Layout
@@ -18,7 +19,9 @@ from wse_sim.spec.cluster import load_cluster
 from wse_sim.spec.economics import Economics, load_economics
 from wse_sim.spec.run import Run
 from wse_sim.spec.sourced import Sourced
+from wse_sim.sweeps.grid import values_by_key
 from wse_sim.sweeps.keys import GPU_LAYOUT_READERS, RUN_READERS, Point, Value, constants_of
+from wse_sim.sweeps.lazily import Lazy
 from wse_sim.sweeps.sweep import Row, Sweep
 
 _WORK = "wse_sim.sweeps.simulated:simulate_chunk"
@@ -63,17 +66,30 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
         return f"points {self.points[0][0]} to {self.points[-1][0]}"
 
 
+class _Chunks(Lazy[Chunk]):
+    """All points in chunks, each of which is made when it is asked for."""
+
+    def __init__(self, points: Mapping[int, Point]) -> None:
+        self._points = points
+        self._indices = np.fromiter(points, np.int64, len(points))
+
+    def __len__(self) -> int:
+        return -(-len(self._indices) // _CHUNK)
+
+    def at(self, place: int) -> Chunk:
+        indices = self._indices[place * _CHUNK : (place + 1) * _CHUNK].tolist()
+        return Chunk(points=tuple((index, self._points[index]) for index in indices))
+
+
 def simulated_sweep(points: Sequence[Point]) -> Sweep:
     """The sweep that simulates each of these points."""
-    of_gpus = _GPU_RESULTS if any("gpu" in point for point in points) else ()
-    return Sweep(kind="simulated", points=tuple(points), results=(*RESULTS, *of_gpus))
+    of_gpus = _GPU_RESULTS if "gpu" in values_by_key(points) else ()
+    return Sweep(kind="simulated", points=points, results=(*RESULTS, *of_gpus))
 
 
 def simulate_points(todo: Mapping[int, Point], spread: Spread) -> Generator[Sequence[Row], None, None]:
     """The rows of points, a chunk at a time."""
-    points = tuple(todo.items())
-    chunks = [Chunk(points=points[first : first + _CHUNK]) for first in range(0, len(points), _CHUNK)]
-    return spread(_WORK, chunks, list[Row])
+    return spread(_WORK, _Chunks(todo), list[Row])
 
 
 def on_cores(

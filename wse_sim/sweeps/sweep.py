@@ -11,6 +11,7 @@ import msgspec
 
 from wse_sim import __version__
 from wse_sim.spec.load import data_digest, is_file, load_model
+from wse_sim.sweeps.grid import values_by_key
 from wse_sim.sweeps.keys import Point, Value
 
 Kind = Literal["simulated", "measured"]
@@ -57,32 +58,42 @@ class Sweep:
     """
 
     kind: Kind
-    points: tuple[Point, ...]
+    points: Sequence[Point]
     results: tuple[str, ...]
 
     @cached_property
+    def values(self) -> dict[str, list[Value | None]]:
+        """Of each key, each once; None among those that a point lacks."""
+        return values_by_key(self.points)
+
+    @property
     def keys(self) -> tuple[str, ...]:
         """Of all points, each once."""
-        return tuple(dict.fromkeys(name for point in self.points for name in point))
+        return tuple(self.values)
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
         """Of the table: keys, results that are no keys, status and reason."""
         return (*dict.fromkeys((*self.keys, *self.results)), *STATUS)
 
-    @cached_property
+    @property
     def varied(self) -> tuple[str, ...]:
         """The keys in which points differ."""
-        return tuple(name for name in self.keys if len({point.get(name) for point in self.points}) > 1)
+        return tuple(name for name, values in self.values.items() if len(values) > 1)
 
     @cached_property
     def digest(self) -> str:
         """Of all that the table depends on: points, models, constants, the user's files, this program's version."""
-        models = sorted({str(point["model"]) for point in self.points})
-        files = sorted({v for point in self.points for v in point.values() if isinstance(v, str) and is_file(v)})
-        content = [__version__, data_digest(), self.kind, self.results, self.points, list(map(load_model, models))]
-        content += [Path(file).read_bytes() for file in files]
-        return sha256(msgspec.json.encode(content)).hexdigest()
+        models = sorted(map(str, self.values["model"]))
+        files = sorted({v for values in self.values.values() for v in values if isinstance(v, str) and is_file(v)})
+        of_files = [Path(file).read_bytes() for file in files]
+        digest = sha256()
+        for part in (__version__, data_digest(), self.kind, self.results):
+            digest.update(msgspec.json.encode(part))
+        for point in self.points:  # one by one: they may be millions
+            digest.update(msgspec.json.encode(point))
+        digest.update(msgspec.json.encode([list(map(load_model, models)), of_files]))
+        return digest.hexdigest()
 
     def cells(self, row: Row) -> dict[str, Value | None]:
         """The row of the table, by column: None where it is empty."""

@@ -3,21 +3,27 @@
 import csv
 import gzip
 import io
+import itertools
 import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from wse_sim.errors import SpecError
 from wse_sim.files import write_atomically
+from wse_sim.report.spreadsheet import inert, word_of
 from wse_sim.sweeps.keys import Value
 from wse_sim.sweeps.sweep import Row, Status, Sweep
 
 Cells = dict[str, Value | None]
+Numbers = npt.NDArray[np.float64]
 _WHOLE = re.compile(r"-?\d+")
 _LINES_AT_ONCE = 1000
+_GZIP = 31  # how zlib is asked for gzip's header
 
 
 def require_table_name(path: Path) -> None:
@@ -42,8 +48,8 @@ def write_table(path: Path, sweep: Sweep, rows: Iterable[Row]) -> None:
     write_atomically(path, write(sweep.columns, map(sweep.cells, rows)))
 
 
-def read_table(path: Path, sweep: Sweep) -> list[Row]:
-    """The rows of a table that `write_table` wrote for this sweep.
+def read_table(path: Path, sweep: Sweep) -> Iterator[Row]:
+    """The rows of a table that `write_table` wrote for this sweep, as they are read.
 
     Raises
     ------
@@ -51,19 +57,20 @@ def read_table(path: Path, sweep: Sweep) -> list[Row]:
         When it cannot be read, or does not hold a row for each point.
     """
     _, read = _FORMATS[_suffix(path)]
+    n_rows = 0
     try:
-        table = list(read(path.read_bytes()))
-        rows = [_row(index, cells, sweep) for index, cells in enumerate(table)]
-    except (OSError, ValueError, EOFError, csv.Error, zlib.error, msgspec.MsgspecError):
-        rows = []
-    if len(rows) != len(sweep.points):
+        for cells in read(path):
+            yield _row(n_rows, cells, sweep)
+            n_rows += 1
+    except (OSError, ValueError, IndexError, EOFError, csv.Error, zlib.error, msgspec.MsgspecError):
+        n_rows = -1
+    if n_rows != len(sweep.points):
         raise SpecError(f"{path}: is not as the sweep left it; remove it, and the sweep can be run anew")
-    return rows
 
 
 def read_columns(
-    path: Path, *, words: Sequence[str], numbers: Sequence[str]
-) -> tuple[dict[str, list[Value | None]], dict[str, list[float]]]:
+    path: Path, *, words: Sequence[str], numbers: Sequence[str], is_read: npt.NDArray[np.bool_] | None = None
+) -> tuple[dict[str, list[Value | None]], dict[str, Numbers]]:
     """Columns of a table that `write_table` wrote, by name, where it has them.
 
     Parameters
@@ -72,6 +79,33 @@ def read_columns(
         Columns of any values, few of which are different.
     numbers :
         Columns of numbers; NaN where a cell is empty.
+    is_read : (n_rows,)
+        Which rows are wanted; None = all.
+
+    Raises
+    ------
+    SpecError
+        When it cannot be read.
+    """
+    texts: dict[str, list[Value | None]] = {}
+    parts: dict[str, list[Numbers]] = {}
+    for of_words, of_numbers in read_blocks(path, words=words, numbers=numbers, is_read=is_read):
+        for name, cells in of_words.items():
+            texts.setdefault(name, []).extend(cells)
+        for name, part in of_numbers.items():
+            parts.setdefault(name, []).append(part)
+    return texts, {name: np.concatenate(of) for name, of in parts.items()}
+
+
+def read_blocks(
+    path: Path,
+    *,
+    words: Sequence[str],
+    numbers: Sequence[str],
+    is_read: npt.NDArray[np.bool_] | None = None,
+    n_at_once: int = 10_000,
+) -> Iterator[tuple[dict[str, list[Value | None]], dict[str, Numbers]]]:
+    """The same, so many rows at a time; at least one part, which may have no rows.
 
     Raises
     ------
@@ -79,30 +113,40 @@ def read_columns(
         When it cannot be read.
     """
     try:
-        return _columns(path, words, numbers)
+        rows = _cells(path)
+        header = next(rows, [])
+        wanted = rows if is_read is None else itertools.compress(rows, is_read.tobytes())
+        block = _Block(header, words, numbers)
+        while cells := list(itertools.islice(wanted, n_at_once)):
+            yield block.columns(cells)
+            if len(cells) < n_at_once:
+                return
+        yield block.columns([])
     except (OSError, ValueError, IndexError, EOFError, csv.Error, zlib.error, msgspec.MsgspecError) as error:
         raise SpecError(f"{path}: is no table of a sweep: {error}") from None
 
 
-def _columns(
-    path: Path, words: Sequence[str], numbers: Sequence[str]
-) -> tuple[dict[str, list[Value | None]], dict[str, list[float]]]:
-    rows = _cells(path)
-    place = {name: number for number, name in enumerate(next(rows, []))}
-    of_words = {name: place[name] for name in words if name in place}
-    of_numbers = {name: place[name] for name in numbers if name in place}
-    texts: dict[str, list[Value | None]] = {name: [] for name in of_words}
-    floats: dict[str, list[float]] = {name: [] for name in of_numbers}
-    known: dict[str, Value | None] = {}  # cells that were read before: there are few of them
-    for row in rows:
-        for name, number in of_words.items():
-            cell = row[number]
-            if cell not in known:
-                known[cell] = _value(cell)
-            texts[name].append(known[cell])
-        for name, number in of_numbers.items():
-            floats[name].append(float(row[number] or "nan"))
-    return texts, floats
+class _Block:
+    """Makes columns of rows."""
+
+    def __init__(self, header: Sequence[str], words: Sequence[str], numbers: Sequence[str]) -> None:
+        place = {name: number for number, name in enumerate(header)}
+        self._of_words = {name: place[name] for name in words if name in place}
+        self._of_numbers = {name: place[name] for name in numbers if name in place}
+        self._known: dict[str, Value | None] = {}  # cells that were read before: there are few of them
+
+    def columns(self, rows: list[list[str]]) -> tuple[dict[str, list[Value | None]], dict[str, Numbers]]:
+        texts = {name: [self._value(row[place]) for row in rows] for name, place in self._of_words.items()}
+        floats = {
+            name: np.array([float(row[place] or "nan") for row in rows], np.float64)
+            for name, place in self._of_numbers.items()
+        }
+        return texts, floats
+
+    def _value(self, cell: str) -> Value | None:
+        if cell not in self._known:
+            self._known[cell] = _value(cell)
+        return self._known[cell]
 
 
 def _cells(path: Path) -> Iterator[list[str]]:
@@ -115,6 +159,10 @@ def _cells(path: Path) -> Iterator[list[str]]:
                     yield list(cells)
                 yield ["" if cell is None else str(_cell(cell)) for cell in cells.values()]
         return
+    yield from _csv_rows(path)
+
+
+def _csv_rows(path: Path) -> Iterator[list[str]]:
     opened = gzip.open if _suffix(path) == ".csv.gz" else open
     with opened(path, "rt", encoding="utf-8", newline="") as text:
         yield from csv.reader(text, strict=True)
@@ -149,11 +197,13 @@ def _written_csv(columns: tuple[str, ...], table: Iterable[Cells]) -> Iterator[b
 
 
 def _cell(value: Value | None) -> object:
+    if isinstance(value, str):
+        return inert(value)
     return str(value).lower() if isinstance(value, bool) else value  # csv writes None as nothing, floats as repr
 
 
-def _read_csv(content: bytes) -> Iterator[Cells]:
-    rows = csv.reader(io.StringIO(content.decode(), newline=""), strict=True)
+def _read_csv(path: Path) -> Iterator[Cells]:
+    rows = _csv_rows(path)
     header = next(rows, [])
     return (dict(zip(header, map(_value, cells), strict=True)) for cells in rows)
 
@@ -165,25 +215,29 @@ def _value(cell: str) -> Value | None:
     try:
         return float(cell)
     except ValueError:
-        return cell
+        return word_of(cell)
 
 
 def _gzipped_csv(columns: tuple[str, ...], table: Iterable[Cells]) -> Iterator[bytes]:
-    yield gzip.compress(b"".join(_written_csv(columns, table)), mtime=0)  # or the same rows would not be the same bytes
+    compressor = zlib.compressobj(level=9, wbits=_GZIP)  # says no time, or the same rows would not be the same bytes
+    yield from map(compressor.compress, _written_csv(columns, table))
+    yield compressor.flush()
 
 
 def _written_jsonl(columns: tuple[str, ...], table: Iterable[Cells]) -> Iterator[bytes]:
     return (msgspec.json.encode(cells) + b"\n" for cells in table)
 
 
-def _read_jsonl(content: bytes) -> Iterator[Cells]:
-    return (msgspec.json.decode(line, type=Cells) for line in content.splitlines())
+def _read_jsonl(path: Path) -> Iterator[Cells]:
+    with path.open("rb") as lines:
+        for line in lines:
+            yield msgspec.json.decode(line, type=Cells)
 
 
 Write = Callable[[tuple[str, ...], Iterable[Cells]], Iterator[bytes]]
-Read = Callable[[bytes], Iterable[Cells]]
+Read = Callable[[Path], Iterable[Cells]]
 _FORMATS: dict[str, tuple[Write, Read]] = {
     ".csv": (_written_csv, _read_csv),
-    ".csv.gz": (_gzipped_csv, lambda content: _read_csv(gzip.decompress(content))),
+    ".csv.gz": (_gzipped_csv, _read_csv),
     ".jsonl": (_written_jsonl, _read_jsonl),
 }

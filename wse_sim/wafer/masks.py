@@ -267,9 +267,9 @@ def _by_block(masks: dict[str, Mask], path: Path) -> tuple[dict[str, Mask], ...]
             known = ", ".join(f"{_PREFIX}<block>.{module}{_SUFFIX}" for module in _MATRICES_OF)
             raise SpecError(f"{path}: unknown mask {name!r}: known are {known}")
         blocks.setdefault(int(number), {}).update(zip(_MATRICES_OF[module], _parts(module, mask), strict=True))
-    for number, block in sorted(blocks.items()):
+    for which, block in sorted(blocks.items()):
         if set(block) != set(blocks.get(0, ())) or not set(block).issuperset(_NEEDED):
-            raise SpecError(f"{path}: block {number} has masks of {', '.join(block)} alone: the checkpoint is damaged")
+            raise SpecError(f"{path}: block {which} has masks of {', '.join(block)} alone: the checkpoint is damaged")
     for block in blocks.values():
         if "ffn_gate" not in block:
             block["ffn_in"] = block.pop("ffn_up")

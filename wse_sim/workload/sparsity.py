@@ -52,7 +52,7 @@ def erk_densities(shapes: Mapping[str, tuple[int, ...]], density: float) -> dict
     counts = {name: int(count) for name, count in wanted.items()}
     n_over = n_live - sum(counts.values())
     by_loss = sorted(counts, key=lambda name: counts[name] - wanted[name])
-    for name in [name for name in by_loss if counts[name] < numels[name]][:n_over]:
+    for name in by_loss[:n_over]:  # fewer than lost something, so none that is dense
         counts[name] += 1
     return {name: _density_of_count(counts[name], numels[name]) for name in shapes}
 

@@ -44,7 +44,7 @@ def daly_interval_s(checkpoint_s: Numbers, mtbf_s: Numbers) -> Numbers:
 
     Source: Daly, Future Generation Computer Systems 22(3), 2006, Eq. (37).
     """
-    e = np.sqrt(np.minimum(checkpoint_s / (2 * mtbf_s), 1))
+    e = np.sqrt(checkpoint_s / (2 * mtbf_s))
     series_s = 2 * e * mtbf_s * (1 + e / 3 + e * e / 9) - checkpoint_s
     return np.where(checkpoint_s < 2 * mtbf_s, series_s, mtbf_s)
 
