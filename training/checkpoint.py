@@ -24,7 +24,7 @@ from training.config import TrainConfig
 from training.data import Fingerprint
 from training.whole_checkpoint import whole_tensors
 from wse_sim.errors import FileError, SpecError
-from wse_sim.files import make_folder, read_bytes, write_atomically
+from wse_sim.files import make_folder, open_file, read_bytes, write_atomically
 
 FOLDER = "checkpoints"
 WEIGHT = "model"
@@ -288,7 +288,7 @@ def _whole(mask: PackedMask) -> TensorSource:
 
 def _checksum(path: Path) -> tuple[str, int]:
     """Of a file, and its size in bytes."""
-    with path.open("rb") as file:
+    with open_file(path) as file:
         return file_digest(file, sha256).hexdigest(), file.tell()
 
 

@@ -132,7 +132,7 @@ def open_locked(path: Path, *, busy: str) -> IO[bytes]:
     try:
         file = open_to_append(path)
     except OSError as error:
-        raise SpecError(f"{path}: cannot be written: {error.strerror}") from None
+        raise SpecError(f"{path}: cannot be written: {error.strerror or error}") from None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

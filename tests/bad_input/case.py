@@ -107,12 +107,16 @@ def require_refused(case: Case, exit_code: int, stdout: str, stderr: str) -> Non
     assert len(lines[-1]) < 2000, f"a message of {len(lines[-1])} letters: {lines[-1][:200]}"
 
 
+class Hangs(BaseException):
+    """No error that a program would tell."""
+
+
 @contextmanager
 def not_hanging(limit_s: float) -> Iterator[None]:
     """Ends what waits for ever, as for the other end of a pipe; how long a case takes is the campaign's to say."""
 
     def end(*_: object) -> None:
-        raise TimeoutError(f"still at it after {limit_s:g} s")
+        raise Hangs(f"still at it after {limit_s:g} s")
 
     before = signal.signal(signal.SIGALRM, end)
     signal.setitimer(signal.ITIMER_REAL, limit_s)

@@ -1,6 +1,7 @@
 """Checkpoints, and what reads them: runs that go on, exports, simulations with a run's masks."""
 
 import json
+import os
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -57,6 +58,7 @@ _CHECKPOINT: dict[str, Change] = {
     "empty tensors": file(TENSORS, b""),
     "tensors cut short": file(TENSORS, cut),
     "one bit flipped": file(TENSORS, _flip),
+    "tensors that are a pipe": lambda folder: ((folder / TENSORS).unlink(), os.mkfifo(folder / TENSORS)),
     "tensors that are a folder": lambda folder: ((folder / TENSORS).unlink(), (folder / TENSORS).mkdir()),
     "signed: cut short": signed(file(TENSORS, cut)),
     "signed: no safetensors": signed(file(TENSORS, b"nothing of the kind")),
@@ -155,6 +157,7 @@ def _masks() -> Group:
         ("empty", file(TENSORS, b""), "safetensors"),
         ("cut short", file(TENSORS, cut), "safetensors"),
         ("no safetensors", file(TENSORS, b"nothing of the kind, but long enough"), "safetensors"),
+        ("a pipe", lambda folder: ((folder / TENSORS).unlink(), os.mkfifo(folder / TENSORS)), "pipe"),
         ("no shapes", file(TENSORS, _table(lambda table: table["__metadata__"].clear())), "safetensors"),
         (
             "shapes of text",

@@ -1,4 +1,4 @@
-"""A command as a user starts it: a process of its own, timed and weighed."""
+"""A command as a user starts it: a process of its own, of which is known what it took."""
 
 import os
 import subprocess
@@ -21,6 +21,8 @@ class Ended:
 
     Parameters
     ----------
+    cpu_s :
+        That all its threads computed, which a machine with other work does not make longer, as it does the wall clock.
     rss_bytes :
         Its largest resident set.
     """
@@ -28,12 +30,12 @@ class Ended:
     exit_code: int
     stdout: str
     stderr: str
-    took_s: float
+    cpu_s: float
     rss_bytes: int
 
 
 def run_command(words: Sequence[str], folder: Path, cache: Path) -> Ended:
-    """`wse-sim` in a folder, bound by permissions; killed after a minute."""
+    """`wse-sim` in a folder, bound by permissions; one that waits for something is killed after a minute."""
     environment = os.environ | {"XDG_CACHE_HOME": str(cache), "PYTHONPATH": str(_ROOT)}
     with TemporaryFile() as stdout, TemporaryFile() as stderr:
         began_s = time.monotonic()
@@ -50,7 +52,6 @@ def run_command(words: Sequence[str], folder: Path, cache: Path) -> Ended:
             time.sleep(0.01)
             if time.monotonic() - began_s > _HANGS_S:
                 process.kill()
-        took_s = time.monotonic() - began_s
         process.returncode = os.waitstatus_to_exitcode(done[1])
         stdout.seek(0)
         stderr.seek(0)
@@ -58,6 +59,6 @@ def run_command(words: Sequence[str], folder: Path, cache: Path) -> Ended:
             exit_code=process.returncode,
             stdout=stdout.read().decode("utf-8", "replace"),
             stderr=stderr.read().decode("utf-8", "replace"),
-            took_s=took_s,
+            cpu_s=done[2].ru_utime + done[2].ru_stime,
             rss_bytes=done[2].ru_maxrss * 1024,
         )

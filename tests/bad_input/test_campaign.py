@@ -33,9 +33,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.campaign
-def test_every_bad_input_is_refused_within_5_s_and_1_gb(
-    cache: Path, tmp_path: Path, record_figures: RecordFigures
-) -> None:
+def test_every_bad_input_is_refused_in_5_s_and_1_gb(cache: Path, tmp_path: Path, record_figures: RecordFigures) -> None:
     ends: dict[str, list[Ended]] = defaultdict(list)
     wrong = []
     for number, case in enumerate(CASES):
@@ -47,10 +45,11 @@ def test_every_bad_input_is_refused_within_5_s_and_1_gb(
         try:
             require_refused(case, end.exit_code, end.stdout, end.stderr)
             assert (tree(folder), tree(cache)) == before, "something was written"
-            assert end.took_s < _MOST_S, f"took {end.took_s:.1f} s"
+            assert end.cpu_s < _MOST_S, f"took {end.cpu_s:.1f} s"
             assert end.rss_bytes < _MOST_BYTES, f"took {end.rss_bytes:,} bytes"
         except AssertionError as error:
             wrong.append(f"{case}: {error}")
+            print(wrong[-1])  # long before the end
         ends[case.group].append(end)
     assert not wrong, f"{len(wrong)} of {len(CASES)}:\n" + "\n".join(wrong)
     everything = [end for of_group in ends.values() for end in of_group]
@@ -58,7 +57,7 @@ def test_every_bad_input_is_refused_within_5_s_and_1_gb(
 
 
 def _said(ends: list[Ended]) -> str:
-    slowest_s, largest_bytes = max(end.took_s for end in ends), max(end.rss_bytes for end in ends)
+    slowest_s, largest_bytes = max(end.cpu_s for end in ends), max(end.rss_bytes for end in ends)
     return f"{len(ends):,} cases, slowest {slowest_s:.1f} s, largest {largest_bytes / 1e6:.0f} MB"
 
 

@@ -104,7 +104,7 @@ class Journal:
                 break
             try:
                 self.rows.place(_ROW.decode(line).index, self._end)
-            except (msgspec.DecodeError, IndexError):
+            except (msgspec.DecodeError, UnicodeDecodeError, IndexError):
                 raise SpecError(
                     f"{path}: line {number} is no row of this sweep; remove the file to begin anew"
                 ) from None

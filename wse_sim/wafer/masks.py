@@ -17,7 +17,7 @@ import numpy.typing as npt
 import safetensors
 
 from wse_sim.errors import SpecError
-from wse_sim.files import require_folder
+from wse_sim.files import open_file, require_folder
 from wse_sim.wafer.dataflow import LayerWork, counts_of_mask, layer_work, window_rows
 from wse_sim.wafer.draws import Counts, Densities, drawn_counts, drawn_fullest, seeded
 from wse_sim.wafer.mesh import Mesh
@@ -147,6 +147,7 @@ def read_run_masks(run_dir: Path) -> RunMasks:
         raise SpecError(f"{run_dir}: no checkpoint in {run_dir / CHECKPOINTS}: name the folder of a training run")
     path = whole[-1].with_suffix(".safetensors")
     try:
+        open_file(path).close()  # or the library would wait for the other end of a pipe
         with safetensors.safe_open(path, framework="numpy") as file:
             shapes = file.metadata() or {}
             masks = {name: _unpacked(file, name, shapes) for name in file.keys() if name.endswith(_SUFFIX)}  # noqa: SIM118
