@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from models.gpt import GPT
+from models.gpt import GPT, undrawn_model
 from models.parametrization import EffectiveTensor, Parametrization, effective_table, forward_multipliers
 from models.sparse import Mask, Masks, add_masks, hidden_densities, philox, random_masks
 from wse_sim.spec.model import ModelShape
@@ -61,11 +61,7 @@ def build_model(
     device :
         Where the model goes in the end; numbers are drawn on the processor, the same for every device.
     """
-    # Built without memory first: PyTorch's own initialization would cost time and draw from its global generator.
-    with torch.device("meta"):
-        model = GPT(shape, forward_multipliers(parametrization, shape))
-    model = model.to_empty(device="cpu")
-    model.dot_product.fill_tables()
+    model = undrawn_model(shape, forward_multipliers(parametrization, shape))
     densities = density if isinstance(density, Mapping) else hidden_densities(model, density)
     table = effective_table(model, shape, parametrization, densities, weight_decay, eps)
     initialize(model, table, seed, initial_draw, weights)

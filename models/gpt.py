@@ -5,10 +5,12 @@ Norms stand before attention and feed-forward. Shapes of tensors: B sequences, T
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 from torch.utils.checkpoint import checkpoint
 
 from models.attention import Attention
@@ -145,7 +147,28 @@ def _recomputed(block: nn.Module, x_BTD: Tensor) -> Tensor:
     return y_BTD
 
 
-def meta_model(shape: ModelShape) -> GPT:
-    """The model without memory for its weights, for names, shapes and counts."""
+_NONE = ForwardMultipliers(embedding=1.0, attention_scale=1.0, logits=1.0)
+
+
+def meta_model(shape: ModelShape, multipliers: ForwardMultipliers = _NONE) -> GPT:
+    """The model without memory for its weights, for names, shapes and counts, or for weights that come later."""
     with torch.device("meta"):
-        return GPT(shape, ForwardMultipliers(embedding=1.0, attention_scale=1.0, logits=1.0))
+        return undrawn_model(shape, multipliers)
+
+
+def undrawn_model(shape: ModelShape, multipliers: ForwardMultipliers) -> GPT:
+    """The model with any numbers in its weights.
+
+    PyTorch's own would cost time, and draw from its global generator.
+    """
+    with _Undrawn():
+        return GPT(shape, multipliers)
+
+
+class _Undrawn(TorchFunctionMode):
+    """Leaves initial values out; to draw them for tensors without memory, PyTorch would import its compiler."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        is_drawing = getattr(function, "__module__", "") == nn.init.__name__
+        return kwargs["tensor"] if is_drawing and "tensor" in kwargs else function(*args, **kwargs)

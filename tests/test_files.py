@@ -1,11 +1,16 @@
 """A file is there whole or not at all."""
 
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.training.failing_disk import FailingDisk
 from wse_sim.errors import SpecError
-from wse_sim.files import make_folder, write_atomically, write_json
+from wse_sim.files import make_folder, remove_torn, write_atomically, write_json
 
 
 def test_write_that_breaks_off_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,3 +49,42 @@ def test_folder_below_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(SpecError, match="the folder cannot be made: Not a directory"):
         make_folder(tmp_path / "file" / "deeper")
+
+
+def test_a_file_is_on_the_disk_before_its_name_and_its_name_before_anything_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk keeps the order in which it was told to wait, and no other."""
+    disk = FailingDisk(tmp_path, monkeypatch)
+    make_folder(tmp_path / "a" / "b")
+    write_atomically(tmp_path / "a" / "b" / "state", [b"x" * 20_000, b"y"])
+    part = f".state.{os.getpid()}.part"
+    made = [("mkdir", "b"), ("mkdir", "a"), ("mkdir", "b"), ("fsync", "a"), ("fsync", tmp_path.name)]
+    assert disk.asked[:5] == made
+    assert [ask for ask in disk.asked[5:] if ask[0] != "write"] == [
+        ("open", part),
+        ("fsync", part),
+        ("rename", "state"),
+        ("fsync", "b"),
+    ]
+    assert disk.asked[6][0] == disk.asked[7][0] == "write"
+
+
+def test_whatever_breaks_a_write_off_leaves_no_part_of_it(tmp_path: Path) -> None:
+    def pieces() -> Iterator[bytes]:
+        yield b"half"
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(tmp_path / "state", pieces())
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_processes_that_are_gone_left_is_removed_and_what_others_write_is_not(tmp_path: Path) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    for number in (gone.pid, os.getpid(), os.getppid(), 2**70):
+        (tmp_path / f".state.{number}.part").touch()
+    (tmp_path / ".mine.part").touch()
+    remove_torn(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {f".state.{os.getppid()}.part", ".mine.part"}

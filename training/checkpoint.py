@@ -24,7 +24,7 @@ from training.config import TrainConfig
 from training.data import Fingerprint
 from training.whole_checkpoint import whole_tensors
 from wse_sim.errors import FileError, SpecError
-from wse_sim.files import make_folder, open_file, read_bytes, write_atomically
+from wse_sim.files import make_folder, open_file, read_bytes, remove_torn, write_atomically
 
 FOLDER = "checkpoints"
 WEIGHT = "model"
@@ -51,6 +51,8 @@ class CheckpointMeta(msgspec.Struct, frozen=True, kw_only=True):
         Of the tensor file.
     format :
         Of the tensor file; see the head of this module.
+    n_skipped, n_skipped_in_a_row :
+        Steps among `step` that changed nothing, and how many of them were the last ones.
     """
 
     step: int
@@ -60,10 +62,19 @@ class CheckpointMeta(msgspec.Struct, frozen=True, kw_only=True):
     data: Fingerprint
     sha256: str
     format: int = 1
+    n_skipped: int = 0
+    n_skipped_in_a_row: int = 0
+
+    @property
+    def n_updates(self) -> int:
+        """Steps of the optimizer, which is what Adam counts."""
+        return self.step - self.n_skipped
 
     def __post_init__(self) -> None:
         if self.step < 1 or not 0 <= self.host_s < math.inf:
             raise ValueError(f"step is {self.step} and host_s {self.host_s}")
+        if not 0 <= self.n_skipped_in_a_row <= self.n_skipped <= self.step:
+            raise ValueError(f"of {self.step} steps, {self.n_skipped} were skipped, {self.n_skipped_in_a_row} in a row")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +176,8 @@ def save_checkpoint(
     config: TrainConfig,
     data: Fingerprint,
     ever_live: Mapping[str, PackedMask] | None = None,
+    n_skipped: int = 0,
+    n_skipped_in_a_row: int = 0,
 ) -> Path:
     """Write a checkpoint and return the path of its tensors; older ones than the last few go, but for those to be kept.
 
@@ -176,7 +189,7 @@ def save_checkpoint(
     Raises
     ------
     SpecError
-        When it cannot be written; those before it are still there.
+        When it cannot be written, or a source of the parameters says so; those before it are still there.
     """
     path = tensor_path(run_dir, step)
     digest = sha256()
@@ -188,7 +201,7 @@ def save_checkpoint(
 
     make_folder(path.parent)
     try:
-        _remove_torn(path.parent)
+        remove_torn(path.parent)
         write_atomically(path, counted(file_pieces(*_sources(parameters, ever_live or {}))))
         meta = CheckpointMeta(
             step=step,
@@ -198,6 +211,8 @@ def save_checkpoint(
             data=data,
             sha256=digest.hexdigest(),
             format=_FORMAT,
+            n_skipped=n_skipped,
+            n_skipped_in_a_row=n_skipped_in_a_row,
         )
         write_atomically(path.with_suffix(".json"), msgspec.json.format(msgspec.json.encode(meta), indent=2))
         kept = {tensor_path(run_dir, kept_step).with_suffix(".json") for kept_step in config.kept_checkpoints}
@@ -250,7 +265,8 @@ def load_checkpoint(meta_path: Path) -> Checkpoint:
             "go on with the version that wrote it"
         )
     try:
-        checksum, n_bytes = _checksum(path)
+        with open_file(path) as file:
+            checksum, n_bytes = file_digest(file, sha256).hexdigest(), file.tell()
     except OSError as error:
         raise SpecError(f"{path}: the checkpoint cannot be read: {error.strerror}") from None
     if checksum != meta.sha256:
@@ -260,6 +276,12 @@ def load_checkpoint(meta_path: Path) -> Checkpoint:
     if path.stem.startswith(_NAME) and path.name != tensor_path(path.parent, meta.step).name:
         raise SpecError(f"{meta_path}: the checkpoint's description is of step {meta.step}")
     return Checkpoint(meta=meta, tensors=whole_tensors(path, meta.config, (WEIGHT, *MOMENTS), _EVER_LIVE))
+
+
+def saved_steps(run_dir: Path) -> list[int]:
+    """Of a run's checkpoints, damaged or not; the first ones first."""
+    names = (path.stem.removeprefix(_NAME) for path in _meta_paths(run_dir))
+    return sorted(int(name) for name in names if name.isdecimal())
 
 
 def tensor_path(run_dir: Path, step: int) -> Path:
@@ -284,18 +306,6 @@ def _sources(
 def _whole(mask: PackedMask) -> TensorSource:
     tensor = torch.from_numpy(mask)
     return TensorSource(tensor.dtype, tuple(tensor.shape), lambda: [tensor])
-
-
-def _checksum(path: Path) -> tuple[str, int]:
-    """Of a file, and its size in bytes."""
-    with open_file(path) as file:
-        return file_digest(file, sha256).hexdigest(), file.tell()
-
-
-def _remove_torn(folder: Path) -> None:
-    """What a process left that was killed while it wrote here; no other one writes into a run's folder."""
-    for part in folder.glob(".*.part"):
-        part.unlink(missing_ok=True)
 
 
 def _meta_paths(run_dir: Path) -> list[Path]:

@@ -66,7 +66,8 @@ def choose_run(job: Job, profile: MachineProfile, *, n_runs: int = 1) -> Choice:
     """
     choice = _chosen(job, profile, job.budget_s / n_runs)
     differs = job.configuration.training.differs if job.configuration else ()
-    return replace(choice, not_covered=(*choice.not_covered, *differs))
+    config = choice.config if job.on_nan is None else msgspec.structs.replace(choice.config, on_nan=job.on_nan)
+    return replace(choice, config=config, not_covered=(*choice.not_covered, *differs))
 
 
 def _chosen(job: Job, profile: MachineProfile, budget_s: float) -> Choice:

@@ -6,7 +6,7 @@ import msgspec
 
 from models.build import InitialDraw
 from models.parametrization import BASES, BaseHyperparameters, Parametrization, ParametrizationName, WeightDecayScaling
-from training.execution import Clip, Execution
+from training.execution import Clip, Execution, OnNan
 from training.schedules import FirstStepLr, lr_factor, warmup_steps
 from training.sparsity import SparsityPlan, plan_sparsity
 from wse_sim.errors import SpecError
@@ -97,6 +97,9 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Whether the warm-up begins with its first increment or with a learning rate of zero.
     clip :
         Largest norm of the whole gradient, anything above is scaled down to it; or `none`.
+    on_nan :
+        What becomes of a step whose loss or gradient is no finite number: `stop` ends the run, `skip` leaves weights,
+        moments and masks as they were, and goes on to the next batch.
     eval_interval, log_interval, checkpoint_interval :
         In steps. Evaluation and checkpoint also happen after the last step.
     last_checkpoints :
@@ -142,6 +145,7 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     betas: tuple[float, float] = (0.9, 0.95)
     eps: float = 1e-8
     clip: Clip = 1.0
+    on_nan: OnNan = "stop"
     eval_interval: int = 250
     n_eval_sequences: int = 256
     log_interval: int = 10
@@ -178,6 +182,9 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         _require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "at least 0")
         _require(self.eps > 0, "eps", self.eps, "positive")
         _require(self.clip == "none" or self.clip > 0, "clip", self.clip, 'positive, or "none"')
+        if self.on_nan == "skip" and self.takes_gradients_at_once:
+            right = "stop, or clip a number such as 1.0: without one, streaming steps along each gradient at once"
+            _require(False, "on_nan", "skip", right)
         _require(0 <= self.seed < 2**63, "seed", self.seed, "in [0, 2^63)")
         _require(all(step >= 1 for step in self.kept_checkpoints), "kept_checkpoints", self.kept_checkpoints, "steps")
         self._settle_sparsity()
@@ -193,6 +200,11 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     def lr_factor(self, step: int) -> float:
         """Learning rate of a step, from 0, as a fraction of the peak."""
         return lr_factor(self.schedule, step, self.n_steps, self.n_warmup_steps, self.first_step_lr)
+
+    @property
+    def takes_gradients_at_once(self) -> bool:
+        """Weights change before the whole gradient is known, so a step cannot be skipped for it."""
+        return self.clip == "none" and self.execution.executor == "streaming"
 
     @property
     def algorithms(self) -> tuple[Algorithm, ...]:

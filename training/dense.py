@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -16,7 +17,7 @@ from models.tensor_file import TensorSource
 from training.checkpoint import MOMENTS, WEIGHT, Checkpoint, SavedParameter
 from training.config import TrainConfig
 from training.distributed import World, alone
-from training.executor import Batch, Stepped, autocast, micro_batches, require_finite
+from training.executor import Batch, Stepped, autocast, micro_batches
 from training.initial_weights import initial_weights
 from training.optimizer import build_optimizer, compute_gradient, set_lr
 from training.shared_loss import SharedLoss, share_loss
@@ -60,6 +61,7 @@ class DenseExecutor:
             MaskedParameters(self.masks, self.optimizer),
             seed=config.seed,
             ever_live=None if checkpoint is None else checkpoint.ever_live,
+            n_skipped=0 if checkpoint is None else checkpoint.meta.n_skipped_in_a_row,
         )
         self.n_params = sum(parameter.numel() for parameter in self.model.parameters())
 
@@ -78,10 +80,13 @@ class DenseExecutor:
             backward=partial(self._backward, n_tokens=n_counted(batch[1])),
             on_dense_gradient=lambda: keep_gradients(self.mask_updater, self.masks, step + 1),
         )
-        require_finite(config, step, loss, grad_norm)
+        if not (stepped := Stepped(loss=loss, grad_norm=grad_norm)).is_finite:
+            self.optimizer.zero_grad(set_to_none=True)
+            self.mask_updater.skip()
+            return stepped
         set_lr(self.optimizer, config.lr_factor(step))
         self.optimizer.step()
-        return Stepped(loss=loss, grad_norm=grad_norm, mask_update=self.mask_updater.update(step + 1))
+        return replace(stepped, mask_update=self.mask_updater.update(step + 1))
 
     @torch.no_grad()
     def evaluate(self, batches: Sequence[Batch]) -> float:
@@ -210,7 +215,7 @@ def restore(checkpoint: Checkpoint, model: GPT, masks: Masks, optimizer: torch.o
             # sums over it may round otherwise.
             parameter.copy_(laid_out_like(parameter, checkpoint.dense(WEIGHT, name)))
             state = optimizer.state[parameter]
-            state["step"] = torch.tensor(float(checkpoint.meta.step), device=parameter.device)
+            state["step"] = torch.tensor(float(checkpoint.meta.n_updates), device=parameter.device)
             for moment in MOMENTS:
                 numbers = laid_out_like(parameter, checkpoint.dense(moment, name))
                 state[moment] = torch.empty_like(parameter).copy_(numbers)

@@ -1,11 +1,15 @@
-"""Whether a run's checkpoints fit the disk, before any of them is written."""
+"""Room on the disk: whether a run's checkpoints have it, before any is written, and what takes it beforehand."""
 
+import errno
+import os
 import shutil
 from pathlib import Path
 
 from training.config import TrainConfig
 from training.memory import BYTES, hidden_weights, most_live_weights
 from wse_sim.errors import FileError, SpecError
+from wse_sim.files import cannot_write
+from wse_sim.report.quantities import data_size
 from wse_sim.workload.transformer import n_parameters
 
 
@@ -37,7 +41,29 @@ def require_room(config: TrainConfig, folder: Path) -> None:
     if disk.total and needed > disk.free:  # what has no size is no disk, and says itself that it cannot be written
         kind = SpecError if needed > disk.total else FileError
         raise kind(
-            f"{folder}: {n_checkpoints} checkpoints of {checkpoint_bytes(config) / 1e9:.2f} GB each need "
-            f"{needed / 1e9:.1f} GB, and {disk.free / 1e9:.1f} GB are free there: another folder, or fewer "
+            f"{folder}: {n_checkpoints} checkpoints of {data_size(checkpoint_bytes(config))} each need "
+            f"{data_size(needed)}, and {data_size(disk.free)} are free there: another folder, or fewer "
             "last_checkpoints, would be right"
         )
+
+
+def reserve(path: Path, n_bytes: int) -> None:
+    """Write a file of so many zeros, with room for all of them on the disk.
+
+    Without it, memory that is mapped to the file would end the process (SIGBUS) once the disk is full.
+
+    Raises
+    ------
+    FileError
+        When there is no room, or the file cannot be written.
+    """
+    try:
+        with path.open("wb") as file:
+            try:
+                os.posix_fallocate(file.fileno(), 0, n_bytes)
+            except (AttributeError, OSError) as error:  # not every system has it, nor every file system
+                if isinstance(error, OSError) and error.errno not in (errno.EINVAL, errno.ENOTSUP):
+                    raise
+                file.truncate(n_bytes)
+    except OSError as error:
+        raise cannot_write(path, error) from None

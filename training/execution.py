@@ -14,6 +14,7 @@ Precision = Literal["fp32", "bf16"]
 Recompute = Literal["never", "fitting", "always"]
 Sharding = Literal["ddp", "fsdp"]
 Clip = float | Literal["none"]
+OnNan = Literal["stop", "skip"]
 DTYPES: Mapping[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 

@@ -14,13 +14,8 @@ from training.config import TrainConfig
 from training.execution import DTYPES
 from training.sparsity.updater import MaskUpdate, MaskUpdater
 from training.streaming.record import StreamRow
-from wse_sim.errors import SpecError
 
 Batch = tuple[Tensor, Tensor]
-
-
-class DivergenceError(SpecError):
-    """Training has left the numbers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +36,11 @@ class Stepped:
     grad_norm: float
     mask_update: MaskUpdate | None = None
 
+    @property
+    def is_finite(self) -> bool:
+        """Loss and gradient are numbers; where they are not, the step was not taken."""
+        return math.isfinite(self.loss) and math.isfinite(self.grad_norm)
+
 
 class Executor(Protocol):
     """A model in training: what is kept of it, and how it takes a step."""
@@ -53,7 +53,11 @@ class Executor(Protocol):
         """Parameters that are not masked."""
 
     def step(self, batch: Batch, step: int) -> Stepped:
-        """Take one optimizer step; `step` of them were done before."""
+        """Take one optimizer step; `step` of them were done before.
+
+        Where loss or gradient are no finite numbers, weights, moments and masks are left as they were; but for those of
+        a configuration that `takes_gradients_at_once`, after which there is nothing to go on with.
+        """
 
     def evaluate(self, batches: Sequence[Batch]) -> float:
         """Mean loss over the batches, nats per token."""
@@ -79,12 +83,3 @@ def autocast(config: TrainConfig, device: torch.device) -> AbstractContextManage
     """Products in the precision of the configuration, while it lasts."""
     precision = config.execution.precision
     return nullcontext() if precision == "fp32" else torch.autocast(device.type, DTYPES[precision])
-
-
-def require_finite(config: TrainConfig, step: int, loss: float, grad_norm: float) -> None:
-    """Raise DivergenceError when a step has left the numbers."""
-    if not (math.isfinite(loss) and math.isfinite(grad_norm)):
-        raise DivergenceError(
-            f"step {step + 1}: the loss is {loss} and the gradient norm {grad_norm}: training diverged; "
-            f"a base learning rate below {config.base.peak_lr:g} or a longer warm-up would be right"
-        )

@@ -15,7 +15,7 @@ from models.hugging_face.fold import must_untie
 from models.hugging_face.tensors import CONFIG, SPARSE_WEIGHTS, digest, read_tensors
 from models.hugging_face.write import SHARD_BYTES, Exportable, sources_of_folder, write_model, write_weights
 from models.parametrization import forward_multipliers
-from training.checkpoint import FOLDER, WEIGHT, Checkpoint, load_checkpoint, load_latest, tensor_path
+from training.checkpoint import FOLDER, WEIGHT, Checkpoint, load_checkpoint, load_latest, saved_steps, tensor_path
 from training.exported import EXPORT_FILE, Dtype, Export, read_export
 from training.exported_tokenizer import copy_tokenizer, write_tokenizer
 from training.model_card import CARD_FILE, model_card
@@ -162,8 +162,7 @@ def _checkpoint(run_dir: Path, step: int | None) -> Checkpoint:
     if step is not None:
         path = tensor_path(run_dir, step)
         if not path.is_file():
-            names = (found.stem.removeprefix("step-") for found in (run_dir / FOLDER).glob("step-*.json"))
-            there = sorted(int(name) for name in names if name.isdecimal())
+            there = saved_steps(run_dir)
             known = f"there are those of steps {', '.join(map(str, there))}" if there else "there is none"
             raise SpecError(f"{run_dir}: there is no checkpoint of step {step}; {known}")
         return load_checkpoint(path.with_suffix(".json"))

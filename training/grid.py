@@ -38,6 +38,7 @@ _LATE_KEYS = {
     "execution": Execution(),
     "initial_draw": "torch",
     "last_checkpoints": 2,
+    "on_nan": "stop",
     "tokenizer": "bytes",
     "text_field": "text",
 }

@@ -7,7 +7,7 @@ import msgspec
 
 from training.config import TrainConfig
 from training.data import Corpus, load_corpus
-from training.executor import DivergenceError
+from training.divergence import DivergenceError
 from training.interrupt import Interrupted, stop_when_orphaned
 from training.outcome import Key, Outcome
 from training.run_record import RUN_FILE, Row, read_rows
@@ -74,7 +74,7 @@ def _steps_between_checkpoints(config: TrainConfig) -> int:
 def _summed_up(task: Task, rows: list[Row], corpus: Corpus, is_diverged: bool) -> Outcome:
     last = rows[-1] if rows else None
     n_steps = last.step if last else 0
-    tail = [row.loss for row in rows if row.step > (1.0 - _TAIL) * n_steps]
+    tail = [row.loss for row in rows if row.step > (1.0 - _TAIL) * n_steps and row.loss is not None]
     return Outcome(
         key=task.key,
         digest=task.digest,

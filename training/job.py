@@ -11,6 +11,7 @@ import msgspec
 
 from models.bases import BaseHyperparameters, base_for
 from models.rules import ParametrizationName, factors_of, rules_of
+from training.execution import OnNan
 from training.host import Host
 from training.imported import Imported
 from training.toml_text import toml_text
@@ -18,6 +19,7 @@ from wse_sim.defaults import TRAIN
 from wse_sim.errors import SpecError
 from wse_sim.files import make_folder, require_folder, write_atomically
 from wse_sim.report import run_files
+from wse_sim.run_lock import require_idle
 from wse_sim.spec.configuration import Configuration
 from wse_sim.spec.load import as_preset, convert, read_toml
 from wse_sim.spec.model import ModelPreset
@@ -53,6 +55,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         Of the whole target run.
     budget_s :
         Seconds that training may take on this machine.
+    on_nan :
+        As in `TrainConfig`; None = stop.
     host :
         What else is asked of the run made here.
     data, tokenizer, text_field :
@@ -84,6 +88,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     data: str = TRAIN["data"]
     tokenizer: str = TRAIN["tokenizer"]
     text_field: str = TRAIN["text_field"]
+    on_nan: OnNan | None = None
     host: Host = Host()
     start: Imported | None = None
     start_sparsity: tuple[Algorithm, ...] | None = None
@@ -202,8 +207,9 @@ def require_free(run_dir: Path, job: Job, *, is_of_several: bool = False) -> Non
     Raises
     ------
     SpecError
-        When it holds another run, one that has begun, or several.
+        When it holds another run, one that has begun, or several, or a process is at work in it.
     """
+    require_idle(run_dir)
     if (run_dir / run_files.RUNS).exists():
         what, which = "several runs", "them"
     elif (run_dir / TARGET_FILE).exists() and (is_of_several or _has_begun(run_dir) or read_job(run_dir) != job):

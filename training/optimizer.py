@@ -3,6 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from inspect import unwrap
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,16 @@ CLIP_SLACK = 1e-6  # `torch.nn.utils.clip_grad_norm_` divides by the norm and th
 _LR_PEAK = "lr_peak"
 _LONG = 2**21  # numbers
 _PIECE = 2**12
+
+
+class AdamW(torch.optim.AdamW):
+    """PyTorch's, out of the wrappers that keep its compiler away by importing it, which takes as long as PyTorch."""
+
+    step = torch.no_grad()(unwrap(torch.optim.AdamW.step))
+    zero_grad = unwrap(torch.optim.AdamW.zero_grad)
+    add_param_group = unwrap(torch.optim.AdamW.add_param_group)
+    state_dict = unwrap(torch.optim.AdamW.state_dict)
+    load_state_dict = unwrap(torch.optim.AdamW.load_state_dict)
 
 
 def build_optimizer(model: nn.Module, table: list[EffectiveTensor], *, betas: tuple[float, float]) -> torch.optim.AdamW:
@@ -41,7 +52,7 @@ def optimizer_of(
         for (lr, weight_decay, eps), parameters in members.items()
     ]
     # Fused: one compiled loop per group. On a small model the Python of the plain version costs more than its sums.
-    return torch.optim.AdamW(groups, lr=0.0, betas=betas, fused=True)
+    return AdamW(groups, lr=0.0, betas=betas, fused=True)
 
 
 def set_lr(optimizer: torch.optim.AdamW, factor: float) -> None:

@@ -3,8 +3,11 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
+
 from training.choice import Choice, choose_run
 from training.config import CONFIG_FILE, read_config
+from training.execution import OnNan
 from training.job import Job, read_job
 from training.machine import MachineProfile
 from training.run_record import LinearClock
@@ -86,13 +89,15 @@ def make_plan(job: Job, profile: MachineProfile, *, n_runs: int = 1) -> Plan:
     )
 
 
-def plan_of_run(run_dir: Path, profile: MachineProfile, *, n_runs: int = 1) -> Plan:
+def plan_of_run(run_dir: Path, profile: MachineProfile, *, n_runs: int = 1, on_nan: OnNan | None = None) -> Plan:
     """The plan of a run that is to be resumed: what it was started with, whatever the machine is like by now.
 
     Parameters
     ----------
     n_runs :
         As for `make_plan`.
+    on_nan :
+        What becomes of steps that diverge from here on; None = what was to.
 
     Raises
     ------
@@ -102,6 +107,8 @@ def plan_of_run(run_dir: Path, profile: MachineProfile, *, n_runs: int = 1) -> P
     plan = make_plan(read_job(run_dir), profile, n_runs=n_runs)
     path = run_dir / CONFIG_FILE
     config = read_config(path) if path.is_file() else plan.choice.config
+    if on_nan is not None:
+        config = msgspec.structs.replace(config, on_nan=on_nan)
     if config == plan.choice.config:
         return plan
     reason = f"the run goes on as it was started: {config.shape.n_layers} layers of width {config.shape.d_model}"

@@ -26,13 +26,14 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     tokens :
         Consumed so far.
     loss :
-        Of this step's batch before the update, nats per token.
+        Of this step's batch before the update, nats per token; None where that, or the gradient, was no finite number:
+        the step was skipped.
     bits_per_byte :
         The same loss in bits per byte of text; None where nobody knows how much text the tokens stand for.
     lr :
         Base learning rate of this step (what a tensor with multiplier 1 gets).
     grad_norm :
-        Before clipping; masked gradients count as 0.
+        Before clipping; masked gradients count as 0; None at a step that was skipped.
     density :
         Of the hidden matrices, after the step.
     host_s :
@@ -42,20 +43,23 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         Simulated seconds of the target run at the same fraction of the way.
     val_loss, val_bits_per_byte :
         On held-out files, after the update; None at steps without evaluation.
+    n_skipped :
+        Steps so far, this one included, that were skipped: each has a row.
     """
 
     step: int
     tokens: int
-    loss: float
+    loss: float | None
     bits_per_byte: float | None
     lr: float
-    grad_norm: float
+    grad_norm: float | None
     density: float
     host_s: float
     wafer_s: float | None = None
     gpu_s: float | None = None
     val_loss: float | None = None
     val_bits_per_byte: float | None = None
+    n_skipped: int = 0
 
 
 SimulatedClock = Callable[[float], tuple[float | None, float | None]]
@@ -112,6 +116,16 @@ class RunRecord:
     entropy_nats: float | None = None
     mask_updates: tuple[MaskUpdate, ...] = field(default=(), repr=False)
     warnings: tuple[str, ...] = ()
+
+    @property
+    def train_loss(self) -> float:
+        """Loss of the last batch that was logged, nats per token."""
+        return next(row.loss for row in reversed(self.rows) if row.loss is not None)
+
+    @property
+    def n_skipped(self) -> int:
+        """Steps that were skipped, their loss or gradient being no finite number."""
+        return self.rows[-1].n_skipped
 
     @property
     def val_loss(self) -> float:

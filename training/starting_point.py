@@ -9,13 +9,15 @@ import msgspec
 from training.checkpoint import Checkpoint, load_checkpoint, load_latest
 from training.config import CONFIG_FILE, Branch, InitFrom, TrainConfig, read_config
 from training.data import Corpus
+from training.distributed import World
 from training.execution import Execution
 from training.initial_weights import with_digest
 from wse_sim.errors import SpecError
 
-# How often a run looks and saves does not change what it computes.
+# How often a run looks and saves does not change what it computes; nor does what would become of a step that diverges,
+# up to where the run stands.
 _MAY_CHANGE_ON_RESUME = frozenset(
-    {"eval_interval", "log_interval", "checkpoint_interval", "last_checkpoints", "kept_checkpoints"}
+    {"eval_interval", "log_interval", "checkpoint_interval", "last_checkpoints", "kept_checkpoints", "on_nan"}
 )
 # A branch goes on with the same model and data, along another learning rate and for another time.
 _MAY_CHANGE_ON_BRANCH = _MAY_CHANGE_ON_RESUME | {
@@ -78,6 +80,14 @@ def starting_point(
             raise SpecError(f"the run branches from step {branch.step} of {branch.run}: name that checkpoint")
         return StartingPoint(config=with_digest(config), checkpoint=None, warnings=tuple(warnings))
     return _branched(config, branch_from, data, tuple(warnings))
+
+
+def require_agreement(world: World, start: StartingPoint, data: Corpus) -> None:
+    """Raise SpecError when the processes are about to train from different starts: folders may be of one machine."""
+    checkpoint = start.checkpoint
+    world.require_same(start.config, "configuration")
+    world.require_same(data.fingerprint, "data")
+    world.require_same(None if checkpoint is None else checkpoint.meta.sha256, "checkpoint")
 
 
 def _branch_of(run_dir: Path) -> Branch | None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from models.attention import Attention
 from models.dot_product import DOT_PRODUCTS
-from models.gpt import GPT
+from models.gpt import GPT, meta_model
 from models.parametrization import EffectiveTensor, effective_table, forward_multipliers
 from models.roles import HIDDEN_ROLES
 from models.sparse import Masks
@@ -29,8 +29,7 @@ def skeleton(config: TrainConfig) -> tuple[GPT, list[EffectiveTensor]]:
     """The model with one block and no memory, and the rules of its tensors."""
     shape = msgspec.structs.replace(config.shape, n_layers=1)
     parametrization = config.parameters_transfer_by
-    with torch.device("meta"):
-        model = GPT(shape, forward_multipliers(parametrization, shape))
+    model = meta_model(shape, forward_multipliers(parametrization, shape))
     return model, effective_table(model, shape, parametrization, {}, config.weight_decay, config.eps)
 
 

@@ -89,6 +89,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     tokens_per_s: float
     corpus: Fingerprint
     warnings: tuple[str, ...]
+    n_skipped: int = 0
 
 
 class Projected(LossProjection, frozen=True, kw_only=True):

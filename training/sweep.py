@@ -14,8 +14,8 @@ from training.choice import choose_run
 from training.cosim import run_plan
 from training.described import PARAMETRIZATIONS, job_from
 from training.distributed import n_processes
+from training.divergence import DivergenceError
 from training.execution import Device, Precision, Recompute
-from training.executor import DivergenceError
 from training.host import Mode
 from training.interrupt import Interrupted, stop_when_orphaned
 from training.job import TARGET_FILE, Job, read_job

@@ -3,32 +3,34 @@
 Under `torchrun` every process does all of this, and the first one alone writes files.
 """
 
+import math
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from training.checkpoint import Checkpoint, save_checkpoint, tensor_path
-from training.config import CONFIG_FILE, TrainConfig
+from training.checkpoint import save_checkpoint, tensor_path
+from training.config import TrainConfig
 from training.corpus import corpus_of
 from training.data import Corpus, TrainOrder, fitted, held_out_batches, require_enough
-from training.dense import DenseExecutor
 from training.deterministic import deterministic
 from training.disk import require_room
-from training.distributed import World, alone, joined, save_together
-from training.executor import Executor, Stepped, require_finite
+from training.distributed import World, joined, save_together
+from training.divergence import Diverged, Skipped, finite
+from training.executor import Stepped
+from training.executors import make_executor
 from training.interrupt import Interrupted, StopRequest, stop_on_interrupt
-from training.jsonl import LineWriter, UnwrittenLines
+from training.jsonl import AnyLine, LineWriter, UnwrittenLines
 from training.loggers import Loggers
 from training.memory import available_memory_bytes, require_memory
+from training.run_folder import folders_held, prepare_folder
 from training.run_record import RUN_FILE, SPARSITY_FILE, LinearClock, Row, RunRecord, SimulatedClock, bits_per_byte
 from training.sparsity.updater import MaskUpdate
-from training.starting_point import StartingPoint, starting_point
+from training.starting_point import StartingPoint, require_agreement, starting_point
 from training.streaming.record import STREAM_FILE, StreamRow
-from training.toml_text import toml_text
 from wse_sim.errors import SpecError
-from wse_sim.files import make_folder, read_bytes, write_atomically
 
 _EVAL_BATCH = 32
 _FIRST_STEPS_STREAMED = 3  # whose layers are written out, as those of steps that are evaluated are
@@ -73,52 +75,31 @@ def train(
     Raises
     ------
     SpecError
-        When the folder cannot be written or holds another run, the data are too small, the checkpoint does not fit,
-        the device is not there, processes cannot share the work, a logger cannot begin, or the loss is no longer a
-        finite number.
+        When the folder cannot be written or holds another run, another process is at work in it, the data are too
+        small, the checkpoint does not fit, the device is not there, processes cannot share the work, a logger cannot
+        begin, or the loss is no longer a finite number (`DivergenceError`).
     Interrupted
         When the user pressed Ctrl-C; the run can be resumed.
     """
     run_dir = Path(out_dir)
-    with joined(config.execution.device) as world:
+    with ExitStack() as held, joined(config.execution.device) as world:
+        folders = folders_held(config, run_dir)
         data = corpus_of(config) if corpus is None else fitted(corpus, config.shape.vocab_size)
         require_enough(data, seq_len=config.seq_len, batch_size=config.batch_size)
         require_memory(config, available_memory_bytes())
+        if is_there := world.from_first(resume and run_dir.is_dir()):
+            world.first_does(lambda: held.enter_context(folders))  # before its checkpoints are looked at
         start = starting_point(
             config, run_dir, data, resume=resume, branch_from=None if branch_from is None else Path(branch_from)
         )
-        _require_agreement(world, start, data)
+        require_agreement(world, start, data)
         require_room(start.config, run_dir)
-        world.first_does(lambda: _prepare_folder(run_dir, start.config, data, resume=resume))
+        if not is_there:
+            world.first_does(lambda: held.enter_context(folders))
+        world.first_does(lambda: prepare_folder(run_dir, start.config, data, resume=resume))
         with deterministic(config.n_threads), stop_on_interrupt() as stop:
             run = _Run(start, run_dir, data, clock or LinearClock(), world, loggers)
             return run.to_the_end(on_step, stop)
-
-
-def make_executor(config: TrainConfig, checkpoint: Checkpoint | None = None, world: World | None = None) -> Executor:
-    """What carries the model of a configuration through its steps, at the beginning or where a checkpoint left it.
-
-    Parameters
-    ----------
-    world :
-        The processes that share the work; None = this one does all.
-
-    Raises
-    ------
-    SpecError
-        When the device is not there, or the processes cannot share the work.
-    """
-    world = world or alone(config.execution.device)
-    if config.execution.executor == "streaming":
-        if world.size > 1:
-            raise SpecError(
-                f"execution.executor is 'streaming', which works in one process, and there are {world.size}: "
-                "start it without torchrun, or take 'dense'"
-            )
-        from training.streaming.executor import StreamingExecutor  # numba takes half a second
-
-        return StreamingExecutor(config, checkpoint)
-    return DenseExecutor(config, checkpoint, world)
 
 
 class _Run:
@@ -135,7 +116,7 @@ class _Run:
     ) -> None:
         config, checkpoint = start.config, start.checkpoint
         self.config, self.run_dir, self.data, self.clock, self.warnings = config, run_dir, data, clock, start.warnings
-        self.world, self.executor = world, make_executor(config, checkpoint, world)
+        self.world, self.is_mid_step = world, False  # in which weights, rows and checkpoint do not belong together
         self.order = TrainOrder(data.train, config.seq_len, config.seed)
         self.held_out = held_out_batches(
             data.val,
@@ -143,16 +124,23 @@ class _Run:
             n_sequences=config.n_eval_sequences,
             batch_size=config.execution.microbatch or _EVAL_BATCH,
         )
-        self.n_done, self.host_s_before = (
-            (0, 0.0) if checkpoint is None else (checkpoint.meta.step, checkpoint.meta.host_s)
-        )
-        self.is_mid_step = False  # weights, rows and checkpoint do not belong together
-        lines = LineWriter if world.is_first else UnwrittenLines
-        self.rows = lines(run_dir / RUN_FILE, Row, self.n_done)
-        is_dynamic = config.sparsity_plan.is_dynamic
-        self.mask_updates = lines(run_dir / SPARSITY_FILE, MaskUpdate, self.n_done) if is_dynamic else None
-        is_streaming = config.execution.executor == "streaming"
-        self.streamed = LineWriter(run_dir / STREAM_FILE, StreamRow, self.n_done) if is_streaming else None
+        self.n_done, self.host_s_before, self.skipped = 0, 0.0, Skipped()
+        if checkpoint is not None:
+            meta = checkpoint.meta
+            self.n_done, self.host_s_before = meta.step, meta.host_s
+            self.skipped = Skipped(n=meta.n_skipped, in_a_row=meta.n_skipped_in_a_row)
+        with ExitStack() as opened:  # what is open is closed if the next thing fails
+            self.executor = opened.enter_context(closing(make_executor(config, checkpoint, world)))
+            writer = LineWriter if world.is_first else UnwrittenLines
+
+            def lines(name: str, kind: type[AnyLine]) -> LineWriter[AnyLine] | UnwrittenLines[AnyLine]:
+                return opened.enter_context(closing(writer(run_dir / name, kind, self.n_done)))
+
+            self.rows = lines(RUN_FILE, Row)
+            self.mask_updates = lines(SPARSITY_FILE, MaskUpdate) if config.sparsity_plan.is_dynamic else None
+            is_streaming = config.execution.executor == "streaming"
+            self.streamed = lines(STREAM_FILE, StreamRow) if is_streaming else None
+            self.close = opened.pop_all().close
         self.loggers = loggers if loggers is not None and world.is_first else Loggers()
         self.started_s = time.perf_counter()
 
@@ -169,9 +157,7 @@ class _Run:
             self._save()
             raise Interrupted(self.run_dir, self.n_done) from None
         finally:
-            self.executor.close()
-            for writer in self._writers():
-                writer.close()
+            self.close()
             self.loggers.end(record)
         return replace(record, warnings=(*record.warnings, *self.loggers.warnings))
 
@@ -187,18 +173,21 @@ class _Run:
         self.is_mid_step = True
         stepped = self.executor.step(self.order.batch(step * config.batch_size, config.batch_size), step)
         self.n_done += 1
+        self._count_skipped(stepped)
         if stepped.mask_update is not None and self.mask_updates is not None:
             self.mask_updates.append(stepped.mask_update)
             self.loggers.log(stepped.mask_update)
         is_evaluated = self._is_due(config.eval_interval)
         row = self._row(stepped, self._val_loss(stepped) if is_evaluated else None)
-        if is_evaluated or self.n_done == 1 or self._is_due(config.log_interval):
+        is_first = self.n_done == 1 + self.skipped.n  # of those that have a loss
+        if is_evaluated or is_first or self._is_due(config.log_interval) or not stepped.is_finite:
             self.rows.append(row)
             self.loggers.log(row)
-        if self.streamed is not None and (is_evaluated or self.n_done <= _FIRST_STEPS_STREAMED):
+        is_streamed = stepped.is_finite and (is_evaluated or self.n_done <= _FIRST_STEPS_STREAMED)
+        if self.streamed is not None and is_streamed:
             for streamed in self.executor.stream_rows(self.n_done):
                 self.streamed.append(streamed)
-        if self._is_due(config.checkpoint_interval) or self.n_done in config.kept_checkpoints:
+        if self._is_to_be_saved():
             self._save()
         self.is_mid_step = False
         try:
@@ -212,28 +201,61 @@ class _Run:
     def _val_loss(self, stepped: Stepped) -> float:
         """The held-out loss; weights that left the numbers in a last update show here alone."""
         val_loss = self.executor.evaluate(self.held_out)
-        require_finite(self.config, self.n_done - 1, val_loss, stepped.grad_norm)
+        if not math.isfinite(val_loss):
+            raise self._diverged(stepped, f"the held-out loss after it is {val_loss}")
         return val_loss
+
+    def _count_skipped(self, stepped: Stepped) -> None:
+        """Raise DivergenceError when a step was no good, and the run is not to go on without it."""
+        self.skipped = self.skipped.after(is_finite=stepped.is_finite)
+        if not stepped.is_finite and self.config.on_nan == "stop":
+            raise self._diverged(stepped)
+        if self.skipped.is_too_much(self.config):
+            raise self._diverged(stepped, f"{self.skipped.in_a_row} steps in a row were skipped")
+
+    def _diverged(self, stepped: Stepped, why: str = "") -> SpecError:
+        config = self.config
+        return Diverged(
+            step=self.n_done,
+            loss=stepped.loss,
+            grad_norm=stepped.grad_norm,
+            lr=self._lr,
+            in_a_row=self.skipped.in_a_row,
+            sequences=self.order.numbers((self.n_done - 1) * config.batch_size, config.batch_size),
+        ).error(config, self.run_dir, why)
+
+    @property
+    def _lr(self) -> float:
+        """Of the last step."""
+        return self.config.lr_factor(self.n_done - 1) * self.config.base.peak_lr
 
     def _row(self, stepped: Stepped, val_loss: float | None) -> Row:
         wafer_s, gpu_s = self.clock(self.n_done / self.config.n_steps)
+        loss, grad_norm = (stepped.loss, stepped.grad_norm) if stepped.is_finite else (None, None)
         return Row(
             step=self.n_done,
             tokens=self.n_done * self.config.tokens_per_step,
-            loss=stepped.loss,
-            bits_per_byte=bits_per_byte(stepped.loss, self.data.train),
-            lr=self.config.lr_factor(self.n_done - 1) * self.config.base.peak_lr,
-            grad_norm=stepped.grad_norm,
+            loss=loss,
+            bits_per_byte=None if loss is None else bits_per_byte(loss, self.data.train),
+            lr=self._lr,
+            grad_norm=grad_norm,
             density=self.executor.mask_updater.density,
             host_s=self._host_s(),
             wafer_s=wafer_s,
             gpu_s=gpu_s,
             val_loss=val_loss,
             val_bits_per_byte=None if val_loss is None else bits_per_byte(val_loss, self.data.val),
+            n_skipped=self.skipped.n,
         )
 
     def _is_due(self, interval: int) -> bool:
         return self.n_done % interval == 0 or self.n_done == self.config.n_steps
+
+    def _is_to_be_saved(self) -> bool:
+        """Not again and again while steps are skipped, or checkpoints from before them would go for its likes."""
+        config = self.config
+        is_new = self.skipped.in_a_row < config.checkpoint_interval or self.n_done == config.n_steps
+        return self.n_done in config.kept_checkpoints or (is_new and self._is_due(config.checkpoint_interval))
 
     def _host_s(self) -> float:
         return self.host_s_before + time.perf_counter() - self.started_s
@@ -247,12 +269,14 @@ class _Run:
             self.executor.saved_parameters(),
             lambda parameters: save_checkpoint(
                 self.run_dir,
-                parameters,
+                finite(parameters, self.n_done, self.config),
                 step=self.n_done,
                 host_s=self._host_s(),
                 config=self.config,
                 data=self.data.fingerprint,
                 ever_live=self.executor.mask_updater.ever_live,
+                n_skipped=self.skipped.n,
+                n_skipped_in_a_row=self.skipped.in_a_row,
             ),
         )
 
@@ -271,22 +295,5 @@ class _Run:
             host_s=self.rows.lines[-1].host_s,
             checkpoint=tensor_path(self.run_dir, self.config.n_steps),
             mask_updates=() if self.mask_updates is None else tuple(self.mask_updates.lines),
-            warnings=self.warnings,
+            warnings=(*self.warnings, *self.skipped.in_words),
         )
-
-
-def _prepare_folder(run_dir: Path, config: TrainConfig, data: Corpus, *, resume: bool) -> None:
-    if (run_dir / RUN_FILE).exists() and not resume:
-        raise SpecError(f"{run_dir}: there is a run in this folder already: resume it, or name another folder")
-    make_folder(run_dir)
-    write_atomically(run_dir / CONFIG_FILE, toml_text(config).encode())
-    if data.tokenizer_file is not None:
-        write_atomically(run_dir / data.tokenizer_file.name, read_bytes(data.tokenizer_file))
-
-
-def _require_agreement(world: World, start: StartingPoint, data: Corpus) -> None:
-    """Raise SpecError when the processes are about to train from different starts: folders may be of one machine."""
-    checkpoint = start.checkpoint
-    world.require_same(start.config, "configuration")
-    world.require_same(data.fingerprint, "data")
-    world.require_same(None if checkpoint is None else checkpoint.meta.sha256, "checkpoint")

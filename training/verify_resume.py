@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from training.checkpoint import load_checkpoint, tensor_path
+from training.checkpoint import load_checkpoint, saved_steps, tensor_path
 from training.config import TrainConfig
 from training.interrupt import Interrupted
 from training.run_record import RUN_FILE, Row, read_rows
@@ -86,6 +86,7 @@ def verify_resume(config: TrainConfig, folder: Path, *, watch: Watch = UNWATCHED
         eval_interval=config.n_steps,
         last_checkpoints=1,
         kept_checkpoints=(),
+        on_nan="stop",
     )
     straight, killed = folder / "straight", folder / "killed"
     watch.begin(3, "runs")
@@ -97,7 +98,7 @@ def verify_resume(config: TrainConfig, folder: Path, *, watch: Watch = UNWATCHED
     killed_after = _kill_after(process, killed, n_steps - 1)
     watch.came()
     watch.say(f"killed after step {killed_after}; resumed")
-    resumed_from = _newest_step(killed)
+    resumed_from = max(saved_steps(killed), default=0)
     _finish(_started(Attempt(config=config, folder=str(killed), n_steps=n_steps, is_resumed=True)))
     watch.came()
     rows, again = (read_rows(path / RUN_FILE)[:n_steps] for path in (straight, killed))
@@ -109,8 +110,8 @@ def verify_resume(config: TrainConfig, folder: Path, *, watch: Watch = UNWATCHED
         n_steps=n_steps,
         killed_after=killed_after,
         resumed_from=resumed_from,
-        losses=tuple(row.loss for row in rows),
-        resumed_losses=tuple(row.loss for row in again),
+        losses=tuple(map(_loss, rows)),
+        resumed_losses=tuple(map(_loss, again)),
         is_same_state=is_same_state,
         is_exact=is_same_state and list(map(_computed, rows)) == list(map(_computed, again)),
     )
@@ -158,9 +159,9 @@ def _n_rows(folder: Path) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
-def _newest_step(folder: Path) -> int:
-    steps = [int(path.stem.removeprefix("step-")) for path in (folder / "checkpoints").glob("step-*.json")]
-    return max(steps, default=0)
+def _loss(row: Row) -> float:
+    assert row.loss is not None, "no step was skipped"
+    return row.loss
 
 
 def _computed(row: Row) -> dict[str, object]:

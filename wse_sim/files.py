@@ -1,11 +1,13 @@
 """Files that are there whole or not at all, and files that one process appends lines to."""
 
+import errno
 import fcntl
 import json
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.resources.abc import Traversable
 from io import BufferedReader
 from pathlib import Path
@@ -21,6 +23,7 @@ _KINDS = (
     (stat.S_ISBLK, "a device"),
     (stat.S_ISSOCK, "a socket"),
 )
+_PART = re.compile(r"\..*\.(\d+)\.part")  # of a file that a process writes, by its id
 
 
 def user_cache() -> Path:
@@ -29,7 +32,9 @@ def user_cache() -> Path:
 
 
 def write_atomically(path: Path, content: bytes | Iterable[bytes | memoryview]) -> None:
-    """Write a file so that a crash leaves the old one or the new one, never a part.
+    """Write a file so that a crash or a power cut leaves the old one or the new one, never a part.
+
+    When this returns, the file is on the disk, under its name: what is written after it is never there without it.
 
     Parameters
     ----------
@@ -48,10 +53,61 @@ def write_atomically(path: Path, content: bytes | Iterable[bytes | memoryview]) 
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
+        sync_folder(path.parent)
+    except BaseException as error:
+        with suppress(OSError):
+            part.unlink()
+        if isinstance(error, OSError):
+            raise cannot_write(path, error) from None
+        raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names of the files in a folder are on the disk.
+
+    Raises
+    ------
+    OSError
+        When the disk fails; not where a file system knows of no such thing, or the folder may not be read.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except PermissionError:
+        return
+    try:
+        os.fsync(descriptor)
     except OSError as error:
-        if not isinstance(error, NotADirectoryError):
-            part.unlink(missing_ok=True)
-        raise FileError(f"{path}: cannot be written: {error.strerror or error}") from None
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def cannot_write(path: Path, error: OSError) -> FileError:
+    """The error that says so, and why."""
+    return FileError(f"{path}: cannot be written: {error.strerror or error}")
+
+
+def remove_torn(folder: Path) -> None:
+    """Remove what processes that are gone left half-written in a folder."""
+    for part in folder.glob(".*.part"):
+        found = _PART.fullmatch(part.name)
+        if found is not None and (int(found[1]) == os.getpid() or not is_running(int(found[1]))):
+            with suppress(OSError):  # another process may be as tidy
+                part.unlink()
+
+
+def is_running(process_id: int) -> bool:
+    """Whether a process of this machine has the id."""
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it is another user's
+        return True
+    except OverflowError:
+        return False
+    return True
 
 
 def read_bytes(path: Traversable, *, most_bytes: int = MOST_BYTES) -> bytes:
@@ -72,9 +128,9 @@ def read_bytes(path: Traversable, *, most_bytes: int = MOST_BYTES) -> bytes:
             return path.read_bytes()
         with open_file(path) as file:
             content = file.read(most_bytes + 1)
+    except SpecError:
+        raise
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL
-        if isinstance(error, SpecError):
-            raise
         raise SpecError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if len(content) > most_bytes:
         raise SpecError(f"{path}: has more than {most_bytes:,} bytes, which is the most that is read of such a file")
@@ -181,7 +237,7 @@ def whole_lines(file: IO[bytes]) -> list[bytes]:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder, with those above it, unless it is there.
+    """Make a folder, with those above it, unless it is there; their names are on the disk when this returns.
 
     Raises
     ------
@@ -189,7 +245,10 @@ def make_folder(path: Path) -> None:
         When it cannot be made.
     """
     try:
+        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
         path.mkdir(parents=True, exist_ok=True)
+        for folder in missing:
+            sync_folder(folder.parent)
     except OSError as error:
         raise FileError(f"{path}: the folder cannot be made: {error.strerror}") from None
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from models.gpt import GPT
+from models.gpt import GPT, undrawn_model
 from models.hugging_face.fold import plain_multipliers
 from models.hugging_face.read import HuggingFaceWeights
 
@@ -18,10 +18,7 @@ def load_gpt(folder: Path | str) -> GPT:
         As `models.hugging_face.read.HuggingFaceWeights`.
     """
     weights = HuggingFaceWeights(folder)
-    with torch.device("meta"):
-        model = GPT(weights.shape, plain_multipliers(weights.shape))
-    model = model.to_empty(device="cpu")
-    model.dot_product.fill_tables()
+    model = undrawn_model(weights.shape, plain_multipliers(weights.shape))
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.copy_(weights[name])

@@ -18,9 +18,9 @@ from training.config import TrainConfig
 from training.data import STDLIB, TrainOrder, load_corpus
 from training.deterministic import deterministic
 from training.execution import Execution, ExecutorName, Precision
+from training.executors import make_executor
 from training.here_result import HereResult
 from training.this_machine import measure_here
-from training.trainer import make_executor
 from training.turns import Clock, Work, turns_s
 from wse_sim.processes.limits import cpu_name
 from wse_sim.spec.load import load_model

@@ -37,9 +37,9 @@ from training.checkpoint import load_latest
 from training.config import InitFrom
 from training.data import load_corpus, reading_of
 from training.execution import Execution
+from training.executors import make_executor
 from training.export import export
 from training.imported import imported, other_tokens
-from training.trainer import make_executor
 from wse_sim.errors import SpecError
 from wse_sim.spec.model import ModelShape
 

@@ -30,8 +30,8 @@ from tests.hugging_face.stock import (
 from training.checkpoint import load_latest
 from training.config import InitFrom, TrainConfig
 from training.execution import Execution
+from training.executors import make_executor
 from training.imported import imported, start_sparsity
-from training.trainer import make_executor
 from wse_sim.errors import SpecError
 from wse_sim.spec.sparsity import Static
 

@@ -118,7 +118,7 @@ def test_fields_of_a_way_are_explained_as_its_own_or_as_those_of_its_side_alone(
 
 
 def test_every_column_of_a_run_is_explained() -> None:
-    assert names("row of run.jsonl") == RUN_ROW | {"val_loss", "val_bits_per_byte"}
+    assert names("row of run.jsonl") == RUN_ROW | {"val_loss", "val_bits_per_byte", "n_skipped"}
 
 
 def test_every_column_of_a_sweep_is_explained_and_no_entry_is_stale() -> None:

@@ -111,6 +111,7 @@ def test_a_row_has_the_names_of_the_field() -> None:
         "lr": 1e-3,
         "grad_norm": 0.5,
         "density": 0.25,
+        "n_skipped": 0,
         "tokens": 640,
         "tokens_per_sec": 160.0,  # 640 / 4
     }

@@ -59,7 +59,7 @@ MEASURED = ("host_s",)
 
 @pytest.mark.parametrize(("execution", "algorithm"), PAIRS)
 def test_every_executor_resumes_every_algorithm(corpus: Corpus, tmp_path: Path, execution: str, algorithm: str) -> None:
-    """Each pair under every sixth schedule, beginning with another one, so that all are met; the campaign: under all."""
+    """Each pair under three schedules, others than the pair before; in the campaign under all."""
     first = PAIRS.index((execution, algorithm)) % 6
     for number in range(first, len(SCHEDULES), 6):
         _require_resumed(corpus, tmp_path / str(number), execution, algorithm, number)
@@ -197,7 +197,7 @@ def test_the_proof_holds_for_a_run_that_is_killed(tmp_path: Path) -> None:
 
 
 def _require_resumed(corpus: Corpus, folder: Path, execution: str, algorithm: str, number: int) -> None:
-    """Under that schedule a run that is broken off goes on to the same end; each schedule breaks off at another step."""
+    """A run that is broken off goes on to the same end; under each schedule it breaks off at another step."""
     how, clip = EXECUTIONS[execution]
     config = msgspec.structs.replace(
         CONFIG, execution=how, clip=clip, sparsity=ALGORITHMS[algorithm], schedule=SCHEDULES[number]

@@ -13,11 +13,11 @@ from training import this_machine
 from training.config import TrainConfig
 from training.deterministic import deterministic
 from training.execution import Execution
+from training.executors import make_executor
 from training.here_result import HereResult, result_of
 from training.step_extent import Extent, Timed
 from training.step_measurement import SHORT_ERROR, WHOLE_ERROR, Measurement, Room
 from training.this_machine import measure_here
-from training.trainer import make_executor
 from wse_sim.errors import SpecError
 from wse_sim.spec.load import load_model
 from wse_sim.spec.model import ModelShape

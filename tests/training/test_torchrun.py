@@ -10,7 +10,17 @@ import numpy as np
 import pytest
 import torch
 
-from tests.training.torchrun_script import CONFIG, CONFIGS, MASKED, N_STEPS, STOPPED_AFTER, computed, steps
+from tests.training.torchrun_script import (
+    BAD_STEPS,
+    CONFIG,
+    CONFIGS,
+    MASKED,
+    N_STEPS,
+    POISONED,
+    STOPPED_AFTER,
+    computed,
+    steps,
+)
 from training.checkpoint import load_latest
 from training.config import read_config
 from training.data import Corpus, TrainOrder
@@ -77,6 +87,22 @@ def test_the_loss_is_the_mean_of_all_targets_that_count_in_whichever_process(
     for of in told:
         for key in ("loss", "grad_norm", "val_loss"):
             assert of["masked"][name][key] == pytest.approx(one[key], rel=CLOSE), key
+
+
+@pytest.mark.parametrize("name", POISONED)
+def test_all_skip_a_step_in_which_one_process_has_no_number(
+    told: list[dict[str, Any]], corpus: Corpus, name: str
+) -> None:
+    first, second = (of["poisoned"][name] for of in told)
+    assert first == second
+    assert [step for step, loss in enumerate(first["loss"]) if loss is None] == list(BAD_STEPS)
+    one = steps(CONFIGS[name], corpus, is_poisoned=True)
+    for key in ("loss", "grad_norm"):
+        assert [value is None for value in first[key]] == [value is None for value in one[key]]
+        good = [[value for value in of[key] if value is not None] for of in (first, one)]
+        assert good[0] == pytest.approx(good[1], rel=CLOSE), key
+    for key in ("masks", "ever_live"):
+        assert first[key] == one[key], key
 
 
 @pytest.mark.parametrize("sharding", ["ddp", "fsdp"])

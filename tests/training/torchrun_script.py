@@ -15,6 +15,7 @@ import msgspec
 import torch.distributed
 
 from models.cross_entropy import NOT_COUNTED
+from tests.training.poisoned import Poison
 from training.config import TrainConfig
 from training.data import Corpus, TrainOrder, load_corpus
 from training.dense import DenseExecutor
@@ -76,10 +77,17 @@ CONFIGS = {
     ),
 }
 MASKED = ("ddp, rigl, micro-batches", "fsdp, static")
+POISONED = ("ddp, rigl, micro-batches", "fsdp, rigl, micro-batches")
+BAD_STEPS = (3, 4, 9)  # from 0; RigL's masks change after the first of them
 
 
 def steps(
-    config: TrainConfig, corpus: Corpus, world: World | None = None, *, is_masked: bool = False
+    config: TrainConfig,
+    corpus: Corpus,
+    world: World | None = None,
+    *,
+    is_masked: bool = False,
+    is_poisoned: bool = False,
 ) -> dict[str, Any]:
     """What the steps of a run tell, and digests of its masks after them.
 
@@ -87,6 +95,8 @@ def steps(
     ----------
     is_masked :
         Of each batch, only targets that one process has a few of, and the other many, count.
+    is_poisoned :
+        The loss that the last process has of its share is NaN in some steps.
     """
     with deterministic(config.n_threads):
         executor = DenseExecutor(config, None, world)
@@ -95,11 +105,15 @@ def steps(
         if is_masked:
             for _, targets_BT in batches:
                 targets_BT[: len(targets_BT) // 2, 3:] = NOT_COUNTED
-        stepped = [executor.step(batch, step) for step, batch in enumerate(batches)]
+        poison = Poison(executor.model.norm_out)
+        is_last, stepped = world is None or world.rank == world.size - 1, []
+        for step, batch in enumerate(batches):
+            poison.is_on = is_poisoned and is_last and step in BAD_STEPS
+            stepped.append(executor.step(batch, step))
         updater = executor.mask_updater
         return {
-            "loss": [each.loss for each in stepped],
-            "grad_norm": [each.grad_norm for each in stepped],
+            "loss": [each.loss if each.is_finite else None for each in stepped],
+            "grad_norm": [each.grad_norm if each.is_finite else None for each in stepped],
             "val_loss": executor.evaluate(batches[:1]),
             "masks": {name: sha256(executor.masks.mask(name).numpy()).hexdigest() for name in executor.masks},
             "ever_live": {name: sha256(bits).hexdigest() for name, bits in updater.ever_live.items()},
@@ -168,6 +182,7 @@ def main(folder: Path) -> None:
             "any": [world.any(False), world.any(world.rank == 1)],
             "steps": {name: steps(config, corpus, world) for name, config in CONFIGS.items()},
             "masked": {name: steps(CONFIGS[name], corpus, world, is_masked=True) for name in MASKED},
+            "poisoned": {name: steps(CONFIGS[name], corpus, world, is_poisoned=True) for name in POISONED},
             "interrupted": {
                 sharding: interrupted(CONFIGS[f"{sharding}, rigl, micro-batches"], folder / sharding, corpus, world)
                 for sharding in ("ddp", "fsdp")

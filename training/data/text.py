@@ -1,5 +1,6 @@
 """Files of text as bytes: the sources of the standard library, or the user's own."""
 
+import os
 import sysconfig
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
@@ -38,9 +39,11 @@ def text_files(root: Path, suffix: str = "") -> list[Path]:
     """The file itself, or those in a folder, by name; without tests, packages and caches of Python's."""
     if root.is_file():
         return [root]
-    paths = [path for path in root.rglob(f"*{suffix}") if path.is_file()]
-    named = sorted((path.relative_to(root).as_posix(), path) for path in paths)
-    return [path for name, path in named if not _LEFT_OUT.intersection(name.split("/")[:-1])]
+    paths: list[Path] = []
+    for folder, folders, names in os.walk(root):
+        folders[:] = set(folders) - _LEFT_OUT  # packages may be many times as much as the library
+        paths += (Path(folder, name) for name in names if name.endswith(suffix))
+    return sorted(filter(Path.is_file, paths), key=lambda path: path.relative_to(root).as_posix())
 
 
 def corpus_of_text(paths: Sequence[Path], root: Path, source: str) -> Corpus:

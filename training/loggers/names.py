@@ -26,6 +26,7 @@ def row_metrics(row: Row, before: Row | None) -> dict[str, float]:
         "lr": row.lr,
         "grad_norm": row.grad_norm,
         "density": row.density,
+        "n_skipped": row.n_skipped,
         "tokens": row.tokens,
         "tokens_per_sec": tokens / host_s if host_s > 0 else None,
         "simulated/wafer_s": row.wafer_s,

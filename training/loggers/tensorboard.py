@@ -44,6 +44,7 @@ class TensorBoardLogger:
 
     def start(self, run_dir: Path, config: TrainConfig) -> None:
         """A new file after those that are there."""
+        self._began_s = time.time(), time.monotonic()
         self._folder = run_dir / FOLDER
         make_folder(self._folder)
         names = (_FILE.fullmatch(path.name) for path in self._folder.iterdir())
@@ -52,7 +53,7 @@ class TensorBoardLogger:
         self._write(0, file_version=_FILE_VERSION)
         self._write(1, session_log=self._event.SessionLog(status=self._event.SessionLog.START))
         hyper_parameters = flattened(msgspec.to_builtins(config))
-        self._write(0, summary=self._hyper_parameters(hyper_parameters, trial_id=run_dir.resolve().name))
+        self._write(0, summary=self._hyper_parameters(hyper_parameters, run_dir.resolve().name, self._now_s()))
         self._records.flush()
 
     def log(self, step: int, metrics: Metrics, wall_s: float) -> None:
@@ -64,7 +65,7 @@ class TensorBoardLogger:
     def end(self, step: int, summary: Metrics, *, is_complete: bool) -> str:
         """The summary as scalars of the last step, which the table of hyper-parameters takes as well."""
         try:
-            self.log(step, summary, time.time())
+            self.log(step, summary, self._now_s())
             self._write(step, summary=self._session_end(is_complete=is_complete))
         finally:
             self._records.close()
@@ -72,13 +73,18 @@ class TensorBoardLogger:
 
     def _session_end(self, *, is_complete: bool) -> Any:
         """What tells the table of hyper-parameters how the run ended."""
-        end = self._plugin.SessionEndInfo(status=self._status[is_complete], end_time_secs=time.time())
+        end = self._plugin.SessionEndInfo(status=self._status[is_complete], end_time_secs=self._now_s())
         about = self._metadata.create_summary_metadata(self._plugin.HParamsPluginData(session_end_info=end))
         tag, tensor = self._metadata.SESSION_END_INFO_TAG, self._metadata.NULL_TENSOR
         return self._summary(value=[self._summary.Value(tag=tag, metadata=about, tensor=tensor)])
 
+    def _now_s(self) -> float:
+        """Seconds since the epoch, by the clock as it stood at the start: it may have been set back since."""
+        wall_s, monotonic_s = self._began_s
+        return wall_s + time.monotonic() - monotonic_s
+
     def _write(self, step: int, *, wall_s: float | None = None, **what: Any) -> None:
-        event = self._event.Event(step=step, wall_time=time.time() if wall_s is None else wall_s, **what)
+        event = self._event.Event(step=step, wall_time=self._now_s() if wall_s is None else wall_s, **what)
         self._records.write(event.SerializeToString())
 
 

@@ -80,6 +80,9 @@ class MaskUpdater:
     ----------
     ever_live :
         Of a resumed dynamic run, packed, by parameter name; None at the start.
+    n_skipped :
+        Steps that changed nothing, up to now. An update that was due in one of them comes after the next step that
+        does: masks that are to be lifted once must not stay for ever.
     """
 
     def __init__(
@@ -89,8 +92,9 @@ class MaskUpdater:
         *,
         seed: int,
         ever_live: Mapping[str, PackedMask] | None = None,
+        n_skipped: int = 0,
     ) -> None:
-        self.plan = plan
+        self.plan, self._n_skipped = plan, n_skipped
         self._tensors, self._seed = tensors, seed
         self._groups = {name: group for group in plan.groups for name in group.shapes}
         self._growth: dict[str, Callable[[], Scores]] = {}
@@ -102,12 +106,15 @@ class MaskUpdater:
 
     def due(self, step: int) -> list[str]:
         """Parameters whose masks change after `step` optimizer steps."""
-        return [name for group in self.plan.groups if group.is_due(step) for name in group.shapes]
+        return [name for group in self.plan.groups if self._planned(group, step) is not None for name in group.shapes]
 
-    def grown_by_gradient(self, name: str, step: int) -> MaskedGroup | None:
-        """The group of a parameter, where the update at `step` asks for its dense gradient; else None."""
+    def grown_by_gradient(self, name: str, step: int) -> tuple[MaskedGroup, int] | None:
+        """The group of a parameter, and the step the update at `step` was planned for, where it asks for its dense
+        gradient; else None.
+        """
         group = self._groups.get(name)
-        return group if group and isinstance(group.algorithm, RigL) and group.is_due(step) else None
+        planned = self._planned(group, step) if group and isinstance(group.algorithm, RigL) else None
+        return None if group is None or planned is None else (group, planned)
 
     def keep_gradient(self, name: str, magnitude: Callable[[], Scores]) -> None:
         """Keep |dense gradient| of a parameter until its update; places that no update can grow may hold anything."""
@@ -122,9 +129,11 @@ class MaskUpdater:
     def update_tensor(self, name: str, step: int) -> None:
         """Change one mask that is due; the parameter has had its optimizer step."""
         group = self._groups[name]
-        density = group.densities(group.density(step))[name]
+        planned = self._planned(group, step)
+        assert planned is not None, (name, step)
+        density = group.densities(group.density(planned))[name]
         before = self._tensors.mask(name)
-        after = self._next_mask(group, name, before, exact_nonzeros(before.size, density), step)
+        after = self._next_mask(group, name, before, exact_nonzeros(before.size, density), planned)
         self._tensors.replace(name, after)
         ever_live = self.ever_live[name]
         ever_live |= packed(after)
@@ -139,7 +148,7 @@ class MaskUpdater:
     def finish(self, step: int) -> MaskUpdate | None:
         """What was changed, once every mask that is due was; None where none is."""
         tensors = {name: self._updated[name] for name in self.plan.shapes if name in self._updated}
-        self._updated = {}
+        self._updated, self._n_skipped = {}, 0
         self._growth.clear()
         if not tensors:
             return None
@@ -154,6 +163,15 @@ class MaskUpdater:
             itop_rate=sum(tensors[name].itop_rate * n for name, n in n_weights.items()) / n_all,
             tensors=tensors,
         )
+
+    def skip(self) -> None:
+        """The optimizer step was not taken: its gradient is forgotten, and what was due after it put off."""
+        self._growth.clear()
+        self._n_skipped += 1
+
+    def _planned(self, group: MaskedGroup, step: int) -> int | None:
+        """The step that the update after `step` steps was planned for; None where there is none."""
+        return next((at for at in range(step, step - self._n_skipped - 1, -1) if group.is_due(at)), None)
 
     def _next_mask(self, group: MaskedGroup, name: str, mask: Mask, n_live: int, step: int) -> Mask:
         algorithm = group.algorithm

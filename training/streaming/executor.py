@@ -20,7 +20,7 @@ from models.gpt import meta_model
 from training.checkpoint import MOMENTS, WEIGHT, Checkpoint, SavedParameter
 from training.config import TrainConfig
 from training.execution import DTYPES
-from training.executor import Batch, Stepped, autocast, micro_batches, require_finite
+from training.executor import Batch, Stepped, autocast, micro_batches
 from training.memory import available_on_device, kept_blocks
 from training.optimizer import CLIP_SLACK, clip_gradient, norm, set_lr
 from training.sparsity.updater import MaskUpdater
@@ -71,6 +71,7 @@ class StreamingExecutor:
             self.store,
             seed=config.seed,
             ever_live=None if checkpoint is None else checkpoint.ever_live,
+            n_skipped=0 if checkpoint is None else checkpoint.meta.n_skipped_in_a_row,
         )
         dtype = DTYPES[config.execution.precision]
         self._blocks = Blocks(self.store, dtype, self._device, self._workers, is_waiting=config.clip != "none")
@@ -103,13 +104,15 @@ class StreamingExecutor:
             self._ends.refresh()
             loss, slopes = self._ends.loss_and_slopes(xs, targets)
         self._count_logits("output", "forward", n_products=2)  # its delta is made with it
-        require_finite(config, step, loss, 0.0)
+        if not math.isfinite(loss):
+            return self._skipped(loss, math.nan, self._ends.norm)
         self._take_in(self._ends.norm, "output")
         for index in reversed(range(len(self._layers))):
             slopes = self._backward(index, passed.pop(), slopes, step)
         self._embed_backward(inputs, slopes)
         grad_norm = self._finish(step)
-        require_finite(config, step, loss, grad_norm)
+        if not math.isfinite(grad_norm):
+            return self._skipped(loss, grad_norm, [p for _, parameters in self._waiting for p in parameters])
         return Stepped(loss=loss, grad_norm=grad_norm, mask_update=self.mask_updater.finish(step + 1))
 
     @torch.no_grad()
@@ -248,8 +251,15 @@ class StreamingExecutor:
         with self._recorder.timed(layer, "gradient", "update"):
             self.store.apply(parameters)
 
+    def _skipped(self, loss: float, grad_norm: float, parameters: Sequence[nn.Parameter]) -> Stepped:
+        """A step that is not taken, and gradients that are forgotten."""
+        for parameter in parameters:
+            parameter.grad = None
+        self.mask_updater.skip()
+        return Stepped(loss=loss, grad_norm=grad_norm)
+
     def _finish(self, step: int) -> float:
-        """The norm of the whole gradient, once every parameter has been stepped along its own."""
+        """The norm of the whole gradient, once every parameter has been stepped along its own, if it is finite."""
         self._blocks.forget()
         if self._is_immediate:
             return math.sqrt(self._square)
@@ -258,7 +268,8 @@ class StreamingExecutor:
         waiting = [parameter for _, parameters in self._waiting for parameter in parameters]
         with self._recorder.timed("output", "gradient", "update"):
             grad_norm = clip_gradient(waiting, clip)
-        require_finite(self._config, step, 0.0, grad_norm)
+        if not math.isfinite(grad_norm):
+            return grad_norm
         self._growth.scale(min(1.0, clip / (grad_norm + CLIP_SLACK)))
         gradients = {parameter: parameter.grad for parameter in waiting}
         for parameter in waiting:

@@ -35,17 +35,17 @@ class Growth:
         dense :
             (n_weights,), any float.
         """
-        group, shape = self._updater.grown_by_gradient(matrix.name, step), matrix.layout.shape
-        if group is None:
+        found, shape = self._updater.grown_by_gradient(matrix.name, step), matrix.layout.shape
+        if found is None:
             return
-        self._scale = 1.0
+        (group, planned), self._scale = found, 1.0
         scores = magnitude(dense).reshape(shape)
-        n_live = exact_nonzeros(scores.size, group.densities(group.density(step))[matrix.name])
+        n_live = exact_nonzeros(scores.size, group.densities(group.density(planned))[matrix.name])
         candidates = could_grow(
             matrix.layout.mask(),
             scores,
             n_live,
-            group.drop_fraction(step),
+            group.drop_fraction(planned),
             balance_of(group.algorithm, matrix.name, shape),
         )
         places = np.flatnonzero(candidates)

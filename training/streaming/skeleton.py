@@ -1,9 +1,8 @@
 """The network whose parameters are the store's, and whose hidden matrices are a shared dense block."""
 
-import torch
 from torch import nn
 
-from models.gpt import GPT
+from models.gpt import GPT, meta_model
 from models.parametrization import forward_multipliers
 from training.config import TrainConfig
 from training.streaming.blocks import Blocks
@@ -12,8 +11,7 @@ from training.streaming.store import Store
 
 def streamed_model(config: TrainConfig, store: Store, blocks: Blocks) -> GPT:
     """The model of a configuration. Its blocks give and take gradients; its embeddings ask for none."""
-    with torch.device("meta"):
-        model = GPT(config.shape, forward_multipliers(config.parameters_transfer_by, config.shape))
+    model = meta_model(config.shape, forward_multipliers(config.parameters_transfer_by, config.shape))
     for name in list(dict(model.named_parameters())):
         module_name, _, own_name = name.rpartition(".")
         if name in store.matrices:

@@ -23,6 +23,7 @@ from models.sparse import Mask
 from models.tensor_file import TensorSource
 from training.checkpoint import MOMENTS, WEIGHT, Checkpoint, SavedParameter
 from training.config import TrainConfig
+from training.disk import reserve
 from training.execution import DTYPES
 from training.initial_weights import initial_weights
 from training.memory import PIECE_NUMBERS
@@ -39,7 +40,7 @@ from training.streaming.matrix import (
     random_layout,
     unpacked_layout,
 )
-from wse_sim.errors import FileError, SpecError
+from wse_sim.errors import SpecError
 from wse_sim.files import make_folder
 
 
@@ -225,7 +226,7 @@ class Store:
             last = first + parameter.numel()
             state = self.optimizer.state[parameter]
             state["step"] = torch.tensor(
-                0.0 if checkpoint is None else float(checkpoint.meta.step), device=parameter.device
+                0.0 if checkpoint is None else float(checkpoint.meta.n_updates), device=parameter.device
             )
             for moment, numbers in saved.items():
                 key = f"{moment}.{name}" + (f".{number}" if number else "")
@@ -243,11 +244,7 @@ class Store:
             return torch.from_numpy(np.zeros(n * dtype.itemsize, dtype=np.uint8)).view(dtype)
         path = self._path(key)
         make_folder(path.parent)
-        try:
-            with path.open("wb") as file:
-                file.truncate(n * dtype.itemsize)
-        except OSError as error:
-            raise FileError(f"{path}: the store cannot be written: {error.strerror}") from None
+        reserve(path, n * dtype.itemsize)
         return torch.from_file(str(path), shared=True, size=n, dtype=dtype)
 
     def _path(self, key: str) -> Path:

@@ -199,6 +199,7 @@ class TrainParameters(TypedDict, total=False):
     gpu_software: Named
     num_gpus: Whole | None
     budget: Number
+    on_nan: str | None
     mode: str
     steps: Whole | None
     microbatch: Whole | None

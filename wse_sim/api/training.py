@@ -4,13 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, Unpack, cast, get_args, get_type_hints
 
 import msgspec
 
 from training.configured import job_from_configuration
 from training.cosim import run_plan
 from training.described import job_from, require_masks
+from training.execution import OnNan
 from training.host import Host
 from training.job import Job, free_folder, where_it_started
 from training.loggers import parse_loggers
@@ -104,7 +105,8 @@ def train(
     out :
         Run directory; None = a new one in runs/.
     resume :
-        Directory of an interrupted run to go on with; options beside it are refused where they differ from the run's.
+        Directory of an interrupted run to go on with; options beside it are refused where they differ from the run's,
+        but for `on_nan`.
         Until `train` returns, the current folder is the one in which the run was started, from which the paths that it
         names are.
     on_step :
@@ -131,7 +133,8 @@ def train(
         said = {name: value for name, value in _read(given).items() if name in resume.beside}
         require_same(folder, said, model=model, out=None if out is None else Path(out))
         with where_it_started(folder) as run_dir:
-            go(plan_of_run(run_dir, profile), run_dir, command=f"wse_sim.train(resume={str(folder)!r})", resume=True)
+            plan = plan_of_run(run_dir, profile, on_nan=_on_nan(given))
+            go(plan, run_dir, command=f"wse_sim.train(resume={str(folder)!r})", resume=True)
         return load_run(folder)
     command = _command(model, dict(options))
     job = _job(model, given)
@@ -153,6 +156,10 @@ def load_run(run_dir: str | PathLike[str]) -> RunResult:
     return RunResult(**msgspec.structs.asdict(summary), run_dir=folder, rows=tuple(read_rows(folder / RUN_FILE)))
 
 
+def _on_nan(given: Mapping[str, Any]) -> OnNan | None:
+    return None if given["on_nan"] is None else cast(OnNan, choose(given["on_nan"], get_args(OnNan), "on_nan"))
+
+
 def _job(model: ModelLike | None, given: dict[str, Any]) -> Job:
     """What is to be trained."""
     given = _read(given)
@@ -169,6 +176,7 @@ def _read(given: Mapping[str, Any]) -> dict[str, Any]:
     given |= read_all(given, read_number, "peak_lr")
     given["tokens"] = read_parsed("tokens", given["tokens"], parse_count)
     given["budget"] = read_parsed("budget", given["budget"], parse_seconds)
+    given["on_nan"] = _on_nan(given)
     given["clip"] = parse_clip(str(given["clip"]))
     given |= {name: None if given[name] is None else str(given[name]) for name in ("store", "init_from")}
     for name, hint in get_type_hints(Host).items():

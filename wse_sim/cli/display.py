@@ -49,6 +49,11 @@ def held_out_in_bits(row: "Row") -> str:
     return f"{row.val_loss:.4f} nats/token" if bits is None else f"{bits:.3f} bits/byte"
 
 
+def loss_in_words(row: "Row") -> str:
+    """The loss of the step's batch."""
+    return "not finite, skipped" if row.loss is None else f"{row.loss:.4f}"
+
+
 _CLOCKS = "loss: of the step's batch; wafer, gpu: the full-size run at the same fraction of its way, simulated"
 
 
@@ -82,11 +87,14 @@ class _Lines:
         self.title, self.n_steps, self.console = title, n_steps, console
         self.pace = _Pace(n_steps)
         self.every, self.said_s = max(1, n_steps // _LINES_PER_RUN), monotonic()
+        self.is_skipping = False
         console.print(f"training {title}", soft_wrap=True)
 
     def update(self, row: "Row") -> None:
         self.pace.update(row)
         is_told = row.val_loss is not None or row.step % self.every == 0 or row.step == 1
+        is_told |= row.loss is None and not self.is_skipping  # of many in a row, the first
+        self.is_skipping = row.loss is None
         if not is_told and monotonic() - self.said_s < _LONGEST_SILENCE_S:
             return
         self.said_s = monotonic()
@@ -99,9 +107,9 @@ class _Lines:
             f"  {name} {duration(seconds)}" for name, seconds in (("wafer", row.wafer_s), ("gpu", row.gpu_s)) if seconds
         )
         bits = "" if row.bits_per_byte is None else f"  {row.bits_per_byte:.3f} bits/byte"
+        loss = f"{loss_in_words(row)}{bits}{held_out}"
         self.console.print(
-            f"step {row.step}/{self.n_steps}  loss {row.loss:.4f}{bits}{held_out}  lr {row.lr:.2e}{pace}{simulated}",
-            soft_wrap=True,
+            f"step {row.step}/{self.n_steps}  loss {loss}  lr {row.lr:.2e}{pace}{simulated}", soft_wrap=True
         )
 
 
@@ -136,7 +144,7 @@ class _LivePanel:
         if self.row is not None:
             row = self.row
             bits = "-" if row.bits_per_byte is None else f"{row.bits_per_byte:.3f}"
-            grid.add_row(f"loss  {row.loss:.4f}", f"bits per byte  {bits}", f"held out  {self.held_out}")
+            grid.add_row(f"loss  {loss_in_words(row)}", f"bits per byte  {bits}", f"held out  {self.held_out}")
             grid.add_row(
                 f"learning rate  {row.lr:.2e}",
                 f"tokens/s  {self.pace.tokens_per_s}",

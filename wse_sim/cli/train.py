@@ -80,6 +80,12 @@ if TYPE_CHECKING:
     metavar="TIME",
     help="To train here: 90s, 3m, 2h; a bare number is seconds.",
 )
+@click.option(
+    "--on-nan",
+    type=click.Choice(["stop", "skip"]),
+    help="A step whose loss or gradient is no finite number ends the run, or is left out; goes with --resume too.  "
+    "[default: stop]",
+)
 @host_options
 @init_options
 @data_options
@@ -117,7 +123,14 @@ def command(
     try:
         with joined("cpu") as world:  # under torchrun, all processes come here
             console.quiet = is_quiet() or not world.is_first
-            session = Session(console=console, command=command_line(), world=world, log=log, trace=trace)
+            session = Session(
+                console=console,
+                command=command_line(),
+                world=world,
+                log=log,
+                trace=trace,
+                on_nan=options["on_nan"],
+            )
             if verify_resume:
                 session.verify_resume(_jobs(**options), out, remeasure=remeasure, as_json=as_json)
                 return

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from training.corpus import corpus_of
 from training.cosim import compare_runs, require_ready, run_plan
 from training.data import Corpus
+from training.execution import OnNan
 from training.job import Job, require_free, where_it_started
 from training.machine import MachineProfile, machine_profile
 from training.plan import Plan, make_plan, plan_of_run
@@ -19,6 +20,7 @@ from wse_sim.cli.verify_resume import prove
 from wse_sim.errors import SpecError
 from wse_sim.report import run_files
 from wse_sim.report.quantities import data_size
+from wse_sim.run_lock import require_idle
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,6 +39,8 @@ class Session:
         As it was typed.
     log :
         Names of dashboards.
+    on_nan :
+        What becomes of steps that diverge where a run goes on; None = what was to.
     """
 
     console: "Console"
@@ -44,6 +48,7 @@ class Session:
     world: "World"
     log: tuple[str, ...]
     trace: "TraceExtent"
+    on_nan: OnNan | None
 
     def run(self, jobs: Sequence[Job], folder: Path, *, remeasure: bool) -> dict[str, Any]:
         """One run into `folder`, or several into its sub-folders and their comparison."""
@@ -81,9 +86,10 @@ class Session:
 
     def _go_on(self, folder: Path, profile: MachineProfile, *, n_runs: int = 1, is_told: bool = True) -> dict[str, Any]:
         with where_it_started(folder) as run_dir:
+            self.world.first_does(lambda: require_idle(run_dir))
             if run_dir != folder and is_told:
                 self._say(f"the paths that the run names are from {Path.cwd()}, where it was started")
-            plan = plan_of_run(run_dir, profile, n_runs=n_runs)
+            plan = plan_of_run(run_dir, profile, n_runs=n_runs, on_nan=self.on_nan)
             is_begun = n_runs == 1 or (run_dir / run_files.ROWS).exists()
             return self._train(plan, run_dir, self._corpus(plan), is_begun=is_begun, is_told=is_told)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from wse_sim.errors import SpecError
 from wse_sim.files import require_folder
+from wse_sim.run_lock import holder
 from wse_sim.spec.reading import read_json, read_lines, read_toml
 
 SUMMARY, ROWS, TRACE, REPORT = "summary.json", "run.jsonl", "trace.json", "report.html"
@@ -30,6 +31,10 @@ def read_summary(run_dir: Path) -> dict[str, Any]:
                 raise SpecError(f"{run_dir / name}: has neither what was measured nor what was simulated")
             return content
     require_folder(run_dir)
+    if at_work := holder(run_dir):
+        raise SpecError(
+            f"{run_dir}: the run has not ended, there is no {SUMMARY} in it yet: {at_work} is at work there"
+        )
     go_on = f"wse-sim train --resume {shlex.quote(str(run_dir))}"
     if (run_dir / RUNS).is_file():
         open_ends = [name for name in read_toml(run_dir / RUNS)["runs"] if not (run_dir / name / SUMMARY).is_file()]

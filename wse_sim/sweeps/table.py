@@ -165,7 +165,8 @@ def _cells(path: Path) -> Iterator[list[str]]:
 def _csv_rows(path: Path) -> Iterator[list[str]]:
     with open_file(path) as file:
         content = gzip.GzipFile(fileobj=file) if _suffix(path) == ".csv.gz" else file
-        yield from csv.reader(io.TextIOWrapper(content, encoding="utf-8", newline=""), strict=True)
+        with io.TextIOWrapper(content, encoding="utf-8", newline="") as text:
+            yield from csv.reader(text, strict=True)
 
 
 def _row(index: int, cells: Cells, sweep: Sweep) -> Row:

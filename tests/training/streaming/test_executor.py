@@ -19,7 +19,8 @@ from training.dense import DenseExecutor
 from training.deterministic import deterministic
 from training.execution import Execution
 from training.executor import Executor
-from training.trainer import make_executor, train
+from training.executors import make_executor
+from training.trainer import train
 from wse_sim.errors import SpecError
 from wse_sim.spec.model import ModelShape
 from wse_sim.spec.sparsity import GMP, SET, SPDF, Algorithm, RigL, Static, Update
