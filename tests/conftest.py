@@ -1,7 +1,11 @@
 """What all tests share."""
 
+import shutil
+import tempfile
 import time
+from collections.abc import Iterator
 
+import psutil
 import pytest
 from hypothesis import settings
 
@@ -21,6 +25,22 @@ d_ff = 256
 vocab_size = 300
 seq_len = 64
 """
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ray_of_these_tests_alone() -> Iterator[None]:
+    """No Ray of another process's tests is joined, no record of a dead one is read, and none is left running."""
+    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # sockets lie deep in it, and their paths are <= 107 bytes
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_TMPDIR", folder)
+        patch.delenv("RAY_ADDRESS", raising=False)
+        yield
+    processes = [process for process in psutil.process_iter(["cmdline"]) if folder in str(process.info["cmdline"])]
+    _, left = psutil.wait_procs(processes, timeout=10.0)
+    for process in left:
+        process.kill()
+    shutil.rmtree(folder, ignore_errors=True)
+    assert not left, f"a test has left Ray running: {left}"
 
 
 @pytest.fixture(scope="session")

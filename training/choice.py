@@ -12,7 +12,7 @@ from training.imported import other_tokens
 from training.itself import config_of_itself, config_of_target, predicted_step_s
 from training.job import Job
 from training.machine import D_HEAD, MachineProfile
-from training.memory import available_memory_bytes, memory_line, require_memory
+from training.memory import available_memory_bytes, need_line, require_memory
 from training.proxy import choose_proxy, predicted_s_per_token, proxy_shape
 from wse_sim.spec.model import ModelShape
 from wse_sim.spec.sparsity import Dynamic, algorithm_name
@@ -149,8 +149,7 @@ def _proxy(
 def _itself(job: Job, profile: MachineProfile, reading: Reading, *, full_s: float, needed: float) -> Choice:
     """The target itself, by the executor that the job names."""
     config = config_of_itself(job, profile)
-    available = available_memory_bytes()
-    need = require_memory(config, available)
+    need = require_memory(config, available_memory_bytes())
     execution, n_steps = config.execution, config.n_steps
     predicted_s = n_steps * predicted_step_s(job, profile, config.batch_size, execution)
     n_tokens = n_steps * config.tokens_per_step
@@ -166,7 +165,7 @@ def _itself(job: Job, profile: MachineProfile, reading: Reading, *, full_s: floa
             f"{execution.device} in {execution.precision}: {predicted_s:,.0f} s predicted",
             f"{n_steps:,} steps of {config.batch_size} x {config.seq_len} tokens, {_share(n_tokens / job.tokens)} the "
             f"tokens of the target's {n_target_steps:,.0f} steps of {job.batch_size} x {job.seq_len}",
-            memory_line(need, available),
+            need_line(need),
             *_where_it_begins(job),
             *_how_masks_change(config),
         ),

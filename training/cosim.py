@@ -201,6 +201,7 @@ def _choice(plan: Plan) -> RunChoice:
             torch_version=profile.torch_version,
             measured_at=profile.measured_at,
         ),
+        n_threads=choice.config.n_threads,
         full_run_here_s=choice.full_run_s,
         full_run_here_bytes=choice.full_run_bytes,
         predicted_s=choice.predicted_s,

@@ -20,7 +20,7 @@ from training.config import TrainConfig
 from training.execution import Execution
 from training.grid_worker import Task
 from training.outcome import Key, Outcome
-from wse_sim.errors import SpecError
+from wse_sim.errors import FileError, SpecError
 from wse_sim.files import make_folder, open_locked, whole_lines
 from wse_sim.processes.limits import n_usable_cpus
 from wse_sim.processes.pool import on_processes
@@ -107,6 +107,9 @@ def run_points(
             Task(key=point.key, digest=digest, config=point.config, folder=str(file.folder_of(digest)))
             for digest, point in sorted(todo.items(), key=lambda item: -item[1].cost)  # the longest first
         ]
+        if not keep:
+            for digest in file.known:  # whoever wrote an outcome may have been killed before it removed the run
+                shutil.rmtree(file.folder_of(digest), ignore_errors=True)
         n_workers = _n_workers(n_workers, points)
         n_points, n_diverged = len({point.digest for point in points}), 0
         watch.begin(n_points, "runs", n_known=n_points - len(todo), work=sum(point.cost for point in todo.values()))
@@ -153,9 +156,12 @@ class _OutcomeFile:
 
     def append(self, outcome: Outcome) -> None:
         self._require_same_data(outcome)
-        self._file.write(msgspec.json.encode(outcome) + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        try:
+            self._file.write(msgspec.json.encode(outcome) + b"\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise FileError(f"{self._path}: cannot be written: {error.strerror}") from None
         self.known[outcome.digest] = outcome
 
     def __enter__(self) -> "_OutcomeFile":
@@ -164,7 +170,8 @@ class _OutcomeFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        with suppress(OSError):  # what a full disk did not take, nobody counts on
+            self._file.close()
         with suppress(OSError):  # not empty: runs that can be resumed
             (self._out / _POINTS_FOLDER).rmdir()
 

@@ -12,6 +12,7 @@ from training.interrupt import Interrupted, stop_when_orphaned
 from training.outcome import Key, Outcome
 from training.run_record import RUN_FILE, Row, read_rows
 from training.trainer import train
+from wse_sim.files import turn_in
 from wse_sim.workload.transformer import n_parameters
 
 _CHECKPOINT_EVERY_S = 60.0
@@ -46,14 +47,15 @@ def train_point(task: Task) -> Outcome:
     folder = Path(task.folder)
     config = msgspec.structs.replace(task.config, checkpoint_interval=_steps_between_checkpoints(task.config))
     corpus = _corpus(config.data, config.tokenizer, config.text_field)
-    try:
-        train(config, folder, corpus=corpus, resume=True, on_step=stop_when_orphaned())
-        is_diverged = False
-    except Interrupted:
-        raise KeyboardInterrupt from None
-    except DivergenceError:
-        is_diverged = True
-    return _summed_up(task, read_rows(folder / RUN_FILE), corpus, is_diverged)
+    with turn_in(folder):
+        try:
+            train(config, folder, corpus=corpus, resume=True, on_step=stop_when_orphaned())
+            is_diverged = False
+        except Interrupted:
+            raise KeyboardInterrupt from None
+        except DivergenceError:
+            is_diverged = True
+        return _summed_up(task, read_rows(folder / RUN_FILE), corpus, is_diverged)
 
 
 @lru_cache(maxsize=1)

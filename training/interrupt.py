@@ -8,6 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+# Of a worker: whoever waits for its outcomes. Asked for as this is imported, before the first task can come, and not
+# later: a caller that was killed in between would never be missed.
+_PARENT = os.getppid()
+
 
 class Interrupted(Exception):
     """The user stopped the run; a checkpoint was written and the run can be resumed.
@@ -56,10 +60,9 @@ def stop_on_interrupt() -> Iterator[StopRequest]:
 
 def stop_when_orphaned() -> Callable[[object], None]:
     """To be called after each step: stops, as on Ctrl-C, once the process that wants the outcome is gone."""
-    parent = os.getppid()
 
     def stop(row: object) -> None:
-        if os.getppid() != parent:
+        if os.getppid() != _PARENT:
             raise KeyboardInterrupt
 
     return stop

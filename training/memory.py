@@ -112,6 +112,11 @@ def require_memory(config: TrainConfig, available_bytes: float) -> MemoryNeed:
     return need
 
 
+def need_line(need: MemoryNeed) -> str:
+    """A sentence: what is needed, and for what. What is free stands in no summary: it is another figure every time."""
+    return f"needs {_gb(need.n_bytes)} of memory: {_listed(need.parts)}"
+
+
 def memory_line(need: MemoryNeed, available_bytes: float) -> str:
     """A sentence: what is needed, for what, and what is there."""
     return f"needs {_gb(need.n_bytes)} of memory, {_gb(available_bytes)} are free: {_listed(need.parts)}"

@@ -67,6 +67,7 @@ class RunChoice(msgspec.Struct, frozen=True, kw_only=True):
     reasons: tuple[str, ...]
     not_covered: tuple[str, ...]
     machine: HostMachine
+    n_threads: int
     full_run_here_s: float
     full_run_here_bytes: float
     predicted_s: float

@@ -23,6 +23,7 @@ from training.machine import machine_profile
 from training.plan import make_plan, plan_of_run
 from training.schedules import parse_schedule
 from wse_sim.errors import FileError, SpecError
+from wse_sim.files import turn_in
 from wse_sim.processes.limits import n_usable_cpus
 from wse_sim.processes.on_ray import on_ray
 from wse_sim.processes.pool import Spread, on_processes
@@ -55,11 +56,20 @@ _RESULTS: dict[str, tuple[str, ...]] = {
 
 
 class RunTask(msgspec.Struct, frozen=True, kw_only=True):
-    """A point to train, and the folder to do it in."""
+    """A point to train, and the folder to do it in.
+
+    Parameters
+    ----------
+    folder :
+        Absolute: who trains may stand elsewhere.
+    named :
+        The same as the user would write it, for the command that its summary tells: "" = as it is.
+    """
 
     index: int
     point: Point
     folder: str
+    named: str = ""
 
     @property
     def name(self) -> str:
@@ -108,8 +118,8 @@ def train_points(
     if n_processes() > 1:
         raise SpecError("a sweep starts processes of its own: start it without torchrun")
     tasks = [
-        RunTask(index=index, point=point, folder=str(out.resolve() / _folder_name(sweep, index)))
-        for index, point in todo.items()
+        RunTask(index=index, point=point, folder=str(out.resolve() / name), named=str(out / name))
+        for index, point, name in ((index, point, _folder_name(sweep, index)) for index, point in todo.items())
     ]
     threads, seconds = _needs(tasks)
     tasks.sort(key=lambda task: -seconds[task.index])  # the longest first
@@ -133,7 +143,8 @@ def train_run(task: RunTask) -> Row:
     """
     folder = Path(task.folder)
     try:
-        return _row(task, _summary(task, folder))
+        with turn_in(folder):
+            return _row(task, _summary(task, folder))
     except Interrupted:
         raise KeyboardInterrupt from None
     except DivergenceError as error:
@@ -205,7 +216,7 @@ def _command(task: RunTask) -> str:
     for name, value in task.point.items():
         option = f"--{name.replace('_', '-')}"
         words += ([option] if value else []) if name in _FLAGS else [option, str(value)]
-    return shlex.join([*words, "--out", task.folder])
+    return shlex.join([*words, "--out", task.named or task.folder])
 
 
 def _check(point: Point) -> None:

@@ -15,6 +15,10 @@ class FileError(SpecError):
     """A file or folder cannot be written, as on a full disk: with the same input, another try may succeed."""
 
 
+class LostError(SpecError):
+    """Whatever process took a task up was ended from outside, as for want of memory: another try may succeed."""
+
+
 @contextmanager
 def errors_at(where: str) -> Iterator[None]:
     """Errors of what is done here begin with the place that they are about, if they do not already."""

@@ -185,7 +185,7 @@ def _together(passes: Sequence[Pass]) -> list[Pass]:
     merged: dict[str, Pass] = {}
     for one in passes:
         first = merged.pop(_named(one.name), Pass(name=_named(one.name)))
-        parts = {*first.parts_s, *one.parts_s}
+        parts = dict.fromkeys((*first.parts_s, *one.parts_s))  # in an order of their own: sums of floats hang on it
         merged[first.name] = Pass(
             name=first.name,
             parts_s={part: first.parts_s.get(part, 0.0) + one.parts_s.get(part, 0.0) for part in parts},

@@ -228,6 +228,30 @@ def lock(path: Path) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def turn_in(folder: Path) -> Iterator[None]:
+    """Hold a folder that one process works in at a time, waiting for the one that does; made if need be.
+
+    A worker whose caller was killed works on until it notices: whoever goes on with its work waits here for its end,
+    however that comes. The lock is on the folder itself, no file of it stays, and an empty folder is gone afterwards.
+
+    Raises
+    ------
+    SpecError
+        When the folder cannot be made.
+    """
+    make_folder(folder)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system over a network may know no locks of folders
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        with suppress(OSError):  # not empty, as a rule
+            folder.rmdir()
+        os.close(descriptor)
+
+
 def whole_lines(file: IO[bytes]) -> list[bytes]:
     """The lines of such a file; what a crash cut short is removed, or it would become the beginning of the next one."""
     file.seek(0)

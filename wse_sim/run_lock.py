@@ -3,7 +3,7 @@
 import errno
 import fcntl
 import os
-import socket
+import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -85,7 +85,7 @@ def _taken(path: Path) -> IO[bytes] | None:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _is_at(file, path):  # or who held it has removed it since
                 file.truncate(0)
-                file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+                file.write(f"process {os.getpid()} on {platform.node()}\n".encode())
                 file.flush()
                 return file
         except BlockingIOError:

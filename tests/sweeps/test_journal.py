@@ -2,7 +2,11 @@
 
 import fcntl
 import os
-from contextlib import closing
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -10,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wse_sim.errors import SpecError
+from wse_sim.errors import FileError, SpecError
 from wse_sim.sweeps.journal import Journal
 from wse_sim.sweeps.run import best_first, run_sweep
 from wse_sim.sweeps.sweep import Evaluate, Row, Sweep
@@ -102,6 +106,63 @@ def test_row_cut_short_by_a_crash_is_worked_out_again(tmp_path: Path) -> None:
     asked: list[int] = []
     assert run_sweep(SWEEP, backwards(asked), out) == ROWS
     assert asked == [2, 1, 0]
+
+
+@contextmanager
+def files_of_at_most(n_bytes: int) -> Iterator[None]:
+    """The system refuses what is longer, after it has taken what fits: as a full disk does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("n_bytes", [1, 60, 150, 300, 450])
+def test_rows_that_the_disk_has_no_room_for_are_told_and_worked_out_again(tmp_path: Path, n_bytes: int) -> None:
+    out, straight = tmp_path / "sweep.csv", tmp_path / "straight.csv"
+    run_sweep(SWEEP, backwards(), straight)
+    with closing(Journal(SWEEP, out)):
+        pass
+    message = r"sweep\.csv\.part: cannot be written: File too large; rows before this one are kept"
+    with files_of_at_most(n_bytes), pytest.raises(FileError, match=message):
+        run_sweep(SWEEP, backwards(), out)
+    asked: list[int] = []
+    run_sweep(SWEEP, backwards(asked), out)
+    assert asked == sorted(asked, reverse=True)
+    assert out.read_bytes() == straight.read_bytes()
+
+
+def test_table_that_the_disk_has_no_room_for_is_written_by_the_same_command_later(tmp_path: Path) -> None:
+    out, straight = tmp_path / "sweep.csv.gz", tmp_path / "straight.csv.gz"
+    run_sweep(SWEEP, backwards(), straight)
+    with closing(Journal(SWEEP, out)) as journal:
+        journal.append(ROWS)
+    with files_of_at_most(100), pytest.raises(FileError, match=r"sweep\.csv\.gz: cannot be written: File too large"):
+        run_sweep(SWEEP, backwards(), out)
+    assert sorted(path.name for path in tmp_path.glob("*sweep.csv*")) == [
+        *("sweep.csv.gz.part", "sweep.csv.gz.sweep.json")
+    ]
+    asked: list[int] = []
+    run_sweep(SWEEP, backwards(asked), out)
+    assert not asked
+    assert out.read_bytes() == straight.read_bytes()
+
+
+def test_what_a_killed_sweep_left_half_written_is_gone_once_the_table_is_there(tmp_path: Path) -> None:
+    """Killed as it wrote the table, and after that but before it removed the journal; a live process's file stays."""
+    out, part = tmp_path / "sweep.csv", tmp_path / "sweep.csv.part"
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    torn, alive = (tmp_path / f".sweep.csv.{pid}.part" for pid in (gone.pid, os.getppid()))
+    torn.touch()
+    alive.touch()
+    run_sweep(SWEEP, backwards(), out)
+    assert not torn.exists()
+    part.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in ROWS))
+    assert run_sweep(SWEEP, backwards(), out)
+    assert {path.name for path in tmp_path.iterdir()} == {out.name, alive.name, f"{out.name}.sweep.json"}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The page docs/reference/json.md: every document, and the fields at its top."""
 
 from wse_sim.cli.documents import DOCUMENTS, VERSION, schema_of
+from wse_sim.report.clock_fields import CLOCK_FIELDS, MACHINE_FIELDS
 from wse_sim.report.json_schema import Schema
 from wse_sim.report.tables import Section, section_markdown
 
@@ -43,7 +44,15 @@ _HEADER = ("document", "what it is", "fields at its top; those in parentheses ma
 def page() -> str:
     """The page in Markdown."""
     sections = [_section("Printed with `--json`, and written", is_input=False), _section("Read", is_input=True)]
-    return "\n\n".join([_HEAD, *map(section_markdown, sections)]) + "\n"
+    return "\n\n".join([_HEAD, *map(section_markdown, sections), _varying()]) + "\n"
+
+
+def _varying() -> str:
+    by_clock, by_machine = (", ".join(f"`{name}`" for name in names) for names in (CLOCK_FIELDS, MACHINE_FIELDS))
+    return f"""## What differs from run to run
+
+The same command prints and writes the same bytes, but for what a clock measures: {by_clock}. Once for a machine, and
+kept until `--remeasure`: {by_machine}. What `wse-sim bench` and `compare --here` print is measured throughout."""
 
 
 def _section(title: str, *, is_input: bool) -> Section:

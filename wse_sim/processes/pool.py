@@ -9,32 +9,26 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
-from queue import Queue
-from threading import Thread
+from queue import SimpleQueue
+from threading import Lock, Thread
 from types import TracebackType
 from typing import IO, Any, Generic, Protocol, TypeVar
 
 import msgspec
 
 from wse_sim.errors import SpecError
+from wse_sim.processes.attempts import AnyTask, Attempt, end_in_words
 
 _WORKER = "wse_sim.processes.worker"
 _ROOT = Path(__file__).parent.parent.parent
+_AHEAD = 4  # tasks for each worker that wait or run, so that none idles
 
-
-class Named(Protocol):
-    """A task, which is a record that JSON can hold."""
-
-    @property
-    def name(self) -> str:
-        """What an error calls it: `the run with seed 7`."""
-
-
-AnyTask = TypeVar("AnyTask", bound=Named)
 AnyOutcome = TypeVar("AnyOutcome")
 
 
@@ -45,19 +39,24 @@ class Reply(msgspec.Struct, Generic[AnyOutcome], frozen=True, kw_only=True):
     ----------
     is_input_error :
         The task is at fault, not the program.
+    is_lost :
+        Neither is: the process ended before it had said what came of the task.
     """
 
     outcome: AnyOutcome | None = None
-    error: str | None = None
+    error: str = ""
     is_input_error: bool = False
+    is_lost: bool = False
 
 
 def on_processes(
     work: str, tasks: Sequence[AnyTask], outcome: type[AnyOutcome], *, n_workers: int
 ) -> Generator[AnyOutcome, None, None]:
-    """One outcome for each task, in the order in which they end.
+    """One outcome for each task, in the order in which they end; tasks are taken as they are begun.
 
-    Whoever stops early, or closes the iterator, interrupts the workers (SIGINT) and waits for their end.
+    A task whose process is lost is done again by another (`wse_sim.processes.attempts`): one that has parts, part by
+    part, with an outcome for each. Whoever stops early, or closes the iterator, interrupts the workers (SIGINT) and
+    waits for their end.
 
     Parameters
     ----------
@@ -71,7 +70,7 @@ def on_processes(
     Raises
     ------
     SpecError
-        When a task is wrong.
+        When a task is wrong; LostError when every process that took it up was lost.
     RuntimeError
         When a worker failed otherwise.
     """
@@ -104,14 +103,17 @@ def function_named(work: str) -> Callable[[Any], Any]:
 
 
 class _Pool(Generic[AnyTask, AnyOutcome]):
-    """Workers, and the outcomes of tasks as they come."""
+    """Workers, a thread for each, and the outcomes of tasks as they come."""
 
     def __init__(self, work: str, tasks: Sequence[AnyTask], outcome: type[AnyOutcome], n_workers: int) -> None:
-        self._n_tasks = len(tasks)
-        self._todo = deque(tasks)
-        self._replies: Queue[tuple[AnyTask, Reply[AnyOutcome]]] = Queue()
-        self._workers = [_Worker(work, outcome) for _ in range(min(n_workers, len(tasks)))]
-        self._threads = [Thread(target=self._serve, args=(worker,), daemon=True) for worker in self._workers]
+        self._start: Callable[[], _Worker[AnyOutcome]] = partial(_Worker, work, outcome)
+        self._n_missing, self._tasks = len(tasks), iter(tasks)
+        self._todo: SimpleQueue[Attempt[AnyTask] | None] = SimpleQueue()  # None: there is nothing more
+        self._replies: SimpleQueue[tuple[Attempt[AnyTask], Reply[AnyOutcome]]] = SimpleQueue()
+        self._is_over, self._starting_or_ending = False, Lock()
+        self._workers = [self._start() for _ in range(min(n_workers, len(tasks)))]
+        self._take(_AHEAD * len(self._workers))
+        self._threads = [Thread(target=self._serve, args=(place,), daemon=True) for place in range(len(self._workers))]
 
     def __enter__(self) -> "_Pool[AnyTask, AnyOutcome]":
         for thread in self._threads:
@@ -121,38 +123,59 @@ class _Pool(Generic[AnyTask, AnyOutcome]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._todo.clear()
-        if error is not None:
-            for worker in self._workers:
-                worker.interrupt()
+        with self._starting_or_ending:
+            self._is_over = True
+            if error is not None:
+                for worker in self._workers:
+                    worker.interrupt()
+        for _ in self._threads:
+            self._todo.put(None)
         for thread in self._threads:
             thread.join()
 
     def outcomes(self) -> Iterator[AnyOutcome]:
-        for _ in range(self._n_tasks):
-            task, reply = self._replies.get()
+        while self._n_missing:
+            attempt, reply = self._replies.get()
             if reply.outcome is not None:
+                self._n_missing -= 1
+                self._take(1)
                 yield reply.outcome
-                continue
-            message = f"{task.name}: {reply.error}"
-            raise SpecError(message) if reply.is_input_error else RuntimeError(message)
+            elif reply.is_lost:
+                again = attempt.after_a_loss(reply.error)
+                self._n_missing += len(again) - 1
+                for other in again:
+                    self._todo.put(other)
+            else:
+                message = f"{attempt.task.name}: {reply.error}"
+                raise SpecError(message) if reply.is_input_error else RuntimeError(message)
 
-    def _serve(self, worker: "_Worker[AnyOutcome]") -> None:
-        while self._todo:
-            try:
-                task = self._todo.popleft()
-            except IndexError:  # another worker was faster
-                break
-            self._replies.put((task, _told(worker, task)))
+    def _take(self, n_tasks: int) -> None:
+        """So many more may be begun: all at once might be millions."""
+        for task in islice(self._tasks, n_tasks):
+            self._todo.put(Attempt(task))
+
+    def _serve(self, place: int) -> None:
+        while (attempt := self._todo.get()) is not None and not self._is_over:
+            self._replies.put((attempt, self._reply(place, attempt.task)))
+        with self._starting_or_ending:  # a worker that is interrupted as it ends would say so with a traceback
+            worker = self._workers[place]
         worker.close()
 
+    def _reply(self, place: int, task: AnyTask) -> Reply[AnyOutcome]:
+        """What came of a task, whatever it was: the caller waits for one reply to each."""
+        try:
+            reply = self._workers[place].run(task)
+            if reply.is_lost:
+                self._replace(place)
+        except Exception:  # JSON cannot hold the task, or what came back is no outcome: it writes NaN as null
+            return Reply(error=traceback.format_exc())
+        return reply
 
-def _told(worker: "_Worker[AnyOutcome]", task: Named) -> Reply[AnyOutcome]:
-    """What came of a task, whatever it was: the caller waits for one reply to each."""
-    try:
-        return worker.run(task)
-    except Exception:  # JSON cannot hold the task, or what came back is no outcome: it writes NaN as null
-        return Reply(error=traceback.format_exc())
+    def _replace(self, place: int) -> None:
+        self._workers[place].close()
+        with self._starting_or_ending:
+            if not self._is_over:
+                self._workers[place] = self._start()
 
 
 class _Worker(Generic[AnyOutcome]):
@@ -172,19 +195,20 @@ class _Worker(Generic[AnyOutcome]):
         self._is_ready = False
         self._replies = msgspec.json.Decoder(Reply[outcome])  # type: ignore[valid-type]
 
-    def run(self, task: Named) -> Reply[AnyOutcome]:
-        try:
+    def run(self, task: AnyTask) -> Reply[AnyOutcome]:
+        line = b""
+        with suppress(OSError):  # it has ended
             if not self._is_ready:
                 self._is_ready = bool(_open(self._process.stdout).readline())
             to_worker = _open(self._process.stdin)
             to_worker.write(msgspec.json.encode(task) + b"\n")
             to_worker.flush()
             line = _open(self._process.stdout).readline()
-        except OSError:
-            line = b""
-        if not line:
-            return Reply(error=f"its process ended with code {self._process.wait()}")
-        return self._replies.decode(line)
+        if line.endswith(b"\n"):  # one that is cut short is not to be believed
+            return self._replies.decode(line)
+        code = self._process.wait()
+        # A worker that fails before it has begun would do so again.
+        return Reply(error=f"its process {end_in_words(code)}") if code > 0 and not self._is_ready else _lost(code)
 
     def interrupt(self) -> None:
         """Have it save what it is at, and end."""
@@ -193,6 +217,10 @@ class _Worker(Generic[AnyOutcome]):
     def close(self) -> None:
         """Wait for its end."""
         self._process.communicate()
+
+
+def _lost(code: int) -> Reply[Any]:
+    return Reply(error=end_in_words(code), is_lost=True)
 
 
 def _open(pipe: IO[bytes] | None) -> IO[bytes]:

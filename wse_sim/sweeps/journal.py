@@ -8,6 +8,7 @@ Beside the table `sweep.csv`, which is there once it is whole, stand
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
@@ -15,8 +16,8 @@ from typing import IO
 import msgspec
 
 from wse_sim import __version__
-from wse_sim.errors import SpecError
-from wse_sim.files import make_folder, open_locked, read_bytes, write_json
+from wse_sim.errors import FileError, SpecError
+from wse_sim.files import make_folder, open_locked, read_bytes, remove_torn, write_json
 from wse_sim.sweeps.rows import StoredRows
 from wse_sim.sweeps.sweep import Kind, Row, Sweep
 from wse_sim.sweeps.table import read_table, require_table_name, write_table
@@ -57,7 +58,10 @@ class Journal:
         if out is not None:
             require_table_name(out)
             _claim(sweep, out, command)
+            remove_torn(out.parent)
         is_whole = out is not None and out.exists()
+        if is_whole and out is not None:
+            _part_of(out).unlink(missing_ok=True)  # whoever wrote the table was killed before it did this
         self._part = None if out is None or is_whole else _part_of(out)
         busy = f"{out}: another process works on this sweep: wait for it, or stop it"
         self._file: IO[bytes] = TemporaryFile() if self._part is None else open_locked(self._part, busy=busy)  # noqa: SIM115
@@ -72,10 +76,22 @@ class Journal:
             raise
 
     def append(self, rows: Sequence[Row]) -> None:
-        """Keep rows."""
+        """Keep rows.
+
+        Raises
+        ------
+        FileError
+            When they cannot be written; those before them are.
+        """
         lines = [msgspec.json.encode(row) + b"\n" for row in rows]
-        self._file.write(b"".join(lines))
-        self._file.flush()
+        try:
+            self._file.write(b"".join(lines))
+            self._file.flush()
+        except OSError as error:
+            raise FileError(
+                f"{self._part or 'rows'}: cannot be written: {error.strerror}; rows before this one are kept, the same "
+                "command goes on with them"
+            ) from None
         for row, line in zip(rows, lines, strict=True):
             self.rows.place(row.index, self._end)
             self._end += len(line)
@@ -84,12 +100,13 @@ class Journal:
         """All rows, in the order of the points, after the table was written."""
         if self._part is not None and self._out is not None:
             write_table(self._out, self._sweep, self.rows)
-            self._part.unlink()
+            self._part.unlink(missing_ok=True)
         return self.rows
 
     def close(self) -> None:
         """Close the files."""
-        self._file.close()
+        with suppress(OSError):  # what a full disk did not take, nobody counts on
+            self._file.close()
 
     def _read_table(self, table: Path) -> None:
         """Take the rows over from a table that is whole."""

@@ -11,8 +11,9 @@ import numpy as np
 from wse_sim.errors import SpecError
 from wse_sim.gpu.layout import LAYOUT_FIELDS, Layout
 from wse_sim.gpu.roofline import GpuResult, simulate_gpu
+from wse_sim.processes.attempts import AnyTask
 from wse_sim.processes.limits import n_usable_cpus
-from wse_sim.processes.pool import AnyOutcome, AnyTask, Spread, in_this_process, on_processes
+from wse_sim.processes.pool import AnyOutcome, Spread, in_this_process, on_processes
 from wse_sim.runs import run_from
 from wse_sim.simulation import simulate_quickly
 from wse_sim.spec.cluster import load_cluster
@@ -63,7 +64,13 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def name(self) -> str:
         """For errors."""
+        if len(self.points) == 1:
+            return "the point with " + ", ".join(f"{name} {value}" for name, value in self.points[0][1].items())
         return f"points {self.points[0][0]} to {self.points[-1][0]}"
+
+    def parts(self) -> Sequence["Chunk"]:
+        """Each point by itself."""
+        return [Chunk(points=(point,)) for point in self.points]
 
 
 class _Chunks(Lazy[Chunk]):

@@ -13,7 +13,8 @@ from training.run_record import RunRecord
 from training.streaming.record import STREAM_FILE
 from training.trainer import train
 from wse_sim.errors import SpecError
-from wse_sim.executed import compare_executed
+from wse_sim.executed import _together, compare_executed
+from wse_sim.schedule.cost import Pass
 from wse_sim.spec.load import load_model
 from wse_sim.workload.flops import attention_flops, linear_flops, logits_flops
 from wse_sim.workload.transformer import linear_weights
@@ -105,3 +106,14 @@ def test_the_command_prints_both_sides(record: RunRecord) -> None:
 def test_a_run_that_did_not_stream_is_told(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"no stream\.jsonl in it: give the folder of a run of the streaming executor"):
         compare_executed(tmp_path)
+
+
+def test_parts_of_passes_that_are_one_keep_their_order_in_every_process() -> None:
+    """A set of their names would have another order, and their sum another last digit, with every seed of hashes."""
+    names = [f"part {n}" for n in range(20)]
+    passes = [
+        Pass(name="output forward", parts_s=dict.fromkeys(names[:12], 1.0)),
+        Pass(name="output delta", parts_s=dict.fromkeys(names[8:], 1.0)),
+    ]
+    (merged,) = _together(passes)
+    assert list(merged.parts_s) == names
