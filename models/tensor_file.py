@@ -8,6 +8,7 @@ Source: https://github.com/huggingface/safetensors, section "Format".
 
 import json
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from wse_sim.files import open_file
 
 _DTYPES = {
     "F64": torch.float64,
@@ -30,8 +33,10 @@ _DTYPES = {
 }
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 _LENGTH_BYTES = 8
+_MOST_DIMENSIONS = 64  # of PyTorch
 _ALIGNMENT = 8
 _METADATA = "__metadata__"
+_MOST_TABLE_BYTES = 100_000_000  # as the safetensors library has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,24 @@ def file_pieces(sources: Mapping[str, TensorSource], metadata: Mapping[str, str]
             yield _bytes(piece.detach().cpu().contiguous())
 
 
+def _table_of(content: bytes) -> dict[str, Any]:
+    """The table in JSON; a name that is there twice would be one thing here and another one elsewhere."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            raise ValueError("its table says a name twice")
+        return found
+
+    try:
+        table = json.loads(content, object_pairs_hook=once)
+    except RecursionError:
+        raise ValueError("its table has no end") from None
+    if not isinstance(table, dict):
+        raise ValueError("its table is no table")
+    return table
+
+
 def _bytes(tensor: Tensor) -> memoryview:
     """The memory of a contiguous tensor."""
     numbers: Any = tensor.reshape(-1).view(torch.uint8).numpy()
@@ -89,26 +112,26 @@ class TensorFile(Mapping[str, Tensor]):
     Raises
     ------
     ValueError
-        When the file is no safetensors file, is cut short, or holds numbers of fewer than eight bits.
+        When the file is no safetensors file, is cut short, says a thing twice, or holds numbers of fewer than eight
+        bits.
     OSError
         When it cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        with path.open("rb") as file:
+        with open_file(path) as file:
+            size = os.fstat(file.fileno()).st_size
             n_bytes = int.from_bytes(file.read(_LENGTH_BYTES), "little")
-            if n_bytes > path.stat().st_size:
-                raise ValueError("its table is longer than the file")
-            table = json.loads(file.read(n_bytes))
-        if not isinstance(table, dict):
-            raise ValueError("its table is no table")
+            if n_bytes > min(size, _MOST_TABLE_BYTES):
+                raise ValueError("its table is longer than the file" if n_bytes > size else "its table has no end")
+            table = _table_of(file.read(n_bytes))
         self.metadata: dict[str, str] = table.pop(_METADATA, {})
+        if not isinstance(self.metadata, dict) or not all(isinstance(text, str) for text in self.metadata.values()):
+            raise ValueError(f"its {_METADATA} are no texts by name")
         self._start = _LENGTH_BYTES + n_bytes
         self._table = {name: self._entry(name, entry) for name, entry in table.items()}
-        for name, (dtype, shape, first) in self._table.items():
-            if self._start + first + math.prod(shape) * dtype.itemsize > path.stat().st_size:
-                raise ValueError(f"it ends within {name}")
+        self._require_places(size)
 
     def __getitem__(self, name: str) -> Tensor:
         dtype, shape, first = self._table[name]
@@ -134,12 +157,23 @@ class TensorFile(Mapping[str, Tensor]):
         """Of a tensor, without reading it."""
         return self._table[name][0]
 
+    def _require_places(self, size: int) -> None:
+        """Raise ValueError unless each tensor has bytes of its own in a file of `size` bytes."""
+        end_before = 0
+        for name, (dtype, shape, first) in sorted(self._table.items(), key=lambda item: item[1][2]):
+            if (n_bytes := math.prod(shape) * dtype.itemsize) and first < end_before:
+                raise ValueError(f"{name} overlaps the tensor before it")
+            end_before = max(end_before, first + n_bytes)
+            if self._start + end_before > size:
+                raise ValueError(f"it ends within {name}")
+
     @staticmethod
     def _entry(name: str, entry: Any) -> tuple[torch.dtype, tuple[int, ...], int]:
         try:
             dtype, shape, (first, last) = _DTYPES[entry["dtype"]], tuple(entry["shape"]), entry["data_offsets"]
-            if math.prod(shape) * dtype.itemsize != last - first or min((first, *shape)) < 0:
+            is_whole = all(type(number) is int and number >= 0 for number in (first, last, *shape))
+            if not is_whole or math.prod(shape) * dtype.itemsize != last - first or len(shape) > _MOST_DIMENSIONS:
                 raise ValueError
         except (KeyError, TypeError, ValueError):
-            raise ValueError(f"{name} is described by {entry}") from None
+            raise ValueError(f"{name} is described by {str(entry)[:200]}") from None
         return dtype, shape, first

@@ -10,6 +10,7 @@ from wse_sim.spec.model import ModelShape
 from wse_sim.spec.ranges import check_number
 
 Axis = Literal["width", "density", "depth"]
+_NUMBERS = {"width": "d_model", "density": "density", "depth": "n_layers"}  # of a run, of which each axis is one
 
 
 def checked_values(over: str, values: Iterable[float]) -> tuple[float, ...]:
@@ -23,10 +24,9 @@ def checked_values(over: str, values: Iterable[float]) -> tuple[float, ...]:
     choose(over, get_args(Axis), "axis")
     is_density = over == "density"
     for value in values:
-        if is_density:
-            check_number("density", value)
-        elif not (value >= 1 and value == int(value)):
-            raise SpecError(f"a {over} is {value:g}: it must be a whole number, at least 1")
+        if not is_density and value % 1 != 0:
+            raise SpecError(f"a {over} is {value:g}: it must be a whole number")
+        check_number(_NUMBERS[over], value, f"a {over}")
     different = {value if is_density else int(value) for value in values}
     if len(different) < 2:
         raise SpecError(f"values of {over}: a check compares at least two different ones")

@@ -22,13 +22,15 @@ from models.sparse import MASK_SUFFIX, Mask, PackedMask, unpacked
 from models.tensor_file import TensorFile, TensorSource, file_pieces
 from training.config import TrainConfig
 from training.data import Fingerprint
+from training.whole_checkpoint import whole_tensors
 from wse_sim.errors import FileError, SpecError
-from wse_sim.files import make_folder, remove_torn, write_atomically
+from wse_sim.files import make_folder, open_file, read_bytes, remove_torn, write_atomically
 
 FOLDER = "checkpoints"
 WEIGHT = "model"
 MOMENTS = ("exp_avg", "exp_avg_sq")
 _EVER_LIVE = "ever_live."
+_NAME = "step-"
 _FORMAT = 2  # 1 held masked parameters with their zeros
 
 
@@ -68,6 +70,12 @@ class CheckpointMeta(msgspec.Struct, frozen=True, kw_only=True):
         """Steps of the optimizer, which is what Adam counts."""
         return self.step - self.n_skipped
 
+    def __post_init__(self) -> None:
+        if self.step < 1 or not 0 <= self.host_s < math.inf:
+            raise ValueError(f"step is {self.step} and host_s {self.host_s}")
+        if not 0 <= self.n_skipped_in_a_row <= self.n_skipped <= self.step:
+            raise ValueError(f"of {self.step} steps, {self.n_skipped} were skipped, {self.n_skipped_in_a_row} in a row")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedParameter:
@@ -106,7 +114,12 @@ class Checkpoint:
     def mask(self, name: str) -> Mask | None:
         """The same, in the parameter's shape."""
         packed = self.packed_mask(name)
-        return None if packed is None else unpacked(packed, self.shape(name))
+        if packed is None:
+            return None
+        mask = unpacked(packed, self.shape(name))
+        if (n := int(mask.sum())) != self.n_live(name):
+            raise SpecError(f"the checkpoint's mask of {name} keeps {n} weights, and it has {self.n_live(name)}")
+        return mask
 
     @property
     def masks(self) -> dict[str, Mask]:
@@ -243,8 +256,8 @@ def load_checkpoint(meta_path: Path) -> Checkpoint:
     """
     path = meta_path.with_suffix(".safetensors")
     try:
-        meta = msgspec.json.decode(meta_path.read_bytes(), type=CheckpointMeta)
-    except (OSError, msgspec.DecodeError) as error:
+        meta = msgspec.json.decode(read_bytes(meta_path), type=CheckpointMeta)
+    except (SpecError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SpecError(f"{meta_path}: the checkpoint's description cannot be read ({error})") from None
     if meta.format != _FORMAT:
         raise SpecError(
@@ -252,7 +265,7 @@ def load_checkpoint(meta_path: Path) -> Checkpoint:
             "go on with the version that wrote it"
         )
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             checksum, n_bytes = file_digest(file, sha256).hexdigest(), file.tell()
     except OSError as error:
         raise SpecError(f"{path}: the checkpoint cannot be read: {error.strerror}") from None
@@ -260,20 +273,20 @@ def load_checkpoint(meta_path: Path) -> Checkpoint:
         raise SpecError(
             f"{path}: the checkpoint is damaged: its {n_bytes} bytes do not have the checksum written with it"
         )
-    try:
-        return Checkpoint(meta=meta, tensors=TensorFile(path))
-    except ValueError as error:
-        raise SpecError(f"{path}: the checkpoint is not a safetensors file ({error})") from None
+    if path.stem.startswith(_NAME) and path.name != tensor_path(path.parent, meta.step).name:
+        raise SpecError(f"{meta_path}: the checkpoint's description is of step {meta.step}")
+    return Checkpoint(meta=meta, tensors=whole_tensors(path, meta.config, (WEIGHT, *MOMENTS), _EVER_LIVE))
 
 
 def saved_steps(run_dir: Path) -> list[int]:
     """Of a run's checkpoints, damaged or not; the first ones first."""
-    return sorted(int(path.stem.removeprefix("step-")) for path in _meta_paths(run_dir))
+    names = (path.stem.removeprefix(_NAME) for path in _meta_paths(run_dir))
+    return sorted(int(name) for name in names if name.isdecimal())
 
 
 def tensor_path(run_dir: Path, step: int) -> Path:
     """Where the tensors of a step's checkpoint are."""
-    return run_dir / FOLDER / f"step-{step:08d}.safetensors"
+    return run_dir / FOLDER / f"{_NAME}{step:08d}.safetensors"
 
 
 def _sources(
@@ -297,4 +310,4 @@ def _whole(mask: PackedMask) -> TensorSource:
 
 def _meta_paths(run_dir: Path) -> list[Path]:
     """Newest first."""
-    return sorted((run_dir / FOLDER).glob("step-*.json"), reverse=True)
+    return sorted((run_dir / FOLDER).glob(f"{_NAME}*.json"), reverse=True)

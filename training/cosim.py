@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 
 from training.corpus import corpus_of
-from training.data import Corpus, require_enough
+from training.data import Corpus, require_enough, require_readable
 from training.disk import require_room
 from training.distributed import World, alone
+from training.initial_weights import require_initial_weights
 from training.job import Job, target_hyperparameters, write_job
 from training.loggers import make_loggers
 from training.masks_left import masks_left
@@ -70,6 +71,7 @@ def run_plan(
     plan = plan.with_reasons(repetition_in_words(config, corpus))
     world = world or alone("cpu")
     if not resume:
+        require_initial_weights(config)
         world.first_does(lambda: write_job(plan.job, run_dir))
     record = train(config, run_dir, on_step=on_step, resume=resume, clock=plan.clock, corpus=corpus, loggers=loggers)
     masks = masks_left(plan.wafer, run_dir, world)
@@ -97,6 +99,9 @@ def require_ready(plan: Plan, run_dir: Path, corpus: Corpus, trace: TraceExtent)
     config = plan.choice.config
     require_trace(plan.wafer, trace)
     require_enough(corpus, seq_len=config.seq_len, batch_size=config.batch_size)
+    require_readable(
+        corpus, config.shape.vocab_size, seq_len=config.seq_len, batch_size=config.batch_size, seed=config.seed
+    )
     require_room(config, run_dir)
 
 

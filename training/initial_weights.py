@@ -29,6 +29,18 @@ def initial_weights(config: TrainConfig) -> Mapping[str, Tensor] | None:
     return HuggingFaceWeights(config.init_from.folder, config.shape, multipliers)
 
 
+def require_initial_weights(config: TrainConfig) -> None:
+    """Read the weights that a run begins with, if there are any, one after the other.
+
+    Raises
+    ------
+    SpecError
+        When they cannot be read to the end, or are not what the run needs.
+    """
+    for _ in (initial_weights(config) or {}).values():
+        pass  # each is read as it comes
+
+
 def with_digest(config: TrainConfig) -> TrainConfig:
     """The configuration with the sha256 of the weights it begins with.
 

@@ -276,7 +276,10 @@ def _read(run_dir: Path) -> tuple[dict[str, Any], str]:
             raise SpecError(f"{run_dir}: holds several runs: name the folder of one of them")
         raise SpecError(f"{run_dir}: there is no run to resume here, it would hold {TARGET_FILE}")
     table = read_toml(path)
-    return table, str(table.pop(_STARTED_IN, "."))  # older versions did not say
+    started_in = table.pop(_STARTED_IN, ".")  # older versions did not say
+    if not isinstance(started_in, str):
+        raise SpecError(f"{path}: {_STARTED_IN} is {started_in!r}, it must be the folder in which the run was started")
+    return table, started_in
 
 
 def free_folder(name: str) -> Path:

@@ -42,7 +42,11 @@ class MarkovSource:
     def __post_init__(self) -> None:
         for key, holds, right in (
             ("seed", self.seed >= 0, "at least 0"),
-            ("order", self.order >= 1, "at least 1"),
+            (
+                "order",
+                1 <= self.order < _MOST_TRANSITIONS.bit_length(),
+                f"from 1 to {_MOST_TRANSITIONS.bit_length() - 1}",
+            ),
             ("n_symbols", 2 <= self.n_symbols <= 256, "from 2 to 256"),
             ("sharpness", 0 <= self.sharpness < float("inf"), "at least 0"),
         ):

@@ -16,7 +16,7 @@ from wse_sim.schedule.cost import Pass
 from wse_sim.simulation import Simulation, simulate
 from wse_sim.spec.load import is_file
 from wse_sim.spec.model import ModelShape
-from wse_sim.spec.reading import convert, read_lines, read_toml
+from wse_sim.spec.reading import as_written, convert, read_lines, read_toml
 from wse_sim.spec.run import Run
 
 STREAM_FILE, CONFIG_FILE, TARGET_FILE = "stream.jsonl", "config.toml", "target.toml"
@@ -104,6 +104,11 @@ def compare_executed(run_dir: Path) -> ExecutedComparison:
     SpecError
         When the folder holds no streaming run.
     """
+    with as_written(run_dir):
+        return _compared(run_dir)
+
+
+def _compared(run_dir: Path) -> ExecutedComparison:
     rows = _rows_of_last_step(run_dir / STREAM_FILE)
     run = _run(run_dir, rows)
     simulation = simulate(run)

@@ -5,14 +5,24 @@ import fcntl
 import json
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.resources.abc import Traversable
+from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any
 
 from wse_sim.errors import FileError, SpecError
 
+MOST_BYTES = 512 << 20  # of a file that is read whole
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISSOCK, "a socket"),
+)
 _PART = re.compile(r"\..*\.(\d+)\.part")  # of a file that a process writes, by its id
 
 
@@ -100,18 +110,50 @@ def is_running(process_id: int) -> bool:
     return True
 
 
-def read_bytes(path: Traversable) -> bytes:
+def read_bytes(path: Traversable, *, most_bytes: int = MOST_BYTES) -> bytes:
     """The content of a file.
+
+    Parameters
+    ----------
+    most_bytes :
+        That are taken into memory.
 
     Raises
     ------
     SpecError
-        When it cannot be read.
+        When it cannot be read, is none but a pipe or a device, or is larger.
     """
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise SpecError(f"{path}: cannot be read: {error.strerror or error}") from None
+        if not isinstance(path, Path):
+            return path.read_bytes()
+        with open_file(path) as file:
+            content = file.read(most_bytes + 1)
+    except SpecError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: a name with a NUL
+        raise SpecError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if len(content) > most_bytes:
+        raise SpecError(f"{path}: has more than {most_bytes:,} bytes, which is the most that is read of such a file")
+    return content
+
+
+def open_file(path: Path) -> BufferedReader:
+    """A file to be read, which is one: a pipe would be waited for, and a device has no end.
+
+    Raises
+    ------
+    OSError
+        When it cannot be opened.
+    SpecError
+        When it is something else.
+    """
+    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    mode = os.fstat(number).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(number)
+        kind = next((kind for is_kind, kind in _KINDS if is_kind(mode)), "something else")
+        raise SpecError(f"{path}: cannot be read: it is {kind}, and a file would be right")
+    return os.fdopen(number, "rb")
 
 
 def json_text(content: Mapping[str, Any]) -> str:
@@ -146,7 +188,7 @@ def open_locked(path: Path, *, busy: str) -> IO[bytes]:
     try:
         file = open_to_append(path)
     except OSError as error:
-        raise SpecError(f"{path}: cannot be written: {error.strerror}") from None
+        raise SpecError(f"{path}: cannot be written: {error.strerror or error}") from None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

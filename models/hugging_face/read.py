@@ -88,6 +88,8 @@ class HuggingFaceWeights(Mapping[str, Tensor]):
 
     def _rows(self, tensor: HuggingFaceTensor) -> Tensor:
         numbers = self._tensors[self._names[tensor.name]].float()
+        if not torch.isfinite(numbers).all():
+            raise SpecError(f"{self.folder}: {self._names[tensor.name]} holds a number that is not finite")
         rows = numbers.T.contiguous() if tensor.is_transposed else numbers
         return unfolded(rows, factors(tensor, self.shape, self._multipliers))
 

@@ -7,6 +7,7 @@ mask, eight weights to a byte (`numpy.packbits`: row-major, the first weight in 
 """
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Set
 from hashlib import file_digest, sha256
 from pathlib import Path
@@ -18,12 +19,14 @@ from torch import Tensor
 from models.sparse import MASK_SUFFIX, Mask, unpacked
 from models.tensor_file import TensorFile
 from wse_sim.errors import SpecError
+from wse_sim.files import open_file
 from wse_sim.spec.reading import read_json
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 INDEX = f"{WEIGHTS}.index.json"
 SPARSE_WEIGHTS = "model.sparse.safetensors"
+_DIM = re.compile(r"[0-9]{1,18}")
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 
 
@@ -82,7 +85,7 @@ class Tensors(Mapping[str, Tensor]):
 
     def _whole_shape(self, name: str) -> tuple[int, ...]:
         file, dims = self._file_of[name], self._file_of[name].metadata.get(name, "").split("x")
-        if not all(dim.isdecimal() for dim in dims):
+        if not all(_DIM.fullmatch(dim) for dim in dims):
             raise SpecError(f"{self.files[0]}: its metadata do not say the shape of {name}, as in 768x2304")
         shape = tuple(map(int, dims))
         if file.shape(f"{name}{MASK_SUFFIX}") != (math.ceil(math.prod(shape) / 8),):
@@ -106,7 +109,7 @@ def digest(folder: Path | str) -> str:
     found = sha256()
     for path in _files_of(Path(folder))[0]:
         try:
-            with path.open("rb") as file:
+            with open_file(path) as file:
                 file_digest(file, lambda: found)
         except OSError as error:
             raise SpecError(f"{path}: cannot be read: {error.strerror}") from None
@@ -121,7 +124,10 @@ def _files_of(folder: Path) -> tuple[list[Path], dict[str, Path]]:
         index: Any = read_json(folder / INDEX).get("weight_map")
         if not isinstance(index, dict) or not all(isinstance(name, str) for name in index.values()):
             raise SpecError(f"{folder / INDEX}: weight_map is {index!r}, it must say in which file each tensor is")
-        named = {name: folder / Path(file).name for name, file in index.items()}
+        for name in set(index.values()):
+            if name != Path(name).name or "\0" in name:
+                raise SpecError(f"{folder / INDEX}: weight_map names {name!r}, it must name files in the folder")
+        named = {name: folder / file for name, file in index.items()}
         return sorted(set(named.values())), named
     if _is_sparse(folder):
         return [folder / SPARSE_WEIGHTS], {}
@@ -144,5 +150,7 @@ def _opened(path: Path) -> TensorFile:
         return TensorFile(path)
     except OSError as error:
         raise SpecError(f"{path}: cannot be read: {error.strerror}") from None
+    except SpecError:
+        raise
     except ValueError as error:
         raise SpecError(f"{path}: is no whole safetensors file ({error})") from None

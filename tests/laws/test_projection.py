@@ -206,7 +206,7 @@ def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"there is no config\.toml in it"):
         read_observation(tmp_path)
     (tmp_path / "config.toml").write_text("density = 1.0\n", encoding="utf-8")
-    with pytest.raises(SpecError, match="key 'shape' is missing"):
+    with pytest.raises(SpecError, match="missing required field `shape`"):
         read_observation(tmp_path)
 
 

@@ -110,7 +110,7 @@ def test_a_mistake_is_named_with_its_place(tmp_path: Path, file: str, content: A
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"no\.toml: cannot be read: No such file"):
         read_toml(str(tmp_path / "no.toml"))
-    with pytest.raises(SpecError, match="cannot be read: Is a directory"):
+    with pytest.raises(SpecError, match="cannot be read: it is a folder"):
         read_toml(str(tmp_path))
 
 

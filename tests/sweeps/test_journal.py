@@ -228,7 +228,20 @@ def test_table_that_was_changed_is_refused(tmp_path: Path, old: bytes, new: byte
         run_sweep(SWEEP, backwards(), out)
 
 
-@pytest.mark.parametrize("line", [b"no row", msgspec.json.encode(Row(N))])
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_pipe_in_the_place_of_a_table_is_refused_and_not_waited_for(tmp_path: Path, suffix: str) -> None:
+    out = tmp_path / f"sweep{suffix}"
+    run_sweep(SWEEP, backwards(), out)
+    out.unlink()
+    os.mkfifo(out)
+    with pytest.raises(SpecError, match="is not as the sweep left it; remove it"):
+        run_sweep(SWEEP, backwards(), out)
+
+
+FLIPPED = (b'{"index": 2, "resultt": {}}', b'{"index": 2, "reason": "\xff"}')
+
+
+@pytest.mark.parametrize("line", [b"no row", msgspec.json.encode(Row(N)), *FLIPPED])
 def test_journal_with_a_line_that_is_no_row_is_refused(tmp_path: Path, line: bytes) -> None:
     with closing(Journal(SWEEP, tmp_path / "sweep.csv")) as journal:
         journal.append(ROWS[:2])

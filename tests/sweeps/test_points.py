@@ -92,7 +92,7 @@ def test_csv_has_a_point_in_each_row_and_none_of_an_empty_cell(tmp_path: Path) -
         ('[fixed]\nmodel = "111m"\n[grid]\nnum_csx = [1.5]', "num_csx is 1.5: write a whole number"),
         ('[fixed]\nmodel = "111m"\n[grid]\nnum_csx = [true]', "num_csx is True: write a whole number"),
         ('[fixed]\nmodel = "111m"\nsparse_wide = "perhaps"', "sparse_wide is 'perhaps': write true or false"),
-        (f'[fixed]\nmodel = "111m"\nnum_csx = 1{"0" * 400}', "write a whole number such as 512"),
+        (f'[fixed]\nmodel = "111m"\nnum_csx = 1{"0" * 400}', "a whole number has 1329 bits, at most 64"),
         ("[fixed]\nmodel = 111", "model is 111: write a name, in quotes"),
     ],
 )

@@ -9,10 +9,12 @@ import msgspec
 from training.data.extras import extra
 from training.data.source import Integers
 from wse_sim.errors import SpecError
+from wse_sim.files import read_bytes
 
 ARROW, PARQUET = ".arrow", ".parquet"
 SUFFIXES = (ARROW, PARQUET)
 IDS = "input_ids"
+_MOST_ID = 2**32 - 1
 _SAVED, _SAVED_SPLITS = "state.json", "dataset_dict.json"
 
 
@@ -38,14 +40,21 @@ def saved_files(folder: Path) -> list[Path]:
     """
     try:
         if (folder / _SAVED_SPLITS).is_file():
-            splits = msgspec.json.decode((folder / _SAVED_SPLITS).read_bytes())["splits"]
-            return [path for split in splits for path in saved_files(folder / split)]
-        state = msgspec.json.decode((folder / _SAVED).read_bytes())
-        return [folder / file["filename"] for file in state["_data_files"]]
-    except (OSError, msgspec.DecodeError, KeyError, TypeError) as error:
+            splits = msgspec.json.decode(read_bytes(folder / _SAVED_SPLITS))["splits"]
+            return [path for split in splits for path in saved_files(_inside(folder, split))]
+        state = msgspec.json.decode(read_bytes(folder / _SAVED))
+        return [_inside(folder, file["filename"]) for file in state["_data_files"]]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError, TypeError) as error:
         raise SpecError(
             f"data {folder}: is no whole data set of Hugging Face's: its files are not named ({error})"
         ) from None
+
+
+def _inside(folder: Path, name: Any) -> Path:
+    """What is called so in a folder; SpecError where the name leads elsewhere."""
+    if not isinstance(name, str) or name in ("", ".", "..") or name != Path(name).name or "\0" in name:
+        raise SpecError(f"data {folder}: its files are named, but {name!r} is none in this folder")
+    return folder / name
 
 
 def column_of(path: Path, field: str) -> Column:
@@ -58,15 +67,14 @@ def column_of(path: Path, field: str) -> Column:
     """
     types = extra("pyarrow.types", f"data {path}")
     with _Table(path) as table:
-        schema = table.schema
-        name = field if field in schema.names else IDS
-        if name not in schema.names:
-            there = ", ".join(map(repr, schema.names))
+        name = field if field in table.names else IDS
+        if name not in table.names:
+            there = ", ".join(map(repr, table.names))
             raise SpecError(
                 f"data {path}: has no column {field!r} and none {IDS!r}; there are {there}: name the one with the "
                 "text, --text-field"
             )
-        kind = schema.field(name).type
+        kind = table.schema.field(table.names.index(name)).type
         if types.is_string(kind) or types.is_large_string(kind):
             return Column(name, is_ids=False)
         is_list = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
@@ -104,11 +112,18 @@ def largest_id(path: Path, column: Column) -> int:
     largest = -1
     with _Table(path) as table:
         for array in table.arrays(column.name):
-            ends = compute.min_max(array.flatten()).as_py()
+            flat = array.flatten()
+            if flat.null_count:
+                raise SpecError(f"data {path}: in the column {column.name!r} an id is missing")
+            ends = compute.min_max(flat).as_py()
             if ends["min"] is None:
                 continue
             if ends["min"] < 0:
                 raise SpecError(f"data {path}: the column {column.name!r} has the id {ends['min']}; ids are 0 or more")
+            if ends["max"] > _MOST_ID:
+                raise SpecError(
+                    f"data {path}: the column {column.name!r} has the id {ends['max']}; ids are {_MOST_ID} or less"
+                )
             largest = max(largest, ends["max"])
     return largest
 
@@ -118,26 +133,30 @@ class _Table:
 
     def __init__(self, path: Path) -> None:
         pyarrow = extra("pyarrow", f"data {path}")
-        self._path, self._damage, self._map = path, (pyarrow.ArrowException, OSError), None
+        self._path = path
+        self._map: Any = None
+        self._damage = (pyarrow.ArrowException, OSError, ValueError)  # the last of texts that are not UTF-8
+        parquet = extra("pyarrow.parquet", f"data {path}") if path.suffix == PARQUET else None
         try:
-            if path.suffix == PARQUET:
-                self._file: Any = extra("pyarrow.parquet", f"data {path}").ParquetFile(path)
-                self.schema = self._file.schema_arrow
-                return
-            self._map = pyarrow.memory_map(str(path))
-            try:
-                self._file = pyarrow.ipc.open_stream(self._map)
-            except pyarrow.ArrowInvalid:
-                self._map.seek(0)
-                self._file = pyarrow.ipc.open_file(self._map)
-            self.schema = self._file.schema
+            self._file: Any = self._stream_or_file(pyarrow) if parquet is None else parquet.ParquetFile(path)
+            self.schema = self._file.schema if parquet is None else self._file.schema_arrow
+            self.names: list[str] = self.schema.names
         except self._damage as error:
             raise SpecError(f"data {path}: is no Arrow or Parquet file that can be read ({error})") from None
+
+    def _stream_or_file(self, pyarrow: Any) -> Any:
+        self._map = pyarrow.memory_map(str(self._path))
+        try:
+            return pyarrow.ipc.open_stream(self._map)
+        except pyarrow.ArrowInvalid:
+            self._map.seek(0)
+            return pyarrow.ipc.open_file(self._map)
 
     def arrays(self, name: str) -> Iterator[Any]:
         """A column, a batch of rows at a time."""
         try:
             for batch in self._batches(name):
+                batch.validate(full=True)  # or what is damaged would be looked for outside the file
                 yield batch.column(batch.schema.names.index(name))
         except self._damage as error:
             raise SpecError(f"data {self._path}: cannot be read to its end ({error})") from None

@@ -1,5 +1,6 @@
 """What a path holds: files of one format, told by their names."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from glob import glob, has_magic
@@ -59,7 +60,7 @@ def find(data: str) -> Found:
     """
     if data == STDLIB:
         return Found(format="text", paths=standard_library(), root=standard_library_folder())
-    path = Path(data).expanduser()
+    path = Path(os.path.expanduser(data))  # a user whom nobody knows stays as it is
     if data and path.is_dir():  # not the current folder, for a variable of the shell that is not set
         return _in_folder(path, data)
     if path.is_file():
@@ -67,11 +68,22 @@ def find(data: str) -> Found:
     if (index := Path(f"{path}{INDEX}")).is_file():
         return Found(format="megatron", paths=[index], root=index.parent)
     if has_magic(data):
-        found = sorted(Path(name) for name in glob(str(path), recursive=True) if Path(name).is_file())
+        found = _matching(path)
         if not found:
             raise SpecError(f"data {data!r}: no file has such a name")
         return _files(found, _above(found), data)
     raise SpecError(f"data {data!r}: there is no such file or folder; {STDLIB!r} needs none")
+
+
+def _matching(pattern: Path) -> list[Path]:
+    """Files that a pattern matches; `**` goes into folders and not into links to them, which may go round for ever."""
+    parts = pattern.parts
+    if "**" not in parts:
+        return sorted(path for path in map(Path, glob(str(pattern))) if path.is_file())
+    n_above = parts.index("**")
+    below = str(Path(*parts[n_above:]))
+    found = {path for root in glob(str(Path(*parts[:n_above]))) for path in Path(root).glob(below) if path.is_file()}
+    return sorted(path for path in found if not any(name.startswith(".") for name in path.parts[n_above:]))
 
 
 def _files(paths: list[Path], root: Path, data: str) -> Found:

@@ -6,8 +6,10 @@ already. A corpus is a data set `data`, (n_tokens,), and is cut into sequences a
 Source: https://github.com/Cerebras/modelzoo, src/cerebras/modelzoo/data/common/h5_map_dataset/readers.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from math import prod
 from pathlib import Path
 from typing import Any, Self
 
@@ -27,6 +29,9 @@ _DATA, _COUNT = "data", "n_examples"
 _N_CHANNELS = 3
 _N_CHANNELS_VSL = 5
 _LEAST_PART = 16  # samples
+_MOST_CHUNK_BYTES = 256 << 20
+# What h5py raises where a file is not as it should be.
+_DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError)
 
 
 def corpus_of_hdf5(paths: Sequence[Path], root: Path, source: str) -> Corpus:
@@ -62,27 +67,43 @@ class _Opened:
         h5py = extra("h5py", f"data {path}")
         try:
             self._file = h5py.File(path, "r")
-            leads_out = isinstance(self._file.get(_DATA, getlink=True), h5py.ExternalLink)
-            self._data: Any = None if leads_out else self._file.get(_DATA)
-            leads_out = leads_out or _is_kept_elsewhere(self._data)
-        except OSError as error:
-            raise SpecError(f"data {path}: is no HDF5 file that can be read ({error})") from None
-        if leads_out:
-            raise SpecError(f"data {path}: {_DATA} leads to another file; name that one, or copy the tokens into this")
-        if self._data is None or not hasattr(self._data, "shape"):
+            self._require_inside(h5py, path)
+            self._data = self._file.get(_DATA)
             there = ", ".join(self._file) or "nothing"
+        except _DAMAGE as error:
+            if isinstance(error, SpecError):
+                raise
+            raise SpecError(f"data {path}: is no HDF5 file that can be read ({error})") from None
+        if not isinstance(self._data, h5py.Dataset) or self._data.shape is None:
             raise SpecError(f"data {path}: has no data set {_DATA!r}; there is {there}")
         self.path, self.shape, self.dtype = path, tuple(self._data.shape), self._data.dtype
         self._require_form()
 
     def tokens(self, first: int, n: int) -> Integers:
-        tokens: Integers = self._data[first : first + n]
+        with self._reading():
+            tokens: Integers = self._data[first : first + n]
         return tokens
 
     def sample(self, number: int, first: int, n: int) -> Integers:
         """(3, n): inputs, loss mask and targets at `n` places."""
-        sample: Integers = self._data[number, :, first : first + n]
+        with self._reading():
+            sample: Integers = self._data[number, :, first : first + n]
         return sample
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except _DAMAGE as error:
+            raise SpecError(f"data {self.path}: cannot be read, it is damaged ({error})") from None
+
+    def _require_inside(self, h5py: Any, path: Path) -> None:
+        """Raise SpecError where the numbers are in another file: whoever made this one would choose what is read."""
+        leads_out = isinstance(self._file.get(_DATA, getlink=True), h5py.ExternalLink)
+        if not leads_out and isinstance(found := self._file.get(_DATA), h5py.Dataset):
+            leads_out = bool(found.external or found.is_virtual or found.file != self._file)
+        if leads_out:
+            raise SpecError(f"data {path}: {_DATA} leads to another file; name that one, or copy the tokens into this")
 
     def _require_form(self) -> None:
         shape = self.shape
@@ -97,13 +118,22 @@ class _Opened:
             raise SpecError(f"data {self.path}: {_DATA} is of shape {shape}; (n, 3, length) or (n,) would be right")
         if 0 in shape:
             raise SpecError(f"data {self.path}: there is no token in it, {_DATA} is of shape {shape}")
-        if len(shape) == 3 and (n := self._file.attrs.get(_COUNT)) is not None and int(n) != shape[0]:
+        if (n_bytes := prod(self._data.chunks or ()) * self.dtype.itemsize) > _MOST_CHUNK_BYTES:
+            raise SpecError(
+                f"data {self.path}: {_DATA} is in chunks of {n_bytes:,} bytes, each of which is read whole: at most "
+                f"{_MOST_CHUNK_BYTES:,} would be right"
+            )
+        n = self._count()
+        if len(shape) == 3 and n is not None and n != shape[0]:
             raise SpecError(f"data {self.path}: {_COUNT} is {n}, and {_DATA} has {shape[0]} samples: it is damaged")
 
-
-def _is_kept_elsewhere(data: Any) -> bool:
-    """Whether the numbers of a data set are in other files: as external storage, or as parts of a virtual one."""
-    return bool(getattr(data, "external", None)) or bool(getattr(data, "is_virtual", False))
+    def _count(self) -> object:
+        """The samples that there are said to be; None where nothing is said."""
+        with self._reading():
+            said = self._file.attrs.get(_COUNT)
+        if said is None:
+            return None
+        return np.ravel(said)[0] if np.size(said) == 1 else str(said)
 
 
 def _said(path: Path, file: _Opened) -> SideCar:

@@ -15,6 +15,8 @@ from wse_sim.errors import SpecError
 _LINES = (".jsonl", ".ndjson")
 SUFFIXES = (*(lines + packed for lines in _LINES for packed in ("", ".zst", ".gz")), ".json.zst", ".json.gz")
 _CHUNK_BYTES = 1 << 20
+_MOST_LINE_BYTES = 64 << 20
+_PACKED_BYTES = 4 << 10  # of zstd, put in at once: up to 32,768 times as many come out
 
 
 def json_documents(path: Path, field: str, on_read: Callable[[int], object]) -> Iterator[bytes]:
@@ -33,12 +35,12 @@ def json_documents(path: Path, field: str, on_read: Callable[[int], object]) -> 
         When the file cannot be read or decompressed, or a line is no JSON or has no such field; names the line.
     """
     decoder = msgspec.json.Decoder()
-    for number, line in enumerate(_lines(_chunks(path, on_read)), start=1):
+    for number, line in enumerate(_lines(_chunks(path, on_read), path), start=1):
         if not line.strip():
             continue
         try:
             content = decoder.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise SpecError(f"data {path}: line {number} is no JSON in UTF-8 ({error})") from None
         if text := _text(content, field, f"data {path}: line {number}"):
             yield text.encode()
@@ -58,12 +60,24 @@ def _text(content: object, field: str, where: str) -> str:
     return text
 
 
-def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    rest = b""
+def _lines(chunks: Iterator[bytes], path: Path) -> Iterator[bytes]:
+    """Each line; a small file may be packed out of one that no memory holds."""
+    parts: list[bytes] = []  # of the line that has no end yet
+    n_lines = 0
     for chunk in chunks:
-        *whole, rest = (rest + chunk).split(b"\n")
-        yield from whole
-    yield rest
+        first, *others = chunk.split(b"\n")
+        parts.append(first)
+        if others:
+            *whole, last = others
+            yield b"".join(parts)
+            yield from whole
+            n_lines, parts = n_lines + 1 + len(whole), [last]
+        if sum(map(len, parts)) > _MOST_LINE_BYTES:
+            raise SpecError(
+                f"data {path}: line {n_lines + 1} has more than {_MOST_LINE_BYTES:,} bytes: a line for each document "
+                "would be right"
+            )
+    yield b"".join(parts)
 
 
 def _chunks(path: Path, on_read: Callable[[int], object]) -> Iterator[bytes]:
@@ -90,11 +104,12 @@ def _zstd_chunks(file: IO[bytes], path: Path, on_read: Callable[[int], object]) 
     while chunk := file.read(_CHUNK_BYTES):
         on_read(file.tell())
         while chunk:
+            packed, later = chunk[:_PACKED_BYTES], chunk[_PACKED_BYTES:]
             try:
-                yield frame.decompress(chunk)
+                yield frame.decompress(packed)
             except damage as error:
                 raise SpecError(f"data {path}: is damaged, or no zstd file ({error})") from None
-            is_begun, chunk = not frame.eof, frame.unused_data if frame.eof else b""
+            is_begun, chunk = not frame.eof, (frame.unused_data if frame.eof else b"") + later
             if frame.eof:
                 frame = new_frame()
     if is_begun:

@@ -71,6 +71,13 @@ def require_enough(corpus: Corpus, *, seq_len: int, batch_size: int) -> None:
             )
 
 
+def require_readable(corpus: Corpus, vocab_size: int, *, seq_len: int, batch_size: int, seed: int) -> None:
+    """Read what a run reads first, and throw it away: SpecError where that cannot be, or is not in the vocabulary."""
+    data = fitted(corpus, vocab_size)
+    TrainOrder(data.train, seq_len, seed).batch(0, batch_size)
+    held_out_batches(data.val, seq_len=seq_len, n_sequences=batch_size, batch_size=batch_size)
+
+
 def fitted(corpus: Corpus, vocab_size: int) -> Corpus:
     """The corpus, for a model of this vocabulary; ids are held against it as they are read, where nobody said theirs.
 

@@ -43,6 +43,11 @@ class SideCar(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     n_documents: int | None = None
     sha256: str | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("vocab_size", "n_tokens", "n_bytes", "n_documents"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ValueError(f"{name} is {value}, it must be at least 1")
+
     @property
     def numpy_dtype(self) -> np.dtype[Any]:
         return np.dtype(self.dtype).newbyteorder("<")
@@ -81,7 +86,7 @@ def read_side_car(path: Path) -> SideCar | None:
         return None
     try:
         return msgspec.json.decode(read_bytes(beside), type=SideCar)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise SpecError(
             f"{beside}: is not the description of {path.name} ({error}); it has dtype and, where they are known, "
             "vocab_size, tokenizer, n_tokens, n_bytes, sha256"

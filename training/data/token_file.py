@@ -1,6 +1,8 @@
 """Files of token ids, one after the other: nanoGPT's `.bin`, llm.c's with a header, `.npy` with and without one."""
 
+import warnings
 from pathlib import Path
+from tokenize import TokenError
 
 import msgspec
 import numpy as np
@@ -82,11 +84,12 @@ def _npy(path: Path) -> tuple[FileTokens, SideCar]:
             file.seek(0)
             version = np.lib.format.read_magic(file)
             read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            shape, _, dtype = read(file)
+            with warnings.catch_warnings(action="ignore"):  # that Python 2 wrote it
+                shape, _, dtype = read(file)
             offset = file.tell()
-    except (OSError, ValueError) as error:
-        if isinstance(error, SpecError):
-            raise
+    except SpecError:
+        raise
+    except (OSError, ValueError, TypeError, SyntaxError, TokenError, RecursionError) as error:
         raise SpecError(f"data {path}: cannot be read ({error})") from None
     if len(shape) != 1 or dtype.kind not in "ui":
         raise SpecError(f"data {path}: holds {dtype} of shape {shape}; whole numbers in one row would be right")

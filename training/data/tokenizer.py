@@ -1,6 +1,8 @@
 """What makes tokens of text: bytes as they are, or a tokenizer of the `tokenizers` library."""
 
+import os
 from collections.abc import Container, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,6 +12,7 @@ import numpy as np
 from training.data.extras import extra
 from training.data.source import BYTE_VALUES, END_BYTE, Integers
 from wse_sim.errors import SpecError
+from wse_sim.files import read_bytes
 
 BYTES = "bytes"
 BPE = "bpe:"
@@ -18,6 +21,7 @@ _END = "<|endoftext|>"
 # That end a document, in the vocabularies of well-known models; the first one that is there is taken.
 _ENDS = (_END, "<|end_of_text|>", "</s>", "<eos>", "<|eos|>", "[EOS]")
 _FEWEST_ENTRIES = BYTE_VALUES + 1
+_MOST_DIGITS = 9  # of the number of entries
 _MOST_TRAINED_BYTES = 64 << 20
 
 
@@ -73,6 +77,8 @@ class FileTokenizer:
         self.file: bytes | None = content or made.to_str().encode()
         self.sha256: str | None = sha256(self.file).hexdigest()
         entries: dict[str, int] = made.get_vocab(with_added_tokens=True)
+        if not entries:
+            raise SpecError(f"tokenizer {name!r}: its vocabulary is empty")
         made.no_truncation()
         made.no_padding()
         self._made, self.name = made, name
@@ -82,7 +88,13 @@ class FileTokenizer:
         self.ends_documents = end is not None
 
     def encode(self, documents: Sequence[bytes]) -> list[Integers]:
-        encoded = self._made.encode_batch_fast(list(map(text_of, documents)), add_special_tokens=False)
+        texts = list(map(text_of, documents))
+        try:
+            encoded = self._made.encode_batch_fast(texts, add_special_tokens=False)
+        except BaseException as error:  # the library raises Exception itself, and where Rust panics, what is none
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            raise SpecError(f"tokenizer {self.name!r}: has no ids for a text of the data ({error})") from None
         return [np.array(each.ids + self._end, np.uint32) for each in encoded]
 
 
@@ -115,7 +127,7 @@ def n_entries(name: str) -> int | None:
     if not name.startswith(BPE):
         return None
     text = name.removeprefix(BPE)
-    if not text.isdecimal() or int(text) < _FEWEST_ENTRIES:
+    if not text.isdecimal() or len(text) > _MOST_DIGITS or int(text) < _FEWEST_ENTRIES:
         raise SpecError(
             f"tokenizer {name!r}: a vocabulary of {text!r} entries cannot be trained; {BPE}8192 would be right, and "
             f"{_FEWEST_ENTRIES} is the least (the bytes, and the end of a document)"
@@ -131,7 +143,7 @@ def read_tokenizer(name: str) -> FileTokenizer:
     SpecError
         When the library is missing, or there is no such thing.
     """
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))
     file = path / FILE if path.is_dir() else path
     if not file.is_file() and not _gpt2_files(path):
         raise SpecError(
@@ -141,12 +153,29 @@ def read_tokenizer(name: str) -> FileTokenizer:
     library = extra("tokenizers", f"tokenizer {name!r}")
     try:
         if file.is_file():
-            content = file.read_bytes()
-            return FileTokenizer(library.Tokenizer.from_str(content.decode()), file.name, content)
+            content = read_bytes(file)
+            with _unheard():
+                made = library.Tokenizer.from_str(content.decode())
+            return FileTokenizer(made, file.name, content)
         made = library.Tokenizer(library.models.BPE.from_file(*map(str, _gpt2_files(path))))
-    except Exception as error:  # the library raises Exception itself
+    except (SpecError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # as above
         raise SpecError(f"tokenizer {name!r}: is none that the library reads ({error})") from None
     return FileTokenizer(_by_bytes(library, made), path.name)
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """What Rust prints of a panic, before Python hears of it, goes nowhere."""
+    heard, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(heard, 2)
+        os.close(heard)
+        os.close(nowhere)
 
 
 def train_bpe(name: str, documents: Iterable[bytes]) -> FileTokenizer:

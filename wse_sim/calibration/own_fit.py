@@ -131,6 +131,8 @@ def calibrate(runs: OwnRuns, free: Sequence[str] | None = None, watch: Watch = U
 
 
 def _free_names(runs: OwnRuns, names: Sequence[str]) -> tuple[str, ...]:
+    if not names:
+        raise SpecError(f"no constant is free: name some of {', '.join(runs.constants)}, or leave --free out")
     for name in names:
         choose(name, runs.constants, "constant to free")
         if runs.constants[name].value <= 0:

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -81,6 +81,13 @@ def _leave_the_pipe() -> None:
         os.dup2(nowhere, stream.fileno())
 
 
+def _our_fault() -> NoReturn:
+    traceback.print_exc()
+    words = f"wse-sim {__version__} has a bug: please report the command and the lines above to its maintainers"
+    click.echo(words, err=True)
+    raise click.exceptions.Exit(EXIT_OUR_FAULT) from None
+
+
 class _Commands(click.Group):
     """The commands of `COMMANDS`; the attribute `command` of the module of the same name is what runs."""
 
@@ -137,13 +144,12 @@ class _Commands(click.Group):
             raise click.exceptions.Exit(EXIT_READER_LEFT) from None
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
+        except OSError as error:
+            if error.filename is None:
+                return _our_fault()
+            raise _InputError(f"{os.fsdecode(error.filename)}: {error.strerror}") from None
         except Exception:
-            traceback.print_exc()
-            click.echo(
-                f"wse-sim {__version__} has a bug: please report the command and the lines above to its maintainers",
-                err=True,
-            )
-            raise click.exceptions.Exit(EXIT_OUR_FAULT) from None
+            return _our_fault()
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -1,7 +1,6 @@
 """What `transfer` and `coord-check` are told alike: parameterizations, and an axis with its values."""
 
 import math
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from wse_sim.errors import SpecError, choose
@@ -9,6 +8,7 @@ from wse_sim.errors import SpecError, choose
 if TYPE_CHECKING:
     from models.parametrization import ParametrizationName
 
+_MOST_LOG2 = 64.0  # of a learning rate, either way
 AXES = ("width", "density", "depth")
 # One that is made for the axis, and what it is better than.
 _PARAMETRIZATIONS = {"width": "sp,mup", "density": "sp,mup,smupar", "depth": "sp,mup,completep"}
@@ -57,13 +57,17 @@ def parse_log2_lrs(text: str) -> tuple[float, ...]:
 def _log2(word: str, text: str) -> float:
     base, _, exponent = word.strip().partition("^")
     try:
-        return float(exponent) if base == "2" and exponent else math.log2(float(word))
+        found = float(exponent) if base == "2" and exponent else math.log2(float(word))
     except ValueError:
-        raise SpecError(f"learning rates are {text!r}: write 2^-11..2^-5, or a list such as 2^-9,2^-8,0.008") from None
+        found = math.nan
+    if not abs(found) <= _MOST_LOG2:
+        raise SpecError(f"learning rates are {text!r}: write 2^-11..2^-5, or a list such as 2^-9,2^-8,0.008")
+    return found
 
 
 def _number(word: str) -> float:
     try:
-        return float(Fraction(word.strip()))
+        over, line, under = word.partition("/")
+        return float(over) / float(under) if line else float(over)
     except (ValueError, ZeroDivisionError):
         raise SpecError(f"value {word.strip()!r}: write numbers or fractions with commas between, 1,1/4,1/16") from None

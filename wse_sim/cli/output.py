@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 EXIT_INTERRUPTED = 130
+_MOST_LETTERS = 1600  # of an error
 
 
 def command_line() -> str:
@@ -77,7 +78,15 @@ def complain(line: str) -> None:
     """An error on stderr: "error: ..."."""
     is_rich = is_styled(sys.stderr)
     word = click.style("error:", fg="red", bold=True) if is_rich else "error:"
-    click.echo(f"{word} {printable(line)}", err=True, color=is_rich)
+    click.echo(f"{word} {_in_one_line(line)}", err=True, color=is_rich)
+
+
+def _in_one_line(text: str) -> str:
+    """Text without what is not printed and without an end far away, whatever was quoted in it."""
+    if len(text) > _MOST_LETTERS:  # the place stands in front, what would be right at the end
+        text = f"{text[: _MOST_LETTERS // 2]} … {text[-_MOST_LETTERS // 2 :]}"
+    shown = printable(text)
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in shown)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from wse_sim.report.mask_section import mask_section
 from wse_sim.report.plan_page import plan_page
 from wse_sim.report.runs_page import render_comparison_report
 from wse_sim.report.trust_sections import assumed_of_summaries, assumed_section, sensitivity_section, validation_section
-from wse_sim.spec.reading import read_json
+from wse_sim.spec.reading import as_written, read_json
 
 
 def render_run_report(run_dir: Path) -> str:
@@ -60,7 +60,9 @@ def write_report(run_dir: Path) -> Path:
     """
     made = next((render for name, render in _PAGES.items() if (run_dir / name).is_file()), render_run_report)
     path = run_dir / run_files.REPORT
-    write_atomically(path, made(run_dir).encode())
+    with as_written(run_dir):
+        content = made(run_dir).encode()
+    write_atomically(path, content)
     return path
 
 

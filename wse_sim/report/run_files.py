@@ -26,7 +26,10 @@ def read_summary(run_dir: Path) -> dict[str, Any]:
     """
     for name in (SUMMARY, SIMULATION):
         if (run_dir / name).is_file():
-            return read_json(run_dir / name)
+            content = read_json(run_dir / name)
+            if not isinstance(content.get("measured", content.get("simulated")), dict):
+                raise SpecError(f"{run_dir / name}: has neither what was measured nor what was simulated")
+            return content
     require_folder(run_dir)
     if at_work := holder(run_dir):
         raise SpecError(

@@ -1,17 +1,31 @@
 """Run directories as rows for the laws of the loss."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from wse_sim.errors import SpecError
+import msgspec
+
+from wse_sim.errors import SpecError, errors_at
 from wse_sim.laws.observation import Observation, Sample
 from wse_sim.report import run_files
 from wse_sim.spec.model import ModelShape
-from wse_sim.spec.reading import convert, read_json, read_toml
+from wse_sim.spec.ranges import check_number
+from wse_sim.spec.reading import as_written, convert, read_json, read_toml
 
 CONFIG = "config.toml"
 _CHECKPOINTS = "checkpoints"
+
+
+class _Size(msgspec.Struct, frozen=True):
+    """What is needed of a configuration."""
+
+    shape: ModelShape
+    density: float
+    n_steps: int
+    batch_size: int
+    seq_len: int
 
 
 def read_observation(run_dir: Path) -> Observation:
@@ -27,25 +41,21 @@ def read_observation(run_dir: Path) -> Observation:
         raise SpecError(f"{run_dir}: there is no {CONFIG} in it: give the folder of a training run")
     config = read_toml(path)
     sample = _sample(config, path)
-    return Observation(
-        name=run_dir.name,
-        sample=sample,
-        loss=_last_loss(run_dir, int(config["n_steps"])),
-        config=_flat(config),
-        corpus=_corpus(run_dir),
-    )
+    with as_written(run_dir / run_files.ROWS):
+        loss = _last_loss(run_dir, int(config["n_steps"]))
+    with as_written(run_dir / run_files.SUMMARY):
+        corpus = _corpus(run_dir)
+    return Observation(name=run_dir.name, sample=sample, loss=loss, config=_flat(config), corpus=corpus)
 
 
 def _sample(config: Mapping[str, Any], path: Path) -> Sample:
-    try:
-        return Sample(
-            shape=convert(config["shape"], ModelShape, f"{path} [shape]"),
-            density=float(config["density"]),
-            tokens=float(config["n_steps"] * config["batch_size"] * config["seq_len"]),
-            seq_len=int(config["seq_len"]),
-        )
-    except KeyError as error:
-        raise SpecError(f"{path}: key {error} is missing: it is not the configuration of a training run") from None
+    said = {name: config[name] for name in _Size.__struct_fields__ if name in config}
+    size = convert(said, _Size, f"{path}: is not the configuration of a training run")
+    with errors_at(str(path)):
+        for name in ("density", "n_steps", "batch_size", "seq_len"):
+            check_number(name, getattr(size, name))
+    tokens = float(size.n_steps * size.batch_size * size.seq_len)
+    return Sample(shape=size.shape, density=size.density, tokens=tokens, seq_len=size.seq_len)
 
 
 def _last_loss(run_dir: Path, n_steps: int) -> float:
@@ -56,6 +66,8 @@ def _last_loss(run_dir: Path, n_steps: int) -> float:
     loss = rows[-1].get("val_loss")
     if loss is None:
         raise SpecError(f"{run_dir}: {run_files.ROWS} has no val_loss at the last step")
+    if not 0 < loss < math.inf:
+        raise SpecError(f"{run_dir}: {run_files.ROWS} has the val_loss {loss} at the last step, it must be above 0")
     return float(loss)
 
 

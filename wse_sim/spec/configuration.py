@@ -10,7 +10,7 @@ import msgspec
 from wse_sim.errors import SpecError
 from wse_sim.spec.base import BaseHyperparameters
 from wse_sim.spec.model import ModelPreset, ModelShape, Recipe
-from wse_sim.spec.ranges import check_number
+from wse_sim.spec.ranges import check_number, check_range
 from wse_sim.spec.run import MaskUpdates, check_seq_len
 from wse_sim.spec.sparsity import SPDF, Algorithm, Static, algorithm_name
 from wse_sim.spec.sparsity.density import density_together
@@ -93,6 +93,11 @@ class TrainingTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     data: str | None = None
     differs: tuple[str, ...] = ()
     cannot_train: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("eval_interval", "n_eval_sequences", "log_interval", "checkpoint_interval"):
+            if (value := getattr(self, name)) is not None:
+                check_range(name, value, least=1, may_be_least=True)
 
 
 class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,5 +1,6 @@
 """The models and the data files of the project, by name."""
 
+import os
 from collections.abc import Iterator
 from functools import cache
 from hashlib import sha256
@@ -117,7 +118,7 @@ def load_model(name_or_path: str) -> ModelPreset:
         return _model_from(read_toml(path), where=name_or_path)
     if path.suffix.lower() in SUFFIXES:
         return read_model_zoo([name_or_path])[0].preset
-    if (path / "config.json").is_file():
+    if os.path.isfile(path / "config.json"):  # which any name can be asked, a long one too
         path = path / "config.json"
     if path.suffix == ".json":
         return ModelPreset(

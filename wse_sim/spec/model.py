@@ -1,12 +1,12 @@
 """The shape of a transformer: what it is, before any arithmetic on it."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from wse_sim.errors import SpecError
 from wse_sim.spec.base import BaseHyperparameters
-from wse_sim.spec.ranges import check_number
+from wse_sim.spec.ranges import check_number, check_range
 
 FeedForward = Literal["gelu", "gelu_tanh", "swiglu"]
 Norm = Literal["layernorm", "rmsnorm"]
@@ -67,6 +67,10 @@ class ModelShape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         for field in ("n_layers", "d_model", "n_heads", "n_kv_heads", "d_ff", "vocab_size", "seq_len"):
             if (value := getattr(self, field)) is not None:
                 check_number(field, value, f"model {self.name!r}: {field}")
+        if not 0 < self.logits_fraction <= 1:
+            raise SpecError(
+                f"model {self.name!r}: logits_fraction is {self.logits_fraction}, it must be above 0 and at most 1"
+            )
         if self.d_model % self.n_heads:
             raise SpecError(f"model {self.name!r}: d_model {self.d_model} is not a multiple of n_heads {self.n_heads}")
         if self.n_heads % self.kv_heads:
@@ -170,6 +174,15 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     source: str | None = None
 
     def __post_init__(self) -> None:
+        for name in ("batch_size", "n_steps", "num_csx", "peak_lr", "clip"):
+            if (value := getattr(self, name)) is not None:
+                check_number(name, value)
+        _check("warmup_steps", self.warmup_steps, may_be_least=True, most=self.n_steps)
+        _check("end_lr_fraction", self.end_lr_fraction, may_be_least=True, most=1)
+        for name in ("adam_eps", "weight_decay"):
+            _check(name, getattr(self, name), may_be_least=True)
+        if self.betas is not None and not all(0 <= beta < 1 for beta in self.betas):
+            raise SpecError(f"betas are {self.betas[0]} and {self.betas[1]}: they must be at least 0 and below 1")
         n_sequences = sum(phase.n_sequences for phase in self.phases)
         if self.phases and n_sequences != self.n_steps * self.batch_size:
             raise SpecError(
@@ -198,3 +211,9 @@ class ModelPreset(msgspec.Struct, frozen=True, kw_only=True):
         """The recipe whose learning rate means something under `parametrization`: SP's own, or any other's of μP."""
         wanted = "sp" if parametrization == "sp" else "mup"
         return next((r for r in (self.recipe, self.recipe_mup) if r and r.parametrization == wanted), None)
+
+
+def _check(name: str, value: float | None, **allowed: Any) -> None:
+    """`check_range` of what is published."""
+    if value is not None:
+        check_range(name, value, **allowed)

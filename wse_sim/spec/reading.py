@@ -5,8 +5,10 @@ import logging
 import re
 import tomllib
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
+from functools import partial
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from types import NoneType, UnionType
@@ -21,6 +23,12 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
+_MOST_BYTES = {"TOML": 1 << 20, "JSON": 64 << 20}
+_DEEPEST = 32  # words of a TOML key, for each of which all those before it are looked up
+_WORD = r"""(?:[\w-]+|"[^"\n]*"|'[^'\n]*')\s*"""
+_DEEP_KEY = re.compile(rf"(?:^|[\[{{,])\s*(?:{_WORD}\.\s*){{{_DEEPEST}}}", re.MULTILINE)
+LONGEST_WHOLE = 64  # bits, with a sign or without
+
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<key>[^`]*)`")
 _PATH_IN_MESSAGE = re.compile(r" - at `(?P<path>[^`]*)`$")
 _PATH_STEP = re.compile(r"\.(?P<key>[^.\[\]]+)|(?P<item>\[[^\]]*\])")
@@ -34,7 +42,7 @@ def read_toml(path: Traversable | str) -> dict[str, Any]:
     SpecError
         When it cannot be read, is not UTF-8 or is not TOML.
     """
-    return dict(_read(path, tomllib.loads, "TOML"))
+    return dict(_read(path, _of_toml, "TOML"))
 
 
 def read_json(path: Traversable | str) -> dict[str, Any]:
@@ -45,7 +53,7 @@ def read_json(path: Traversable | str) -> dict[str, Any]:
     SpecError
         When it cannot be read, is not UTF-8, is not JSON or holds something other than an object.
     """
-    content = _read(path, json.loads, "JSON")
+    content = _read(path, partial(json.loads, parse_int=_whole), "JSON")
     if not isinstance(content, dict):
         raise SpecError(f"{path}: holds a {type(content).__name__}, it must hold one JSON object")
     return content
@@ -68,7 +76,7 @@ def records_of(lines: Iterable[bytes], type: type[T], path: Path) -> list[T]:
     for number, line in enumerate(lines, start=1):
         try:
             records.append(msgspec.json.decode(line, type=type))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise SpecError(f"{path}: line {number} cannot be read: {error}") from None
     return records
 
@@ -92,6 +100,26 @@ def convert(obj: object, type: type[T], where: str) -> T:
         raise SpecError(f"{where}: {_explained(str(error), type)}") from None
 
 
+@contextmanager
+def as_written(what: object) -> Iterator[None]:
+    """What is done here takes files for what a command of ours left; where they are not, a SpecError says so.
+
+    Parameters
+    ----------
+    what :
+        The file or folder.
+    """
+    try:
+        yield
+    except SpecError as error:
+        if str(what) not in str(error):
+            error.args = (f"{what}: {error}",)
+        raise
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError, ArithmeticError, RecursionError) as error:
+        said = f"{type(error).__name__}: {error}"
+        raise SpecError(f"{what}: is not as a command left it ({said}); the command would make it anew") from error
+
+
 def text_of(content: bytes, path: object, language: str, *, encoding: str = "utf-8") -> str:
     """The text in a file of some language.
 
@@ -112,12 +140,36 @@ def text_of(content: bytes, path: object, language: str, *, encoding: str = "utf
 
 
 def _read(path: Traversable | str, parse: Callable[[str], Any], language: str) -> Any:
-    text = text_of(read_bytes(Path(path) if isinstance(path, str) else path), path, language)
+    content = read_bytes(Path(path) if isinstance(path, str) else path, most_bytes=_MOST_BYTES[language])
+    text = text_of(content, path, language)
     _log.info("read %s", path)
     try:
         return parse(text)
     except (ValueError, RecursionError) as error:
         raise SpecError(f"{path}: is not {language}: {error}") from None
+
+
+def _of_toml(text: str) -> dict[str, Any]:
+    if found := _DEEP_KEY.search(text):
+        raise ValueError(f"a key has more than {_DEEPEST} words (at line {text.count(chr(10), 0, found.end()) + 1})")
+    content = tomllib.loads(text)
+    _require_wholes(content)
+    return content
+
+
+def _require_wholes(value: object) -> None:
+    """Raises ValueError where a whole number has more bits than any that is meant."""
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            _require_wholes(item)
+    elif isinstance(value, int) and value.bit_length() > LONGEST_WHOLE:
+        raise ValueError(f"a whole number has {value.bit_length()} bits, at most {LONGEST_WHOLE} would be right")
+
+
+def _whole(text: str) -> int:
+    value = int(text)
+    _require_wholes(value)
+    return value
 
 
 def _explained(message: str, wanted: Any) -> str:

@@ -13,6 +13,7 @@ _SUFFIXES = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
 _AMOUNT = re.compile(r"(?P<number>[0-9]*[.]?[0-9]+)\s*(?P<unit>[a-z]+)", re.IGNORECASE)
 _SPAN = re.compile(r"(?P<number>[0-9]*[.]?[0-9]+)\s*(?P<unit>[smhd]?)", re.IGNORECASE)
 SECONDS = {"s": 1.0, "m": 60.0, "h": S_PER_HOUR, "d": S_PER_DAY}
+_MOST_DIGITS = 100  # of a whole number, which Python does not read at any length
 _OPEN, _CLOSE = "([", ")]"
 BOTH_GIVEN = "density and sparsity are both given: use one of them, density = 1 - sparsity"
 
@@ -127,8 +128,8 @@ def parse_whole_numbers(text: str, what: str) -> list[int]:
     SpecError
         When one is not positive and whole; the message calls them `what`.
     """
-    words = text.split(",")
-    if not all(word.strip().isdecimal() and int(word) > 0 for word in words):
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isdecimal() and len(word) < _MOST_DIGITS and int(word) > 0 for word in words):
         raise SpecError(f"{what} is {text!r}: write whole numbers such as 1,4")
     return [int(word) for word in words]
 

@@ -17,7 +17,7 @@ import msgspec
 
 from wse_sim import __version__
 from wse_sim.errors import FileError, SpecError
-from wse_sim.files import make_folder, open_locked, remove_torn, write_json
+from wse_sim.files import make_folder, open_locked, read_bytes, remove_torn, write_json
 from wse_sim.sweeps.rows import StoredRows
 from wse_sim.sweeps.sweep import Kind, Row, Sweep
 from wse_sim.sweeps.table import read_table, require_table_name, write_table
@@ -121,7 +121,7 @@ class Journal:
                 break
             try:
                 self.rows.place(_ROW.decode(line).index, self._end)
-            except (msgspec.DecodeError, IndexError):
+            except (msgspec.DecodeError, UnicodeDecodeError, IndexError):
                 raise SpecError(
                     f"{path}: line {number} is no row of this sweep; remove the file to begin anew"
                 ) from None
@@ -170,8 +170,8 @@ def identity_of(out: Path) -> Identity | None:
     if not path.exists():
         return None
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Identity)
-    except (OSError, msgspec.DecodeError) as error:
+        return msgspec.json.decode(read_bytes(path), type=Identity)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SpecError(f"{path}: does not say which sweep it belongs to: {error}") from None
 
 

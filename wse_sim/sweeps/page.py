@@ -13,7 +13,7 @@ from wse_sim.report.sweep_page import sweep_page
 from wse_sim.report.sweep_table import SweepTable
 from wse_sim.report.sweep_words import CONTENTION, FILLED_IN, MAIN_FIGURES
 from wse_sim.report.trust_sections import Constants, assumed_of_summaries
-from wse_sim.spec.reading import read_json
+from wse_sim.spec.reading import as_written, read_json
 from wse_sim.sweeps.journal import TABLE, Identity, identity_of
 from wse_sim.sweeps.keys import Point, means_something_on_gpus, simulated_vocabulary
 from wse_sim.sweeps.shown_rows import shown_rows
@@ -44,7 +44,8 @@ def write_sweep_page(table: Path) -> Path:
     is_trained = swept.kind == "measured"
     folder = table.parent
     assumed = _assumed_of_runs(folder, swept) if is_trained else assumed_constants_of(_points(swept))
-    content = sweep_page(swept, assumed, lambda run: is_trained and run_files.has_page(folder, run))
+    with as_written(table):
+        content = sweep_page(swept, assumed, lambda run: is_trained and run_files.has_page(folder, run))
     path = folder / run_files.REPORT if is_trained else table.with_name(f"{table.name}.html")
     write_atomically(path, content.encode())
     return path

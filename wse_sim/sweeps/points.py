@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from wse_sim.spec.reading import read_toml, text_of
 from wse_sim.sweeps.grid import Grid
 from wse_sim.sweeps.keys import Point, Vocabulary
 
+_MOST_POINTS = 10_000_000
 _TABLES = ("fixed", "grid", "list")
 
 
@@ -27,6 +29,8 @@ def grid_points(grid: Mapping[str, Sequence[object]], vocabulary: Vocabulary) ->
     for name, read in zip(grid, values, strict=True):
         if not read:
             raise SpecError(f"{name} has no values")
+    if (n_points := prod(map(len, values))) > _MOST_POINTS:
+        raise SpecError(f"the lists make {n_points:,} points: at most {_MOST_POINTS:,} would be right")
     points = Grid(dict(zip(grid, values, strict=True)))
     vocabulary.check(points[0])
     return points

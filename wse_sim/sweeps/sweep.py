@@ -19,7 +19,7 @@ Status = Literal["ok", "infeasible", "diverged"]
 STATUS = ("status", "reason")  # the last columns
 
 
-class Row(msgspec.Struct, frozen=True):
+class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What came of a point.
 
     Parameters

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wse_sim.errors import SpecError
-from wse_sim.files import write_atomically
+from wse_sim.files import open_file, write_atomically
 from wse_sim.report.spreadsheet import inert, word_of
 from wse_sim.sweeps.keys import Value
 from wse_sim.sweeps.sweep import Row, Status, Sweep
@@ -152,7 +152,7 @@ class _Block:
 def _cells(path: Path) -> Iterator[list[str]]:
     """Header and rows of a table as CSV has them, whichever way it is written; a line at a time, tables are long."""
     if _suffix(path) == ".jsonl":
-        with path.open("rb") as lines:
+        with open_file(path) as lines:
             for number, line in enumerate(lines):
                 cells = msgspec.json.decode(line, type=Cells)
                 if not number:
@@ -163,9 +163,10 @@ def _cells(path: Path) -> Iterator[list[str]]:
 
 
 def _csv_rows(path: Path) -> Iterator[list[str]]:
-    opened = gzip.open if _suffix(path) == ".csv.gz" else open
-    with opened(path, "rt", encoding="utf-8", newline="") as text:
-        yield from csv.reader(text, strict=True)
+    with open_file(path) as file:
+        content = gzip.GzipFile(fileobj=file) if _suffix(path) == ".csv.gz" else file
+        with io.TextIOWrapper(content, encoding="utf-8", newline="") as text:
+            yield from csv.reader(text, strict=True)
 
 
 def _row(index: int, cells: Cells, sweep: Sweep) -> Row:
@@ -229,7 +230,7 @@ def _written_jsonl(columns: tuple[str, ...], table: Iterable[Cells]) -> Iterator
 
 
 def _read_jsonl(path: Path) -> Iterator[Cells]:
-    with path.open("rb") as lines:
+    with open_file(path) as lines:
         for line in lines:
             yield msgspec.json.decode(line, type=Cells)
 

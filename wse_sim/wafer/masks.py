@@ -5,6 +5,7 @@ mask that training has changed (RigL, SET, gradual magnitude pruning) favours so
 uneven its rows and its columns are, beyond what chance alone makes of so few weights.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -16,7 +17,7 @@ import numpy.typing as npt
 import safetensors
 
 from wse_sim.errors import SpecError
-from wse_sim.files import require_folder
+from wse_sim.files import open_file, require_folder
 from wse_sim.wafer.dataflow import LayerWork, counts_of_mask, layer_work, window_rows
 from wse_sim.wafer.draws import Counts, Densities, drawn_counts, drawn_fullest, seeded
 from wse_sim.wafer.mesh import Mesh
@@ -36,6 +37,8 @@ _MATRICES_OF = {
 }
 # Of a feed-forward layer with a gate and one without, where one trained and the other is simulated.
 _STANDS_FOR = {"ffn_gate": "ffn_in", "ffn_up": "ffn_in", "ffn_in": "ffn_up"}
+_NEEDED = {"q", "k", "v", "attention_out", "ffn_up", "ffn_out"}  # of each block
+_NAME, _SHAPE = re.compile(r"step-[0-9]{1,18}"), re.compile(r"[0-9]{1,9}x[0-9]{1,9}")
 # Standard deviations of chance beyond which unevenness is taken for real: one false alarm in 1e5 masks of 32 channels.
 _SURE = 6.0
 
@@ -137,18 +140,20 @@ def read_run_masks(run_dir: Path) -> RunMasks:
     SpecError
         When there is no checkpoint, it cannot be read, or the run was dense.
     """
-    whole = sorted((run_dir / CHECKPOINTS).glob("step-*.json"))  # written last: without one, there is no checkpoint
+    # Written last: without one, there is no checkpoint.
+    whole = sorted(path for path in (run_dir / CHECKPOINTS).glob("step-*.json") if _NAME.fullmatch(path.stem))
     if not whole:
         require_folder(run_dir)
         raise SpecError(f"{run_dir}: no checkpoint in {run_dir / CHECKPOINTS}: name the folder of a training run")
     path = whole[-1].with_suffix(".safetensors")
     try:
+        open_file(path).close()  # or the library would wait for the other end of a pipe
         with safetensors.safe_open(path, framework="numpy") as file:
             shapes = file.metadata() or {}
             masks = {name: _unpacked(file, name, shapes) for name in file.keys() if name.endswith(_SUFFIX)}  # noqa: SIM118
             if masks:
                 masks |= {f"{name}{_MASK}": _ones(file, name) for name in file.keys() if _is_dense(name, masks)}  # noqa: SIM118
-    except (OSError, KeyError, safetensors.SafetensorError) as error:
+    except (OSError, KeyError, ValueError, safetensors.SafetensorError) as error:
         raise SpecError(f"{path}: the checkpoint cannot be read ({error})") from None
     if not masks:
         raise SpecError(f"{path}: the run is dense, it has no masks: simulate density 1 instead")
@@ -235,8 +240,13 @@ def _unpacked(file: Any, name: str, shapes: Mapping[str, str]) -> Mask:
     shapes :
         `128x32`, by the parameter's name: of a masked one the file holds the live numbers alone.
     """
-    shape = tuple(map(int, shapes[name.removeprefix(_WEIGHTS).removesuffix(_MASK)].split("x")))
-    places = np.unpackbits(file.get_tensor(name), count=shape[0] * shape[1])
+    said = shapes[name.removeprefix(_WEIGHTS).removesuffix(_MASK)]
+    if not _SHAPE.fullmatch(said):
+        raise ValueError(f"the shape of {name} is {said!r}")
+    shape, bits = tuple(map(int, said.split("x"))), file.get_tensor(name)
+    if bits.dtype != np.uint8 or bits.shape != (-(-shape[0] * shape[1] // 8),):
+        raise ValueError(f"{name} is no mask of {said} weights")
+    places = np.unpackbits(bits, count=shape[0] * shape[1])
     return places.reshape(shape).astype(np.bool_)
 
 
@@ -254,10 +264,13 @@ def _by_block(masks: dict[str, Mask], path: Path) -> tuple[dict[str, Mask], ...]
     blocks: dict[int, dict[str, Mask]] = {}
     for name, mask in masks.items():
         number, _, module = name.removeprefix(_PREFIX).removesuffix(_SUFFIX).partition(".")
-        if not name.startswith(_PREFIX) or module not in _MATRICES_OF:
+        if not name.startswith(_PREFIX) or not number.isdecimal() or module not in _MATRICES_OF:
             known = ", ".join(f"{_PREFIX}<block>.{module}{_SUFFIX}" for module in _MATRICES_OF)
             raise SpecError(f"{path}: unknown mask {name!r}: known are {known}")
         blocks.setdefault(int(number), {}).update(zip(_MATRICES_OF[module], _parts(module, mask), strict=True))
+    for which, block in sorted(blocks.items()):
+        if set(block) != set(blocks.get(0, ())) or not set(block).issuperset(_NEEDED):
+            raise SpecError(f"{path}: block {which} has masks of {', '.join(block)} alone: the checkpoint is damaged")
     for block in blocks.values():
         if "ffn_gate" not in block:
             block["ffn_in"] = block.pop("ffn_up")

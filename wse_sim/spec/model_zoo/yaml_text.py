@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from wse_sim.errors import SpecError
 from wse_sim.files import read_bytes
-from wse_sim.spec.reading import text_of
+from wse_sim.spec.reading import LONGEST_WHOLE, text_of
 
 if TYPE_CHECKING:
     from yaml import MappingNode, Node, SafeLoader
 
 _MOST_BYTES = 1 << 20
-_MOST_VALUES = 50_000  # aliases counted each time they are used
+_MOST_VALUES = 20_000  # aliases counted each time they are used
 _DEEPEST = 64
 _EXPONENT = re.compile(r"[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+")
 _TAG = "tag:yaml.org,2002:"
@@ -70,7 +70,7 @@ def read_yaml(path: str) -> YamlDocument:
         raise SpecError(f"{path}: has {len(raw):,} bytes, a configuration has at most {_MOST_BYTES:,}")
     text = text_of(raw, path, "YAML")
     try:
-        loader = yaml.SafeLoader(text)
+        loader = _loader(text, path)
         node = loader.get_single_node()
         reader = _Reader(path, loader)
         content = reader.value(node, ()) if node is not None else None
@@ -87,6 +87,26 @@ def read_yaml(path: str) -> YamlDocument:
     return YamlDocument(where=path, content=content, lines=reader.lines)
 
 
+def _loader(text: str, where: str) -> "SafeLoader":
+    """PyYAML's, which stops at a file that holds too much rather than to lay out all of it first."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        n_values = 0
+
+        def compose_node(self, parent: "Node | None", index: int) -> "Node | None":
+            self.n_values += 1
+            if self.n_values > 2 * _MOST_VALUES:  # keys are counted here
+                raise _too_many(where)
+            return super().compose_node(parent, index)
+
+    return Loader(text)
+
+
+def _too_many(where: str) -> SpecError:
+    return SpecError(f"{where}: holds more than {_MOST_VALUES:,} values, aliases counted as they are used")
+
+
 class _Reader:
     """Walks the nodes of one document, each alias as often as it is used."""
 
@@ -98,9 +118,7 @@ class _Reader:
     def value(self, node: "Node", path: KeyPath) -> Any:
         from yaml import MappingNode, SequenceNode
 
-        self.n_values += 1
-        if self.n_values > _MOST_VALUES:
-            raise SpecError(f"{self.where}: holds more than {_MOST_VALUES:,} values, aliases counted as they are used")
+        self.count(1)
         if len(path) > _DEEPEST:
             raise SpecError(f"{self.where}: nests more than {_DEEPEST} deep")
         self.lines[path] = node.start_mark.line + 1
@@ -132,21 +150,31 @@ class _Reader:
     def merged(self, node: "Node") -> list[tuple[str, "Node"]]:
         from yaml import MappingNode, SequenceNode
 
-        self.n_values += 1  # mappings that merge one another would go round for ever
-        if self.n_values > _MOST_VALUES:
-            raise SpecError(f"{self.where}: holds more than {_MOST_VALUES:,} values, aliases counted as they are used")
+        self.count(1)  # mappings that merge one another would go round for ever
         if isinstance(node, SequenceNode):
             return [pair for item in node.value for pair in self.merged(item)]
         if not isinstance(node, MappingNode):
             raise SpecError(f"{self.where}, line {node.start_mark.line + 1}: << takes mappings")
-        return list(self.pairs(node))
+        pairs = list(self.pairs(node))
+        self.count(len(pairs))
+        return pairs
+
+    def count(self, n: int) -> None:
+        """Refuses what grows beyond the most values."""
+        self.n_values += n
+        if self.n_values > _MOST_VALUES:
+            raise _too_many(self.where)
 
     def scalar(self, node: "Node") -> Any:
         if node.tag in _SCALARS:
             try:
-                return self.loader.construct_object(node)
+                value = self.loader.construct_object(node)
             except ValueError:
                 return node.value
+            if isinstance(value, int) and value.bit_length() > LONGEST_WHOLE:
+                line = node.start_mark.line + 1
+                raise SpecError(f"{self.where}, line {line}: a whole number has more than {LONGEST_WHOLE} bits")
+            return value
         if node.tag not in _TEXTS:
             self.refuse(node)
         if getattr(node, "style", None) is None and _EXPONENT.fullmatch(node.value):
