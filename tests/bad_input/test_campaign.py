@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tests.bad_input.corpus import kept
 from tests.bad_input.harnesses import HARNESSES
 from tests.bad_input.process import Ended, run_command
 from tests.campaigns import RecordFigures
+from wse_sim.processes.limits import n_usable_cpus
 
 _MOST_S, _MOST_BYTES = 5.0, 10**9
 _SECTION = "bad_input"
@@ -34,10 +36,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.campaign
 def test_every_bad_input_is_refused_in_5_s_and_1_gb(cache: Path, tmp_path: Path, record_figures: RecordFigures) -> None:
-    ends: dict[str, list[Ended]] = defaultdict(list)
-    wrong = []
-    for number, case in enumerate(CASES):
-        folder = tmp_path / str(number)
+    def ended(number: int) -> tuple[Ended, str]:
+        case, folder = CASES[number], tmp_path / str(number)
         folder.mkdir()
         case.make(folder)
         before = tree(folder), tree(cache)
@@ -48,8 +48,15 @@ def test_every_bad_input_is_refused_in_5_s_and_1_gb(cache: Path, tmp_path: Path,
             assert end.cpu_s < _MOST_S, f"took {end.cpu_s:.1f} s"
             assert end.rss_bytes < _MOST_BYTES, f"took {end.rss_bytes:,} bytes"
         except AssertionError as error:
-            wrong.append(f"{case}: {error}")
-            print(wrong[-1])  # long before the end
+            print(f"{case}: {error}")  # long before the end
+            return end, f"{case}: {error}"
+        return end, ""
+
+    with ThreadPoolExecutor(n_usable_cpus()) as threads:
+        found = list(threads.map(ended, range(len(CASES))))
+    wrong = [what for _, what in found if what]
+    ends: dict[str, list[Ended]] = defaultdict(list)
+    for case, (end, _) in zip(CASES, found, strict=True):
         ends[case.group].append(end)
     assert not wrong, f"{len(wrong)} of {len(CASES)}:\n" + "\n".join(wrong)
     everything = [end for of_group in ends.values() for end in of_group]
