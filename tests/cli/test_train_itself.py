@@ -76,8 +76,12 @@ def test_without_steps_the_budget_decides(model: str, tmp_path: Path) -> None:
 
 
 def test_without_a_batch_size_a_step_is_a_micro_batch(tmp_path: Path) -> None:
+    paragraphs = data_path("models/111m.toml").read_text(encoding="utf-8").split("\n\n")
+    (recipe,) = (text for text in paragraphs if text.startswith("[recipe]"))
+    path = tmp_path / "tiny.toml"
+    path.write_text(f"{TINY}\n{recipe}\n", encoding="utf-8")
     words = ["--mode", "dense", "--steps", "1", "--microbatch", "1", "--seq-len", "16", "--data", "markov"]
-    result = run("--model", "111m", "--out", str(tmp_path / "out"), "--json", *words)
+    result = run("--model", str(path), "--out", str(tmp_path / "out"), "--json", *words)
     assert result.exit_code == 0, result.output
     summary = json.loads(result.stdout)
     assert (summary["measured"]["tokens"], summary["target"]["batch_size"]) == (16, 120)
