@@ -9,6 +9,7 @@ form, one tensor at a time, and reads it.
 """
 
 import math
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import file_digest, sha256
@@ -309,5 +310,13 @@ def _whole(mask: PackedMask) -> TensorSource:
 
 
 def _meta_paths(run_dir: Path) -> list[Path]:
-    """Newest first."""
-    return sorted((run_dir / FOLDER).glob(f"{_NAME}*.json"), reverse=True)
+    """Newest first. A folder that cannot be listed is an error, or a run that is resumed would begin anew."""
+    folder = run_dir / FOLDER
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise SpecError(f"{folder}: the checkpoints cannot be listed: {error.strerror}") from None
+    found = (folder / name for name in names if name.startswith(_NAME) and name.endswith(".json"))
+    return sorted(found, reverse=True)

@@ -166,6 +166,18 @@ def test_checkpoints_that_cannot_be_written_any_more_are_told(corpus: Corpus, tm
     assert len(read_rows(tmp_path / "run.jsonl")) == 4
 
 
+def test_checkpoints_that_cannot_be_listed_are_told_and_nothing_begins_anew(corpus: Corpus, tmp_path: Path) -> None:
+    """A link to itself, which not even root can follow."""
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(CONFIG, tmp_path, corpus=corpus, on_step=_crash_after(6))
+    before = (tmp_path / "run.jsonl").read_bytes()
+    (tmp_path / "checkpoints").rename(tmp_path / "elsewhere")
+    (tmp_path / "checkpoints").symlink_to("checkpoints")
+    with pytest.raises(SpecError, match=r"checkpoints: the checkpoints cannot be listed: Too many"):
+        train(CONFIG, tmp_path, corpus=corpus, resume=True)
+    assert (tmp_path / "run.jsonl").read_bytes() == before
+
+
 @pytest.mark.parametrize("execution", ["dense", "streaming"])
 @pytest.mark.parametrize("where", [0, 200, -1])
 def test_a_flipped_bit_is_found_and_named_and_the_checkpoint_before_is_taken(
