@@ -28,6 +28,7 @@ _DEEPEST = 32  # words of a TOML key, for each of which all those before it are 
 _WORD = r"""(?:[\w-]+|"[^"\n]*"|'[^'\n]*')\s*"""
 _DEEP_KEY = re.compile(rf"(?:^|[\[{{,])\s*(?:{_WORD}\.\s*){{{_DEEPEST}}}", re.MULTILINE)
 LONGEST_WHOLE = 64  # bits, with a sign or without
+_FEW_DIGITS = 18  # of numbers that are never longer
 
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<key>[^`]*)`")
 _PATH_IN_MESSAGE = re.compile(r" - at `(?P<path>[^`]*)`$")
@@ -168,7 +169,8 @@ def _require_wholes(value: object) -> None:
 
 def _whole(text: str) -> int:
     value = int(text)
-    _require_wholes(value)
+    if len(text) > _FEW_DIGITS:
+        _require_wholes(value)
     return value
 
 
