@@ -111,7 +111,7 @@ def test_tests_have_the_same_names_whenever_and_wherever_they_are_collected(reco
     """Or the workers of pytest-xdist, which collect each by itself, could not share them out."""
 
     def names(hash_seed: str) -> list[str]:
-        program = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-m", "campaign or not campaign"]
+        program = [sys.executable, "-m", "pytest", "--collect-only", "-m", "campaign or not campaign"]
         environ = {**environment(0, Path.home() / ".cache"), "PYTHONHASHSEED": hash_seed}
         done = subprocess.run(program, env=environ, cwd=ROOT, capture_output=True, text=True, check=True)
         return [line for line in done.stdout.splitlines() if "::" in line]
