@@ -32,6 +32,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
     for mode in ("dense", "full"):
         finished(mode)
+    (folder / "wse-sim" / "tokens").mkdir()  # as once text has been prepared; locks come there too
     return folder
 
 
