@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.calibration.made_up import wafer_file
 from tests.release_check import ROOT
 
 # Python reads this at the start of every process, so those that a command starts are held too.
@@ -39,6 +40,7 @@ TEXT = "the wafer streams its weights and the weights stream their wafer\n" * 40
 
 def commands(model: str, folder: Path) -> list[list[str]]:
     trained = ["--mode", "dense", "--steps", "3", "--batch-size", "8"]
+    studied = ["--over", "width", "--values", "32,64", "--seeds", "1", "--steps", "2", "--data", "markov"]
     return [
         ["simulate", "--model", "111m", "--out", "simulated"],
         ["plan", "--model", "111m", "--deadline", "10d", "--num-csx", "1,2", "--tpp", "20", "--out", "plan"],
@@ -61,6 +63,11 @@ def commands(model: str, folder: Path) -> list[list[str]]:
         ["export", "run", "--out", "exported"],
         ["train", "--init-from", "exported", "--data", "prepared", "--out", "again", *trained],
         ["report", "run"],
+        ["coord-check", *studied, "--out", "coordinates"],
+        ["transfer", *studied, "--lr-grid", "2^-6..2^-5", "--extend", "0", "--workers", "1", "--out", "transferred"],
+        ["reproduce", "scaling-law", "--out", "claims"],
+        ["project", "--model", "1.3b", "--density", "0.25"],
+        ["calibrate", "runs.csv", "--out", "mine.toml"],
         ["explain", "mfu"],
         ["validate"],
         ["schema", "simulate"],
@@ -88,10 +95,12 @@ def test_the_harness_sees_a_process_that_goes_to_a_network(tmp_path: Path) -> No
 @pytest.mark.slow
 def test_no_command_asks_for_a_network(tmp_path: Path, model: str) -> None:
     (tmp_path / "text.txt").write_text(TEXT, encoding="utf-8")
+    wafer_file(tmp_path / "runs.csv")
     # One process for all, since each would load torch anew.
     program = "import sys; from wse_sim.cli.app import main\nfor words in {!r}: main(words, standalone_mode=False)"
     done = run_alone(tmp_path, "-c", program.format(commands(model, tmp_path)))
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "asked").exists(), (tmp_path / "asked").read_text()
-    for made in ("simulated", "plan", "compared", "t.csv", "prepared", "run", "exported", "again"):
+    made_here = ("simulated", "plan", "compared", "t.csv", "prepared", "run", "exported", "again")
+    for made in (*made_here, "coordinates", "transferred", "claims", "mine.toml"):
         assert (tmp_path / made).exists(), made
