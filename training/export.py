@@ -21,8 +21,8 @@ from training.exported_tokenizer import copy_tokenizer, write_tokenizer
 from training.model_card import CARD_FILE, model_card
 from training.run_record import RUN_FILE, read_rows
 from wse_sim import __version__
-from wse_sim.errors import FileError, SpecError
-from wse_sim.files import make_folder, require_folder, write_atomically, write_json
+from wse_sim.errors import SpecError
+from wse_sim.files import cannot_write, make_folder, require_folder, write_atomically, write_json
 from wse_sim.spec.hugging_face_tensors import FAMILIES, layout_of
 from wse_sim.spec.reading import read_json
 
@@ -81,7 +81,7 @@ def export(
         write_atomically(made / CARD_FILE, model_card(said).encode())
         made.replace(out)
     except OSError as error:
-        raise FileError(f"{out}: cannot be written: {error.strerror or error}") from None
+        raise cannot_write(out, error) from None
     finally:
         shutil.rmtree(made, ignore_errors=True)
         with suppress(OSError):  # not empty: it went well

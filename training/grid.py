@@ -20,8 +20,8 @@ from training.config import TrainConfig
 from training.execution import Execution
 from training.grid_worker import Task
 from training.outcome import Key, Outcome
-from wse_sim.errors import FileError, SpecError
-from wse_sim.files import make_folder, open_locked, whole_lines
+from wse_sim.errors import SpecError
+from wse_sim.files import cannot_write, make_folder, open_locked, whole_lines
 from wse_sim.processes.limits import n_usable_cpus
 from wse_sim.processes.pool import on_processes
 from wse_sim.progress import UNWATCHED, Watch
@@ -161,7 +161,7 @@ class _OutcomeFile:
             self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:
-            raise FileError(f"{self._path}: cannot be written: {error.strerror}") from None
+            raise cannot_write(self._path, error) from None
         self.known[outcome.digest] = outcome
 
     def __enter__(self) -> "_OutcomeFile":

@@ -88,6 +88,11 @@ def cannot_write(path: Path, error: OSError) -> FileError:
     return FileError(f"{path}: cannot be written: {error.strerror or error}")
 
 
+def is_in_folder(name: str) -> bool:
+    """Whether what is called so lies in the folder itself, wherever that is: the name is no path, and leads nowhere."""
+    return name not in ("", ".", "..") and not {"/", "\0"} & set(name)
+
+
 def remove_torn(folder: Path) -> None:
     """Remove what processes that are gone left half-written in a folder."""
     for part in folder.glob(".*.part"):
@@ -222,7 +227,7 @@ def lock(path: Path) -> Iterator[None]:
     try:
         file = path.open("ab")
     except OSError as error:
-        raise FileError(f"{path}: cannot be written: {error.strerror}") from None
+        raise cannot_write(path, error) from None
     with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -19,7 +19,7 @@ from torch import Tensor
 from models.sparse import MASK_SUFFIX, Mask, unpacked
 from models.tensor_file import TensorFile
 from wse_sim.errors import SpecError
-from wse_sim.files import open_file
+from wse_sim.files import is_in_folder, open_file
 from wse_sim.spec.reading import read_json
 
 CONFIG = "config.json"
@@ -125,7 +125,7 @@ def _files_of(folder: Path) -> tuple[list[Path], dict[str, Path]]:
         if not isinstance(index, dict) or not all(isinstance(name, str) for name in index.values()):
             raise SpecError(f"{folder / INDEX}: weight_map is {index!r}, it must say in which file each tensor is")
         for name in set(index.values()):
-            if name != Path(name).name or "\0" in name:
+            if not is_in_folder(name):
                 raise SpecError(f"{folder / INDEX}: weight_map names {name!r}, it must name files in the folder")
         named = {name: folder / file for name, file in index.items()}
         return sorted(set(named.values())), named

@@ -152,42 +152,41 @@ def changed(path: Path) -> None:
     path.write_text(json.dumps(evil(content, NAMED)), encoding="utf-8")
 
 
+def require_same_page(content: str, plain: str, *, n_named: int) -> None:
+    """The page has the elements that it has without the names, runs nothing, and shows the names so often at least."""
+    assert Seen(content).elements == Seen(plain).elements
+    assert is_quiet(content)
+    assert Seen(content).text.count(EVIL) >= n_named
+
+
 def test_the_page_of_a_run_shows_what_users_named(tmp_path: Path) -> None:
     write_run(tmp_path / "run", simulation())
-    plain = Seen(render_run_report(tmp_path / "run"))
+    plain = render_run_report(tmp_path / "run")
     changed(tmp_path / "run" / "summary.json")
     content = render_run_report(tmp_path / "run")
-    assert Seen(content).elements == plain.elements
-    assert is_quiet(content)
-    assert Seen(content).text.count(EVIL) >= 8
+    require_same_page(content, plain, n_named=8)
 
 
 def test_the_page_of_a_simulation_shows_what_users_named(tmp_path: Path) -> None:
     write_simulation(simulation(), tmp_path / "simulation", command=f"wse-sim simulate --model {EVIL}")
-    plain = Seen((tmp_path / "simulation" / "report.html").read_text(encoding="utf-8"))
+    plain = (tmp_path / "simulation" / "report.html").read_text(encoding="utf-8")
     changed(tmp_path / "simulation" / "simulation.json")
     content = render_run_report(tmp_path / "simulation")
-    assert Seen(content).elements == plain.elements
-    assert is_quiet(content)
-    assert Seen(content).text.count(EVIL) >= 4
+    require_same_page(content, plain, n_named=4)
 
 
 def test_the_page_of_several_runs_shows_what_users_named(tmp_path: Path) -> None:
     write_comparison(tmp_path / "runs", (1.0, 0.25))
-    plain = Seen(render_comparison_report(tmp_path / "runs"))
+    plain = render_comparison_report(tmp_path / "runs")
     changed(tmp_path / "runs" / "comparison.json")
     content = render_comparison_report(tmp_path / "runs")
-    assert Seen(content).elements == plain.elements
-    assert is_quiet(content)
-    assert Seen(content).text.count(EVIL) >= 4
+    require_same_page(content, plain, n_named=4)
 
 
 def test_the_page_of_a_plan_shows_what_users_named() -> None:
     plan = msgspec.to_builtins(plan_of(plan_found()))
-    plain, content = Seen(plan_page(plan)), plan_page(evil(plan, NAMED))
-    assert Seen(content).elements == plain.elements
-    assert is_quiet(content)
-    assert EVIL in Seen(content).text
+    plain, content = plan_page(plan), plan_page(evil(plan, NAMED))
+    require_same_page(content, plain, n_named=1)
 
 
 def test_the_page_of_a_sweep_shows_what_users_named() -> None:
@@ -195,11 +194,9 @@ def test_the_page_of_a_sweep_shows_what_users_named() -> None:
     numbers = swept().numbers
     runs = {**words, "run": [f"javascript:alert({number})" for number in range(6)]}
     plain_words = {**words, "model": [str(number % 2) for number in range(6)], "reason": [None] * 5 + ["x"]}
-    plain = Seen(sweep_page(swept(words=plain_words, numbers=numbers), {}, lambda run: False))
+    plain = sweep_page(swept(words=plain_words, numbers=numbers), {}, lambda run: False)
     content = sweep_page(swept(words=words, command=EVIL), {}, lambda run: False)
-    assert Seen(content).elements == plain.elements
-    assert is_quiet(content)
-    assert Seen(content).text.count(EVIL) >= 10
+    require_same_page(content, plain, n_named=10)
     linked = sweep_page(swept(words=runs), {}, lambda run: True)
     assert is_quiet(linked)
     assert "javascript%3Aalert%280%29/report.html" in Seen(linked).addresses

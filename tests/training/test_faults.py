@@ -4,7 +4,7 @@ import errno
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,15 +35,17 @@ def config_of(executor: str, folder: Path) -> TrainConfig:
 
 
 def faults(
-    disk: FailingDisk, config: TrainConfig, corpus: Corpus, folder: Path, numbers: Iterable[int]
+    disk: FailingDisk, config: TrainConfig, corpus: Corpus, folder: Path, chosen: Callable[[], Iterable[int]]
 ) -> Iterator[tuple[tuple[str, str], str]]:
-    """Each of these requests of a run, and what was said where it was the first that failed; nothing if it went on.
+    """Requests of a run, and what was said where each was the first that failed; nothing if it went on.
+
+    They are `chosen` once the disk has seen them all, in a run that nothing disturbs.
 
     What was saved is sound and the newest there is, and the run goes on once it can to what it would have been.
     """
     disk.start(None)
     straight = train(config, folder / "straight", corpus=corpus)
-    for number in numbers:
+    for number in chosen():
         run, said = folder / f"run-{number}", ""
         disk.start(number)
         try:
@@ -77,11 +79,13 @@ def test_whatever_is_refused_first_is_told_and_the_run_goes_on(
     """Each sort of request, for the kind of file that a run comes to last."""
     disk = FailingDisk(tmp_path, monkeypatch)
     config = config_of("dense", tmp_path)
-    disk.start(None)
-    train(config, tmp_path / "counted", corpus=corpus)
-    last = {disk.asked[number][0]: number for number in disk.places}
-    assert last.keys() == REFUSALS.keys() - {"reserve"}
-    for failed, said in faults(disk, config, corpus, tmp_path, last.values()):
+
+    def last_of_each() -> Iterable[int]:
+        last = {disk.asked[number][0]: number for number in disk.places}
+        assert last.keys() == REFUSALS.keys() - {"reserve"}
+        return last.values()
+
+    for failed, said in faults(disk, config, corpus, tmp_path, last_of_each):
         require_clear(failed, said, tmp_path)
 
 
@@ -91,11 +95,12 @@ def test_a_store_without_room_is_told_before_anything_is_mapped_to_it(
     """Or the system would end the process, without a word, where it writes to memory that has no place on the disk."""
     disk = FailingDisk(tmp_path, monkeypatch)
     config = config_of("streaming", tmp_path)
-    disk.start(None)
-    train(config, tmp_path / "counted", corpus=corpus)
-    reserved = [number for number, (sort, _) in enumerate(disk.asked) if sort == "reserve"]
-    assert sum(path.stat().st_blocks for path in (tmp_path / "store").iterdir()) * 512 >= 3 * 4 * 1000
-    for failed, said in faults(disk, config, corpus, tmp_path, reserved[-1:]):
+
+    def last_reserved() -> Iterable[int]:
+        assert sum(path.stat().st_blocks for path in (tmp_path / "store").iterdir()) * 512 >= 3 * 4 * 1000
+        return [number for number, (sort, _) in enumerate(disk.asked) if sort == "reserve"][-1:]
+
+    for failed, said in faults(disk, config, corpus, tmp_path, last_reserved):
         assert failed[0] == "reserve"
         assert said == f"{tmp_path}/store/{failed[1]}: cannot be written: No space left on device"
 
@@ -111,10 +116,7 @@ def test_a_run_outlives_the_failure_of_every_single_request_to_the_disk(
         folder = tmp_path / executor
         folder.mkdir()
         config = config_of(executor, folder)
-        disk.start(None)
-        train(config, folder / "counted", corpus=corpus)
-        numbers = range(len(disk.asked))
-        for failed, said in faults(disk, config, corpus, folder, numbers):
+        for failed, said in faults(disk, config, corpus, folder, lambda: range(len(disk.asked))):
             require_clear(failed, said, folder)
             n_requests, n_told = n_requests + 1, n_told + bool(said)
     found = {"requests, each the first to fail once": n_requests, "runs that ended with one clear error": n_told}

@@ -9,7 +9,7 @@ import msgspec
 from training.data.extras import extra
 from training.data.source import Integers
 from wse_sim.errors import SpecError
-from wse_sim.files import read_bytes
+from wse_sim.files import is_in_folder, read_bytes
 
 ARROW, PARQUET = ".arrow", ".parquet"
 SUFFIXES = (ARROW, PARQUET)
@@ -52,7 +52,7 @@ def saved_files(folder: Path) -> list[Path]:
 
 def _inside(folder: Path, name: Any) -> Path:
     """What is called so in a folder; SpecError where the name leads elsewhere."""
-    if not isinstance(name, str) or name in ("", ".", "..") or name != Path(name).name or "\0" in name:
+    if not isinstance(name, str) or not is_in_folder(name):
         raise SpecError(f"data {folder}: its files are named, but {name!r} is none in this folder")
     return folder / name
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from wse_sim.errors import SpecError
-from wse_sim.files import require_folder
+from wse_sim.files import is_in_folder, require_folder
 from wse_sim.run_lock import holder
 from wse_sim.spec.reading import read_json, read_lines, read_toml
 
@@ -54,7 +54,7 @@ def folder_of(out_dir: Path, run: object) -> Path:
         When the name leads out of `out_dir`.
     """
     name = str(run)
-    if name in ("", ".", "..") or "/" in name or "\\" in name or "\0" in name:
+    if not is_in_folder(name) or "\\" in name:
         raise SpecError(f"{out_dir}: a run is called {name!r}; the name of a folder in it would be right")
     return out_dir / name
 

@@ -102,8 +102,6 @@ def _simulations(summaries: Mapping[str, Summary]) -> dict[str, Summary]:
 
 def _links(out_dir: Path, names: Mapping[str, str]) -> str:
     """The pages of the runs, by the names of their folders, where they have been written."""
-    written = {
-        run: name for run, name in names.items() if (run_files.folder_of(out_dir, run) / run_files.REPORT).is_file()
-    }
+    written = {run: name for run, name in names.items() if run_files.has_page(out_dir, run)}
     links = "; ".join(link(f"{run}/{run_files.REPORT}", name) for run, name in written.items())
     return f"<p>Pages of the runs: {links}</p>\n" if links else ""
