@@ -17,7 +17,7 @@ from training.config import TrainConfig
 from training.loggers.logger import Metrics, library_of
 
 FOLDER, PROJECT = "wandb", "wse-sim"
-_RUN_FOLDER = re.compile(r"offline-run-\d+_\d+-(\w+)")
+_RUN_FOLDER = re.compile(r"offline-run-\d+_\d+-(\w+)(-\d+)?")  # time, id, and how many began in that second before it
 _SETTLE_S = 10.0  # that the other process has to write the last of it; a few ms are usual
 _BLOCK_BYTES, _HEADER_BYTES = 2**15, 7  # of the file; the file and each record begin with as many bytes
 _ID_LETTERS, _ID_LENGTH = string.ascii_lowercase + string.digits, 8
