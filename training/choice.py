@@ -14,9 +14,9 @@ from training.job import Job
 from training.machine import D_HEAD, MachineProfile
 from training.memory import available_memory_bytes, need_line, require_memory
 from training.proxy import choose_proxy, predicted_s_per_token, proxy_shape
+from wse_sim.report.quantities import duration
 from wse_sim.spec.model import ModelShape
 from wse_sim.spec.sparsity import Dynamic, algorithm_name
-from wse_sim.units import S_PER_DAY
 from wse_sim.workload.flops import training_flops_per_token
 from wse_sim.workload.transformer import n_parameters
 
@@ -24,7 +24,6 @@ _STATE_BYTES = 16  # per parameter: weight, gradient and two moments, 32 bits ea
 _ACTIVATION_BYTES = (
     80  # per token and channel of a block: 34 of 16-bit training, Korthikanti et al., in 32 bits, and slack
 )
-_DAYS_PER_YEAR = 365.25
 _OTHER_BATCH = "batch size: the published learning rates are for the target's, not the one here; --peak-lr sets another"
 
 Mode = Literal["full", "dense", "proxy"]
@@ -194,7 +193,7 @@ def _of_data(reading: Reading) -> str:
 def _why_not_itself(job: Job, profile: MachineProfile, *, budget_s: float, full_s: float, needed: float) -> str | None:
     """Why the target cannot train here, in a sentence; None when it can."""
     shape = job.preset.shape
-    itself = f"{shape.name} itself would take {_long_time(full_s)} and {needed / 1e9:.1f} GB here"
+    itself = f"{shape.name} itself would take {duration(full_s)} and {needed / 1e9:.1f} GB here"
     if needed > profile.memory_bytes:
         return f"{itself}, with {profile.memory_bytes / 1e9:.1f} GB of memory at hand: a proxy trains in its place"
     if _predicted_own_s(job, profile) > budget_s:
@@ -243,8 +242,3 @@ def _how_masks_change(config: TrainConfig) -> tuple[str, ...]:
 def _bytes_needed(shape: ModelShape, seq_len: int) -> float:
     """Memory of ordinary dense training with one sequence at a time."""
     return _STATE_BYTES * n_parameters(shape) + _ACTIVATION_BYTES * seq_len * shape.d_model * shape.n_layers
-
-
-def _long_time(seconds: float) -> str:
-    years = seconds / S_PER_DAY / _DAYS_PER_YEAR
-    return f"{years:,.0f} years" if years >= 2 else f"{seconds / S_PER_DAY:,.1f} days"
