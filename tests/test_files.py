@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.training.failing_disk import FailingDisk
-from wse_sim.errors import SpecError
+from wse_sim.errors import FileError, SpecError
 from wse_sim.files import make_folder, remove_torn, write_atomically, write_json
 
 
@@ -88,3 +88,25 @@ def test_what_processes_that_are_gone_left_is_removed_and_what_others_write_is_n
     (tmp_path / ".mine.part").touch()
     remove_torn(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {f".state.{os.getppid()}.part", ".mine.part"}
+
+
+def test_a_link_stays_and_what_it_leads_to_is_new(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    link = tmp_path / "link"
+    link.symlink_to("elsewhere/file")
+    for content in (b"first", b"second"):  # the first time there is no such file yet
+        write_atomically(link, content)
+        assert (link.is_symlink(), (tmp_path / "elsewhere" / "file").read_bytes()) == (True, content)
+
+
+def test_a_pipe_and_a_device_are_written_into(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE) as reader:
+        write_atomically(pipe, [b"some", b"thing"])
+        assert reader.communicate()[0] == b"something"
+    assert pipe.is_fifo()
+    (tmp_path / "full").symlink_to("/dev/full")
+    with pytest.raises(FileError, match=r"full: cannot be written: No space left on device"):
+        write_atomically(tmp_path / "full", b"something")
+    assert Path("/dev/full").is_char_device()

@@ -35,6 +35,7 @@ def write_atomically(path: Path, content: bytes | Iterable[bytes | memoryview]) 
     """Write a file so that a crash or a power cut leaves the old one or the new one, never a part.
 
     When this returns, the file is on the disk, under its name: what is written after it is never there without it.
+    A link stays one, to a file that is new; a pipe or a device, such as `/dev/stdout`, is written into.
 
     Parameters
     ----------
@@ -46,10 +47,20 @@ def write_atomically(path: Path, content: bytes | Iterable[bytes | memoryview]) 
     SpecError
         When it cannot be written.
     """
+    pieces = [content] if isinstance(content, bytes) else content
+    if _is_written_into(path):
+        try:
+            with path.open("wb") as file:
+                file.writelines(pieces)
+        except OSError as error:
+            raise cannot_write(path, error) from None
+        return
+    if path.is_symlink():
+        path = path.resolve()
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as file:
-            file.writelines([content] if isinstance(content, bytes) else content)
+            file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
@@ -60,6 +71,11 @@ def write_atomically(path: Path, content: bytes | Iterable[bytes | memoryview]) 
         if isinstance(error, OSError):
             raise cannot_write(path, error) from None
         raise
+
+
+def _is_written_into(path: Path) -> bool:
+    """Whether no file can take its place, since what is there is a pipe or a device."""
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def sync_folder(folder: Path) -> None:

@@ -2,12 +2,15 @@
 
 import importlib
 import os
+import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
+from types import FrameType
 from typing import Any, NoReturn
 
 import click
@@ -15,6 +18,7 @@ import click
 from wse_sim import __version__
 from wse_sim.cli.loudness import hear_loudness
 from wse_sim.cli.output import EXIT_INTERRUPTED, complain, say_more
+from wse_sim.cli.streams import make_streams_whole
 from wse_sim.cli.terminal import COMPLETING, use_plain_letters
 from wse_sim.errors import SpecError
 
@@ -74,11 +78,28 @@ def _said(error: click.UsageError) -> str:
     return f"{error.message} Did you mean {near!r}?"
 
 
-def _leave_the_pipe() -> None:
-    """Let what is still to be written go nowhere: the interpreter would complain of it at its end."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
-        os.dup2(nowhere, stream.fileno())
+def _said_of(error: OSError) -> str:
+    return f"{os.fsdecode(error.filename)}: {error.strerror}"
+
+
+@contextmanager
+def _termination_as_interrupt() -> Iterator[None]:
+    """SIGTERM, by which batch systems end what they take the machine from, is as Ctrl-C: work is saved."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        handler = signal.getsignal(signal.SIGINT)
+        if not callable(handler):  # a shell lets its background jobs ignore SIGINT
+            raise KeyboardInterrupt
+        handler(number, frame)
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _our_fault() -> NoReturn:
@@ -120,8 +141,17 @@ class _Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def main(self, *args: Any, **extra: Any) -> Any:
+        make_streams_whole()
         use_plain_letters()
-        return super().main(*args, **extra)
+        try:
+            with _termination_as_interrupt():
+                return super().main(*args, **extra)
+        except OSError as error:  # of help, or of an error that could not be told
+            if error.filename is None:
+                raise
+            with suppress(OSError):
+                complain(_said_of(error))
+            sys.exit(EXIT_INPUT)
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
         with _usage_in_one_line("wse-sim"):
@@ -140,14 +170,13 @@ class _Commands(click.Group):
             click.echo("interrupted", err=True)
             raise click.exceptions.Exit(EXIT_INTERRUPTED) from None
         except BrokenPipeError:
-            _leave_the_pipe()
             raise click.exceptions.Exit(EXIT_READER_LEFT) from None
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except OSError as error:
             if error.filename is None:
                 return _our_fault()
-            raise _InputError(f"{os.fsdecode(error.filename)}: {error.strerror}") from None
+            raise _InputError(_said_of(error)) from None
         except Exception:
             return _our_fault()
 
