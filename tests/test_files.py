@@ -90,15 +90,6 @@ def test_what_processes_that_are_gone_left_is_removed_and_what_others_write_is_n
     assert {path.name for path in tmp_path.iterdir()} == {f".state.{os.getppid()}.part", ".mine.part"}
 
 
-def test_a_link_stays_and_what_it_leads_to_is_new(tmp_path: Path) -> None:
-    (tmp_path / "elsewhere").mkdir()
-    link = tmp_path / "link"
-    link.symlink_to("elsewhere/file")
-    for content in (b"first", b"second"):  # the first time there is no such file yet
-        write_atomically(link, content)
-        assert (link.is_symlink(), (tmp_path / "elsewhere" / "file").read_bytes()) == (True, content)
-
-
 def test_a_pipe_and_a_device_are_written_into(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -106,7 +97,16 @@ def test_a_pipe_and_a_device_are_written_into(tmp_path: Path) -> None:
         write_atomically(pipe, [b"some", b"thing"])
         assert reader.communicate()[0] == b"something"
     assert pipe.is_fifo()
-    (tmp_path / "full").symlink_to("/dev/full")
-    with pytest.raises(FileError, match=r"full: cannot be written: No space left on device"):
-        write_atomically(tmp_path / "full", b"something")
+    with pytest.raises(FileError, match=r"/dev/full: cannot be written: No space left on device"):
+        write_atomically(Path("/dev/full"), b"something")
     assert Path("/dev/full").is_char_device()
+
+
+@pytest.mark.parametrize("stream", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+def test_a_stream_of_this_process_is_written_into(stream: str, tmp_path: Path) -> None:
+    """Also where it leads to a file, and a file could take the place of the name as far as the system is concerned."""
+    program = f"from wse_sim.files import *; write_atomically(Path({stream!r}), b'something')"
+    with (tmp_path / "got").open("wb") as file:
+        subprocess.run([sys.executable, "-c", program], stdout=file, check=True)
+    assert (tmp_path / "got").read_bytes() == b"something"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout == b"something"

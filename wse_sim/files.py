@@ -23,19 +23,21 @@ _KINDS = (
     (stat.S_ISBLK, "a device"),
     (stat.S_ISSOCK, "a socket"),
 )
+_DEVICES = (Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd"))
 _PART = re.compile(r"\..*\.(\d+)\.part")  # of a file that a process writes, by its id
 
 
 def user_cache() -> Path:
     """The folder in which this program keeps what it can make again: $XDG_CACHE_HOME/wse-sim, or ~/.cache/wse-sim."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "wse-sim"
+    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (named if named.is_absolute() else Path("~/.cache").expanduser()) / "wse-sim"
 
 
 def write_atomically(path: Path, content: bytes | Iterable[bytes | memoryview]) -> None:
     """Write a file so that a crash or a power cut leaves the old one or the new one, never a part.
 
     When this returns, the file is on the disk, under its name: what is written after it is never there without it.
-    A link stays one, to a file that is new; a pipe or a device, such as `/dev/stdout`, is written into.
+    It takes the place of a link, so that none leads out of a folder; a pipe or a device is written into.
 
     Parameters
     ----------
@@ -55,8 +57,6 @@ def write_atomically(path: Path, content: bytes | Iterable[bytes | memoryview]) 
         except OSError as error:
             raise cannot_write(path, error) from None
         return
-    if path.is_symlink():
-        path = path.resolve()
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as file:
@@ -74,8 +74,9 @@ def write_atomically(path: Path, content: bytes | Iterable[bytes | memoryview]) 
 
 
 def _is_written_into(path: Path) -> bool:
-    """Whether no file can take its place, since what is there is a pipe or a device."""
-    return path.exists() and not path.is_file() and not path.is_dir()
+    """Whether no file is to take its place: it is a pipe or a device, or leads to a stream of this process."""
+    is_other = path.exists() and not (path.is_symlink() or path.is_file() or path.is_dir())
+    return is_other or path.parent in _DEVICES
 
 
 def sync_folder(folder: Path) -> None:

@@ -123,6 +123,8 @@ _OTHERS = (
     ("sweep --model 111m", "--out", "table.xlsx", "table.xlsx"),
     ("sweep --model 111m", "--sort-by", "beauty", "beauty"),
     ("sweep --model 111m", "--processes", "0", "--processes"),
+    (_RUN, "--out=", "", "--out"),
+    ("calibrate runs.csv", "--base=", "", "--base"),
     ("simulat", "", "", "simulat"),
     ("simulate", "--modell", "x", "--modell"),
     ("simulate", "", "", "--model"),

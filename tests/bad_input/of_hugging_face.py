@@ -70,6 +70,10 @@ def _configs() -> Group:
         ("a number of 30 digits", json.dumps(CONFIG).replace("16", "9" * 30), "JSON"),
         ("NUL behind it", json.dumps(CONFIG) + "\0", "JSON"),
         ("two objects", json.dumps(CONFIG) * 2, "JSON"),
+        ("a key twice", json.dumps(CONFIG)[:-1] + ', "n_embd": 32}', "'n_embd' twice"),
+        ("half of a letter", json.dumps(CONFIG | {"_name_or_path": "\ud800"}), "half of a letter"),
+        ("a name of two lines", json.dumps(CONFIG | {"_name_or_path": "a\nerror: b"}), "one line"),
+        ("attention over a second text", json.dumps(CONFIG | {"add_cross_attention": True}), "add_cross_attention"),
         ("no model_type", "{}", "model_type"),
         ("another family", '{"model_type": "mamba"}', "mamba"),
         ("model_type a number", '{"model_type": 2}', "model_type"),
@@ -114,6 +118,7 @@ def _configs() -> Group:
         ("head_dim", 7),
         ("head_dim", -16),
         ("attention_bias", True),
+        ("num_local_experts", 8),
     ):
         group.case(
             f"llama: {key} = {value}",

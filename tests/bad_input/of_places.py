@@ -168,6 +168,12 @@ def _outputs() -> Group:
     group.case(
         "a trace over a folder", {"t.json": lambda path: path.mkdir()}, "t.json", command=simulate + " --trace t.json"
     )
+    for what, command in (
+        ("a trace", "simulate --model m.toml --batch-size 8 --trace ./m.toml"),
+        ("a calibrated system", "calibrate r.csv --out=r.csv"),
+    ):
+        group.case(f"{what} over what is read", good, "is read by this command", command=command)
+    group.case("a name that is no text", {}, "not UTF-8", command=simulate + " --out '\udcff'")
     group.case(
         "a page of a folder that may not be written",
         {"run": run(lambda folder: folder.chmod(0o555))},

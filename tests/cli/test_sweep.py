@@ -208,7 +208,7 @@ def test_closed_form_gives_the_same_points_and_says_what_each_row_came_from(tmp_
         ((*SMALL, "--set", "csx.power_w"), "--set csx.power_w: write KEY=VALUE"),
         ((*SMALL, "--set", "seed=1", "--set", "seed=2"), "seed is given twice"),
         ((*SMALL, "--density", "1,,0.5"), "density is '': write a number"),
-        ((*SMALL, "--density", ""), "density is '': write a number"),
+        ((*SMALL, "--density", ""), "What follows '--density' is empty"),
         ((*SMALL, "--set", "release=r2),(r1"), "release 'r2),(r1': parentheses and brackets must come in pairs"),
         ((*SMALL, "--sort-by", "mfuu"), "unknown field to sort by 'mfuu': did you mean 'mfu'?"),
         ((*SMALL, "--num-csx", "1,0"), "num_csx is 0: it must be at least 1"),

@@ -20,6 +20,7 @@ from wse_sim.cli.loudness import hear_loudness
 from wse_sim.cli.output import EXIT_INTERRUPTED, complain, say_more
 from wse_sim.cli.streams import make_streams_whole
 from wse_sim.cli.terminal import COMPLETING, use_plain_letters
+from wse_sim.cli.words import hear_words
 from wse_sim.errors import SpecError
 
 COMMANDS = {
@@ -44,6 +45,8 @@ COMMANDS = {
     "bench": "Time commands, engines, plans and the trainer here.",
     "completion": "Complete commands, options and values in your shell.",
 }
+
+_OF_MATPLOTLIB = ("MPLBACKEND", "SOURCE_DATE_EPOCH")  # which would fail at a wrong one; no figure is shown or dated
 
 EXIT_OUR_FAULT = 1
 EXIT_INPUT = 2
@@ -142,6 +145,8 @@ class _Commands(click.Group):
 
     def main(self, *args: Any, **extra: Any) -> Any:
         make_streams_whole()
+        for name in _OF_MATPLOTLIB:
+            os.environ.pop(name, None)
         use_plain_letters()
         try:
             with _termination_as_interrupt():
@@ -152,6 +157,11 @@ class _Commands(click.Group):
             with suppress(OSError):
                 complain(_said_of(error))
             sys.exit(EXIT_INPUT)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not ctx.resilient_parsing:
+            hear_words(ctx, args)
+        return super().parse_args(ctx, args)
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
         with _usage_in_one_line("wse-sim"):

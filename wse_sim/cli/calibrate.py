@@ -8,6 +8,7 @@ import click
 
 from wse_sim.cli.options import json_option
 from wse_sim.cli.output import print_json, print_tables, say
+from wse_sim.cli.words import OutputFile
 
 if TYPE_CHECKING:
     from wse_sim.calibration import Calibration
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=OutputFile(),
     metavar="FILE.toml",
     help="Write the calibrated system or GPU, for --system and --gpu; its program beside it.",
 )

@@ -11,6 +11,7 @@ from wse_sim.cli.axis import AXES, parse_parametrizations, parse_values
 from wse_sim.cli.data_options import data_options, reading_display
 from wse_sim.cli.options import density_options, json_option
 from wse_sim.cli.output import print_json, print_tables, say
+from wse_sim.cli.words import OutputFile
 from wse_sim.errors import SpecError
 from wse_sim.spec.written import parse_density
 
@@ -50,7 +51,7 @@ _FIGURE, _RESULT, _ACTIVATIONS = "coord-check.svg", "coord-check.json", "activat
 @data_options
 @click.option("--limit", type=float, default=0.1, show_default=True, help="Largest |slope| that counts as flat.")
 @click.option("--assert-flat", is_flag=True, help="Exit with code 3 unless everything that is judged is flat.")
-@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Write the plot as .svg or .png.")
+@click.option("--plot", type=OutputFile(), metavar="FILE", help="Write the plot as .svg or .png.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Write activations, slopes and plot there.")
 @json_option
 def command(

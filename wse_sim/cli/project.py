@@ -8,6 +8,7 @@ import click
 from wse_sim.api.parameters import CONVENTIONS, LAWS
 from wse_sim.cli.options import density_options, json_option
 from wse_sim.cli.output import print_json, print_tables, say
+from wse_sim.cli.words import OutputFile
 from wse_sim.defaults import PROJECT
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--plot",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OutputFile(),
     metavar="FILE",
     help="Draw runs, law and target (SVG or PNG).",
 )

@@ -8,6 +8,7 @@ import click
 
 from wse_sim.cli.options import density_options, json_option
 from wse_sim.cli.output import print_json, print_tables, say
+from wse_sim.cli.words import OutputFile
 from wse_sim.errors import SpecError
 from wse_sim.spec.written import parse_density
 
@@ -51,7 +52,7 @@ _ONLY_WITH_MODEL = ("parametrization", "tokens_per_parameter", "batch_size")
 @density_options
 @click.option("--tpp", "tokens_per_parameter", type=float, metavar="X", help="Tokens per parameter, for the steps.")
 @click.option("--batch-size", type=click.IntRange(min=1), metavar="B", help="Sequences per step.  [default: recipe's]")
-@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Write the curves as .svg or .png.")
+@click.option("--plot", type=OutputFile(), metavar="FILE", help="Write the curves as .svg or .png.")
 @json_option
 def command(
     *,

@@ -11,6 +11,7 @@ from wse_sim.cli.operations_options import operations_options
 from wse_sim.cli.options import imperfection_options, json_option, run_options
 from wse_sim.cli.output import command_line, files_in, print_json, print_tables, say, say_written
 from wse_sim.cli.trace_options import trace_extent_from, trace_options
+from wse_sim.cli.words import OutputFile
 from wse_sim.errors import SpecError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 @json_option
 @click.option(
     "--trace",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OutputFile(),
     metavar="FILE",
     help="Write the step's timeline as a Chrome trace; opens in Perfetto. FILE.gz: compressed.",
 )

@@ -9,6 +9,7 @@ from wse_sim.cli.axis import AXES, parse_log2_lrs, parse_parametrizations, parse
 from wse_sim.cli.data_options import optional_data_options, reading_display
 from wse_sim.cli.options import density_options, json_option
 from wse_sim.cli.output import going_on, print_json, print_tables, say
+from wse_sim.cli.words import OutputFile
 from wse_sim.errors import choose
 from wse_sim.spec.written import parse_density
 
@@ -62,7 +63,7 @@ _FIGURE, _RESULT = "transfer.svg", "transfer.json"
 @click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="A training configuration to vary.")
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Processes.  [default: one for each CPU]")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="[default: runs/transfer-over-AXIS]")
-@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Write the plot there too, .svg or .png.")
+@click.option("--plot", type=OutputFile(), metavar="FILE", help="Write the plot there too, .svg or .png.")
 @json_option
 def command(
     *, over: str, out: Path | None, plot: Path | None, workers: int | None, as_json: bool, **options: Any

@@ -6,15 +6,14 @@ import click
 
 from wse_sim.cli.options import json_option
 from wse_sim.cli.output import print_json, print_tables
+from wse_sim.cli.words import OutputFile
 
 
 @click.command("validate")
 @json_option
 @click.option("--markdown", is_flag=True, help="Print the whole page as Markdown.")
-@click.option("--figure", type=click.Path(path_type=Path, dir_okay=False), help="Also write the figure, an SVG.")
-@click.option(
-    "--shown", type=click.Path(path_type=Path, dir_okay=False), help="Also write what reports show of it, as JSON."
-)
+@click.option("--figure", type=OutputFile(), help="Also write the figure, an SVG.")
+@click.option("--shown", type=OutputFile(), help="Also write what reports show of it, as JSON.")
 @click.option("--gpu-rows", is_flag=True, help="Print the GPU rows too, not only their summary.")
 def command(*, as_json: bool, markdown: bool, figure: Path | None, shown: Path | None, gpu_rows: bool) -> None:
     """Hold the simulator against published throughput: every row with its signed error.

@@ -13,6 +13,11 @@ from wse_sim.spec.model import FeedForward, ModelShape
 from wse_sim.spec.reading import convert
 
 _MASKED_SHARE = 0.15  # BERT, arXiv 1810.04805, Section 3.1: 15 % of the tokens are predicted
+_OTHER_MODELS = {
+    "add_cross_attention": "attention over a second text",
+    "is_encoder_decoder": "an encoder beside the decoder",
+    **dict.fromkeys(("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts"), "several experts"),
+}  # keys with which, at more than 1, a configuration has parameters of which its shape knows nothing
 _TANH_GELUS = ("gelu_new", "gelu_fast", "gelu_pytorch_tanh")  # the same function, written in three ways
 
 
@@ -113,6 +118,10 @@ def shape_from_hugging_face(config: dict[str, Any], *, name: str, where: str) ->
     if not isinstance(config.get("model_type"), str):
         raise SpecError(f"{where}: there is no model_type; known are {', '.join(sorted(_FAMILIES))}")
     family = choose(config["model_type"], _FAMILIES, f"model_type in {where}")
+    for key, what in _OTHER_MODELS.items():
+        said = config.get(key)
+        if said is True or (isinstance(said, int) and said > 1):
+            raise SpecError(f"{where}: {key} is {said}, and models with {what} are not simulated")
     said = config.get("_name_or_path")
     label = said if isinstance(said, str) and said else name
     with errors_at(where):

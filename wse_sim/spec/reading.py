@@ -8,7 +8,6 @@ import typing
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
-from functools import partial
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from types import NoneType, UnionType
@@ -29,6 +28,8 @@ _WORD = r"""(?:[\w-]+|"[^"\n]*"|'[^'\n]*')\s*"""
 _DEEP_KEY = re.compile(rf"(?:^|[\[{{,])\s*(?:{_WORD}\.\s*){{{_DEEPEST}}}", re.MULTILINE)
 LONGEST_WHOLE = 64  # bits, with a sign or without
 _FEW_DIGITS = 18  # of numbers that are never longer
+_NAMES = {"name", "_name_or_path"}
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # as JSON writes a half of a letter
 
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<key>[^`]*)`")
 _PATH_IN_MESSAGE = re.compile(r" - at `(?P<path>[^`]*)`$")
@@ -54,7 +55,7 @@ def read_json(path: Traversable | str) -> dict[str, Any]:
     SpecError
         When it cannot be read, is not UTF-8, is not JSON or holds something other than an object.
     """
-    content = _read(path, partial(json.loads, parse_int=_whole), "JSON")
+    content = _read(path, _of_json, "JSON")
     if not isinstance(content, dict):
         raise SpecError(f"{path}: holds a {type(content).__name__}, it must hold one JSON object")
     return content
@@ -158,8 +159,36 @@ def _of_toml(text: str) -> dict[str, Any]:
     return content
 
 
+def _of_json(text: str) -> Any:
+    content = json.loads(text, parse_int=_whole, object_pairs_hook=_each_once)
+    if _SURROGATE.search(text):
+        try:
+            json.dumps(content, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"a text has half of a letter, {error.object[error.start]!r} without its pair") from None
+    return content
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"it has the key {next(key for key in keys if keys.count(key) > 1)!r} twice")
+    _require_one_line(content)
+    return content
+
+
+def _require_one_line(table: dict[str, Any]) -> None:
+    """Raises ValueError where a name would show as several lines of what is printed."""
+    for key in _NAMES & table.keys():
+        if isinstance(table[key], str) and "\n" in table[key]:
+            raise ValueError(f"{key} is {table[key]!r}, and a name has one line")
+
+
 def _require_wholes(value: object) -> None:
-    """Raises ValueError where a whole number has more bits than any that is meant."""
+    """Raises ValueError where a whole number has more bits than any that is meant, or a name more than one line."""
+    if isinstance(value, dict):
+        _require_one_line(value)
     if isinstance(value, dict | list):
         for item in value.values() if isinstance(value, dict) else value:
             _require_wholes(item)
