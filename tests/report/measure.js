@@ -88,6 +88,11 @@ function measured(frame) {
     tables: [...page.querySelectorAll("table")].map((table) => [...table.rows].map((row) => [...row.cells].map(words))),
     unlabelled: [...page.querySelectorAll("svg, .bar")].filter((e) => !e.closest("[role=img][aria-label]")).length,
     unreachable: [...page.querySelectorAll(".scroll")].filter((e) => e.tabIndex !== 0 || !e.ariaLabel).length,
+    cut: [...page.querySelectorAll("section .scroll")]
+      .filter((e) => !e.closest("details") && e.scrollWidth > e.clientWidth + 1)
+      .map((e) => e.ariaLabel),
+    legend: [...page.querySelectorAll(".legend .tag")].filter(isSeen).map(words),
+    tags: [...new Set([...page.querySelectorAll("section .tag")].map(words))],
     scripts: page.scripts.length,
     figures: [...page.querySelectorAll("figure")].map((figure) => measuredFigure(page, figure)),
   };

@@ -45,13 +45,13 @@ def test_the_same_comparison_gives_the_same_bytes(page: str, comparison: Compari
     assert render_comparison(comparison, command=COMMAND) == page
 
 
-def test_the_verdict_comes_first_and_memory_first_in_it(page: str, comparison: Comparison) -> None:
+def test_the_verdict_comes_first_and_memory_last_in_it(page: str, comparison: Comparison) -> None:
     text = "".join(Document(page).words)
     sections = ["Verdict", "Side by side", "One step", "Loss against time", "What the throughput hangs on"]
     sections += ["Layouts of the GPUs", "What to know before using this", "Assumed constants", "To do it again"]
     places = [text.index(f"\n{name}\n") for name in sections]
     assert places == sorted(places)
-    assert text.index("On 16 × H100 2:4 it fits") < text.index(comparison.headline)
+    assert text.index(comparison.headline) < text.index("On 16 × H100 2:4 it fits") < text.index("Side by side")
     assert "On this machine it does not fit: needs 20.0 GB" in text
 
 

@@ -180,6 +180,20 @@ def test_no_page_is_wider_than_a_phone_nor_with_all_tables_open(light: dict[tupl
     assert all(page["width"] <= width for (_, width), page in light.items())
 
 
+def test_tables_are_whole_where_the_page_has_room_and_both_sides_also_on_a_phone(
+    light: dict[tuple[str, int], Any], wide: dict[str, Any]
+) -> None:
+    assert {name: page["cut"] for name, page in wide.items() if page["cut"] and "sweep" not in name} == {}
+    assert "both sides, figure by figure" not in light["compare", PHONE]["cut"]
+    assert light["runs", PHONE]["cut"] == ["comparison of the runs"]
+
+
+def test_a_page_explains_the_words_that_its_figures_have(wide: dict[str, Any]) -> None:
+    for name, page in wide.items():
+        assert sorted(page["legend"]) == sorted(page["tags"]), name
+        assert page["tags"], name
+
+
 def test_light_and_dark_differ_and_both_can_be_read(browsed: Any, light: dict[tuple[str, int], Any]) -> None:
     dark: dict[str, Any] = browsed[1]
     for name, in_dark in dark.items():

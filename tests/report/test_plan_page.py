@@ -12,6 +12,8 @@ from wse_sim.planning.planner import plan_of
 from wse_sim.planning.search import search
 from wse_sim.planning.space import Space
 from wse_sim.report.plan_figures import pareto_plot
+from wse_sim.report.sensitivity import Ends
+from wse_sim.report.tornado import tornado
 
 DENSITIES = (1.0, 0.75, 0.5, 0.375, 0.25, 0.1875, 0.125, 0.1)
 
@@ -31,3 +33,10 @@ def test_every_density_of_the_front_is_drawn_and_named(plan: dict[str, Any]) -> 
     assert names == ["dense", *(f"density {density:g}" for density in DENSITIES[1:]), "to book"]
     marks = re.findall(r'<use [^>]*style="fill: (var\(--series-\d\)); fill-opacity: 0\.7"', drawn)
     assert len(marks) == len(plan["front"])
+
+
+def test_a_tornado_leaves_out_the_bars_that_nobody_would_see() -> None:
+    ends = [Ends("wide", 1.0, 2.0, 7.0, 9.0), Ends("seen", 1.0, 2.0, 7.9, 8.0), Ends("unseen", 1.0, 2.0, 7.99, 8.0)]
+    drawn = tornado(ends, at=8.0, result="days", shown="{:g}".format, salt="bars")
+    assert [row[0] for row in drawn.rows] == ["wide", "seen"]
+    assert "unseen" not in drawn.wide

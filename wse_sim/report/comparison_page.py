@@ -92,7 +92,7 @@ def render_comparison(comparison: Comparison, *, command: str) -> str:
 
 
 def _verdict(comparison: Comparison) -> list[str]:
-    """Does it fit, how many GPUs equal one system, and how the sides compare."""
+    """How many GPUs equal one system, how the sides compare, and whether it fits."""
     ways = shown_ways(comparison).values()
     ratios = table(
         ("wafers over GPUs", "ratio", "range"),
@@ -103,7 +103,7 @@ def _verdict(comparison: Comparison) -> list[str]:
     )
     equal_loss = equal_loss_words(comparison)
     said = [paragraph(words) for words in (comparison.headline, equal_loss) if words]
-    return [bullets(f"On {way.name} it {way.memory.verdict}" for way in ways), *said, ratios]
+    return [*said, ratios, bullets(f"On {way.name} it {way.memory.verdict}" for way in ways)]
 
 
 def _ways_table(comparison: Comparison) -> str:

@@ -81,7 +81,7 @@ def loss_by_time(rows: Sequence[Row]) -> Plot:
         for (name, key), colour in zip(sides, SERIES, strict=False):
             _draw_loss(axes, rows, key, colour, name, circles="" if key != sides[0][1] else "validation")
         _time_axis(axes, rows)
-        _legend(axes)
+        legend_below(axes)  # three names: above there is no room on a narrow page
 
     ends = [f"{duration(rows[-1][key])} on the {name}" for name, key in sides]
     alt = f"Loss reaches {rows[-1]['loss']:.3f} after a simulated {' and '.join(ends)}."

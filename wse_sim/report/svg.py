@@ -1,6 +1,7 @@
 """Drawings as inline SVG that follows the page's colours and letters; the same drawing gives the same bytes."""
 
 import io
+import math
 import re
 import warnings
 from collections.abc import Callable, Sequence
@@ -89,17 +90,15 @@ def plot(
 
 
 def legend_below(axes: Axes) -> None:
-    """A legend under the plot, in as many columns as its names leave room for: they may be long and many."""
+    """A legend under the plot, in one row where its names leave room for it, else in rows of about one length."""
     figure = axes.get_figure(root=True)
     assert figure is not None
     names = axes.get_legend_handles_labels()[1]
     if names:
-        column = _HANDLE + _LETTER * max(map(len, names))
-        figure.legend(
-            loc="outside lower left",
-            ncols=max(1, int(figure.get_figwidth() * POINTS_PER_INCH / column)),
-            handlelength=1.4,
-        )
+        widths = [_HANDLE + _LETTER * len(name) for name in names]
+        room = figure.get_figwidth() * POINTS_PER_INCH
+        n_rows = 1 if sum(widths) <= room else math.ceil(len(names) / max(1, int(room / max(widths))))
+        figure.legend(loc="outside lower left", ncols=math.ceil(len(names) / n_rows), handlelength=1.4)
 
 
 def _svg(draw: Callable[[Axes], None], width: int, height: int, salt: str) -> str:

@@ -10,8 +10,9 @@ from wse_sim.report.sensitivity import Ends, Sensitivity
 from wse_sim.report.svg import FAINT, INK, SERIES, Plot, legend_below, plot
 from wse_sim.report.tables import LEAST_SPAN, plain_number
 
-_BAR_HEIGHT, _AROUND_BARS = 36, 110  # points
+_BAR_HEIGHT, _AROUND_BARS = 38, 110  # points
 _MOST_BARS = 10
+_LEAST_SHARE = 0.02  # of the widest bar: a narrower one is not seen on a narrow page
 
 
 def throughput_tornado(found: Iterable[Sensitivity], tokens_per_s: float, of: str, *, salt: str) -> Plot:
@@ -44,7 +45,7 @@ def tornado(bars: Sequence[Ends], *, at: float, result: str, shown: Callable[[fl
     Parameters
     ----------
     bars :
-        The widest first.
+        The widest first; those of less than a fiftieth of it are left out.
     at :
         The result with all constants at their values.
     result :
@@ -52,6 +53,7 @@ def tornado(bars: Sequence[Ends], *, at: float, result: str, shown: Callable[[fl
     shown :
         How a result is written.
     """
+    bars = [bar for bar in bars if bar.span > _LEAST_SHARE * bars[0].span]
 
     def draw(axes: Axes) -> None:
         places = range(len(bars))
@@ -60,9 +62,9 @@ def tornado(bars: Sequence[Ends], *, at: float, result: str, shown: Callable[[fl
             ("at its high end", [bar.at_high for bar in bars], SERIES[0]),
         ):
             axes.barh(places, [end - at for end in ends], 0.4, left=at, color=colour, label=name)
-        axes.vlines([at] * len(bars), [place - 0.3 for place in places], [place + 0.3 for place in places], INK, lw=0.8)
+        axes.vlines([at] * len(bars), [place - 0.2 for place in places], [place + 0.2 for place in places], INK, lw=0.8)
         for place, bar in enumerate(bars):  # above its bar: beside it there is no room on a narrow page
-            axes.text(0.0, place - 0.25, bar.constant, transform=axes.get_yaxis_transform(), va="bottom", color=FAINT)
+            axes.text(0.0, place - 0.27, bar.constant, transform=axes.get_yaxis_transform(), va="bottom", color=FAINT)
         axes.yaxis.set_visible(False)
         axes.spines["left"].set_visible(False)
         axes.set_ylim(len(bars) - 0.5, -0.8)

@@ -18,8 +18,8 @@ from wse_sim.spec.sourced import Sourced
 Constants = Mapping[str, Sourced | None]
 
 TORNADO_CAPTION = (
-    "Simulated: one constant at an end of its range, all others as they are. The ends of the range of tokens/s add "
-    "these changes in quadrature, as logarithms."
+    "Simulated: one constant at an end of its range, all others as they are; without those that move it less than a "
+    "fiftieth as far as the first. The ends of the range of tokens/s add these changes in quadrature, as logarithms."
 )
 _VALIDATION = (
     "Published throughput beside the simulator's, with the constants that it is shipped with. Errors are "
