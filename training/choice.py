@@ -195,7 +195,9 @@ def _why_not_itself(job: Job, profile: MachineProfile, *, budget_s: float, full_
     shape = job.preset.shape
     itself = f"{shape.name} itself would take {duration(full_s)} and {needed / 1e9:.1f} GB here"
     if needed > profile.memory_bytes:
-        return f"{itself}, with {profile.memory_bytes / 1e9:.1f} GB of memory at hand: a proxy trains in its place"
+        less = "; --mode full, which keeps non-zeros alone, needs less" if job.density < 1 else ""
+        here = f"{profile.memory_bytes / 1e9:.1f} GB of memory at hand"
+        return f"{itself}, with {here}: a proxy trains in its place{less}"
     if _predicted_own_s(job, profile) > budget_s:
         return f"{itself}, with {budget_s:.0f} s allowed: a proxy trains in its place"
     if shape.logits_fraction != 1:

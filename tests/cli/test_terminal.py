@@ -14,9 +14,12 @@ from pathlib import Path
 
 import click
 import pytest
+from rich.console import Console
+from rich.table import Table
 
 from tests.cli.documents import call, screen
 from wse_sim.cli.app import COMMANDS, main
+from wse_sim.cli.narrow import fitted
 from wse_sim.spec.load import data_path
 
 SIMULATE = ("simulate", "--model", "111m", "--density", "0.25")
@@ -118,6 +121,17 @@ def test_a_number_that_begins_a_row_of_lines_says_what_it_is() -> None:
     text = Terminal("-q", *SWEEP, "--density", "1,0.5", columns=30, NO_COLOR="1").text()
     heads = [line.strip() for line in text.splitlines() if line.startswith("num csx")]
     assert heads == [f"num csx  {n}" for n in (2, 2, 1, 1)]
+
+
+def test_no_header_is_broken_and_no_number_leaves_its_unit() -> None:
+    """Nor where another header holds the broken word whole."""
+    table = Table("density", "loss, nats/token", "run time", "full loss, nats/token", box=None)
+    table.add_row("0.25", "3.204", "22.9 min", "2.600")
+    narrow = Console(width=39)
+    with narrow.capture() as shown:
+        narrow.print(*fitted(table, narrow))
+    told = " ".join(shown.get().split())
+    assert told == "loss, full loss, density nats/token run time nats/token 0.25 3.204 22.9 min 2.600"
 
 
 def test_forty_columns_hold_whole_words() -> None:

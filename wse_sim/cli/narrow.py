@@ -1,6 +1,7 @@
 """Tables on a terminal that is narrow for them: no word is broken; where that cannot be, a row becomes a few lines."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from rich.console import Console, RenderableType
@@ -12,6 +13,7 @@ _GAPS = (2, 1)  # between columns
 _INDENT = 2  # of the lines of a row
 _WORD = re.compile(r"[^ \n]+")  # in which a space that is not to be broken may be
 _NUMBER = re.compile(r"[\d.,]+")
+_QUANTITY = re.compile(r"[\d.,]+ \S+")
 _LONGEST_WORD = 24  # a longer one, such as an address, may be broken
 
 
@@ -36,9 +38,9 @@ def fitted(part: RenderableType, console: Console) -> Iterator[RenderableType]:
 
 def _keeps_words(table: Table, console: Console) -> bool:
     """Whether the table's own widths break no word."""
-    written = {word for line in console.render_lines(table) for word in "".join(s.text for s in line).split()}
+    written = Counter(word for line in console.render_lines(table) for word in "".join(s.text for s in line).split())
     texts = (text for place in range(len(table.columns)) for text in _texts(table, place))
-    return written >= {word for text in texts for word in text.replace("\N{NO-BREAK SPACE}", " ").split()}
+    return written >= Counter(word for text in texts for word in text.replace("\N{NO-BREAK SPACE}", " ").split())
 
 
 def _is_fitted(table: Table, console: Console) -> bool:
@@ -66,11 +68,17 @@ def _longest(texts: Iterable[str]) -> int:
 
 
 def _texts(table: Table, place: int) -> list[str]:
-    """Of a column: its header, and its cells, of which those that are not to be wrapped come without spaces."""
+    """Of a column: its header, and its cells, of which those that are not to be wrapped come without spaces.
+
+    A number and its unit are not to be.
+    """
     column = table.columns[place]
     cells = [_text(cell).plain for cell in column.cells]
     header = [_text(column.header).plain] if table.show_header else []
-    return header + ([cell.replace(" ", "\N{NO-BREAK SPACE}") for cell in cells] if column.no_wrap else cells)
+    return header + [
+        cell.replace(" ", "\N{NO-BREAK SPACE}") if column.no_wrap or _QUANTITY.fullmatch(cell) else cell
+        for cell in cells
+    ]
 
 
 def _row(names: list[Text], cells: list[Text]) -> Iterator[RenderableType]:
