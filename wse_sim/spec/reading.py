@@ -8,7 +8,6 @@ import typing
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
-from functools import partial
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from types import NoneType, UnionType
@@ -27,6 +26,7 @@ _MOST_BYTES = {"TOML": 1 << 20, "JSON": 64 << 20}
 _DEEPEST = 32  # words of a TOML key, for each of which all those before it are looked up
 _WORD = r"""(?:[\w-]+|"[^"\n]*"|'[^'\n]*')\s*"""
 _DEEP_KEY = re.compile(rf"(?:^|[\[{{,])\s*(?:{_WORD}\.\s*){{{_DEEPEST}}}", re.MULTILINE)
+_HALF_A_LETTER = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")  # of UTF-16, in JSON
 LONGEST_WHOLE = 64  # bits, with a sign or without
 _FEW_DIGITS = 18  # of numbers that are never longer
 
@@ -54,7 +54,7 @@ def read_json(path: Traversable | str) -> dict[str, Any]:
     SpecError
         When it cannot be read, is not UTF-8, is not JSON or holds something other than an object.
     """
-    content = _read(path, partial(json.loads, parse_int=_whole), "JSON")
+    content = _read(path, _of_json, "JSON")
     if not isinstance(content, dict):
         raise SpecError(f"{path}: holds a {type(content).__name__}, it must hold one JSON object")
     return content
@@ -150,19 +150,31 @@ def _read(path: Traversable | str, parse: Callable[[str], Any], language: str) -
         raise SpecError(f"{path}: is not {language}: {error}") from None
 
 
+def _of_json(text: str) -> Any:
+    content = json.loads(text, parse_int=_whole)
+    if found := _HALF_A_LETTER.search(text):
+        try:
+            json.dumps(content, ensure_ascii=False).encode()  # halves that follow one another make a letter
+        except UnicodeEncodeError:
+            raise ValueError(f"a text has half a letter, such as {found[0]}") from None
+    return content
+
+
 def _of_toml(text: str) -> dict[str, Any]:
     if found := _DEEP_KEY.search(text):
         raise ValueError(f"a key has more than {_DEEPEST} words (at line {text.count(chr(10), 0, found.end()) + 1})")
     content = tomllib.loads(text)
-    _require_wholes(content)
+    _require_meant(content)
     return content
 
 
-def _require_wholes(value: object) -> None:
-    """Raises ValueError where a whole number has more bits than any that is meant."""
+def _require_meant(value: object) -> None:
+    """Raises ValueError where a whole number has more bits, or a text a character that no name of a file has."""
     if isinstance(value, dict | list):
         for item in value.values() if isinstance(value, dict) else value:
-            _require_wholes(item)
+            _require_meant(item)
+    elif isinstance(value, str) and "\0" in value:
+        raise ValueError(f"the text {value!r} has a NUL character: it would be right without")
     elif isinstance(value, int) and value.bit_length() > LONGEST_WHOLE:
         raise ValueError(f"a whole number has {value.bit_length()} bits, at most {LONGEST_WHOLE} would be right")
 
@@ -170,7 +182,7 @@ def _require_wholes(value: object) -> None:
 def _whole(text: str) -> int:
     value = int(text)
     if len(text) > _FEW_DIGITS:
-        _require_wholes(value)
+        _require_meant(value)
     return value
 
 
