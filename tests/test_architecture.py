@@ -26,6 +26,7 @@ FLOORS: list[list[str]] = [
     ["wse_sim.spec"],
     ["wse_sim.run_lock"],
     ["wse_sim.files", "wse_sim.processes"],
+    ["wse_sim.file_kinds"],
     ["wse_sim.units", "wse_sim.errors", "wse_sim.defaults", "wse_sim.progress", "wse_sim.randomness"],
     ["wse_sim"],
 ]

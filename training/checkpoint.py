@@ -255,11 +255,7 @@ def load_checkpoint(meta_path: Path) -> Checkpoint:
     SpecError
         When either file is missing, cut short or changed, or of an older form.
     """
-    path = meta_path.with_suffix(".safetensors")
-    try:
-        meta = msgspec.json.decode(read_bytes(meta_path), type=CheckpointMeta)
-    except (SpecError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise SpecError(f"{meta_path}: the checkpoint's description cannot be read ({error})") from None
+    path, meta = meta_path.with_suffix(".safetensors"), read_meta(meta_path)
     if meta.format != _FORMAT:
         raise SpecError(
             f"{meta_path}: the checkpoint is of format {meta.format}, this version reads {_FORMAT}: "
@@ -277,6 +273,20 @@ def load_checkpoint(meta_path: Path) -> Checkpoint:
     if path.stem.startswith(_NAME) and path.name != tensor_path(path.parent, meta.step).name:
         raise SpecError(f"{meta_path}: the checkpoint's description is of step {meta.step}")
     return Checkpoint(meta=meta, tensors=whole_tensors(path, meta.config, (WEIGHT, *MOMENTS), _EVER_LIVE))
+
+
+def read_meta(path: Path) -> CheckpointMeta:
+    """The description of a checkpoint, whose tensors are not looked at.
+
+    Raises
+    ------
+    SpecError
+        When it cannot be read.
+    """
+    try:
+        return msgspec.json.decode(read_bytes(path), type=CheckpointMeta)
+    except (SpecError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise SpecError(f"{path}: the checkpoint's description cannot be read ({error})") from None
 
 
 def saved_steps(run_dir: Path) -> list[int]:

@@ -5,12 +5,14 @@ run goes over the processors; gradients and shards go from device to device. PyT
 late: they take most of a second, and one process alone needs none of them.
 """
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import count
+from socket import getaddrinfo
 from typing import TypeVar
 
 import torch
@@ -21,7 +23,7 @@ from training.checkpoint import SavedParameter
 from training.execution import Device
 from training.executor import Batch
 from training.interrupt import Interrupted
-from wse_sim.errors import SpecError
+from wse_sim.errors import AloneError, SpecError
 
 _SETTLE_S = 0.1
 
@@ -129,12 +131,12 @@ class World:
 
 def n_processes() -> int:
     """Processes that train together, as `torchrun` tells."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    return _number_told("WORLD_SIZE", 1, least=1)
 
 
 def n_local_processes() -> int:
     """Processes that share this machine's cores, as `torchrun` tells."""
-    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return _number_told("LOCAL_WORLD_SIZE", 1, least=1)
 
 
 def alone(device: Device) -> World:
@@ -151,30 +153,56 @@ def joined(device: Device) -> Iterator[World]:
     Raises
     ------
     SpecError
-        When the device is not there, or the process has not been told its place among the others.
+        When the device is not there, the process has not been told its place among the others, or cannot reach them.
     """
     if n_processes() == 1:
         yield alone(device)
         return
     import torch.distributed as dist
 
-    own = _own_device(device, int(os.environ.get("LOCAL_RANK", "0")))
+    own = _own_device(device, _number_told("LOCAL_RANK", 0))
     if own.type == "cuda":
         torch.cuda.set_device(own)
     if dist.is_initialized():
         yield World(device=own, rank=dist.get_rank(), size=dist.get_world_size())
         return
+    _require_meeting_place()
     try:
         # Both where there are GPUs: who joins on the processor may hold others that do not.
         dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
-    except ValueError as error:
-        raise SpecError(f"WORLD_SIZE is {n_processes()}: {error}; start the processes with torchrun") from None
+    except (ValueError, dist.DistError) as error:
+        raise AloneError(f"WORLD_SIZE is {n_processes()}: {error}; start the processes with torchrun") from None
     try:
         yield World(device=own, rank=dist.get_rank(), size=dist.get_world_size())
     except (SpecError, Interrupted):
         _leave()
         raise
     _leave()  # not after other errors: they are of one process, and to take leave of others that wait may take for ever
+
+
+def _number_told(name: str, default: int, *, least: int = 0, most: float = math.inf) -> int:
+    """A whole number of the environment, where `torchrun` puts it."""
+    text = os.environ.get(name, str(default))
+    if not text.isdecimal() or not least <= int(text) <= most:
+        right = f"a whole number of at least {least}" + ("" if most == math.inf else f" and at most {most}")
+        raise AloneError(
+            f"{name} is {text!r}: torchrun sets it to {right}; unset it, or start the processes with torchrun"
+        )
+    return int(text)
+
+
+def _require_meeting_place() -> None:
+    """Refuse at once what PyTorch would try for a quarter of an hour."""
+    _number_told("RANK", 0, most=n_processes() - 1)
+    address = os.environ.get("MASTER_ADDR")
+    try:
+        if address is not None:
+            getaddrinfo(address, None)
+    except (OSError, UnicodeError) as error:
+        raise AloneError(
+            f"MASTER_ADDR is {address!r}: there is no such machine ({getattr(error, 'strerror', error)}); that of the "
+            "first process would be right, as torchrun sets it"
+        ) from None
 
 
 def save_together(world: World, parameters: Saved, save: Callable[[Saved], object]) -> None:

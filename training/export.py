@@ -23,6 +23,7 @@ from training.run_record import RUN_FILE, read_rows
 from wse_sim import __version__
 from wse_sim.errors import SpecError
 from wse_sim.files import cannot_write, make_folder, require_folder, write_atomically, write_json
+from wse_sim.report.run_files import require_one_run
 from wse_sim.spec.hugging_face_tensors import FAMILIES, layout_of
 from wse_sim.spec.reading import read_json
 
@@ -169,5 +170,6 @@ def _checkpoint(run_dir: Path, step: int | None) -> Checkpoint:
     newest, _ = load_latest(run_dir)
     if newest is None:
         require_folder(run_dir)
+        require_one_run(run_dir)
         raise SpecError(f"{run_dir}: there is no checkpoint in {run_dir / FOLDER}: name the folder of a training run")
     return newest

@@ -44,6 +44,11 @@ class Export(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """The folder has the one that the ids are of."""
         return self.tokenizer == BYTES or self.tokenizer_sha256 is not None
 
+    @property
+    def batch_size(self) -> int:
+        """Sequences of the model's length that make up as many tokens as a step of the run had."""
+        return max(1, round(self.tokens / self.step / self.shape.seq_len))
+
 
 def read_export(folder: Path) -> Export | None:
     """What a folder says; None where it is nobody's export.

@@ -23,6 +23,7 @@ from wse_sim.run_lock import require_idle
 from wse_sim.spec.configuration import Configuration
 from wse_sim.spec.load import as_preset, convert, read_toml
 from wse_sim.spec.model import ModelPreset
+from wse_sim.spec.ranges import check_number
 from wse_sim.spec.run import MaskUpdates, Run
 from wse_sim.spec.sparsity import Algorithm, make_algorithm, stretched
 from wse_sim.spec.written import parse_seconds
@@ -92,6 +93,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     host: Host = Host()
     start: Imported | None = None
     start_sparsity: tuple[Algorithm, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("num_gpus", "budget_s"):  # whoever simulates the target checks the others
+            check_number(name, getattr(self, name))
 
     @property
     def preset(self) -> ModelPreset:
@@ -272,8 +277,7 @@ def _read(run_dir: Path) -> tuple[dict[str, Any], str]:
     path = run_dir / TARGET_FILE
     if not path.is_file():
         require_folder(run_dir)
-        if (run_dir / run_files.RUNS).is_file():
-            raise SpecError(f"{run_dir}: holds several runs: name the folder of one of them")
+        run_files.require_one_run(run_dir)
         raise SpecError(f"{run_dir}: there is no run to resume here, it would hold {TARGET_FILE}")
     table = read_toml(path)
     started_in = table.pop(_STARTED_IN, ".")  # older versions did not say

@@ -2,8 +2,9 @@
 
 import re
 from html import escape
+from shlex import quote
 
-from training.data import BYTES, UNKNOWN
+from training.data import BYTES, STDLIB, UNKNOWN
 from training.exported import EXPORT_FILE, Export
 
 CARD_FILE = "README.md"
@@ -11,23 +12,15 @@ CARD_FILE = "README.md"
 
 def model_card(export: Export) -> str:
     """Markdown, with the head that the Hugging Face hub reads."""
-    return "\n".join((*_HEAD, *_about(export), *_how_to_load(export), *_of_tokens(export), *_LAST))
+    return "\n".join((*_HEAD, *_about(export), *_how_to_load(export), *_of_tokens(export), *_how_to_go_on(export)))
 
 
 _HEAD = ("---", "library_name: transformers", "pipeline_tag: text-generation", "tags:", "- wse-sim", "---", "")
-_LAST = (
-    "",
-    "## Go on training",
-    "",
-    "`wse-sim train --init-from THIS_FOLDER --mode dense` begins with these weights, in the parameterization that",
-    f"`{EXPORT_FILE}` names.",
-    "",
-)
 
 
 def _about(export: Export) -> list[str]:
-    shape = export.shape
-    loss = "not measured at this step" if export.val_loss is None else f"{export.val_loss:.4f} nats per token, measured"
+    shape, unit = export.shape, "nats/byte" if export.tokenizer == BYTES else "nats/token"
+    loss = "not measured at this step" if export.val_loss is None else f"{export.val_loss:.4f} {unit}, measured"
     return [
         f"# {_plain(shape.name)}",
         "",
@@ -101,6 +94,22 @@ def _of_tokens(export: Export) -> list[str]:
             "was not with the run. There is none in this folder; text must be encoded with that one.",
         ]
     return ["", "## Tokens", "", *lines]
+
+
+def _how_to_go_on(export: Export) -> list[str]:
+    data = "" if export.data == STDLIB else f" --data {quote(_in_a_line(export.data))}"
+    line = f"wse-sim train --init-from THIS_FOLDER --mode dense --batch-size {export.batch_size}{data}"
+    tokenizer = ", and where they are text, with `--tokenizer THIS_FOLDER`" if export.tokenizer != BYTES else ""
+    return [
+        "",
+        "## Go on training",
+        "",
+        _code(line),
+        "",
+        f"begins with these weights, in the parameterization that `{EXPORT_FILE}` names, on the data of the run and",
+        f"with as many tokens per step; on other data of the same tokens with their `--data`{tokenizer}.",
+        "",
+    ]
 
 
 def _plain(name: str) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from training.as_started import require_as_started
 from training.choice import Choice, choose_run
 from training.config import CONFIG_FILE, read_config
 from training.execution import OnNan
@@ -102,11 +103,12 @@ def plan_of_run(run_dir: Path, profile: MachineProfile, *, n_runs: int = 1, on_n
     Raises
     ------
     SpecError
-        When the folder holds no run.
+        When the folder holds no run, or one whose configuration is not that of its job.
     """
-    plan = make_plan(read_job(run_dir), profile, n_runs=n_runs)
-    path = run_dir / CONFIG_FILE
+    job, path = read_job(run_dir), run_dir / CONFIG_FILE
+    plan = make_plan(job, profile, n_runs=n_runs)
     config = read_config(path) if path.is_file() else plan.choice.config
+    require_as_started(run_dir, job, config)
     if on_nan is not None:
         config = msgspec.structs.replace(config, on_nan=on_nan)
     if config == plan.choice.config:

@@ -6,7 +6,15 @@ from pathlib import Path
 
 import msgspec
 
-from training.checkpoint import Checkpoint, load_checkpoint, load_latest
+from training.checkpoint import (
+    Checkpoint,
+    CheckpointMeta,
+    load_checkpoint,
+    load_latest,
+    read_meta,
+    saved_steps,
+    tensor_path,
+)
 from training.config import CONFIG_FILE, Branch, InitFrom, TrainConfig, read_config
 from training.data import Corpus
 from training.distributed import World
@@ -67,10 +75,8 @@ def starting_point(
     """
     checkpoint, warnings = load_latest(run_dir) if resume else (None, [])
     if checkpoint is not None:
-        if config.branch is None:
-            config = msgspec.structs.replace(config, branch=checkpoint.meta.config.branch)
-        config = _as_it_began(config, checkpoint)
-        _require_same(checkpoint, config, data, f"{run_dir}: the run was started", "resumed", _MAY_CHANGE_ON_RESUME)
+        config = _gone_on_with(config, checkpoint.meta, run_dir)
+        _require_same_data(checkpoint.meta, data, f"{run_dir}: the run was started")
         return StartingPoint(config=config, checkpoint=checkpoint, warnings=tuple(warnings))
     if resume:
         warnings.append(f"{run_dir}: there is no checkpoint yet, the run starts from the beginning")
@@ -80,6 +86,24 @@ def starting_point(
             raise SpecError(f"the run branches from step {branch.step} of {branch.run}: name that checkpoint")
         return StartingPoint(config=with_digest(config), checkpoint=None, warnings=tuple(warnings))
     return _branched(config, branch_from, data, tuple(warnings))
+
+
+def require_same_run(config: TrainConfig, run_dir: Path) -> None:
+    """Refuse at once what `starting_point` would refuse of a configuration that goes on, without reading any tensors.
+
+    Raises
+    ------
+    SpecError
+        When the newest checkpoint in `run_dir` is of another configuration; not where it is damaged.
+    """
+    steps = saved_steps(run_dir)
+    if not steps:
+        return
+    try:
+        meta = read_meta(tensor_path(run_dir, steps[-1]).with_suffix(".json"))
+    except SpecError:  # the one before it may be sound
+        return
+    _gone_on_with(config, meta, run_dir)
 
 
 def require_agreement(world: World, start: StartingPoint, data: Corpus) -> None:
@@ -96,10 +120,20 @@ def _branch_of(run_dir: Path) -> Branch | None:
     return read_config(path).branch if path.is_file() else None
 
 
+def _gone_on_with(config: TrainConfig, meta: CheckpointMeta, run_dir: Path) -> TrainConfig:
+    """The configuration with what the run's checkpoint says of its beginning; SpecError where it is of another run."""
+    if config.branch is None:
+        config = msgspec.structs.replace(config, branch=meta.config.branch)
+    config = _as_it_began(config, meta)
+    _require_same(meta, config, f"{run_dir}: the run was started", "resumed", _MAY_CHANGE_ON_RESUME)
+    return config
+
+
 def _branched(config: TrainConfig, path: Path, data: Corpus, warnings: tuple[str, ...]) -> StartingPoint:
     parent = load_checkpoint(path.with_suffix(".json"))
-    config = _as_it_began(config, parent)
-    _require_same(parent, config, data, f"{path}: the run it is of was started", "branched", _MAY_CHANGE_ON_BRANCH)
+    config, started = _as_it_began(config, parent.meta), f"{path}: the run it is of was started"
+    _require_same(parent.meta, config, started, "branched", _MAY_CHANGE_ON_BRANCH)
+    _require_same_data(parent.meta, data, started)
     step = parent.meta.step
     if step >= config.n_steps:
         raise SpecError(f"{path}: is of step {step}, so n_steps = {config.n_steps} leaves nothing to train")
@@ -116,9 +150,9 @@ def _branched(config: TrainConfig, path: Path, data: Corpus, warnings: tuple[str
     return StartingPoint(config=msgspec.structs.replace(config, branch=branch), checkpoint=parent, warnings=warnings)
 
 
-def _as_it_began(config: TrainConfig, checkpoint: Checkpoint) -> TrainConfig:
+def _as_it_began(config: TrainConfig, meta: CheckpointMeta) -> TrainConfig:
     """The configuration with the digest of the weights that the run began with, as the checkpoint has it."""
-    began, said = checkpoint.meta.config.init_from, config.init_from
+    began, said = meta.config.init_from, config.init_from
     if began is None or said is None or said.sha256 is not None or said.folder != began.folder:
         return config
     return msgspec.structs.replace(config, init_from=began)
@@ -149,11 +183,14 @@ def _identity(value: object) -> object:
 
 
 def _require_same(
-    checkpoint: Checkpoint, config: TrainConfig, data: Corpus, started: str, verb: str, may_change: frozenset[str]
+    meta: CheckpointMeta, config: TrainConfig, started: str, verb: str, may_change: frozenset[str]
 ) -> None:
     for key in config.__struct_fields__:
-        old, new = (_identity(getattr(of, key)) for of in (checkpoint.meta.config, config))
+        old, new = (_identity(getattr(of, key)) for of in (meta.config, config))
         if key not in may_change and old != new:
             raise SpecError(f"{started} with {key} = {old!r}, it cannot be {verb} with {new!r}")
-    if checkpoint.meta.data != data.fingerprint:
-        raise SpecError(f"{started} on other data ({checkpoint.meta.data}), not {data.fingerprint}")
+
+
+def _require_same_data(meta: CheckpointMeta, data: Corpus, started: str) -> None:
+    if meta.data != data.fingerprint:
+        raise SpecError(f"{started} on other data ({meta.data}), not {data.fingerprint}")

@@ -96,7 +96,7 @@ def train(
         require_room(start.config, run_dir)
         if not is_there:
             world.first_does(lambda: held.enter_context(folders))
-        world.first_does(lambda: prepare_folder(run_dir, start.config, data, resume=resume))
+        world.first_does(lambda: prepare_folder(run_dir, start, data, resume=resume))
         with deterministic(config.n_threads), stop_on_interrupt() as stop:
             run = _Run(start, run_dir, data, clock or LinearClock(), world, loggers)
             return run.to_the_end(on_step, stop)

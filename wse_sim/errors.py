@@ -19,6 +19,10 @@ class LostError(SpecError):
     """Whatever process took a task up was ended from outside, as for want of memory: another try may succeed."""
 
 
+class AloneError(SpecError):
+    """A process is to work with others, and cannot join them: none of these would say so in its place."""
+
+
 @contextmanager
 def errors_at(where: str) -> Iterator[None]:
     """Errors of what is done here begin with the place that they are about, if they do not already."""

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from wse_sim.errors import SpecError
+from wse_sim.report.run_files import require_one_run
 from wse_sim.schedule.cost import Pass
 from wse_sim.simulation import Simulation, simulate
 from wse_sim.spec.load import is_file
@@ -104,6 +105,7 @@ def compare_executed(run_dir: Path) -> ExecutedComparison:
     SpecError
         When the folder holds no streaming run.
     """
+    require_one_run(run_dir)
     with as_written(run_dir):
         return _compared(run_dir)
 

@@ -5,7 +5,6 @@ import fcntl
 import json
 import os
 import re
-import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.resources.abc import Traversable
@@ -14,15 +13,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from wse_sim.errors import FileError, SpecError
+from wse_sim.file_kinds import require_opened_file
 
 MOST_BYTES = 512 << 20  # of a file that is read whole
-_KINDS = (
-    (stat.S_ISDIR, "a folder"),
-    (stat.S_ISFIFO, "a pipe"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
-    (stat.S_ISSOCK, "a socket"),
-)
 _DEVICES = (Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd"))
 _PART = re.compile(r"\..*\.(\d+)\.part")  # of a file that a process writes, by its id
 
@@ -170,11 +163,7 @@ def open_file(path: Path) -> BufferedReader:
         When it is something else.
     """
     number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    mode = os.fstat(number).st_mode
-    if not stat.S_ISREG(mode):
-        os.close(number)
-        kind = next((kind for is_kind, kind in _KINDS if is_kind(mode)), "something else")
-        raise SpecError(f"{path}: cannot be read: it is {kind}, and a file would be right")
+    require_opened_file(number, f"{path}: cannot be read")
     return os.fdopen(number, "rb")
 
 
@@ -228,8 +217,12 @@ def open_to_append(path: Path) -> IO[bytes]:
     ------
     OSError
         When it cannot be written, or is a link.
+    SpecError
+        When it is something else, such as a pipe.
     """
-    return open(path, "a+b", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, 0o666))
+    number = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    require_opened_file(number, f"{path}: cannot be written")
+    return os.fdopen(number, "a+b")
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from wse_sim.errors import FileError
-from wse_sim.files import cannot_write, open_to_append
+from wse_sim.files import cannot_write, open_file, open_to_append
 
 LOCK_FILE = ".lock"
 _TRIES, _BETWEEN_S = 10, 0.02  # who looks whether a run goes on holds its lock for a moment
@@ -28,6 +28,8 @@ def run_lock(folder: Path) -> Iterator[bool]:
     ------
     FileError
         When another process holds it, which is named, or it cannot be written.
+    SpecError
+        When what is in its place is no file.
     """
     path = folder / LOCK_FILE
     has_locks, file = True, None
@@ -51,10 +53,16 @@ def run_lock(folder: Path) -> Iterator[bool]:
 
 
 def holder(folder: Path) -> str | None:
-    """The process that is at work in a run's folder, in words; None where there is none."""
+    """The process that is at work in a run's folder, in words; None where there is none.
+
+    Raises
+    ------
+    SpecError
+        When what is in the place of the lock is no file.
+    """
     path = folder / LOCK_FILE
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return _words(path)
@@ -64,7 +72,7 @@ def holder(folder: Path) -> str | None:
 
 
 def require_idle(folder: Path) -> None:
-    """Raise FileError when another process is at work in a run's folder."""
+    """Raise SpecError when another process is at work in a run's folder, and as `holder`."""
     at_work = holder(folder)
     if at_work is not None:
         raise _busy(folder, at_work)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -38,6 +39,11 @@ def _table(changed: Callable[[dict[str, Any]], Any]) -> Callable[[bytes], bytes]
 
 def renamed(of: str, by: str) -> Callable[[bytes], bytes]:
     return lambda content: content.replace(of.encode(), by.encode())
+
+
+def _without(key: str) -> Callable[[bytes], bytes]:
+    """Rows in which a figure is null."""
+    return lambda rows: re.sub(rf'"{key}":[0-9.e-]+'.encode(), f'"{key}":null'.encode(), rows)
 
 
 _CHECKPOINT: dict[str, Change] = {
@@ -114,6 +120,16 @@ def _resumed() -> Group:
             file(target, lambda content: b"started_in = 5\n" + content.split(b"\n", 1)[1]),
             "target.toml|started_in",
         ),
+        (
+            "target.toml: started in a name with NUL",
+            file(target, lambda content: b'started_in = "a\\u0000b"\n' + content.split(b"\n", 1)[1]),
+            "NUL",
+        ),
+        ("target.toml: no GPUs", file(target, renamed("num_gpus = 1", "num_gpus = 0")), "num_gpus"),
+        ("target.toml: a budget below 0", file(target, renamed("budget_s = ", "budget_s = -")), "budget_s"),
+        ("target.toml: another clip", file(target, renamed("clip = 1.0", "clip = 9.0")), "host.clip"),
+        ("target.toml: another seed", file(target, renamed("seed = 0", "seed = 1")), "seed"),
+        ("target.toml: another density", file(target, renamed("density = 0.5", "density = 0.25")), "density"),
         ("config.toml: empty", file(config, ""), config),
         ("config.toml: cut short", file(config, lambda content: content[:100] + b"\n[["), config),
         ("config.toml: n_steps = 0", file(config, renamed("n_steps = 2", "n_steps = 0")), "n_steps"),
@@ -121,6 +137,13 @@ def _resumed() -> Group:
         ("config.toml: another width", file(config, renamed("d_model = 64", "d_model = 128")), "d_model|shape|width"),
         ("run.jsonl: a row that is none", file("run.jsonl", b"[]\n" * 3), "run.jsonl"),
         ("run.jsonl: no rows of JSON", file("run.jsonl", b"\xff\n\xff\n"), "run.jsonl"),
+        ("run.jsonl: none", lambda folder: (folder / "run.jsonl").unlink(), "step 2"),
+        ("run.jsonl: empty", file("run.jsonl", ""), "step 2"),
+        ("run.jsonl: another step", file("run.jsonl", renamed('"step":2', '"step":7')), "end at step 1"),
+        ("run.jsonl: a step twice", file("run.jsonl", lambda rows: rows.splitlines(True)[0] + rows), "after step 1"),
+        ("run.jsonl: no val_loss", file("run.jsonl", _without("val_loss")), "val_loss"),
+        ("run.jsonl: no loss", file("run.jsonl", _without("loss")), "no loss"),
+        (".lock: a pipe", lambda folder: os.mkfifo(folder / ".lock"), "pipe"),
         ("a file", None, "run"),
     ):
         made: Any = {"not there": {}, "a file": {"run": "x"}}.get(name, {"run": run(change or (lambda folder: None))})

@@ -218,6 +218,15 @@ def _folders() -> Group:
         "d",
         "no file",
     )
+    for name, make in (
+        ("a pipe", lambda path: os.mkfifo(path)),
+        ("a device", lambda path: path.symlink_to("/dev/zero")),
+    ):
+        command = "train --model 111m --budget 60s --out run --data d.jsonl.zst"
+        group.case(name, {"d.jsonl.zst": make}, "d.jsonl.zst", name, command=command)
+        group.case(
+            f"{name}, to prepare", {"d.jsonl.zst": make}, "d.jsonl.zst", name, command="prepare d.jsonl.zst --out x"
+        )
     group.case(
         "a configuration that names data of nowhere",
         {"c.toml": _RUN + '[training]\ndata = "nowhere.bin"\n'},

@@ -1,6 +1,8 @@
 """Folders that commands left: configurations, rows, summaries, tables; and what reads them."""
 
 import json
+import os
+from pathlib import Path
 
 from tests.bad_input.a_run import file, keys, run
 from tests.bad_input.case import Group
@@ -9,6 +11,11 @@ from tests.bad_input.of_checkpoints import cut, renamed
 
 def cases() -> list[Group]:
     return [_projected(), _reported(), _executed()]
+
+
+def _pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
 
 
 def _projected() -> Group:
@@ -66,6 +73,23 @@ def _reported() -> Group:
         ("summary.json: a breakdown that is a list", keys("summary.json", simulated__breakdown=[1, 2]), "run"),
         ("summary.json: target a word", keys("summary.json", target="111m"), "run"),
         ("summary.json: masks of numbers", keys("summary.json", layer_masks=[1]), "run"),
+        ("summary.json: tokens nan", keys("summary.json", target__tokens=float("nan")), "target.tokens"),
+        (
+            "summary.json: tokens 1e400",
+            file("summary.json", renamed('"tokens": 2467840.0', '"tokens": 1e400')),
+            "tokens",
+        ),
+        ("summary.json: tokens below 0", keys("summary.json", target__tokens=-1.0), "target.tokens"),
+        ("summary.json: n_steps below 0", keys("summary.json", target__n_steps=-1.0), "target.n_steps"),
+        ("summary.json: params below 0", keys("summary.json", target__params=-5), "target.params"),
+        ("summary.json: a loss nan", keys("summary.json", measured__val_loss=float("nan")), "NaN"),
+        ("summary.json: half a letter", keys("summary.json", target__model="\ud800"), "half of a letter"),
+        ("run.jsonl: a loss below 0", file("run.jsonl", renamed('"loss":', '"loss":-')), "loss"),
+        ("run.jsonl: a step twice", file("run.jsonl", renamed('"step":2', '"step":1')), "after step 1"),
+        ("run.jsonl: a step of 1e22", file("run.jsonl", renamed('"step":2', '"step":1e22')), "step 1e+22"),
+        ("run.jsonl: a step of 10^18", file("run.jsonl", renamed('"step":2', f'"step":{10**18}')), "at most"),
+        ("trace.json: a pipe", lambda folder: _pipe(folder / "trace.json"), "pipe"),
+        ("run.jsonl: a pipe", lambda folder: _pipe(folder / "run.jsonl"), "pipe"),
         ("run.jsonl: not UTF-8", file("run.jsonl", b"\xff\n\n"), "run.jsonl"),
         ("run.jsonl: numbers", file("run.jsonl", b"5\n"), "run.jsonl"),
         ("run.jsonl: a loss of text", file("run.jsonl", b'{"loss": "low"}\n'), "run.jsonl|run"),

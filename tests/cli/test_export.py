@@ -1,5 +1,6 @@
 """`wse-sim export`, and `wse-sim train --init-from` what it wrote: as a user goes from one to the other."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def test_what_is_printed_is_the_document_and_lies_in_the_folder(run: Path, tmp_p
     card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     assert made["sha256"] in card
     assert "`mine`, step 4" in card
-    assert f"{made['val_loss']:.4f} nats per token, measured" in card
+    assert f"{made['val_loss']:.4f} nats/byte, measured" in card
 
 
 def test_the_table_says_what_was_written(run: Path, tmp_path: Path) -> None:
@@ -53,7 +54,7 @@ def test_the_table_says_what_was_written(run: Path, tmp_path: Path) -> None:
     assert said["architecture"] == "GPT2LMHeadModel, output layer untied"
     assert said["weights"].startswith("live ones alone, fp32, ")
     assert said["tokenizer"] == "bytes"
-    assert said["held-out loss"].endswith(" nats/token, measured")
+    assert said["held-out loss"].endswith(" nats/byte, measured")
     assert "wse-sim export THIS_FOLDER --out DENSE" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
 
 
@@ -73,6 +74,21 @@ def test_an_export_goes_on_in_its_own_parameterization_with_its_masks(run: Path,
     assert abs(summary["measured"]["val_loss"] - before) < 0.3  # one step away, and a fresh one begins at 5.6
     resumed = printed("train", "--resume", tmp_path / "on")
     assert resumed["measured"]["val_loss"] == summary["measured"]["val_loss"]
+
+
+@pytest.mark.parametrize("is_sparse", [False, True])
+def test_the_line_in_its_readme_goes_on_as_it_stands(run: Path, tmp_path: Path, is_sparse: bool) -> None:
+    folder = run.with_name("exported")
+    if is_sparse:
+        screen("export", run, "--out", tmp_path / "sparse", "--sparse")
+        screen("export", tmp_path / "sparse", "--out", folder := tmp_path / "dense")
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    (line,) = [line.strip("`") for line in card.splitlines() if line.startswith("`wse-sim train")]
+    words = shlex.split(line.replace("THIS_FOLDER", str(folder)))
+    summary = printed(*words[1:], "--steps", "1", "--out", tmp_path / "on")
+    assert summary["target"]["batch_size"] * summary["target"]["seq_len"] == 4 * 64
+    config = read_config(tmp_path / "on" / "config.toml")
+    assert (config.data, config.tokens_per_step) == ("markov", 4 * 64)
 
 
 def test_without_masks_its_zeros_train_and_that_is_said(run: Path, tmp_path: Path) -> None:

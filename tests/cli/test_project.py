@@ -45,6 +45,19 @@ def test_from_runs_it_says_which_law_which_convention_and_how_many_rows(tmp_path
     assert content["vocab_size"] == 256
 
 
+def test_a_folder_of_several_runs_stands_for_all_of_them(tmp_path: Path) -> None:
+    folder = tmp_path / "runs"
+    runs = write_grid(folder, loss, seeds=(0, 1))
+    names = [str(run.relative_to(folder)) for run in runs]
+    (folder / "runs.toml").write_text(f"command = 'wse-sim train'\nruns = {names}\n", encoding="utf-8")
+    together, single = (printed("project", *of, "--model", "111m") for of in ([folder], runs))
+    assert together == single
+    for words in (("compare",), ("export", "--out", str(tmp_path / "out"))):
+        refused = call(*words, str(folder))
+        assert refused.exit_code == 2
+        assert f"{folder}: holds several runs: name the folder of one of them: {folder / names[0]}, " in refused.stderr
+
+
 def test_tables_and_figure_for_people(tmp_path: Path) -> None:
     runs = write_grid(tmp_path / "runs", loss, seeds=(0, 1))
     figure = tmp_path / "law.svg"

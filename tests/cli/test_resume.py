@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import wse_sim
+from tests.bad_input.case import tree
 from tests.cli.documents import call, printed
 from wse_sim.cli import display
 
@@ -149,3 +150,29 @@ def test_the_report_of_a_run_that_was_stopped_says_how_to_go_on(model: str, tmp_
     assert f"{out}: the run has not ended, there is no summary.json in it yet; to go on: wse-sim train --resume" in (
         result.stderr
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [
+        ("config.toml", "clip = 1.0", "clip = 2.0"),
+        ("config.toml", "n_steps = 4", "n_steps = 5"),
+        ("config.toml", "weight_decay = 0.1", "weight_decay = 0.2"),
+        ("target.toml", "clip = 1.0", "clip = 2.0"),
+        ("target.toml", "num_gpus = 8", "num_gpus = 0"),
+    ],
+)
+def test_a_run_whose_files_were_changed_is_refused_before_anything_is_said(
+    run: Path, tmp_path: Path, name: str, key: str, value: str
+) -> None:
+    shutil.copytree(run, changed := tmp_path / "run")
+    text = (changed / name).read_text(encoding="utf-8")
+    assert key in text
+    (changed / name).write_text(text.replace(key, value), encoding="utf-8")
+    before = tree(changed)
+    result = call("train", "--resume", str(changed))
+    assert result.exit_code == 2
+    (error,) = result.stderr.splitlines()
+    assert f"{changed}" in error
+    assert key.split()[0].removeprefix("n_") in error
+    assert tree(changed) == before

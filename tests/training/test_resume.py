@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 import training.schedules
+from tests.bad_input.case import tree
 from tests.campaigns import RecordFigures
 from training.config import TrainConfig
 from training.data import Corpus
@@ -194,6 +195,41 @@ def test_a_flipped_bit_is_found_and_named_and_the_checkpoint_before_is_taken(
     resumed = train(config, tmp_path / "broken", corpus=corpus, resume=True)
     assert [warning for warning in resumed.warnings if str(newest) in warning and "checksum" in warning]
     assert _computed(resumed) == _computed(straight)
+
+
+@pytest.mark.parametrize(
+    ("lost", "says"),
+    [
+        (slice(0, None), "there are no rows, and the checkpoint is of step 8"),
+        (slice(7, None), "its rows end at step 7, and the checkpoint is of step 8"),
+        (slice(8, None), None),  # what came after the checkpoint is done again
+    ],
+)
+def test_rows_that_were_lost_are_told_and_all_is_left_as_it_is(
+    corpus: Corpus, tmp_path: Path, lost: slice, says: str | None
+) -> None:
+    straight, run_dir = train(CONFIG, tmp_path / "straight", corpus=corpus), tmp_path / "broken"
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(CONFIG, run_dir, corpus=corpus, on_step=_crash_after(9))
+    lines = (run_dir / "run.jsonl").read_bytes().splitlines(keepends=True)
+    del lines[lost]
+    (run_dir / "run.jsonl").write_bytes(b"".join(lines))
+    if says is None:
+        assert _computed(train(CONFIG, run_dir, corpus=corpus, resume=True)) == _computed(straight)
+        return
+    before = tree(run_dir)
+    skipping = msgspec.structs.replace(CONFIG, on_nan="skip")  # would be written into config.toml
+    with pytest.raises(SpecError, match=rf"run\.jsonl: {says}: put the file back"):
+        train(skipping, run_dir, corpus=corpus, resume=True)
+    assert tree(run_dir) == before
+
+
+def test_a_run_goes_on_with_other_intervals_than_its_rows_are_of(corpus: Corpus, tmp_path: Path) -> None:
+    seldom = msgspec.structs.replace(CONFIG, log_interval=9, eval_interval=9)
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(seldom, tmp_path, corpus=corpus, on_step=_crash_after(9))
+    record = train(CONFIG, tmp_path, corpus=corpus, resume=True)
+    assert [row.step for row in record.rows] == [1, 9, 10]
 
 
 def test_the_proof_holds_for_a_run_that_is_killed(tmp_path: Path) -> None:

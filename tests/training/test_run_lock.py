@@ -20,7 +20,7 @@ from training.data import Corpus
 from training.execution import Execution
 from training.run_record import Row
 from training.trainer import train
-from wse_sim.errors import FileError
+from wse_sim.errors import FileError, SpecError
 from wse_sim.run_lock import LOCK_FILE, holder, require_idle, run_lock
 
 HOLD = "import sys\nfrom pathlib import Path\nfrom wse_sim.run_lock import run_lock\n"
@@ -90,6 +90,13 @@ def test_a_link_in_the_place_of_the_lock_is_not_written_through(tmp_path: Path) 
     ):
         pytest.fail("it is held")
     assert (tmp_path / "mine").read_text() == "dear to me"
+
+
+def test_a_pipe_in_the_place_of_the_lock_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / LOCK_FILE)
+    for work in (lambda: require_idle(tmp_path), run_lock(tmp_path).__enter__):
+        with pytest.raises(SpecError, match=r"\.lock: cannot be .*: it is a pipe, and a file would be right"):
+            work()
 
 
 def test_a_file_system_without_locks_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

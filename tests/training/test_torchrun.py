@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.cli.documents import call
 from tests.training.torchrun_script import (
     BAD_STEPS,
     CONFIG,
@@ -198,6 +199,31 @@ def test_a_process_that_was_told_no_place_is_refused(monkeypatch: pytest.MonkeyP
     monkeypatch.delenv("RANK", raising=False)
     with pytest.raises(SpecError, match="start the processes with torchrun"), joined("cpu"):
         pass
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "right"),
+    [
+        ("WORLD_SIZE", "abc", "a whole number of at least 1"),
+        ("WORLD_SIZE", "", "a whole number of at least 1"),
+        ("WORLD_SIZE", "0", "a whole number of at least 1"),
+        ("LOCAL_RANK", "first", "a whole number of at least 0"),
+        ("RANK", "2", "a whole number of at least 0 and at most 1"),
+        ("RANK", "-1", "a whole number of at least 0 and at most 1"),
+        ("MASTER_ADDR", "nowhere.invalid", "that of the first process would be right"),
+        ("MASTER_ADDR", "a" * 80, "that of the first process would be right"),
+    ],
+)
+def test_a_process_that_was_told_a_place_that_cannot_be_is_refused_at_once(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, right: str
+) -> None:
+    told = {"WORLD_SIZE": "2", "LOCAL_RANK": "0", "RANK": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
+    for variable, said in (told | {name: value}).items():
+        monkeypatch.setenv(variable, said)
+    with pytest.raises(SpecError, match=rf"^{name} is '{value}': .*{right}"), joined("cpu"):
+        pass
+    refused = call("train", "--model", "111m", "--out", "never")  # by a process that is not the first one, too
+    assert (refused.exit_code, refused.stderr.count("error: "), f"{name} is" in refused.stderr) == (2, 1, True)
 
 
 def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from training.data.jsonl import SUFFIXES as OF_JSON
 from training.data.megatron import INDEX
 from training.data.text import STDLIB, standard_library, standard_library_folder, text_files
 from wse_sim.errors import SpecError
+from wse_sim.file_kinds import require_file_or_folder
 
 Format = Literal["text", "json", "columns", "tokens", "megatron", "hdf5"]
 
@@ -72,6 +73,7 @@ def find(data: str) -> Found:
         if not found:
             raise SpecError(f"data {data!r}: no file has such a name")
         return _files(found, _above(found), data)
+    require_file_or_folder(path, f"data {data!r}: cannot be read")
     raise SpecError(f"data {data!r}: there is no such file or folder; {STDLIB!r} needs none")
 
 

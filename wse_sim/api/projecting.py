@@ -16,6 +16,7 @@ from wse_sim.laws.projection import project as project_from
 from wse_sim.report.headline import Line
 from wse_sim.report.projection import from_runs, from_the_papers, recommended_for, target_lines
 from wse_sim.report.quantities import of_density
+from wse_sim.report.run_files import runs_in
 from wse_sim.report.scaling import read_observation
 from wse_sim.spec.load import ModelLike, as_preset
 from wse_sim.spec.written import parse_density
@@ -88,7 +89,7 @@ def project(*runs: str | PathLike[str], model: ModelLike, **options: Unpack[Proj
     Parameters
     ----------
     runs :
-        Folders of finished runs.
+        Folders of finished runs, or of several that were asked for together.
     model :
         As in `simulate`.
     options :
@@ -113,7 +114,7 @@ def projected(runs: list[Path], model: ModelLike, given: dict[str, Any]) -> Proj
     fitted = None
     if runs:
         fitted = project_from(
-            [read_observation(run) for run in runs],
+            [read_observation(run) for folder in runs for run in runs_in(folder)],
             preset.shape,
             density=density,
             tokens_per_parameter=tpp,

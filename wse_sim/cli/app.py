@@ -21,7 +21,7 @@ from wse_sim.cli.output import EXIT_INTERRUPTED, complain, say_more
 from wse_sim.cli.streams import make_streams_whole
 from wse_sim.cli.terminal import COMPLETING, use_plain_letters
 from wse_sim.cli.words import hear_words
-from wse_sim.errors import SpecError
+from wse_sim.errors import AloneError, SpecError
 
 COMMANDS = {
     "train": "Train here, simulate the full-size run, write a report.",
@@ -57,8 +57,13 @@ EXIT_READER_LEFT = 141  # as of a program that SIGPIPE ends
 class _InputError(click.ClickException):
     exit_code = EXIT_INPUT
 
+    def __init__(self, message: str, *, is_of_one: bool = False) -> None:
+        super().__init__(message)
+        self._is_of_one = is_of_one
+
     def show(self, file: object = None) -> None:
-        if os.environ.get("RANK", "0") == "0":  # of the processes that torchrun starts, the first one speaks
+        # Of the processes that torchrun starts, the first one speaks for all.
+        if self._is_of_one or os.environ.get("RANK", "0") == "0":
             complain(self.message)
 
 
@@ -175,7 +180,7 @@ class _Commands(click.Group):
             say_more(f"took {time.perf_counter() - started_s:.2f} s")
             return done
         except SpecError as error:
-            raise _InputError(str(error)) from None
+            raise _InputError(str(error), is_of_one=isinstance(error, AloneError)) from None
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
             raise click.exceptions.Exit(EXIT_INTERRUPTED) from None

@@ -1,12 +1,15 @@
 """The options that say what is trained on, and what a person sees while it is read."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from wse_sim.defaults import TRAIN, Defaults
+from wse_sim.file_kinds import require_file_or_folder
 
 if TYPE_CHECKING:
     from training.data import Corpus, OnProgress, Progress
@@ -32,12 +35,20 @@ def tokenizer_options(command: Command) -> Command:
 def _data_options(command: Command, defaults: Defaults) -> Command:
     return click.option(
         "--data",
+        callback=_file_or_folder,
         default=defaults.get("data"),
         show_default=bool(defaults),
         metavar="PATH",
         help="Text, .jsonl(.zst), .bin, .idx, .h5, .arrow, .parquet; file, folder or '*'; or markov."
         + ("" if defaults else "  [default: stdlib]"),
     )(_tokenizer_options(command, defaults))
+
+
+def _file_or_folder(ctx: click.Context, param: click.Parameter, data: str | None) -> str | None:
+    """The option as it is; a pipe or a device is refused before anything that takes long is imported."""
+    if data is not None:
+        require_file_or_folder(Path(os.path.expanduser(data)), f"data {data!r}: cannot be read")
+    return data
 
 
 def _tokenizer_options(command: Command, defaults: Defaults) -> Command:

@@ -50,7 +50,7 @@ def command(*, run: Path, out: Path, as_json: bool, **options: Any) -> None:
 def _rows(made: dict[str, Any]) -> dict[str, str]:
     from wse_sim.report.quantities import data_size
 
-    loss = made["val_loss"]
+    loss, unit = made["val_loss"], "nats/byte" if made["tokenizer"] == "bytes" else "nats/token"
     return {
         "run": f"{made['run']}, step {made['step']:,}",
         "architecture": made["architecture"] + (", output layer untied" if made["is_untied"] else ""),
@@ -58,6 +58,6 @@ def _rows(made: dict[str, Any]) -> dict[str, str]:
         "parameters": f"{made['params']:,}, of which {made['nonzero_params']:,} are live",
         "density": f"{made['density']:.6g} of the hidden matrices",
         "tokenizer": made["tokenizer"],
-        "held-out loss": "not evaluated at this step" if loss is None else f"{loss:.4f} nats/token, measured",
+        "held-out loss": "not evaluated at this step" if loss is None else f"{loss:.4f} {unit}, measured",
         "sha256": made["sha256"],
     }

@@ -55,7 +55,7 @@ def command(
     """Project the loss of a model from finished runs.
 
     Fits the law that the runs in RUN_DIR... support, and says what it predicts for the model, with an interval over
-    seeds and rows. Without runs: the published law of Cerebras-GPT.
+    seeds and rows. Of a folder of several runs, all of them. Without runs: the published law of Cerebras-GPT.
     """
     from wse_sim.api.projecting import projected
 

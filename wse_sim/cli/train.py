@@ -24,6 +24,7 @@ from wse_sim.cli.output import EXIT_INTERRUPTED, command_line, print_json, print
 from wse_sim.cli.trace_options import trace_extent_from, trace_options
 from wse_sim.defaults import TRAIN
 from wse_sim.errors import SpecError
+from wse_sim.files import require_folder
 
 if TYPE_CHECKING:
     from training.job import Job
@@ -107,6 +108,8 @@ def command(
 
     Several densities or schedules, separated by commas, give one run each and a comparison.
     """
+    if resume is not None:
+        require_folder(resume)  # before what takes long to import
     from training.distributed import joined
     from training.interrupt import Interrupted
     from training.run_set import can_go_on

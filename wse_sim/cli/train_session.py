@@ -14,6 +14,7 @@ from training.machine import MachineProfile, machine_profile
 from training.plan import Plan, make_plan, plan_of_run
 from training.repetition import repetition_in_words
 from training.run_set import RunSet, read_run_set, require_free_for_set, write_run_set
+from training.starting_point import require_same_run
 from wse_sim.cli.data_options import corpus_in_words, reading_display
 from wse_sim.cli.display import training_display
 from wse_sim.cli.verify_resume import prove
@@ -87,9 +88,10 @@ class Session:
     def _go_on(self, folder: Path, profile: MachineProfile, *, n_runs: int = 1, is_told: bool = True) -> dict[str, Any]:
         with where_it_started(folder) as run_dir:
             self.world.first_does(lambda: require_idle(run_dir))
+            plan = plan_of_run(run_dir, profile, n_runs=n_runs, on_nan=self.on_nan)
+            require_same_run(plan.choice.config, run_dir)
             if run_dir != folder and is_told:
                 self._say(f"the paths that the run names are from {Path.cwd()}, where it was started")
-            plan = plan_of_run(run_dir, profile, n_runs=n_runs, on_nan=self.on_nan)
             is_begun = n_runs == 1 or (run_dir / run_files.ROWS).exists()
             return self._train(plan, run_dir, self._corpus(plan), is_begun=is_begun, is_told=is_told)
 

@@ -28,7 +28,7 @@ from wse_sim.report.markup import bullets, figure, page, paragraph, scrolling, s
 from wse_sim.report.quantities import duration
 from wse_sim.report.tornado import throughput_tornado
 from wse_sim.report.trust_sections import TORNADO_CAPTION, assumed_section, validation_section
-from wse_sim.spec.reading import convert, read_json
+from wse_sim.spec.reading import convert
 from wse_sim.spec.sourced import Sourced
 
 _LOSS_CAPTION = (
@@ -63,7 +63,7 @@ def render_written_comparison(folder: Path) -> str:
         When it cannot be read, or is no comparison.
     """
     path = folder / run_files.COMPARE
-    written = convert(read_json(path), WrittenComparison, str(path))
+    written = convert(run_files.read_document(path), WrittenComparison, str(path))
     return render_comparison(written, command=written.command)
 
 

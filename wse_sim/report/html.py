@@ -21,7 +21,7 @@ from wse_sim.report.mask_section import mask_section
 from wse_sim.report.plan_page import plan_page
 from wse_sim.report.runs_page import render_comparison_report
 from wse_sim.report.trust_sections import assumed_of_summaries, assumed_section, sensitivity_section, validation_section
-from wse_sim.spec.reading import as_written, read_json
+from wse_sim.spec.reading import as_written
 
 
 def render_run_report(run_dir: Path) -> str:
@@ -67,7 +67,7 @@ def write_report(run_dir: Path) -> Path:
 
 
 _PAGES: dict[str, Callable[[Path], str]] = {
-    run_files.PLAN: lambda folder: plan_page(read_json(folder / run_files.PLAN)),
+    run_files.PLAN: lambda folder: plan_page(run_files.read_document(folder / run_files.PLAN)),
     run_files.COMPARISON: render_comparison_report,
     run_files.COMPARE: render_written_comparison,
 }  # by the file that the folder holds; any other folder is a run's

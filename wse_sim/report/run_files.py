@@ -6,14 +6,29 @@ from pathlib import Path
 from typing import Any
 
 from wse_sim.errors import SpecError
-from wse_sim.files import is_in_folder, require_folder
+from wse_sim.files import is_in_folder, json_text, require_folder
 from wse_sim.run_lock import holder
+from wse_sim.spec.ranges import check_number
 from wse_sim.spec.reading import read_json, read_lines, read_toml
 
 SUMMARY, ROWS, TRACE, REPORT = "summary.json", "run.jsonl", "trace.json", "report.html"
 COMPARISON, COMPARE, PLAN = "comparison.json", "compare.json", "plan.json"
 SIMULATION = "simulation.json"
+_AMOUNTS = ("params", "n_layers", "d_model", "batch_size", "seq_len", "tokens", "n_steps", "steps")
 TARGET, RUNS = "target.toml", "runs.toml"  # of one run that was begun, of several
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """Content of a JSON file that a command wrote.
+
+    Raises
+    ------
+    SpecError
+        When it cannot be read, or has NaN or a number too large, which no command writes.
+    """
+    content = read_json(path)
+    _require_finite(content, path)
+    return content
 
 
 def read_summary(run_dir: Path) -> dict[str, Any]:
@@ -22,13 +37,16 @@ def read_summary(run_dir: Path) -> dict[str, Any]:
     Raises
     ------
     SpecError
-        When `run_dir` holds neither; a run writes it when it ends.
+        When `run_dir` holds neither; a run writes it when it ends. When a size of the run cannot be.
     """
     for name in (SUMMARY, SIMULATION):
         if (run_dir / name).is_file():
             content = read_json(run_dir / name)
             if not isinstance(content.get("measured", content.get("simulated")), dict):
                 raise SpecError(f"{run_dir / name}: has neither what was measured nor what was simulated")
+            for part in ("target", "measured", "simulated"):
+                _require_amounts(content.get(part), f"{run_dir / name}: {part}")
+            _require_finite(content, run_dir / name)
             return content
     require_folder(run_dir)
     if at_work := holder(run_dir):
@@ -37,12 +55,52 @@ def read_summary(run_dir: Path) -> dict[str, Any]:
         )
     go_on = f"wse-sim train --resume {shlex.quote(str(run_dir))}"
     if (run_dir / RUNS).is_file():
-        open_ends = [name for name in read_toml(run_dir / RUNS)["runs"] if not (run_dir / name / SUMMARY).is_file()]
+        if (run_dir / COMPARISON).is_file():
+            require_one_run(run_dir)
+        open_ends = [run.name for run in runs_in(run_dir) if not (run / SUMMARY).is_file()]
         which = f"these have not ended: {', '.join(open_ends)}" if open_ends else "they were not compared yet"
         raise SpecError(f"{run_dir}: holds several runs, {which}; to go on: {go_on}")
     if (run_dir / TARGET).is_file():
         raise SpecError(f"{run_dir}: the run has not ended, there is no {SUMMARY} in it yet; to go on: {go_on}")
     raise SpecError(f"{run_dir}: there is no {SUMMARY} in it: give the folder of a finished run")
+
+
+def _require_finite(content: dict[str, Any], path: Path) -> None:
+    try:
+        json_text(content)
+    except ValueError:
+        raise SpecError(f"{path}: has NaN or a number above 1.8e308, which no command writes") from None
+
+
+def _require_amounts(part: object, where: str) -> None:
+    for name in _AMOUNTS:
+        value = part.get(name, 1) if isinstance(part, dict) else 1
+        if not isinstance(value, int | float) or not 0 < value < math.inf:
+            raise SpecError(f"{where}.{name} is {value!r}: it must be a positive number")
+
+
+def runs_in(folder: Path) -> list[Path]:
+    """The folders of the runs that were asked for together in a folder; itself where it holds none such.
+
+    Raises
+    ------
+    SpecError
+        When what the folder says of them cannot be read.
+    """
+    path = folder / RUNS
+    if not path.is_file():
+        return [folder]
+    names = read_toml(path).get("runs")
+    if not isinstance(names, list) or not names:
+        raise SpecError(f"{path}: runs is {names!r}, it must be the names of folders")
+    return [folder_of(folder, name) for name in names]
+
+
+def require_one_run(folder: Path) -> None:
+    """Raise SpecError when a folder holds several runs; the message names theirs."""
+    runs = runs_in(folder)
+    if runs != [folder]:
+        raise SpecError(f"{folder}: holds several runs: name the folder of one of them: {', '.join(map(str, runs))}")
 
 
 def folder_of(out_dir: Path, run: object) -> Path:
@@ -70,14 +128,25 @@ def read_rows(run_dir: Path) -> list[dict[str, Any]]:
     Raises
     ------
     SpecError
-        When a line is not JSON; the message says which.
+        When a line is not JSON, its loss is below 0, or its step is none or not above the one before; the message says
+        which.
     """
     path = run_dir / ROWS
-    rows = read_lines(path, dict[str, Any]) if path.is_file() else []
-    return [row for row in rows if row.get("loss") is not None and math.isfinite(row["loss"])]
+    rows = read_lines(path, dict[str, Any]) if path.exists() else []
+    known = [row for row in rows if row.get("loss") is not None and math.isfinite(row["loss"])]
+    before = 0
+    for row in known:
+        loss, step = row["loss"], row["step"]
+        if loss < 0:
+            raise SpecError(f"{path}: the loss of step {step} is {loss}: it must be at least 0")
+        if not isinstance(step, int) or step <= before:
+            raise SpecError(f"{path}: step {step!r} comes after step {before}: steps must be whole numbers that grow")
+        check_number("n_steps", step, f"{path}: a step")
+        before = step
+    return known
 
 
 def read_trace(run_dir: Path) -> dict[str, Any]:
     """Content of trace.json; empty where there is none."""
     path = run_dir / TRACE
-    return read_json(path) if path.is_file() else {}
+    return read_json(path) if path.exists() else {}

@@ -13,7 +13,6 @@ from wse_sim.report.pareto import Figure, Point, pareto
 from wse_sim.report.quantities import duration, money, named_density
 from wse_sim.report.tables import COMPARISON_COLUMNS, comparison_cells, measured_unit
 from wse_sim.report.trust_sections import assumed_of_summaries, assumed_section, sensitivity_section, validation_section
-from wse_sim.spec.reading import read_json
 
 Summary = Mapping[str, Any]
 Rows = Sequence[Mapping[str, Any]]
@@ -35,7 +34,7 @@ def render_comparison_report(out_dir: Path) -> str:
     SpecError
         When there is no comparison, or a file cannot be read.
     """
-    comparison = read_json(out_dir / run_files.COMPARISON)
+    comparison = run_files.read_document(out_dir / run_files.COMPARISON)
     names = {str(row["run"]): f"{named_density(row['density'])}, {row['schedule']}" for row in comparison["rows"]}
     curves = {name: run_files.read_rows(run_files.folder_of(out_dir, run)) for run, name in names.items()}
     summaries: dict[str, Summary] = {names[str(row["run"])]: row.get("summary", {}) for row in comparison["rows"]}

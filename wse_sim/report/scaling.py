@@ -75,7 +75,7 @@ def _corpus(run_dir: Path) -> dict[str, Any]:
     """Source and fingerprint of the run's text: from its summary, or from its newest checkpoint."""
     summary = run_dir / run_files.SUMMARY
     if summary.is_file():
-        corpus = read_json(summary).get("measured", {}).get("corpus")
+        corpus = run_files.read_document(summary).get("measured", {}).get("corpus")
     else:
         checkpoints = sorted((run_dir / _CHECKPOINTS).glob("step-*.json"))
         corpus = read_json(checkpoints[-1]).get("data") if checkpoints else None

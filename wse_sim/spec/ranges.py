@@ -29,7 +29,7 @@ _ALLOWED: Mapping[str, Allowed] = {
     **dict.fromkeys(("d_ff", "vocab_size"), _count(10_000_000)),
     "tokens": _amount(1e21),
     "tokens_per_parameter": _amount(1e9),
-    **dict.fromkeys(("peak_lr", "clip"), _POSITIVE),
+    **dict.fromkeys(("peak_lr", "clip", "budget_s"), _POSITIVE),
     "density": (lambda rho: 0 < rho <= 1, "above 0 and at most 1 (0.25 keeps 1 of 4 weights; density = 1 - sparsity)"),
     "sparsity": (lambda s: 0 <= s < 1, "at least 0 and below 1 (0.75 masks 3 of 4 weights)"),
     "jitter": (lambda share: 0 <= share < math.inf, "at least 0 (0.05 = passes take up to 5 % longer)"),

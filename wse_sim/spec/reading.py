@@ -26,10 +26,10 @@ _MOST_BYTES = {"TOML": 1 << 20, "JSON": 64 << 20}
 _DEEPEST = 32  # words of a TOML key, for each of which all those before it are looked up
 _WORD = r"""(?:[\w-]+|"[^"\n]*"|'[^'\n]*')\s*"""
 _DEEP_KEY = re.compile(rf"(?:^|[\[{{,])\s*(?:{_WORD}\.\s*){{{_DEEPEST}}}", re.MULTILINE)
+_HALF_A_LETTER = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")  # of UTF-16, in JSON
 LONGEST_WHOLE = 64  # bits, with a sign or without
 _FEW_DIGITS = 18  # of numbers that are never longer
 _NAMES = {"name", "_name_or_path"}
-_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # as JSON writes a half of a letter
 
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<key>[^`]*)`")
 _PATH_IN_MESSAGE = re.compile(r" - at `(?P<path>[^`]*)`$")
@@ -151,21 +151,21 @@ def _read(path: Traversable | str, parse: Callable[[str], Any], language: str) -
         raise SpecError(f"{path}: is not {language}: {error}") from None
 
 
+def _of_json(text: str) -> Any:
+    content = json.loads(text, parse_int=_whole, object_pairs_hook=_each_once)
+    if found := _HALF_A_LETTER.search(text):
+        try:
+            json.dumps(content, ensure_ascii=False).encode()  # halves that follow one another make a letter
+        except UnicodeEncodeError:
+            raise ValueError(f"a text has half of a letter, such as {found[0]}") from None
+    return content
+
+
 def _of_toml(text: str) -> dict[str, Any]:
     if found := _DEEP_KEY.search(text):
         raise ValueError(f"a key has more than {_DEEPEST} words (at line {text.count(chr(10), 0, found.end()) + 1})")
     content = tomllib.loads(text)
-    _require_wholes(content)
-    return content
-
-
-def _of_json(text: str) -> Any:
-    content = json.loads(text, parse_int=_whole, object_pairs_hook=_each_once)
-    if _SURROGATE.search(text):
-        try:
-            json.dumps(content, ensure_ascii=False).encode()
-        except UnicodeEncodeError as error:
-            raise ValueError(f"a text has half of a letter, {error.object[error.start]!r} without its pair") from None
+    _require_meant(content)
     return content
 
 
@@ -185,13 +185,15 @@ def _require_one_line(table: dict[str, Any]) -> None:
             raise ValueError(f"{key} is {table[key]!r}, and a name has one line")
 
 
-def _require_wholes(value: object) -> None:
-    """Raises ValueError where a whole number has more bits than any that is meant, or a name more than one line."""
+def _require_meant(value: object) -> None:
+    """Raises ValueError where a whole number has more bits, or a text a character, than any that is meant."""
     if isinstance(value, dict):
         _require_one_line(value)
     if isinstance(value, dict | list):
         for item in value.values() if isinstance(value, dict) else value:
-            _require_wholes(item)
+            _require_meant(item)
+    elif isinstance(value, str) and "\0" in value:
+        raise ValueError(f"the text {value!r} has a NUL character: it would be right without")
     elif isinstance(value, int) and value.bit_length() > LONGEST_WHOLE:
         raise ValueError(f"a whole number has {value.bit_length()} bits, at most {LONGEST_WHOLE} would be right")
 
@@ -199,7 +201,7 @@ def _require_wholes(value: object) -> None:
 def _whole(text: str) -> int:
     value = int(text)
     if len(text) > _FEW_DIGITS:
-        _require_wholes(value)
+        _require_meant(value)
     return value
 
 
