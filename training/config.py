@@ -12,12 +12,10 @@ from training.sparsity import SparsityPlan, plan_sparsity
 from wse_sim.errors import SpecError
 from wse_sim.spec.load import convert, read_toml
 from wse_sim.spec.model import ModelShape
+from wse_sim.spec.ranges import check_number
 from wse_sim.spec.sparsity import Algorithm, Static, configure
 
 _AT_LEAST_ONE = (
-    "n_steps",
-    "batch_size",
-    "seq_len",
     "n_eval_sequences",
     "eval_interval",
     "log_interval",
@@ -162,6 +160,8 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     execution: Execution = Execution()
 
     def __post_init__(self) -> None:
+        for key in ("n_steps", "batch_size", "seq_len"):
+            check_number(key, getattr(self, key), f"training configuration: {key}")
         for key in _AT_LEAST_ONE:
             _require(getattr(self, key) >= 1, key, getattr(self, key), "at least 1")
         _require(0 < self.density <= 1, "density", self.density, "in (0, 1]; density = 1 - sparsity")

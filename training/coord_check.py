@@ -27,6 +27,7 @@ from training.data.source import BYTE_VALUES
 from training.optimizer import build_optimizer, compute_gradient, set_lr
 from wse_sim.errors import SpecError
 from wse_sim.spec.model import ModelShape
+from wse_sim.spec.ranges import check_number
 
 Site = Literal["embedding", "attention", "mlp", "residual", "logits"]
 
@@ -77,9 +78,11 @@ class CoordCheck(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "values", checked_values(self.over, self.values))
-        for key, least in (("n_seeds", 1), ("n_steps", 2), ("seq_len", 1), ("batch_size", 1), ("vocab_size", 1)):
-            if getattr(self, key) < least:
-                raise SpecError(f"coordinate check: {key} is {getattr(self, key)}, it must be at least {least}")
+        for key in ("n_seeds", "seq_len", "batch_size", "vocab_size"):
+            check_number(key, getattr(self, key), f"coordinate check: {key}")
+        check_number("steps_checked", self.n_steps, "coordinate check: n_steps")
+        if self.n_steps < 2:
+            raise SpecError(f"coordinate check: n_steps is {self.n_steps}, it must be at least 2")
         if not self.peak_lr > 0:
             raise SpecError(f"coordinate check: peak_lr is {self.peak_lr}, it must be positive")
         for value in self.values:

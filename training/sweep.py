@@ -28,6 +28,7 @@ from wse_sim.processes.limits import n_usable_cpus
 from wse_sim.processes.on_ray import on_ray
 from wse_sim.processes.pool import Spread, on_processes
 from wse_sim.report import run_files
+from wse_sim.spec.ranges import check_number
 from wse_sim.spec.written import parse_density
 from wse_sim.sweeps import keys
 from wse_sim.sweeps.keys import Point, Reader, Value, Vocabulary
@@ -101,7 +102,14 @@ def trained_vocabulary() -> Vocabulary:
 
 
 def trained_sweep(points: Sequence[Point]) -> Sweep:
-    """The sweep that trains each of these points."""
+    """The sweep that trains each of these points.
+
+    Raises
+    ------
+    SpecError
+        When there are more than are ever trained.
+    """
+    check_number("n_runs", len(points), "the number of runs")
     return Sweep(kind="measured", points=tuple(points), results=("run", *_RESULTS))
 
 

@@ -26,6 +26,9 @@ from wse_sim.errors import SpecError, choose
 from wse_sim.files import make_folder, write_atomically
 from wse_sim.progress import UNWATCHED, Watch
 from wse_sim.spec.load import convert, read_toml
+from wse_sim.spec.model import ModelShape
+from wse_sim.spec.ranges import check_number
+from wse_sim.spec.run import steps_of
 from wse_sim.workload.transformer import n_parameters
 
 STUDY_FILE = "study.toml"
@@ -71,23 +74,38 @@ class Study(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     def __post_init__(self) -> None:
         checked_values(self.over, self.values)
-        for key, least in (("n_seeds", 1), ("extend", 0)):
-            if getattr(self, key) < least:
-                raise SpecError(f"transfer: {key} is {getattr(self, key)}, it must be at least {least}")
+        check_number("n_seeds", self.n_seeds, "transfer: n_seeds")
+        if self.extend < 0:
+            raise SpecError(f"transfer: extend is {self.extend}, it must be at least 0")
         if self.is_iso_wpn and self.over != "width":
             raise SpecError("transfer: iso-WPN scaling ties density to width, so the axis must be width")
         if (self.over == "density" or self.is_iso_wpn) and any(of.sparsity is not None for of in self.setup.algorithms):
             raise SpecError(
                 "transfer: densities vary, and [sparsity] of the configuration names one: leave it out there"
             )
-        if self.tokens_per_parameter is not None and not self.tokens_per_parameter > 0:
-            raise SpecError(f"transfer: tokens per parameter are {self.tokens_per_parameter}, they must be positive")
         for name, rates in self.log2_lrs.items():
             if len(rates) < 2 or any(low >= high for low, high in pairwise(rates)):
                 raise SpecError(f"transfer: the learning rates of {name} must be at least two, rising")
             Parametrization(name=name, base=self.bases[name])  # raises
+        n_runs = self.n_seeds * len(self.values) * sum(map(len, self.log2_lrs.values()))
+        check_number("n_runs", n_runs, "transfer: the number of runs")
         for value in self.values:
-            scaled(self.setup.shape, self.setup.density, self.over, value)  # raises
+            self.n_steps(scaled(self.setup.shape, self.setup.density, self.over, value)[0])  # raises
+
+    def n_steps(self, shape: ModelShape) -> int:
+        """Of the run of a model.
+
+        Raises
+        ------
+        SpecError
+            When it would be none, or more than are ever trained.
+        """
+        tpp, setup = self.tokens_per_parameter, self.setup
+        if tpp is None:
+            return setup.n_steps
+        n_steps = steps_of(tpp, n_parameters(shape), batch_size=setup.batch_size, seq_len=setup.seq_len)
+        check_number("n_steps", n_steps, f"tpp {tpp:g}: n_steps of {shape.name}")
+        return n_steps
 
 
 def default_base(name: ParametrizationName) -> str:
@@ -194,9 +212,7 @@ def _point(study: Study, name: ParametrizationName, value: float, log2_lr: float
     setup = study.setup
     density = setup.density * study.values[0] / value if study.is_iso_wpn else setup.density
     shape, density = scaled(setup.shape, density, study.over, value)
-    n_steps = setup.n_steps
-    if study.tokens_per_parameter is not None:
-        n_steps = max(1, round(study.tokens_per_parameter * n_parameters(shape) / setup.tokens_per_step))
+    n_steps = study.n_steps(shape)
     config = msgspec.structs.replace(
         setup,
         shape=shape,

@@ -98,6 +98,14 @@ def cannot_write(path: Path, error: OSError) -> FileError:
     return FileError(f"{path}: cannot be written: {error.strerror or error}")
 
 
+def require_place(path: Path) -> None:
+    """Raise SpecError where no file can be written at a path; a command calls it before it works for long."""
+    if not path.parent.is_dir():
+        raise cannot_write(path, FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise cannot_write(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
+
+
 def is_in_folder(name: str) -> bool:
     """Whether what is called so lies in the folder itself, wherever that is: the name is no path, and leads nowhere."""
     return name not in ("", ".", "..") and not {"/", "\0"} & set(name)

@@ -130,7 +130,7 @@ def test_two_densities_leave_the_power_law_at_the_density_of_the_target(tmp_path
             "needs runs of 2 sizes, there are 1; without any runs the published law",
         ),
         ({}, {"law": "sparce"}, "unknown law 'sparce': did you mean 'sparse'"),
-        ({}, {"tokens_per_parameter": -1.0}, "tokens per parameter is -1.0, it must be above 0"),
+        ({}, {"tokens_per_parameter": -1.0}, "tpp is -1.0: it must be at least 1e-06"),
     ],
 )
 def test_rows_that_cannot_answer_are_refused_and_it_says_why(

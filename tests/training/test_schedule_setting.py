@@ -1,5 +1,6 @@
 """The run in which schedules are looked at: what is given, what the recipe says, what is refused."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -40,18 +41,39 @@ def test_the_recipes_decay_is_taken(tmp_path: Path) -> None:
     assert [group.weight_decay for group in model_setting(str(ours), weight_decay=0.3).groups] == [0.3, 0.3]
 
 
-def test_steps_are_whole_the_nearest_and_at_least_one() -> None:
+def test_steps_are_whole_and_the_nearest() -> None:
     # 111M: 111,050,496 parameters, steps of 120 x 2048 tokens; its recipe has 9037.
     assert model_setting("111m", tokens_per_parameter=10).n_steps == 4519  # 4518.7
     assert model_setting("111m", tokens_per_parameter=0.5).n_steps == 226  # 225.9
-    assert model_setting("111m", tokens_per_parameter=1e-6).n_steps == 1
+    assert model_setting("111m", tokens_per_parameter=0.0023).n_steps == 1  # 1.04
     assert model_setting("111m", batch_size=130).n_steps == 8342  # 9037 x 120/130 = 8341.8
 
 
-@pytest.mark.parametrize("tokens_per_parameter", [0.0, -0.5, float("inf"), float("nan")])
-def test_tokens_per_parameter_are_a_positive_number(tokens_per_parameter: float) -> None:
-    with pytest.raises(SpecError, match="must be a positive number of tokens per parameter"):
+@pytest.mark.parametrize(
+    ("tokens_per_parameter", "message"),
+    [
+        (0.0, "tpp is 0.0: it must be at least 1e-06 and at most"),
+        (-0.5, "tpp is -0.5: it must be at least"),
+        (1e300, "tpp is 1e.300: it must be at least"),
+        (math.inf, "tpp is inf: it must be at least"),
+        (math.nan, "tpp is nan: it must be at least"),
+        (0.002, "tpp 0.002: tokens is 222,100.992: a run has at least one step"),
+        (1e6, "n_steps at tpp 1e.06 is 451865625: it must be at least 1 and at most 1,000,000"),
+    ],
+)
+def test_tokens_per_parameter_make_steps_that_can_be_shown(tokens_per_parameter: float, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
         model_setting("111m", tokens_per_parameter=tokens_per_parameter)
+
+
+def test_a_density_that_leaves_a_tensor_nothing_is_refused_as_everywhere() -> None:
+    with pytest.raises(SpecError, match="leaves none of a tensor's 589824 weights"):
+        model_setting("111m", density=1e-9)
+
+
+def test_a_learning_rate_whose_average_no_number_holds_is_refused() -> None:
+    with pytest.raises(SpecError, match="with a product of 1e-30 to 1"):
+        TensorGroup(name="all", peak_lr=1e-320, weight_decay=0.1)
 
 
 def test_a_view_is_of_the_first_group_and_has_its_first_largest_and_last_learning_rate() -> None:

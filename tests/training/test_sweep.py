@@ -178,3 +178,8 @@ def test_what_a_training_sweep_cannot_do_is_told(
     result = call("sweep", "--train", "--model", "111m", *given)
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+def test_more_runs_than_are_ever_trained_are_refused() -> None:
+    with pytest.raises(SpecError, match="the number of runs is 100001: it must be at most 100,000"):
+        trained_sweep([{"model": "111m"}] * 100_001)

@@ -252,9 +252,16 @@ def test_study_may_grow_in_its_folder_and_may_not_become_another(
     [
         ({"values": (1.0,)}, "at least two different ones"),
         ({"is_iso_wpn": True}, "the axis must be width"),
-        ({"n_seeds": 0}, "n_seeds is 0, it must be at least 1"),
+        ({"n_seeds": 0}, "n_seeds is 0: it must be at least 1 and at most 1,000"),
         ({"extend": -1}, "extend is -1, it must be at least 0"),
-        ({"tokens_per_parameter": 0.0}, "must be positive"),
+        ({"tokens_per_parameter": 0.0}, "tpp is 0.0: it must be at least 1e-06"),
+        ({"tokens_per_parameter": 1e-5}, "a run has at least one step"),
+        ({"tokens_per_parameter": 1e8}, "it must be at least 1 and at most 1,000,000,000"),
+        ({"n_seeds": 10**9}, "n_seeds is 1000000000: it must be at least 1 and at most 1,000"),
+        (
+            {"n_seeds": 1000, "values": [2.0**-k for k in range(40)]},
+            "the number of runs is 120000: it must be at most 100,000",
+        ),
         ({"log2_lrs": {"mup": (-7.0,)}}, "learning rates of mup must be at least two"),
         ({"over": "width", "values": (64, 100)}, "width 100 is not a whole number of heads of 32"),
         ({"parametrizations": ["completep"], "bases": {"completep": "smupar-610m-sp"}}, "have no depth_base"),

@@ -103,3 +103,8 @@ def test_every_row_and_constant_is_on_the_page(content: dict[str, Any]) -> None:
         assert f"| {row['id']} |" in text
     for constant in content["fitted_constants"]:
         assert f"| {constant['name']} |" in text
+
+
+def test_no_interval_of_a_share_goes_beyond_1(content: dict[str, Any]) -> None:
+    shares = [c for c in content["fitted_constants"] if c["name"].endswith(("_fraction", "_efficiency"))]
+    assert max(share["high"] for share in shares) == 1.0

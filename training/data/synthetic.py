@@ -6,6 +6,7 @@ from typing import Any
 from training.data.source import Corpus, Fingerprint, in_memory
 from training.markov import N_TRAIN_BYTES, N_VAL_BYTES, MarkovSource
 from wse_sim.errors import SpecError, choose
+from wse_sim.spec.written import plain
 
 MARKOV = "markov"
 _KINDS: dict[str, type[int] | type[float]] = {
@@ -53,7 +54,7 @@ def _parameters(data: str) -> dict[str, Any]:
             raise SpecError(f"data {data!r}: {part!r} is no key=value; {MARKOV}:seed=3,order=2 would be right")
         kind = _KINDS[choose(key, _KINDS, f"parameter of {MARKOV}")]
         try:
-            given[key] = kind(value)
+            given[key] = kind(plain(value))
         except ValueError:
             number = "a whole number" if kind is int else "a number"
             raise SpecError(f"data {data!r}: {key} is {value!r}, it must be {number}") from None

@@ -127,7 +127,7 @@ def n_entries(name: str) -> int | None:
     if not name.startswith(BPE):
         return None
     text = name.removeprefix(BPE)
-    if not text.isdecimal() or len(text) > _MOST_DIGITS or int(text) < _FEWEST_ENTRIES:
+    if not (text.isascii() and text.isdecimal()) or len(text) > _MOST_DIGITS or int(text) < _FEWEST_ENTRIES:
         raise SpecError(
             f"tokenizer {name!r}: a vocabulary of {text!r} entries cannot be trained; {BPE}8192 would be right, and "
             f"{_FEWEST_ENTRIES} is the least (the bytes, and the end of a document)"

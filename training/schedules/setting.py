@@ -10,13 +10,15 @@ from wse_sim.errors import SpecError
 from wse_sim.spec.load import load_model
 from wse_sim.spec.model import ModelPreset, Recipe
 from wse_sim.spec.ranges import check_number
-from wse_sim.workload.transformer import n_parameters
+from wse_sim.spec.run import steps_of
+from wse_sim.workload.transformer import n_parameters, nonzero_parameters
 
 EXAMPLE = "d2z-610m"
 # Of the example's hidden matrices: 1.62e-2 x 256/2048, the base of SμPar (arXiv 2405.15743), Table 3, by μP.
 EXAMPLE_PEAK_LR = 2.025e-3
 _WEIGHT_DECAY = 0.1  # D2Z, SμPar and Cerebras-GPT
 _WARMUP = "10%"  # D2Z
+_LEAST_ALPHA = 1e-30  # of a step: what it leaves of an update has a square that is not 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,10 +36,10 @@ class TensorGroup:
     weight_decay: float
 
     def __post_init__(self) -> None:
-        if not (self.peak_lr > 0 and 0 < self.peak_lr * self.weight_decay <= 1):
+        if not (self.peak_lr > 0 and _LEAST_ALPHA <= self.peak_lr * self.weight_decay <= 1):
             raise SpecError(
                 f"{self.name}: peak learning rate {self.peak_lr:g} and weight decay {self.weight_decay:g} must be "
-                f"positive with a product of at most 1: without decay AdamW averages nothing"
+                f"positive with a product of {_LEAST_ALPHA:g} to 1: without decay AdamW averages nothing"
             )
 
     @property
@@ -77,6 +79,7 @@ def plain_setting(
     assert recipe is not None
     is_example = all(value is None for value in (n_steps, warmup, peak_lr, weight_decay))
     n_steps = recipe.n_steps if n_steps is None else n_steps
+    check_number("steps_shown", n_steps, "n_steps")
     tokens_per_step = recipe.batch_size * example.shape.seq_len
     return Setting(
         name="example: 610M parameters, 20 tokens for each" if is_example else "a run",
@@ -122,11 +125,13 @@ def model_setting(
     SpecError
         When something is unknown or out of range, or neither given nor in a recipe.
     """
-    check_number("density", density)
     preset = load_model(model)
+    nonzero_parameters(preset.shape, density)  # raises
     name = parametrization or (preset.recipe.parametrization if preset.recipe else "smupar")
     recipe = preset.recipe_for(name) or preset.recipe
     steps, tokens_per_step = _length(preset, recipe, n_steps, tokens_per_parameter, batch_size)
+    at = "" if tokens_per_parameter is None else f" at tpp {tokens_per_parameter:g}"
+    check_number("steps_shown", steps, f"n_steps{at}")
     if warmup is None and recipe and n_steps is None and tokens_per_parameter is None:
         warmup = f"{recipe.warmup_steps * recipe.batch_size * preset.shape.seq_len} tokens"
     decay = (recipe and recipe.weight_decay) or _WEIGHT_DECAY if weight_decay is None else weight_decay
@@ -151,16 +156,15 @@ def _length(
     batch_size = recipe.batch_size if batch_size is None and recipe else batch_size
     if batch_size is None:
         raise SpecError(f"{preset.shape.name} comes with no recipe: say the sequences per step with --batch-size")
-    tokens_per_step = batch_size * preset.shape.seq_len
+    check_number("batch_size", batch_size)
+    seq_len = preset.shape.seq_len
     if tokens_per_parameter is not None:
-        if not 0 < tokens_per_parameter < float("inf"):
-            raise SpecError(f"tpp is {tokens_per_parameter}: it must be a positive number of tokens per parameter")
-        return max(1, round(tokens_per_parameter * n_parameters(preset.shape) / tokens_per_step)), tokens_per_step
-    if n_steps is None:
+        n_steps = steps_of(tokens_per_parameter, n_parameters(preset.shape), batch_size=batch_size, seq_len=seq_len)
+    elif n_steps is None:
         if recipe is None:
             raise SpecError(f"{preset.shape.name} comes with no recipe: say how long it trains with --tpp or --n-steps")
         n_steps = round(recipe.n_steps * recipe.batch_size / batch_size)
-    return n_steps, tokens_per_step
+    return n_steps, batch_size * seq_len
 
 
 def _groups(

@@ -30,7 +30,7 @@ from training.schedules.kinds import (
     WsdS,
 )
 from wse_sim.errors import SpecError, choose
-from wse_sim.spec.written import split_at_commas
+from wse_sim.spec.written import plain, split_at_commas
 
 
 class Sequential(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -203,7 +203,7 @@ def _items(text: str) -> list[float | str]:
 
 def _number_or_word(text: str) -> float | str:
     try:
-        number = float(text)
+        number = float(plain(text))
     except ValueError:
         return text
     return int(number) if number.is_integer() else number

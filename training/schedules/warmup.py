@@ -4,8 +4,8 @@ import re
 
 from wse_sim.errors import SpecError
 
-_TEXT = re.compile(r"\s*(?P<number>[0-9.]+(?:e[-+]?[0-9]+)?)\s*(?P<unit>%|steps|tokens|)\s*", re.IGNORECASE)
-_RATIO = re.compile(r"\s*(?P<part>[0-9]+)\s*/\s*(?P<whole>[0-9]+)\s*")
+_TEXT = re.compile(r"\s*(?P<number>[0-9.]+(?:e[-+]?[0-9]+)?)\s*(?P<unit>%|steps|tokens|)\s*", re.IGNORECASE | re.ASCII)
+_RATIO = re.compile(r"\s*(?P<part>[0-9]{1,18})\s*/\s*(?P<whole>[0-9]{1,18})\s*")
 _FORMS = "write 10% or 0.1 or 15/90 (of the steps), 346 steps, or 375e6 tokens"
 
 
@@ -40,6 +40,6 @@ def warmup_steps(text: str, *, n_steps: int, tokens_per_step: int) -> int:
 
 
 def _fitting(text: str, steps: float, n_steps: int) -> int:
-    if round(steps) >= n_steps:
-        raise SpecError(f"warmup is {text!r}, {round(steps):,} steps of {n_steps:,}: it must leave at least one step")
+    if not steps < n_steps or round(steps) == n_steps:
+        raise SpecError(f"warmup is {text!r}, {steps:,.10g} steps of {n_steps:,}: it must leave at least one step")
     return round(steps)

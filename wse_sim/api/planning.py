@@ -21,6 +21,7 @@ from wse_sim.progress import UNWATCHED, Watch
 from wse_sim.report.markup import paragraph
 from wse_sim.report.plan_tables import front_section, verdict
 from wse_sim.spec.load import ModelLike, as_preset, canonical
+from wse_sim.spec.ranges import check_number
 from wse_sim.spec.written import (
     SECONDS,
     parse_amount,
@@ -153,6 +154,8 @@ def _space(given: dict[str, Any]) -> Space:
         axes["schedules"] = tuple(_words(text))
     if (text := texts["tpp"]) is not None:
         axes["tokens_per_parameter"] = tuple(parse_numbers(text, "tpp"))
+        for tpp in axes["tokens_per_parameter"]:
+            check_number("tokens_per_parameter", tpp, "tpp")
     return Space(**axes)
 
 

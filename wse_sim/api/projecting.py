@@ -19,6 +19,7 @@ from wse_sim.report.quantities import of_density
 from wse_sim.report.run_files import runs_in
 from wse_sim.report.scaling import read_observation
 from wse_sim.spec.load import ModelLike, as_preset
+from wse_sim.spec.ranges import check_number
 from wse_sim.spec.written import parse_density
 
 if TYPE_CHECKING:
@@ -107,8 +108,8 @@ def projected(runs: list[Path], model: ModelLike, given: dict[str, Any]) -> Proj
     """What `project` does."""
     law, convention = choose(given["law"], LAWS, "law"), choose(given["convention"], CONVENTIONS, "FLOP convention")
     tpp = read_number("tpp", given["tpp"])
-    if tpp is not None and not tpp > 0:
-        raise SpecError(f"tpp is {tpp}: it must be above 0 (20 is compute-optimal)")
+    if tpp is not None:
+        check_number("tokens_per_parameter", tpp, "tpp")
     preset = as_preset(model)
     density = parse_density(read_number("density", given["density"]), read_number("sparsity", given["sparsity"]))
     fitted = None

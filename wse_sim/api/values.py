@@ -5,6 +5,7 @@ from os import PathLike
 from typing import Any
 
 from wse_sim.errors import SpecError
+from wse_sim.spec.written import as_number
 
 
 def as_text(value: object) -> str | None:
@@ -20,7 +21,7 @@ def read_whole(name: str, value: object) -> int | None:
     """A whole number, also as text."""
     if value is None or (isinstance(value, int) and not isinstance(value, bool)):
         return value
-    number = _number(value)
+    number = as_number(value)
     if number is None or number % 1:  # NaN too
         raise SpecError(f"{name} is {value!r}: write a whole number such as 512")
     return int(number)
@@ -30,7 +31,7 @@ def read_number(name: str, value: object) -> float | None:
     """A number, also as text."""
     if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
         return value
-    number = _number(value)
+    number = as_number(value)
     if number is None:
         raise SpecError(f"{name} is {value!r}: write a number such as 0.25")
     return number
@@ -44,10 +45,3 @@ def read_parsed(name: str, value: object, parse: Callable[[str, str], float]) ->
 def read_all(given: Mapping[str, Any], read: Callable[[str, object], Any], *names: str) -> dict[str, Any]:
     """Those of the values that there are, read."""
     return {name: read(name, given[name]) for name in names if name in given}
-
-
-def _number(value: object) -> float | None:
-    try:
-        return None if isinstance(value, bool) else float(value)  # type: ignore[arg-type]  # that is tried here
-    except (TypeError, ValueError, OverflowError):
-        return None

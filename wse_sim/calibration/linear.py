@@ -21,6 +21,12 @@ _TOLERANCE = 1e-4  # of a constant
 # A direction in which rows have a smaller singular value is not fixed by them: relative noise of 5 % in each, which is
 # little, would leave the constants uncertain by more than a factor of e.
 LEAST_SINGULAR_VALUE = 0.05
+_SHARES = ("_efficiency", "_fraction")  # names of what cannot exceed 1 end so
+
+
+def most_of(name: str) -> float:
+    """The largest value that the constant called `name` can have: a share is at most 1."""
+    return 1.0 if name.endswith(_SHARES) else math.inf
 
 
 class Row(Protocol):

@@ -15,6 +15,7 @@ from wse_sim.files import read_bytes
 from wse_sim.gpu.layout import GIVEN_NUMBERS, RECOMPUTES, SHARDINGS
 from wse_sim.gpu.spec import PRECISIONS
 from wse_sim.spec.reading import text_of
+from wse_sim.spec.written import plain
 from wse_sim.validation import Side
 
 Kind = type[str] | type[int] | type[float] | tuple[str, ...]
@@ -161,7 +162,7 @@ def _value(text: str, kind: Kind, where: str) -> Any:
     if kind is str:
         return text
     try:
-        value = kind(text)
+        value = kind(plain(text))
     except ValueError:
         raise SpecError(f"{where}: {text!r} is not a {'whole ' if kind is int else ''}number") from None
     if not 0 < float(value) < math.inf:

@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from wse_sim.calibration.linear import LEAST_SINGULAR_VALUE, FloatArray, LinearFit, linear_fit, solve
+from wse_sim.calibration.linear import LEAST_SINGULAR_VALUE, FloatArray, LinearFit, linear_fit, most_of, solve
 from wse_sim.calibration.own_rows import OwnRuns
 from wse_sim.errors import SpecError, choose
 from wse_sim.progress import UNWATCHED, Watch
 from wse_sim.validation import Accuracy, accuracy
 
 _MOST_APART = 10.0  # a measured and a simulated rate: more is another unit, not another efficiency
-_SHARES = ("_efficiency", "_fraction")  # names of what cannot exceed 1 end so
 # Standard errors that hold 95 % with as many rows more than constants, from one on (Student's t); two with more rows.
 _STUDENT = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23)
 
@@ -225,7 +224,7 @@ def _constants(
     found = []
     for name, before in start.items():
         after, spread = fitted.get(name, before), spreads.get(name, math.inf)
-        largest = max(after, 1.0) if name.endswith(_SHARES) else math.inf
+        largest = max(after, most_of(name))
         low, high = (after / spread, min(after * spread, largest)) if spread < math.inf else (None, None)
         found.append(OwnConstant(name=name, before=before, after=after, low=low, high=high, held=held.get(name, "")))
     return found
@@ -262,7 +261,7 @@ def _notes(runs: OwnRuns, rows: Sequence[OwnRow], constants: Sequence[OwnConstan
         )
     for constant in fitted:
         low, high = runs.constants[constant.name].ends
-        if constant.name.endswith(_SHARES) and constant.after > 1:
+        if constant.after > most_of(constant.name):
             notes.append(
                 f"{constant.name} is above 1, which nothing reaches: the rows hold something that the model lacks"
             )

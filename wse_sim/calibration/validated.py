@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from wse_sim.calibration.gpu import gpu_linear_fit, ties
-from wse_sim.calibration.linear import LinearFit
+from wse_sim.calibration.linear import LinearFit, most_of
 from wse_sim.calibration.wafer import fitted_rows, linearised, shipped
 from wse_sim.gpu.spec import gpu_constants
 from wse_sim.progress import UNWATCHED, Watch
@@ -28,7 +28,8 @@ class FittedConstant:
     name :
         As `wse-sim explain` has it; that of a release after the word.
     low, high :
-        Two standard errors about a constant of the least-squares fit; the range in the data of any other.
+        Two standard errors about a constant of the least-squares fit, a share's cut at 1; the range in the data of any
+        other.
     fixed_by :
         What fixed it, in words; "" for a constant of the least-squares fit, which has
     leverages :
@@ -119,7 +120,7 @@ def _fitted_constants(*fits: LinearFit) -> list[FittedConstant]:
                 meaning=about.meaning,
                 value=constant.value,
                 low=constant.value / spread if spread else constant.low,
-                high=constant.value * spread if spread else constant.high,
+                high=min(constant.value * spread, most_of(name)) if spread else constant.high,
                 fixed_by=f"tied to {ties()[name].to}" if name in ties() else about.fixed_by,
                 leverages=_leverages(name, side, fit_of[name]) if spread else {},
             )

@@ -17,6 +17,7 @@ import click
 
 from wse_sim import __version__
 from wse_sim.cli.loudness import hear_loudness
+from wse_sim.cli.numbers import take_plain_numbers
 from wse_sim.cli.output import EXIT_INTERRUPTED, complain, say_more
 from wse_sim.cli.streams import make_streams_whole
 from wse_sim.cli.terminal import COMPLETING, use_plain_letters
@@ -128,6 +129,7 @@ class _Commands(click.Group):
             return None
         command: click.Command = importlib.import_module(f"wse_sim.cli.{cmd_name.replace('-', '_')}").command
         hear_loudness(command)
+        take_plain_numbers(command)
         if COMPLETING in os.environ:
             from wse_sim.cli.completion import complete_values
 

@@ -4,6 +4,7 @@ import math
 from typing import TYPE_CHECKING
 
 from wse_sim.errors import SpecError, choose
+from wse_sim.spec.written import plain
 
 if TYPE_CHECKING:
     from models.parametrization import ParametrizationName
@@ -57,7 +58,7 @@ def parse_log2_lrs(text: str) -> tuple[float, ...]:
 def _log2(word: str, text: str) -> float:
     base, _, exponent = word.strip().partition("^")
     try:
-        found = float(exponent) if base == "2" and exponent else math.log2(float(word))
+        found = float(plain(exponent)) if base == "2" and exponent else math.log2(float(plain(word)))
     except ValueError:
         found = math.nan
     if not abs(found) <= _MOST_LOG2:
@@ -67,7 +68,7 @@ def _log2(word: str, text: str) -> float:
 
 def _number(word: str) -> float:
     try:
-        over, line, under = word.partition("/")
+        over, line, under = plain(word).partition("/")
         return float(over) / float(under) if line else float(over)
     except (ValueError, ZeroDivisionError):
         raise SpecError(f"value {word.strip()!r}: write numbers or fractions with commas between, 1,1/4,1/16") from None

@@ -8,6 +8,7 @@ from click.core import ParameterSource
 
 from wse_sim.cli.config_option import config_option
 from wse_sim.defaults import IMPERFECTIONS, RUN
+from wse_sim.spec.ranges import check_number
 from wse_sim.spec.written import parse_count, parse_seconds
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -21,6 +22,17 @@ def parsed_count(ctx: click.Context, param: click.Parameter, value: str | None) 
 def parsed_seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
     """Callback of an option that takes a span of time."""
     return None if value is None else parse_seconds(value, param.name or "time")
+
+
+def of_a_run(number: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    """Callback of an option that takes what `wse_sim.spec.ranges` calls `number`: out of range, nothing is begun."""
+
+    def checked(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
+        if value is not None:
+            check_number(number, value, param.opts[0])
+        return value
+
+    return checked
 
 
 def together(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wse_sim.cli.options import json_option
+from wse_sim.cli.options import json_option, of_a_run
 from wse_sim.cli.output import going_on, print_json, print_tables, say
+from wse_sim.errors import choose
 
 if TYPE_CHECKING:
     from training.claims.claim import Claim
@@ -22,7 +23,13 @@ _NOT_RUN = "not tested yet"
 @click.command("reproduce")
 @click.argument("names", nargs=-1, metavar="[NAME...|all]")
 @click.option(
-    "--seeds", "n_seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Of each run that trains."
+    "--seeds",
+    "n_seeds",
+    type=click.IntRange(min=1),
+    callback=of_a_run("n_seeds"),
+    default=3,
+    show_default=True,
+    help="Of each run that trains, at most 1000.",
 )
 @click.option("--workers", "n_workers", type=click.IntRange(min=1), metavar="N", help="[default: one for each CPU]")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Raw outcomes.  [default: runs/claims]")
@@ -47,6 +54,7 @@ def command(
         wse-sim reproduce parameter-counts scaling-law
         wse-sim reproduce d2z --seeds 5 --out runs/claims
     """
+    _require_known(names)  # before the trainer is loaded
     from training.claims.page import require_no_loss
     from training.claims.record import stem_of
     from training.claims.reproduce import Reproduction
@@ -79,6 +87,13 @@ def command(
     for record in records:
         _print(record)
     say(f"pages: {pages}")
+
+
+def _require_known(names: Iterable[str]) -> None:
+    from wse_sim.cli.completion import CLAIMS
+
+    for name in names:
+        choose(name, (*CLAIMS, _ALL), "claim")
 
 
 def _claims(names: Iterable[str]) -> "list[Claim]":

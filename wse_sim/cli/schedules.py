@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wse_sim.cli.options import density_options, json_option
+from wse_sim.cli.options import density_options, json_option, of_a_run
 from wse_sim.cli.output import print_json, print_tables, say
 from wse_sim.cli.words import OutputFile
 from wse_sim.errors import SpecError
@@ -31,7 +31,11 @@ _ONLY_WITH_MODEL = ("parametrization", "tokens_per_parameter", "batch_size")
 @click.command("schedules")
 @click.argument("schedules", nargs=-1, metavar="[NAME | 'NAME(PARAMETER=VALUE,...)']...")
 @click.option(
-    "--n-steps", type=click.IntRange(1, 10_000_000), metavar="T", help="Optimizer steps.  [default: 11752, or recipe's]"
+    "--n-steps",
+    type=click.IntRange(min=1),
+    callback=of_a_run("steps_shown"),
+    metavar="T",
+    help="Optimizer steps, at most 1000000.  [default: 11752, or recipe's]",
 )
 @click.option("--warmup", metavar="W", help="10%, '346 steps' or '375e6 tokens'.  [default: 10%, or recipe's]")
 @click.option(

@@ -7,7 +7,7 @@ import click
 
 from wse_sim.cli.axis import AXES, parse_log2_lrs, parse_parametrizations, parse_values
 from wse_sim.cli.data_options import optional_data_options, reading_display
-from wse_sim.cli.options import density_options, json_option
+from wse_sim.cli.options import density_options, json_option, of_a_run
 from wse_sim.cli.output import going_on, print_json, print_tables, say
 from wse_sim.cli.words import OutputFile
 from wse_sim.errors import choose
@@ -45,15 +45,42 @@ _FIGURE, _RESULT = "transfer.svg", "transfer.json"
     show_default=True,
     help="Rates that a grid may grow by at an end where the best rate is.",
 )
-@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Runs of each learning rate.")
-@click.option("--steps", "n_steps", type=click.IntRange(min=2), metavar="N", help="Of each run.  [default: 200]")
-@click.option("--tpp", "tokens_per_parameter", type=float, metavar="X", help="In place of --steps: tokens/parameter.")
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    callback=of_a_run("n_seeds"),
+    default=3,
+    show_default=True,
+    help="Runs of each learning rate, at most 1000.",
+)
+@click.option(
+    "--steps",
+    "n_steps",
+    type=click.IntRange(min=2),
+    callback=of_a_run("n_steps"),
+    metavar="N",
+    help="Of each run.  [default: 200]",
+)
+@click.option(
+    "--tpp",
+    "tokens_per_parameter",
+    type=float,
+    callback=of_a_run("tokens_per_parameter"),
+    metavar="X",
+    help="In place of --steps: tokens/parameter.",
+)
 @click.option("--width", "d_model", type=click.IntRange(min=1), metavar="D", help="Where not varied.  [default: 128]")
 @click.option("--layers", "n_layers", type=click.IntRange(min=1), metavar="L", help="Where not varied.  [default: 2]")
 @density_options
 @click.option("--iso-wpn", "is_iso_wpn", is_flag=True, help="Over width: density falls as width rises.")
 @click.option("--seq-len", type=click.IntRange(min=1), metavar="S", help="Tokens per sequence.  [default: 64]")
-@click.option("--batch-size", type=click.IntRange(min=1), metavar="B", help="Sequences per step.  [default: 8]")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    callback=of_a_run("batch_size"),
+    metavar="B",
+    help="Sequences per step.  [default: 8]",
+)
 @click.option("--schedule", metavar="NAME", help="Of the learning rate.  [default: linear (D2Z)]")
 @click.option("--warmup", metavar="W", help="10%, '346 steps' or '375e6 tokens'.  [default: 10%]")
 @click.option("--sparsity-algorithm", metavar="A", help="static, set, rigl, gmp: how masks change.  [default: static]")
@@ -128,11 +155,13 @@ def _study(
 
 
 def _read_data(study: "Study") -> None:
-    """Once, with a display, so that processes which train find text made tokens of, and faults show at once."""
+    """Once, with a display, so that processes which train find text made tokens of, and faults show before a study."""
     from training.corpus import corpus_of
+    from training.data import require_enough
 
     with reading_display() as tell:
-        corpus_of(study.setup, tell)
+        corpus = corpus_of(study.setup, tell)
+    require_enough(corpus, seq_len=study.setup.seq_len, batch_size=study.setup.batch_size)
 
 
 def _by_name(

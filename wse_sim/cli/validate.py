@@ -7,6 +7,8 @@ import click
 from wse_sim.cli.options import json_option
 from wse_sim.cli.output import print_json, print_tables
 from wse_sim.cli.words import OutputFile
+from wse_sim.errors import SpecError
+from wse_sim.files import require_place
 
 
 @click.command("validate")
@@ -22,6 +24,7 @@ def command(*, as_json: bool, markdown: bool, figure: Path | None, shown: Path |
     source): these are the evidence, since every row is in the fit. Of GPU rows, those marked `predicted` fixed nothing,
     and fits without their source have not seen their neighbours either.
     """
+    _require_places(figure, shown)  # before the fits, not after them
     from wse_sim.calibration import evidence
     from wse_sim.cli.progress import AFTER_S, progress
 
@@ -60,3 +63,10 @@ def command(*, as_json: bool, markdown: bool, figure: Path | None, shown: Path |
     for section in sections:
         print_tables(section_table(section), "")
     print_tables(*summary_lines(content))
+
+
+def _require_places(figure: Path | None, shown: Path | None) -> None:
+    if figure is not None and figure.suffix.lower() != ".svg":
+        raise SpecError(f"{figure}: the figure is an .svg, not {figure.suffix or 'a file without a suffix'!r}")
+    for path in filter(None, (figure, shown)):
+        require_place(path)

@@ -1,6 +1,5 @@
 """GPUs, and the software that trains on them, as cited data."""
 
-import math
 from functools import cache
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
@@ -9,7 +8,7 @@ import msgspec
 
 from wse_sim.errors import SpecError
 from wse_sim.spec.load import convert, data_names, data_path, is_file, load_named, read_toml
-from wse_sim.spec.ranges import check_range
+from wse_sim.spec.ranges import MOST, check_range
 from wse_sim.spec.sourced import Sourced
 
 Owner = TypeVar("Owner", "GpuSpec", "Software", "TrainingConstants")
@@ -274,7 +273,7 @@ def check_gpu_constant(name: str, value: float) -> None:
     """Raises SpecError unless the number called `name` ("h100.tdp_w") can have this value at all."""
     field = name.rpartition(".")[2]
     is_share = field.endswith("_fraction") or field in _SHARES
-    most = 1.0 if is_share else math.inf
+    most = 1.0 if is_share else MOST
     check_range(name, value, may_be_least=field in _MAY_BE_ZERO, most=most, is_whole=field in _WHOLE)
 
 

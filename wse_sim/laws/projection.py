@@ -15,6 +15,7 @@ from wse_sim.laws.fit import Fit, fit
 from wse_sim.laws.form import Floats
 from wse_sim.laws.observation import Observation, Row, Sample, rows_of
 from wse_sim.spec.model import ModelShape
+from wse_sim.spec.ranges import check_number
 from wse_sim.spec.run import TOKENS_PER_PARAMETER
 from wse_sim.workload.flops import Convention
 from wse_sim.workload.transformer import n_parameters
@@ -169,8 +170,7 @@ def _target(shape: ModelShape, density: float, tpp: float | None, samples: Seque
     if tpp is None:
         is_one = same_tokens_per_parameter(samples)
         tpp = float(np.mean([s.tokens_per_parameter for s in samples])) if is_one else TOKENS_PER_PARAMETER
-    if not tpp > 0:
-        raise SpecError(f"tokens per parameter is {tpp}, it must be above 0")
+    check_number("tokens_per_parameter", tpp, "tpp")
     return Sample(shape=like_runs, density=density, tokens=tpp * n_parameters(like_runs), seq_len=first.seq_len)
 
 

@@ -14,6 +14,7 @@ from wse_sim.schedule.program import Program
 from wse_sim.schedule.weight_streaming import WARM_STEPS, StepPlan, with_steps
 from wse_sim.spec.cluster import Cluster
 from wse_sim.spec.run import Run
+from wse_sim.spec.written import plain
 
 MOST_TASKS = 125_000_000  # whose finish times take 1 GB
 
@@ -74,10 +75,14 @@ def parse_trace_steps(text: str) -> TraceSteps:
         When it names none.
     """
     words = text.split(":")
-    if len(words) > 2 or not all(word.strip().isdecimal() for word in words):
+    try:
+        numbers = [int(plain(word)) for word in words]
+    except ValueError:
+        numbers = [0]
+    if len(numbers) > 2 or min(numbers) < 1:
         raise SpecError(f"trace steps are {text!r}: write a number such as 3, or the first and the last such as 1:3")
-    first, last = int(words[0]), int(words[-1])
-    return TraceSteps(n_steps=first) if len(words) == 1 else TraceSteps(n_steps=last - first + 1, first=first)
+    first, last = numbers[0], numbers[-1]
+    return TraceSteps(n_steps=first) if len(numbers) == 1 else TraceSteps(n_steps=last - first + 1, first=first)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

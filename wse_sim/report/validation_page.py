@@ -26,8 +26,8 @@ _MEANING = (
 )
 _INTERVALS = (
     "Intervals of constants of the least-squares fit are two standard errors to either side, by the jackknife "
-    "over groups or over rows, whichever is wider; the others' are ranges in the data. A percentage under *fixed "
-    "by* is a row's share of the leverage; the rows shown hold half of it."
+    "over groups or over rows, whichever is wider; those of shares end at 1. The others' are ranges in the data. A "
+    "percentage under *fixed by* is a row's share of the leverage; the rows shown hold half of it."
 )
 
 

@@ -1,6 +1,5 @@
 """The cluster: systems with their wafers, MemoryX, SwarmX, and every constant's provenance."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cache
@@ -9,7 +8,7 @@ from typing import Any, TypeVar
 
 from wse_sim.errors import SpecError, choose
 from wse_sim.spec.load import convert, is_file, load_named, read_toml
-from wse_sim.spec.ranges import check_range
+from wse_sim.spec.ranges import MOST, check_range
 from wse_sim.spec.sourced import Sourced, assumed_of
 
 
@@ -230,7 +229,7 @@ def check_constant(name: str, value: float) -> None:
         value,
         least=_AT_LEAST.get(field, 0.0),
         may_be_least=field in _AT_LEAST or field in _MAY_BE_ZERO,
-        most=_AT_MOST.get(field, math.inf),
+        most=_AT_MOST.get(field, MOST),
         is_whole=field in _WHOLE,
     )
 

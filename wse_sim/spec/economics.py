@@ -1,6 +1,5 @@
 """How energy, carbon and money of a run are counted: prices, grids, and what the user knows better."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -10,13 +9,14 @@ import msgspec
 from wse_sim.errors import SpecError, choose, errors_at
 from wse_sim.spec.cluster import OF_BILL, SYSTEMS, Cluster
 from wse_sim.spec.load import convert, data_names, data_path, read_toml
+from wse_sim.spec.ranges import check_number, check_range
 from wse_sim.spec.sourced import Sourced, assumed_of
+from wse_sim.spec.written import plain
 
 PriceBasis = Literal["rental", "purchase"]
 
 _WHERE = "data/economics.toml"
 _OF_PURCHASE = ("usd_per_kwh", "pue", "amortisation_years", "utilisation", "upkeep_per_year")
-_LARGEST_KG_PER_KWH = 10.0  # No fuel emits a third of it: whoever writes 350 means grams.
 
 
 class Grid(Sourced, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -48,8 +48,7 @@ class UnitPrices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     def __post_init__(self) -> None:
         for name, constant in self.said.items():
-            if not 0 <= constant.value < math.inf:
-                raise ValueError(f"{name} is {constant.value}: it must be at least 0")
+            check_range(name, constant.value, may_be_least=True)
 
     @property
     def said(self) -> dict[str, Sourced]:
@@ -136,17 +135,9 @@ class Economics:
     def __post_init__(self) -> None:
         if self.price_basis not in ("rental", "purchase"):
             raise SpecError(f"price_basis is {self.price_basis!r}: it must be rental or purchase")
-        for name in ("usd_per_kwh", "upkeep_per_year"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise SpecError(f"{name} is {getattr(self, name)}: it must be at least 0")
-        if not 1 <= self.pue < math.inf:
-            raise SpecError(f"pue is {self.pue}: it must be at least 1, energy of the facility over its computers'")
-        if not 0 <= self.kg_per_kwh <= _LARGEST_KG_PER_KWH:
-            raise SpecError(f"grid is {self.kg_per_kwh}: it must be 0 to {_LARGEST_KG_PER_KWH:g} kg per kWh, not grams")
-        if not self.amortisation_years > 0:
-            raise SpecError(f"amortisation_years is {self.amortisation_years}: it must be above 0")
-        if not 0 < self.utilisation <= 1:
-            raise SpecError(f"utilisation is {self.utilisation}: it must be above 0 and at most 1")
+        for name in _OF_PURCHASE:
+            check_number(name, getattr(self, name))
+        check_number("kg_per_kwh", self.kg_per_kwh, "grid")
 
     @property
     def grid_in_words(self) -> str:
@@ -249,7 +240,7 @@ def _chosen_grid(text: str, constants: Mapping[str, Sourced]) -> dict[str, Any]:
     """`kg_per_kwh` and `grid` of an `Economics`."""
     name = text.strip().lower()
     try:
-        return {"kg_per_kwh": float(name), "grid": ""}
+        return {"kg_per_kwh": float(plain(name)), "grid": ""}
     except ValueError:
         known = [constant.removeprefix("grid.") for constant in constants if constant.startswith("grid.")]
     chosen = choose(name, known, "grid or number of kg per kWh")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from wse_sim.errors import SpecError, choose, errors_at
 from wse_sim.spec.load import convert, data_path, read_toml
+from wse_sim.spec.ranges import check_range
 from wse_sim.spec.sourced import Sourced
 
 if TYPE_CHECKING:
@@ -84,8 +85,8 @@ class Operations:
             if name in _MAY_NEVER_COME:
                 if not value > 0:
                     raise SpecError(f"{name} is {value}: it must be above 0 (inf = never)")
-            elif not _least(name) <= value < float("inf"):
-                raise SpecError(f"{name} is {value}: it must be at least {_least(name)}, and finite")
+            else:
+                check_range(name, value, least=_least(name), may_be_least=True)
         if self.checkpoint_interval_s is not None and self.checkpoint_steps is not None:
             raise SpecError("checkpoint_interval_s and checkpoint_steps are both given: use one of them")
         if self.checkpoint_interval_s is not None and not self.checkpoint_interval_s > 0:

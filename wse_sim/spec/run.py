@@ -5,7 +5,7 @@ from typing import Literal, get_args
 import msgspec
 
 from wse_sim.defaults import IMPERFECTIONS, RUN
-from wse_sim.errors import SpecError, choose
+from wse_sim.errors import SpecError, choose, errors_at
 from wse_sim.spec.divisors import divisors
 from wse_sim.spec.model import ModelShape
 from wse_sim.spec.ranges import check_number
@@ -179,6 +179,21 @@ def check_tokens(tokens: float, batch_size: int, seq_len: int) -> None:
             f"at most {MOST_STEPS:.0e} can be simulated: at most {float(MOST_STEPS * tokens_per_step):.3g} "
             "tokens, or a larger batch_size, would be right"
         )
+
+
+def steps_of(tokens_per_parameter: float, n_parameters: int, *, batch_size: int, seq_len: int) -> int:
+    """Optimizer steps, to the nearest one, in which a model of `n_parameters` sees so many tokens for each.
+
+    Raises
+    ------
+    SpecError
+        As `check_tokens`.
+    """
+    check_number("tokens_per_parameter", tokens_per_parameter, "tpp")
+    tokens = tokens_per_parameter * n_parameters
+    with errors_at(f"tpp {tokens_per_parameter:g}"):
+        check_tokens(tokens, batch_size, seq_len)
+    return round(tokens / (batch_size * seq_len))
 
 
 def _neighbours(batch_size: int, num_csx: int) -> str:

@@ -8,14 +8,35 @@ from wse_sim.errors import SpecError
 from wse_sim.spec.ranges import check_number
 from wse_sim.units import S_PER_DAY, S_PER_HOUR
 
-_COUNT = re.compile(r"(?P<number>[-+0-9.eE]+)\s*(?P<suffix>[kmbt]?)", re.IGNORECASE)
+_COUNT = re.compile(r"(?P<number>[-+0-9.eE]+)\s*(?P<suffix>[kmbt]?)", re.IGNORECASE | re.ASCII)
 _SUFFIXES = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
-_AMOUNT = re.compile(r"(?P<number>[0-9]*[.]?[0-9]+)\s*(?P<unit>[a-z]+)", re.IGNORECASE)
-_SPAN = re.compile(r"(?P<number>[0-9]*[.]?[0-9]+)\s*(?P<unit>[smhd]?)", re.IGNORECASE)
+_AMOUNT = re.compile(r"(?P<number>[0-9]*[.]?[0-9]+)\s*(?P<unit>[a-z]+)", re.IGNORECASE | re.ASCII)
+_SPAN = re.compile(r"(?P<number>[0-9]*[.]?[0-9]+)\s*(?P<unit>[smhd]?)", re.IGNORECASE | re.ASCII)
 SECONDS = {"s": 1.0, "m": 60.0, "h": S_PER_HOUR, "d": S_PER_DAY}
 _MOST_DIGITS = 100  # of a whole number, which Python does not read at any length
 _OPEN, _CLOSE = "([", ")]"
 BOTH_GIVEN = "density and sparsity are both given: use one of them, density = 1 - sparsity"
+
+
+def plain(text: str) -> str:
+    """`text`, which is to be read as a number: Python would take other digits than 0 to 9, and 1_0 for 10, too.
+
+    Raises
+    ------
+    ValueError
+        When there is such a digit or an underscore in it.
+    """
+    if not text.isascii() or "_" in text:
+        raise ValueError(f"{text!r} is not written in the digits 0 to 9")
+    return text
+
+
+def as_number(value: object) -> float | None:
+    """The number that `value` is, or writes; None where it is or writes none."""
+    try:
+        return None if isinstance(value, bool) else float(plain(value) if isinstance(value, str) else value)  # type: ignore[arg-type]  # that is tried here
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def parse_count(text: str, what: str) -> float:
@@ -76,7 +97,7 @@ def parse_numbers(text: str, what: str) -> list[float]:
         When one is none; the message calls them `what`.
     """
     try:
-        numbers = [float(word) for word in text.split(",")]
+        numbers = [float(plain(word)) for word in text.split(",")]
     except ValueError:
         numbers = [0.0]
     if not all(0 < number < float("inf") for number in numbers):
@@ -129,7 +150,7 @@ def parse_whole_numbers(text: str, what: str) -> list[int]:
         When one is not positive and whole; the message calls them `what`.
     """
     words = [word.strip() for word in text.split(",")]
-    if not all(word.isdecimal() and len(word) < _MOST_DIGITS and int(word) > 0 for word in words):
+    if not all(word.isascii() and word.isdecimal() and len(word) < _MOST_DIGITS and int(word) > 0 for word in words):
         raise SpecError(f"{what} is {text!r}: write whole numbers such as 1,4")
     return [int(word) for word in words]
 
@@ -145,7 +166,7 @@ def parse_clip(text: str) -> float | Literal["none"]:
     if text == "none":
         return "none"
     try:
-        return float(text)
+        return float(plain(text))
     except ValueError:
         raise SpecError(f"clip is {text!r}: write a norm such as 1.0, or none") from None
 
@@ -174,6 +195,6 @@ def split_at_commas(text: str, what: str) -> list[str]:
 
 def _number(text: str, what: str) -> float:
     try:
-        return float(text)
+        return float(plain(text))
     except ValueError:
         raise SpecError(f"{what} is {text!r}: write a number, or several with commas between them") from None

@@ -13,7 +13,7 @@ from wse_sim.spec.cluster import SYSTEMS, check_constant, load_cluster
 from wse_sim.spec.load import canonical, load_model, load_release
 from wse_sim.spec.ranges import check_number
 from wse_sim.spec.run import SPARSITY_ALGORITHMS
-from wse_sim.spec.written import BOTH_GIVEN, parse_count, parse_seconds
+from wse_sim.spec.written import BOTH_GIVEN, as_number, parse_count, parse_seconds
 
 Value = str | int | float | bool
 Point = dict[str, Value]
@@ -233,10 +233,8 @@ def check_model_and_density(point: Point) -> None:
 
 def _number(given: object) -> float:
     """NaN where it is none."""
-    try:
-        return math.nan if isinstance(given, bool) else float(given)  # type: ignore[arg-type]  # that is tried here
-    except (TypeError, ValueError, OverflowError):
-        return math.nan
+    number = as_number(given)
+    return math.nan if number is None else number
 
 
 @cache
