@@ -45,7 +45,10 @@ def write_atomically(path: Path, content: bytes | Iterable[bytes | memoryview]) 
     pieces = [content] if isinstance(content, bytes) else content
     if _is_written_into(path):
         try:
-            with path.open("wb") as file:
+            # Without waiting for somebody to read from a pipe, who may never come.
+            number = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            os.set_blocking(number, True)
+            with os.fdopen(number, "wb") as file:
                 file.writelines(pieces)
         except OSError as error:
             raise cannot_write(path, error) from None
