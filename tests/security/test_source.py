@@ -20,6 +20,7 @@ ALLOWED = {
     ("wse_sim/report/markup.py", "urllib.parse"): "writes the path of a link, and opens none",
     ("wse_sim/processes/ray_address.py", "urllib.parse"): "reads the address of a cluster",
     ("wse_sim/processes/ray_address.py", "socket"): "asks whether the cluster answers that the user has asked for",
+    ("training/distributed.py", "socket"): "asks whether the machine is known that the user has named as the first",
 }
 
 # Modules by a name that is not written in the source, each with where the name comes from.

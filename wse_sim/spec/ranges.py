@@ -42,8 +42,8 @@ _ALLOWED: Mapping[str, Allowed] = {
     **dict.fromkeys(("peak_lr", "clip", "budget_s"), _POSITIVE),
     "density": (lambda rho: 0 < rho <= 1, "above 0 and at most 1 (0.25 keeps 1 of 4 weights; density = 1 - sparsity)"),
     "sparsity": (lambda s: 0 <= s < 1, "at least 0 and below 1 (0.75 masks 3 of 4 weights)"),
-    "jitter": _between(0, 1e6, "0.05 = passes take up to 5 % longer"),
-    "straggler": _between(1, 1e6, "1.2 = one system is 20 % slower"),
+    "jitter": _between(0, MOST, "0.05 = passes take up to 5 % longer"),
+    "straggler": _between(1, MOST, "1.2 = one system is 20 % slower"),
     "usd_per_kwh": _between(0, 1e3, "0.1 = 10 cents"),
     "pue": _between(1, 10, "energy of the facility over its computers': 1.1 = a tenth more"),
     # No fuel emits a third of the most: whoever writes 350 means grams.
