@@ -231,9 +231,13 @@ def open_to_append(path: Path) -> IO[bytes]:
     SpecError
         When it is something else, such as a pipe.
     """
-    number = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
-    require_opened_file(number, f"{path}: cannot be written")
-    return os.fdopen(number, "a+b")
+
+    def opener(name: str, flags: int) -> int:
+        number = os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+        require_opened_file(number, f"{path}: cannot be written")
+        return number
+
+    return open(path, "a+b", opener=opener)
 
 
 @contextmanager

@@ -86,7 +86,7 @@ def test_wrong_input_exits_2_with_one_message(tmp_path: Path) -> None:
         (("--model", "1.3b", "--convention", "6nd"), "takes FLOPs of convention 'paper', not '6nd'"),
         (("--model", "1.3b", "--convention", "6n"), "unknown FLOP convention '6n': did you mean '6nd'"),
         (("--model", "1.3b", "--law", "hill"), "unknown law 'hill'"),
-        (("--model", "1.3b", "--tpp", "0"), "tpp is 0.0: it must be above 0"),
+        (("--model", "1.3b", "--tpp", "0"), "tpp is 0.0: it must be at least 1e-06"),
         (("--model", "1.3b", "--density", "2"), "density is 2.0"),
         (("--model", "1.3b", "--plot", "law.pdf"), "a figure is an .svg or a .png"),
         ((tmp_path / "none", "--model", "1.3b"), "there is no config.toml in it"),
