@@ -9,7 +9,7 @@ import click
 from wse_sim.cli.app import EXIT_UNMET
 from wse_sim.cli.axis import AXES, parse_parametrizations, parse_values
 from wse_sim.cli.data_options import data_options, reading_display
-from wse_sim.cli.options import density_options, json_option, of_a_run
+from wse_sim.cli.options import density_options, json_option, of_a_run, seeds_option
 from wse_sim.cli.output import print_json, print_tables, say
 from wse_sim.cli.words import OutputFile
 from wse_sim.errors import SpecError
@@ -43,15 +43,7 @@ _FIGURE, _RESULT, _ACTIVATIONS = "coord-check.svg", "coord-check.json", "activat
     show_default=True,
     help="Forward passes, at most 10000.",
 )
-@click.option(
-    "--seeds",
-    "n_seeds",
-    type=click.IntRange(min=1),
-    callback=of_a_run("n_seeds"),
-    default=3,
-    show_default=True,
-    help="Of each model, at most 1000.",
-)
+@seeds_option("Of each model")
 @click.option("--lr", "peak_lr", type=float, default=0.002, show_default=True, help="Base learning rate, constant.")
 @click.option(
     "--width",

@@ -35,6 +35,19 @@ def of_a_run(number: str) -> Callable[[click.Context, click.Parameter, Any], Any
     return checked
 
 
+def seeds_option(of: str) -> Callable[[Command], Command]:
+    """How many seeds each of the things called `of` gets; `n_seeds` in the command."""
+    return click.option(
+        "--seeds",
+        "n_seeds",
+        type=click.IntRange(min=1),
+        callback=of_a_run("n_seeds"),
+        default=3,
+        show_default=True,
+        help=f"{of}, at most 1000.",
+    )
+
+
 def together(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
     """Adds all of these options to a command, whose help lists them in this order."""
 

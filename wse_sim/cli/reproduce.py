@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wse_sim.cli.options import json_option, of_a_run
+from wse_sim.cli.options import json_option, seeds_option
 from wse_sim.cli.output import going_on, print_json, print_tables, say
 from wse_sim.errors import choose
 
@@ -22,15 +22,7 @@ _NOT_RUN = "not tested yet"
 
 @click.command("reproduce")
 @click.argument("names", nargs=-1, metavar="[NAME...|all]")
-@click.option(
-    "--seeds",
-    "n_seeds",
-    type=click.IntRange(min=1),
-    callback=of_a_run("n_seeds"),
-    default=3,
-    show_default=True,
-    help="Of each run that trains, at most 1000.",
-)
+@seeds_option("Of each run that trains")
 @click.option("--workers", "n_workers", type=click.IntRange(min=1), metavar="N", help="[default: one for each CPU]")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Raw outcomes.  [default: runs/claims]")
 @click.option("--pages", type=click.Path(path_type=Path), metavar="DIR", help="Pages and index.  [default: --out]")

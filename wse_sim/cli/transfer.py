@@ -7,7 +7,7 @@ import click
 
 from wse_sim.cli.axis import AXES, parse_log2_lrs, parse_parametrizations, parse_values
 from wse_sim.cli.data_options import optional_data_options, reading_display
-from wse_sim.cli.options import density_options, json_option, of_a_run
+from wse_sim.cli.options import density_options, json_option, of_a_run, seeds_option
 from wse_sim.cli.output import going_on, print_json, print_tables, say
 from wse_sim.cli.words import OutputFile
 from wse_sim.errors import choose
@@ -45,14 +45,7 @@ _FIGURE, _RESULT = "transfer.svg", "transfer.json"
     show_default=True,
     help="Rates that a grid may grow by at an end where the best rate is.",
 )
-@click.option(
-    "--seeds",
-    type=click.IntRange(min=1),
-    callback=of_a_run("n_seeds"),
-    default=3,
-    show_default=True,
-    help="Runs of each learning rate, at most 1000.",
-)
+@seeds_option("Runs of each learning rate")
 @click.option(
     "--steps",
     "n_steps",
@@ -131,7 +124,7 @@ def _study(
     parametrization: str | None,
     lr_grid: tuple[str, ...],
     bases: tuple[str, ...],
-    seeds: int,
+    n_seeds: int,
     extend: int,
     tokens_per_parameter: float | None,
     is_iso_wpn: bool,
@@ -147,7 +140,7 @@ def _study(
         _setup(**setup),
         log2_lrs={name: parse_log2_lrs(text) for name, text in _by_name(lr_grid, names, "--lr-grid").items()},
         bases=_by_name(bases, names, "--base"),
-        n_seeds=seeds,
+        n_seeds=n_seeds,
         extend=extend,
         tokens_per_parameter=tokens_per_parameter,
         is_iso_wpn=is_iso_wpn,
