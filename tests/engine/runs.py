@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from hypothesis import strategies as st
 
 from wse_sim.engine.run_level import RunPlan, StragglerDelays, Terms
 from wse_sim.spec.operations import Operations, load_operations
+from wse_sim.spec.ranges import LEAST
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -23,6 +25,11 @@ def cluster(*, checkpoint_s: float, mtbf_s: float, **changes: Any) -> Operations
     )
     given = {"checkpoint_s_per_parameter": checkpoint_s, "system_mtbf_s": mtbf_s, "cluster_mtbf_s": math.inf}
     return replace(load_operations(), **{**nothing, **given, **changes})
+
+
+def none_or_up_to(most: float) -> st.SearchStrategy[float]:
+    """What a constant may be that may be 0: whatever else is no smaller than a number about the world can be."""
+    return st.just(0.0) | st.floats(LEAST, most)
 
 
 def young_interval_s(checkpoint_s: float, mtbf_s: float) -> float:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.engine.runs import cluster, young_interval_s
+from tests.engine.runs import cluster, none_or_up_to, young_interval_s
 from wse_sim.engine.run_level import (
     best_checkpoint_interval,
     chosen_checkpoint_steps,
@@ -70,7 +70,7 @@ def test_a_run_saved_at_dalys_interval_takes_hardly_longer_than_the_best(e: floa
 @given(
     st.integers(1, 400),
     st.floats(0.1, 100.0),
-    st.floats(0.0, 300.0),
+    none_or_up_to(300.0),
     st.sampled_from([math.inf, 1e5, 3e3, 500.0]),
     st.sampled_from([0.0, 20.0]),
 )

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.engine.runs import cluster, hour_plan, with_terms
+from tests.engine.runs import cluster, hour_plan, none_or_up_to, with_terms
 from wse_sim.engine.run_level import (
     PARTS,
     RunPlan,
@@ -171,7 +171,7 @@ def test_hand_worked_delays() -> None:
     assert expected_run_s(plan) == pytest.approx(12_449.19, rel=1e-6)
 
 
-@given(st.integers(1, 10**5), st.floats(0.0, 100.0), st.floats(1.0, 1e5), st.floats(1.0, 10.0))
+@given(st.integers(1, 10**5), none_or_up_to(100.0), st.floats(1.0, 1e5), st.floats(1.0, 10.0))
 def test_stretch_lies_between_none_and_the_slowdown_and_grows_with_the_systems(
     n_systems: int, per_day: float, duration_s: float, slowdown: float
 ) -> None:
