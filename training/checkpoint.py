@@ -26,6 +26,7 @@ from training.data import Fingerprint
 from training.whole_checkpoint import whole_tensors
 from wse_sim.errors import FileError, SpecError
 from wse_sim.files import make_folder, open_file, read_bytes, remove_torn, write_atomically
+from wse_sim.spec.written import as_whole_number
 
 FOLDER = "checkpoints"
 WEIGHT = "model"
@@ -291,8 +292,8 @@ def read_meta(path: Path) -> CheckpointMeta:
 
 def saved_steps(run_dir: Path) -> list[int]:
     """Of a run's checkpoints, damaged or not; the first ones first."""
-    names = (path.stem.removeprefix(_NAME) for path in _meta_paths(run_dir))
-    return sorted(int(name) for name in names if name.isdecimal())
+    steps = (as_whole_number(path.stem.removeprefix(_NAME)) for path in _meta_paths(run_dir))
+    return sorted(step for step in steps if step is not None)
 
 
 def tensor_path(run_dir: Path, step: int) -> Path:

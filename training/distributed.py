@@ -24,6 +24,7 @@ from training.execution import Device
 from training.executor import Batch
 from training.interrupt import Interrupted
 from wse_sim.errors import AloneError, SpecError
+from wse_sim.spec.written import as_whole_number
 
 _SETTLE_S = 0.1
 
@@ -183,12 +184,13 @@ def joined(device: Device) -> Iterator[World]:
 def _number_told(name: str, default: int, *, least: int = 0, most: float = math.inf) -> int:
     """A whole number of the environment, where `torchrun` puts it."""
     text = os.environ.get(name, str(default))
-    if not text.isdecimal() or not least <= int(text) <= most:
+    number = as_whole_number(text)
+    if number is None or not least <= number <= most:
         right = f"a whole number of at least {least}" + ("" if most == math.inf else f" and at most {most}")
         raise AloneError(
             f"{name} is {text!r}: torchrun sets it to {right}; unset it, or start the processes with torchrun"
         )
-    return int(text)
+    return number
 
 
 def _require_meeting_place() -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from wse_sim.errors import SpecError
 from wse_sim.spec.load import load_model, load_release, model_names, read_toml, release_names
-from wse_sim.spec.reading import read_lines
+from wse_sim.spec.model_zoo.yaml_text import read_yaml
+from wse_sim.spec.reading import read_json, read_lines
 from wse_sim.workload.transformer import n_parameters
 
 SHAPE = """
@@ -112,6 +113,14 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
         read_toml(str(tmp_path / "no.toml"))
     with pytest.raises(SpecError, match="cannot be read: it is a folder"):
         read_toml(str(tmp_path))
+
+
+def test_a_byte_order_mark_that_an_editor_puts_first_is_passed_over(tmp_path: Path) -> None:
+    toml, json_file, yaml = (tmp_path / name for name in ("a.toml", "a.json", "a.yaml"))
+    toml.write_text("steps = 3\n", encoding="utf-8-sig")
+    json_file.write_text('{"steps": 3}', encoding="utf-8-sig")
+    yaml.write_text("steps: 3\n", encoding="utf-8-sig")
+    assert read_toml(str(toml)) == read_json(str(json_file)) == read_yaml(str(yaml)).content == {"steps": 3}
 
 
 def test_an_unknown_model_names_the_nearest_preset() -> None:

@@ -13,6 +13,7 @@ from training.data.extras import extra
 from training.data.source import BYTE_VALUES, END_BYTE, Integers
 from wse_sim.errors import SpecError
 from wse_sim.files import read_bytes
+from wse_sim.spec.written import as_whole_number
 
 BYTES = "bytes"
 BPE = "bpe:"
@@ -21,7 +22,7 @@ _END = "<|endoftext|>"
 # That end a document, in the vocabularies of well-known models; the first one that is there is taken.
 _ENDS = (_END, "<|end_of_text|>", "</s>", "<eos>", "<|eos|>", "[EOS]")
 _FEWEST_ENTRIES = BYTE_VALUES + 1
-_MOST_DIGITS = 9  # of the number of entries
+_MOST_ENTRIES = 10**9 - 1
 _MOST_TRAINED_BYTES = 64 << 20
 
 
@@ -127,12 +128,13 @@ def n_entries(name: str) -> int | None:
     if not name.startswith(BPE):
         return None
     text = name.removeprefix(BPE)
-    if not (text.isascii() and text.isdecimal()) or len(text) > _MOST_DIGITS or int(text) < _FEWEST_ENTRIES:
+    number = as_whole_number(text)
+    if number is None or not _FEWEST_ENTRIES <= number <= _MOST_ENTRIES:
         raise SpecError(
             f"tokenizer {name!r}: a vocabulary of {text!r} entries cannot be trained; {BPE}8192 would be right, and "
             f"{_FEWEST_ENTRIES} is the least (the bytes, and the end of a document)"
         )
-    return int(text)
+    return number
 
 
 def read_tokenizer(name: str) -> FileTokenizer:

@@ -112,7 +112,7 @@ def read_measurements(path: str) -> Measurements:
         When it cannot be read, or a column or a value is wrong; the message names line and column.
     """
     content = read_bytes(Path(path))
-    rows = csv.reader(io.StringIO(text_of(content, path, "CSV", encoding="utf-8-sig"), newline=""))
+    rows = csv.reader(io.StringIO(text_of(content, path, "CSV"), newline=""))
     try:
         header = [name.strip().lower() for name in next(rows, [])]
         side = _side(header, path)

@@ -122,13 +122,8 @@ def as_written(what: object) -> Iterator[None]:
         raise SpecError(f"{what}: is not as a command left it ({said}); the command would make it anew") from error
 
 
-def text_of(content: bytes, path: object, language: str, *, encoding: str = "utf-8") -> str:
-    """The text in a file of some language.
-
-    Parameters
-    ----------
-    encoding :
-        `utf-8-sig` where a byte order mark may come first, as spreadsheets write it.
+def text_of(content: bytes, path: object, language: str) -> str:
+    """The text in a file of some language, without the byte order mark that spreadsheets and editors may put first.
 
     Raises
     ------
@@ -136,7 +131,7 @@ def text_of(content: bytes, path: object, language: str, *, encoding: str = "utf
         When it is not UTF-8.
     """
     try:
-        return content.decode(encoding)
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise SpecError(f"{path}: is not UTF-8 text (byte {error.start}), so it cannot be {language}") from None
 

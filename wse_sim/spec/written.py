@@ -39,6 +39,11 @@ def as_number(value: object) -> float | None:
         return None
 
 
+def as_whole_number(text: str) -> int | None:
+    """The whole number that `text` writes in the digits 0 to 9 alone; None where it writes none, or no number meant."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS else None
+
+
 def parse_count(text: str, what: str) -> float:
     """The number that `text` writes, such as 1e9, 26.3B or 800M.
 
@@ -149,10 +154,10 @@ def parse_whole_numbers(text: str, what: str) -> list[int]:
     SpecError
         When one is not positive and whole; the message calls them `what`.
     """
-    words = [word.strip() for word in text.split(",")]
-    if not all(word.isascii() and word.isdecimal() and len(word) < _MOST_DIGITS and int(word) > 0 for word in words):
+    numbers = [as_whole_number(word.strip()) for word in text.split(",")]
+    if not all(numbers):
         raise SpecError(f"{what} is {text!r}: write whole numbers such as 1,4")
-    return [int(word) for word in words]
+    return [number for number in numbers if number]
 
 
 def parse_clip(text: str) -> float | Literal["none"]:

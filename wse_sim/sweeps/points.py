@@ -99,7 +99,7 @@ def _joined(fixed: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _csv_points(path: Path, vocabulary: Vocabulary) -> list[Point]:
-    rows = _csv_rows(path, text_of(read_bytes(path), path, "CSV", encoding="utf-8-sig"))
+    rows = _csv_rows(path, text_of(read_bytes(path), path, "CSV"))
     line, header = next(rows, (1, []))
     names = [name.strip() for name in header]
     with errors_at(f"{path} line {line}"):

@@ -18,6 +18,7 @@ import safetensors
 
 from wse_sim.errors import SpecError
 from wse_sim.files import open_file, require_folder
+from wse_sim.spec.written import as_whole_number
 from wse_sim.wafer.dataflow import LayerWork, counts_of_mask, layer_work, window_rows
 from wse_sim.wafer.draws import Counts, Densities, drawn_counts, drawn_fullest, seeded
 from wse_sim.wafer.mesh import Mesh
@@ -263,11 +264,12 @@ def _ones(file: Any, name: str) -> Mask:
 def _by_block(masks: dict[str, Mask], path: Path) -> tuple[dict[str, Mask], ...]:
     blocks: dict[int, dict[str, Mask]] = {}
     for name, mask in masks.items():
-        number, _, module = name.removeprefix(_PREFIX).removesuffix(_SUFFIX).partition(".")
-        if not name.startswith(_PREFIX) or not number.isdecimal() or module not in _MATRICES_OF:
+        text, _, module = name.removeprefix(_PREFIX).removesuffix(_SUFFIX).partition(".")
+        number = as_whole_number(text)
+        if not name.startswith(_PREFIX) or number is None or module not in _MATRICES_OF:
             known = ", ".join(f"{_PREFIX}<block>.{module}{_SUFFIX}" for module in _MATRICES_OF)
             raise SpecError(f"{path}: unknown mask {name!r}: known are {known}")
-        blocks.setdefault(int(number), {}).update(zip(_MATRICES_OF[module], _parts(module, mask), strict=True))
+        blocks.setdefault(number, {}).update(zip(_MATRICES_OF[module], _parts(module, mask), strict=True))
     for which, block in sorted(blocks.items()):
         if set(block) != set(blocks.get(0, ())) or not set(block).issuperset(_NEEDED):
             raise SpecError(f"{path}: block {which} has masks of {', '.join(block)} alone: the checkpoint is damaged")
