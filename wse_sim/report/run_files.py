@@ -9,7 +9,7 @@ from wse_sim.errors import SpecError
 from wse_sim.files import is_in_folder, json_text, require_folder
 from wse_sim.run_lock import holder
 from wse_sim.spec.ranges import check_number
-from wse_sim.spec.reading import read_json, read_lines, read_toml
+from wse_sim.spec.reading import as_written, read_json, read_lines, read_toml
 
 SUMMARY, ROWS, TRACE, REPORT = "summary.json", "run.jsonl", "trace.json", "report.html"
 COMPARISON, COMPARE, PLAN = "comparison.json", "compare.json", "plan.json"
@@ -72,6 +72,16 @@ def _require_finite(content: dict[str, Any], path: Path) -> None:
         raise SpecError(f"{path}: has NaN or a number above 1.8e308, which no command writes") from None
 
 
+def _next_step(row: dict[str, Any], before: int, path: Path) -> int:
+    loss, step = row["loss"], row["step"]
+    if loss < 0:
+        raise SpecError(f"{path}: the loss of step {step} is {loss}: it must be at least 0")
+    if not isinstance(step, int) or step <= before:
+        raise SpecError(f"{path}: step {step!r} comes after step {before}: steps must be whole numbers that grow")
+    check_number("n_steps", step, f"{path}: a step")
+    return step
+
+
 def _require_amounts(part: object, where: str) -> None:
     for name in _AMOUNTS:
         value = part.get(name, 1) if isinstance(part, dict) else 1
@@ -128,21 +138,16 @@ def read_rows(run_dir: Path) -> list[dict[str, Any]]:
     Raises
     ------
     SpecError
-        When a line is not JSON, its loss is below 0, or its step is none or not above the one before; the message says
+        When a line is no row, its loss is below 0, or its step is none or not above the one before; the message says
         which.
     """
     path = run_dir / ROWS
-    rows = read_lines(path, dict[str, Any]) if path.exists() else []
-    known = [row for row in rows if row.get("loss") is not None and math.isfinite(row["loss"])]
-    before = 0
-    for row in known:
-        loss, step = row["loss"], row["step"]
-        if loss < 0:
-            raise SpecError(f"{path}: the loss of step {step} is {loss}: it must be at least 0")
-        if not isinstance(step, int) or step <= before:
-            raise SpecError(f"{path}: step {step!r} comes after step {before}: steps must be whole numbers that grow")
-        check_number("n_steps", step, f"{path}: a step")
-        before = step
+    with as_written(path):
+        rows = read_lines(path, dict[str, Any]) if path.exists() else []
+        known = [row for row in rows if row.get("loss") is not None and math.isfinite(row["loss"])]
+        before = 0
+        for row in known:
+            before = _next_step(row, before, path)
     return known
 
 
