@@ -58,10 +58,10 @@ def test_what_is_written_to_a_closed_stream_goes_nowhere(command: str, streams: 
 
 
 @pytest.mark.parametrize("before", ["trap '' INT", ":"], ids=["in the background", "in the foreground"])
-def test_termination_saves_a_run_as_ctrl_c_does(before: str, tmp_path: Path) -> None:
+def test_termination_saves_a_run_as_ctrl_c_does(before: str, model: str, tmp_path: Path) -> None:
     """A shell has its background jobs ignore Ctrl-C, not the signal by which batch systems end them."""
     run = tmp_path / "run"
-    words = f"train --model 111m --mode dense --steps 500 --batch-size 1 --seq-len 16 --data markov --out {run}"
+    words = f"train --model {model} --mode dense --steps 30000 --batch-size 8 --seq-len 16 --data markov --out {run}"
     process = subprocess.Popen(
         ["sh", "-c", f"{before}; exec {sys.executable} -m wse_sim {words}"],
         env=environment(),
@@ -77,4 +77,4 @@ def test_termination_saves_a_run_as_ctrl_c_does(before: str, tmp_path: Path) -> 
     assert process.returncode == 130
     go_on = f"to go on: wse-sim train --resume {run}\n"
     assert re.fullmatch(rf"stopped after step \d+; a checkpoint is in .*; {go_on}", told)
-    assert 0 < read_rows(run / "run.jsonl")[-1].step < 500
+    assert 0 < read_rows(run / "run.jsonl")[-1].step < 30_000

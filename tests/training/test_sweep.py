@@ -116,7 +116,7 @@ def test_stopped_sweep_goes_on_from_its_checkpoints_to_the_same_loss(model: str,
     point: Point = {"model": model, **COMMON, "steps": 300}
     words = ["sweep", "--train", *words_of(point), "--seed", "0,1", "--out", str(tmp_path / "out")]
     process = subprocess.Popen([sys.executable, "-m", "wse_sim", *words], stderr=subprocess.PIPE, text=True)
-    _, said = stopped(process, lambda: any((tmp_path / "out").glob("*/run.jsonl")), limit_s=120)
+    _, said = stopped(process, lambda: any((tmp_path / "out").glob("*/run.jsonl")))
     assert process.returncode == 130
     assert said.splitlines()[-1] == f"stopped and saved; to go on: {shlex.join(['wse-sim', *words])}"
     assert list((tmp_path / "out").glob("*/checkpoints/*.json"))
