@@ -31,6 +31,13 @@ def test_what_to_book_comes_first_and_every_part_is_there() -> None:
     assert max(map(len, result.stdout.splitlines())) <= 100
 
 
+def test_the_cheapest_is_named_and_in_the_table() -> None:
+    said, _, table = run(*AXES, "--deadline", "30d").stdout.partition("Pareto front")
+    price = re.search(r"The cheapest of them is [^$]*(\$[\d,]+\d)", " ".join(said.split()))
+    assert price is not None
+    assert price[1] in table
+
+
 def test_json_is_one_object_with_the_keys_that_scripts_rely_on() -> None:
     content = json.loads(run(*AXES, *WITHIN, "--json").stdout)
     assert content["is_satisfied"] is True

@@ -191,6 +191,9 @@ def test_a_broken_row_in_the_middle_is_named(run_dir: Path, tmp_path: Path) -> N
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"no summary\.json"):
         write_report(tmp_path)
+    (tmp_path / "run.jsonl").touch()
+    with pytest.raises(SpecError, match="which a Python program trained"):
+        write_report(tmp_path)
 
 
 def test_comparison_has_a_row_per_run_and_links_to_their_pages(tmp_path: Path) -> None:
