@@ -123,6 +123,15 @@ def test_a_number_that_begins_a_row_of_lines_says_what_it_is() -> None:
     assert heads == [f"num csx  {n}" for n in (2, 2, 1, 1)]
 
 
+def test_what_stands_before_the_first_column_with_a_name_is_not_taken_for_it() -> None:
+    ways = Table("", "8 × CS-3 density 0.25", "64 × H100 dense", box=None)
+    ways.add_row("step", "2.10 s", "5.68 s")
+    narrow = Console(width=18)
+    with narrow.capture() as shown:
+        narrow.print(*fitted(ways, narrow))
+    assert " ".join(shown.get().split()) == "step 8 × CS-3 density 0.25 2.10 s 64 × H100 dense 5.68 s"
+
+
 def test_no_header_is_broken_and_no_number_leaves_its_unit() -> None:
     """Nor where another header holds the broken word whole."""
     table = Table("density", "loss, nats/token", "run time", "full loss, nats/token", box=None)

@@ -82,13 +82,17 @@ def _texts(table: Table, place: int) -> list[str]:
 
 
 def _row(names: list[Text], cells: list[Text]) -> Iterator[RenderableType]:
-    """What the first cells say up to one that has a name, and below it the others with the names of their columns.
+    """What a row is of, and below it the other cells with the names of their columns.
 
-    A first cell that is a mere number has the name of its column too.
+    It is of the words before the first cell whose column has a name; where there are none, of that cell, with the name
+    if it is a mere number.
     """
-    n_head = 1 + next((place for place, cell in enumerate(cells[:-1]) if names[place].plain and cell.plain), 0)
-    *before, head = cells[:n_head]
-    yield from _line([*before, _labelled(names[n_head - 1], head) if _NUMBER.fullmatch(head.plain) else head])
+    n_head = next((place for place, cell in enumerate(cells[:-1]) if names[place].plain and cell.plain), 0)
+    if not any(letter.isalnum() for cell in cells[:n_head] for letter in cell.plain):
+        n_head += 1
+        if _NUMBER.fullmatch(cells[n_head - 1].plain):
+            cells = [*cells[: n_head - 1], _labelled(names[n_head - 1], cells[n_head - 1]), *cells[n_head:]]
+    yield from _line(cells[:n_head])
     for name, cell in zip(names[n_head:], cells[n_head:], strict=True):
         if cell.plain:
             yield Padding(_labelled(name, cell), (0, 0, 0, _INDENT))
