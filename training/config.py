@@ -24,6 +24,7 @@ _AT_LEAST_ONE = (
     "n_threads",
 )
 _MOST_BETA_IN_BF16 = 0.99  # 1 - beta is to be more than a step of 2^-8
+N_EVAL_SEQUENCES = 256  # by default
 CONFIG_FILE = "config.toml"  # in a run's folder
 _DENSITY_SLACK = 1e-4  # the counts of an Erdős-Rényi share are whole numbers
 
@@ -145,7 +146,7 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     clip: Clip = 1.0
     on_nan: OnNan = "stop"
     eval_interval: int = 250
-    n_eval_sequences: int = 256
+    n_eval_sequences: int = N_EVAL_SEQUENCES
     log_interval: int = 10
     checkpoint_interval: int = 500
     last_checkpoints: int = 2

@@ -67,4 +67,5 @@ class Host(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
                 own, asked = _OF_ANY_OTHER.get(name, "its own"), getattr(self, name)
                 if asked != own:
                     runs = f"a run in mode {self.mode} has {own}"
-                    raise SpecError(f"{name} is {asked}, but {runs}: name --mode full or --mode dense too")
+                    proxy = ", or give a proxy its length by --budget" if name == "steps" else ""
+                    raise SpecError(f"{name} is {asked}, but {runs}: name --mode full or --mode dense too{proxy}")

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from models.parametrization import BASES, ParametrizationName
-from training.config import TrainConfig
+from training.config import N_EVAL_SEQUENCES, TrainConfig
 from training.data import STDLIB, Reading
 from training.data.source import BYTE_VALUES
 from training.machine import D_HEAD, MEASURED_LAYERS, MachineProfile
@@ -21,7 +21,8 @@ SEQ_LEN = 128
 BATCH_SIZE = 8
 VOCAB_SIZE = BYTE_VALUES
 _BYTES = Reading()
-# A long run is slower than the best of a few steps: evaluation, reading batches, another program now and then.
+_FORWARD = 1 / 3  # of the time of a step, which goes backward twice as long
+# A long run is slower than the best of a few steps: reading batches, saving, another program now and then.
 _SUSTAINED_OVER_BEST = 1.25
 # On a narrow model threads wait for one another longer than they work: at width 96 two free cores take 20 ms a step,
 # one takes 26 ms, and two of which one is busy elsewhere take 160 ms and more (docs/notebook.md).
@@ -33,6 +34,7 @@ _WIDTH_STEP = 16
 _WIDEST = 1024
 _N_EVALUATIONS = 8
 _N_CHECKPOINTS = 4
+_FEWEST_ROWS, _LONGEST_LOG_INTERVAL = 200, 10  # of a run; a shorter one has a row for every step
 # μP and SμPar transfer one base; standard parameterization has a rate of its own.
 _BASES: dict[ParametrizationName, str] = {"sp": "bytes-64-sp", "mup": "bytes-64", "smupar": "bytes-64"}
 _TRANSFERRED: dict[ParametrizationName, str] = {
@@ -143,8 +145,9 @@ def choose_proxy(
 
 
 def intervals(n_steps: int) -> dict[str, Any]:
-    """How often a run of `n_steps` evaluates and saves, as fields of `TrainConfig`."""
+    """How often a run of `n_steps` evaluates, saves and writes a row, as fields of `TrainConfig`."""
     return {
+        "log_interval": min(_LONGEST_LOG_INTERVAL, max(1, n_steps // _FEWEST_ROWS)),
         "eval_interval": math.ceil(n_steps / _N_EVALUATIONS),
         "checkpoint_interval": math.ceil(n_steps / _N_CHECKPOINTS),
     }
@@ -159,7 +162,8 @@ def ladder(
         shape = proxy_shape(target, d_model, reading)
         n_params = n_parameters(shape)
         n_steps = max(1, round(tokens_per_parameter * n_params / (BATCH_SIZE * shape.seq_len)))
-        seconds = n_steps * BATCH_SIZE * shape.seq_len * predicted_s_per_token(shape, profile)
+        n_sequences = n_steps * BATCH_SIZE + _FORWARD * min(n_steps, _N_EVALUATIONS) * N_EVAL_SEQUENCES
+        seconds = n_sequences * shape.seq_len * predicted_s_per_token(shape, profile)
         rungs.append(Candidate(shape=shape, n_params=n_params, n_steps=n_steps, predicted_s=seconds))
     return rungs
 

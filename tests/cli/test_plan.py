@@ -31,6 +31,13 @@ def test_what_to_book_comes_first_and_every_part_is_there() -> None:
     assert max(map(len, result.stdout.splitlines())) <= 100
 
 
+def test_the_cheapest_is_named_and_in_the_table() -> None:
+    said, _, table = run(*AXES, "--deadline", "30d").stdout.partition("Pareto front")
+    price = re.search(r"The cheapest of them is [^$]*(\$[\d,]+)", " ".join(said.split()))
+    assert price is not None
+    assert price[1] in table
+
+
 def test_json_is_one_object_with_the_keys_that_scripts_rely_on() -> None:
     content = json.loads(run(*AXES, *WITHIN, "--json").stdout)
     assert content["is_satisfied"] is True
@@ -89,7 +96,10 @@ def test_units_of_limits_are_understood() -> None:
 def test_files_hold_every_candidate_and_a_page(tmp_path: Path) -> None:
     result = run(*AXES, *WITHIN, "--out", str(tmp_path / "plan"), "--json")
     content = json.loads(result.stdout)
-    assert json.loads((tmp_path / "plan" / "plan.json").read_text(encoding="utf-8")) == content
+    written = json.loads((tmp_path / "plan" / "plan.json").read_text(encoding="utf-8"))
+    assert written.pop("command").startswith("wse-sim ")
+    assert written == content
+    assert "To do it again" in (tmp_path / "plan" / "report.html").read_text(encoding="utf-8")
     with (tmp_path / "plan" / "candidates.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == content["n_candidates"]

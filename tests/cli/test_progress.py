@@ -88,6 +88,21 @@ def test_bytes_are_sizes(monkeypatch: pytest.MonkeyPatch, clock: list[float]) ->
     assert stream.getvalue() == "1.00 GB/4.00 GB  50.0 MB/s  left 1.00 min\n"
 
 
+def test_what_had_come_when_work_is_first_heard_of_took_time(
+    monkeypatch: pytest.MonkeyPatch, clock: list[float]
+) -> None:
+    stream = io.StringIO()
+    with shown(monkeypatch, stream, BYTES) as meter:
+        clock[0] = 10.0
+        meter.update(1e9, 4e9, "reading")
+        clock[0] = 20.0
+        meter.update(2e9, 2e9, "tokenizing")
+    assert stream.getvalue().splitlines() == [
+        "1.00 GB/4.00 GB, reading  100 MB/s  left 30.0 s",
+        "2.00 GB/2.00 GB, tokenizing  200 MB/s  took 10.0 s",
+    ]
+
+
 def test_work_that_is_done_in_a_moment_may_say_nothing(monkeypatch: pytest.MonkeyPatch, clock: list[float]) -> None:
     stream = io.StringIO()
     with shown(monkeypatch, stream, after_s=2.0) as watch:

@@ -134,6 +134,16 @@ def test_no_header_is_broken_and_no_number_leaves_its_unit() -> None:
     assert told == "loss, full loss, density nats/token run time nats/token 0.25 3.204 22.9 min 2.600"
 
 
+def test_a_long_name_goes_on_in_the_next_line() -> None:
+    """No part of it is cut."""
+    names = Table("what", "of", "names", box=None)
+    names.add_row("constants", "two", "a, " + "long_name_" * 3)
+    narrow = Console(width=40)
+    with narrow.capture() as shown:
+        narrow.print(*fitted(names, narrow))
+    assert "a,long_name_long_name_long_name_" in "".join(shown.get().split()).replace("constantstwo", "")
+
+
 def test_forty_columns_hold_whole_words() -> None:
     text = Terminal("list", "gpus", columns=40, NO_COLOR="1").text()
     assert max(map(len, text.splitlines())) <= 40

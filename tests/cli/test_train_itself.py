@@ -169,7 +169,7 @@ def test_resuming_is_proved_on_the_users_own_run(model: str, tmp_path: Path, mon
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--steps", "3"], "steps is 3, but a run in mode auto has its own: name --mode full"),
+        (["--steps", "3"], "mode auto has its own: name --mode full or --mode dense too, or give a proxy its length by --budget"),
         (["--mode", "proxy", "--microbatch", "1"], "microbatch is 1, but a run in mode proxy has its own"),
         (["--device", "cuda"], "device is cuda, but a run in mode auto has cpu: name --mode full"),
         (["--mode", "full", "--steps", "0"], "steps is 0: it must be at least 1"),

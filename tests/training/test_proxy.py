@@ -5,7 +5,7 @@ import pytest
 
 from models.gpt import meta_model
 from training.machine import MachineProfile, StepRate
-from training.proxy import choose_proxy, ladder, predicted_s_per_token, proxy_shape
+from training.proxy import choose_proxy, intervals, ladder, predicted_s_per_token, proxy_shape
 from wse_sim.errors import SpecError
 from wse_sim.spec.load import load_model
 from wse_sim.workload.transformer import n_parameters
@@ -50,6 +50,20 @@ def test_a_budget_too_small_for_any_gets_the_narrowest_and_is_told() -> None:
     choice = choose_proxy(TARGET, PROFILE, density=0.25, budget_s=0.1)
     assert choice.chosen == choice.candidates[0]
     assert any("more than" in reason for reason in choice.reasons)
+
+
+def test_a_prediction_counts_evaluations_that_a_short_run_is_mostly_of() -> None:
+    """One of 256 sequences takes as long as training 85: it goes forward alone."""
+    narrowest = ladder(TARGET.shape, PROFILE, 20.0)[0]
+    run = choose_proxy(TARGET, PROFILE, density=1.0, budget_s=0.1).config
+    n_trained, n_evaluated = run.n_steps * run.batch_size, 8 * run.n_eval_sequences
+    s_per_sequence = run.seq_len * predicted_s_per_token(narrowest.shape, PROFILE)
+    assert n_evaluated > n_trained
+    assert narrowest.predicted_s == pytest.approx((n_trained + n_evaluated / 3) * s_per_sequence)
+
+
+def test_a_short_run_has_a_row_for_every_step_and_a_long_one_for_every_tenth() -> None:
+    assert [intervals(n)["log_interval"] for n in (1, 49, 399, 400, 1_000, 2_000, 10**6)] == [1, 1, 1, 2, 5, 10, 10]
 
 
 def test_tokens_are_tpp_times_all_parameters() -> None:

@@ -58,7 +58,7 @@ def _is_fitted(table: Table, console: Console) -> bool:
     wanted = [_longest(line for text in texts for line in text.splitlines()) for texts in texts_of]
     for place in sorted(range(len(least)), key=lambda place: wanted[place] - least[place]):
         more = min(spare, wanted[place] - least[place])
-        table.columns[place].width = least[place] + more
+        table.columns[place].width, table.columns[place].overflow = least[place] + more, "fold"
         spare -= more
     return True
 

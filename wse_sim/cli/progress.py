@@ -33,11 +33,15 @@ class Pace:
         Of it in all, and from before.
     window_s :
         The rate is that of the last so many seconds, or of the last two times that something came.
+    began_s :
+        On the clock `monotonic`; now, if it is not given.
     """
 
-    def __init__(self, total: float, done: float = 0.0, *, window_s: float = 60.0) -> None:
+    def __init__(
+        self, total: float, done: float = 0.0, *, window_s: float = 60.0, began_s: float | None = None
+    ) -> None:
         self.total, self._window_s = total, window_s
-        self._began = monotonic(), done
+        self._began = monotonic() if began_s is None else began_s, done
         self._seen = deque([self._began])
 
     @property
@@ -50,9 +54,14 @@ class Pace:
         return self.done >= self.total
 
     @property
+    def last_s(self) -> float:
+        """When something came last, or it began."""
+        return self._seen[-1][0]
+
+    @property
     def took_s(self) -> float:
         """From the beginning until something came last."""
-        return self._seen[-1][0] - self._began[0]
+        return self.last_s - self._began[0]
 
     @property
     def rate(self) -> float:
@@ -65,7 +74,7 @@ class Pace:
         """Until all is done; infinite before anything came."""
         if self.is_done or not self.rate:
             return 0.0 if self.is_done else math.inf
-        return max(0.0, (self.total - self.done) / self.rate - (monotonic() - self._seen[-1][0]))
+        return max(0.0, (self.total - self.done) / self.rate - (monotonic() - self.last_s))
 
     def reach(self, done: float) -> None:
         """So much is done now."""
@@ -139,7 +148,8 @@ class _Counter(ABC):
     def update(self, done: float, total: float, note: str = "") -> None:
         if (self.count.total, self.note) != (total, note):
             self.note = note
-            self.count = self.work = Pace(total)
+            # It began where what came before ended: there may be a part of it when it is first heard of.
+            self.count = self.work = Pace(total, began_s=self.count.last_s)
         self.count.reach(done)
         self.moved()
 

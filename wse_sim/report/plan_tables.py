@@ -73,11 +73,15 @@ def _at_the_ends(plan: Content) -> Iterator[str]:
 def _cheapest(plan: Content) -> Iterator[str]:
     if not plan["front"] or plan["objective"] == "cost":
         return
-    # The cheapest of all that keep to the limits is on the front: nothing dominates it.
-    row = min(plan["front"], key=lambda row: (row["cost_usd"], row["wall_clock_s"], row["loss"]))
+    row = _cheapest_row(plan["front"])
     yield (
         "None of them is cheaper." if row == plan["best"] else f"The cheapest of them is {named(row)}: {figures(row)}."
     )
+
+
+def _cheapest_row(front: Sequence[Content]) -> Content:
+    """Of all candidates that keep to the limits: it is on the front, since nothing dominates it."""
+    return min(front, key=lambda row: (row["cost_usd"], row["wall_clock_s"], row["loss"]))
 
 
 def verdict(plan: Content) -> str:
@@ -127,11 +131,12 @@ def _by(excess: float) -> str:
 
 
 def front_section(plan: Content) -> Section:
-    """Rows of the front, spread over it, the best one marked."""
+    """Rows of the front, spread over it, with the best one, which is marked, and the cheapest."""
     front, best = plan["front"], plan["best"]
     header = ("", "system", "batch", "at a time", "density", "schedule", "TPP", "wall clock", "cost", "energy", "loss")
     step = max(1, -(-len(front) // SHOWN_ROWS))
-    rows = [front_cells(row, is_best=row == best) for i, row in enumerate(front) if i % step == 0 or row == best]
+    named_rows = (best, _cheapest_row(front)) if front else ()
+    rows = [front_cells(row, is_best=row == best) for i, row in enumerate(front) if i % step == 0 or row in named_rows]
     title = (
         f"Pareto front in wall clock, cost (simulated) and loss (projected, nats/token): {len(rows)} of {len(front)}, "
         f"by the event engine; closed form within {percent(plan['largest_closed_form_error'])}"

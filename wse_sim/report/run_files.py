@@ -62,6 +62,11 @@ def read_summary(run_dir: Path) -> dict[str, Any]:
         raise SpecError(f"{run_dir}: holds several runs, {which}; to go on: {go_on}")
     if (run_dir / TARGET).is_file():
         raise SpecError(f"{run_dir}: the run has not ended, there is no {SUMMARY} in it yet; to go on: {go_on}")
+    if (run_dir / ROWS).is_file():
+        raise SpecError(
+            f"{run_dir}: a run without a simulated part, which a Python program trained: {ROWS} in it has the losses; "
+            "`wse-sim train` makes runs that have a page"
+        )
     raise SpecError(f"{run_dir}: there is no {SUMMARY} in it: give the folder of a finished run")
 
 
