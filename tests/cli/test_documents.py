@@ -135,6 +135,15 @@ def test_every_document_is_held_against_something() -> None:
     of_runs = {"train", "train-several", "run-row", "config-file", "gpu", "compare-run"}
     others = {"reproduce", "calibrate", "bench-streaming"}
     # Where such a thing is made anyway:
-    elsewhere = {"bench-engine", "compare-file", "explain-config", "export", "prepare", "side-car", "simulate-file"}
+    elsewhere = {
+        "bench-engine",
+        "compare-file",
+        "explain-config",
+        "export",
+        "plan-file",
+        "prepare",
+        "side-car",
+        "simulate-file",
+    }
     elsewhere |= {"train-verify-resume", "transfer"}
     assert {name for name, _ in CASES} | of_files | of_runs | others | elsewhere == set(DOCUMENTS)

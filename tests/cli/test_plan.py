@@ -96,7 +96,10 @@ def test_units_of_limits_are_understood() -> None:
 def test_files_hold_every_candidate_and_a_page(tmp_path: Path) -> None:
     result = run(*AXES, *WITHIN, "--out", str(tmp_path / "plan"), "--json")
     content = json.loads(result.stdout)
-    assert json.loads((tmp_path / "plan" / "plan.json").read_text(encoding="utf-8")) == content
+    written = json.loads((tmp_path / "plan" / "plan.json").read_text(encoding="utf-8"))
+    assert written.pop("command").startswith("wse-sim ")
+    assert written == content
+    assert "To do it again" in (tmp_path / "plan" / "report.html").read_text(encoding="utf-8")
     with (tmp_path / "plan" / "candidates.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == content["n_candidates"]

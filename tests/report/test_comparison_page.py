@@ -10,7 +10,7 @@ from tests.comparison.sides import compared, measured_here, run
 from tests.report.test_html import Document
 from wse_sim.comparison import with_here
 from wse_sim.report.comparison import Comparison
-from wse_sim.report.comparison_lines import equal_loss_words, lines
+from wse_sim.report.comparison_lines import equal_loss_words, layout_cells, lines
 from wse_sim.report.comparison_page import render_comparison
 from wse_sim.report.quantities import significant
 
@@ -108,3 +108,9 @@ def test_the_figures_of_this_machine_have_their_own_word(comparison: Comparison)
     assert words["Run", "time of all steps"] == ("simulated", "projected")
     assert words["Run", "cost"] == ("simulated", "")
     assert words["At equal loss", "tokens"] == ("projected", "projected")
+
+
+def test_layouts_are_in_the_words_of_their_options(comparison: Comparison) -> None:
+    header, _ = layout_cells(comparison.layouts)
+    assert header[4:8] == ("interleave", "microbatch", "recompute", "sharding")
+    assert all(header)

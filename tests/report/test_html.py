@@ -5,6 +5,7 @@ import math
 import re
 import xml.etree.ElementTree as ElementTree  # the figures are our own XML
 from html.parser import HTMLParser
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,12 @@ import pytest
 
 from tests.report.run_directory import simulation, write_comparison, write_run
 from wse_sim.errors import SpecError
+from wse_sim.report.fields import field_tables
 from wse_sim.report.html import render_comparison_report, render_run_report, write_report
+from wse_sim.report.markup import command_line
 from wse_sim.report.mask_section import mask_section
 from wse_sim.report.simulation_files import write_simulation
+from wse_sim.report.trust_sections import OF_A_PLAN, OF_A_RUN, OF_RUNS, assumed_section
 from wse_sim.spec.operations import load_operations
 
 PLOTS = ("steps", "tokens", "time", "timeline", "density", "imbalance", "tornado")
@@ -245,3 +249,39 @@ def test_an_assumed_constant_of_the_operations_has_its_source(report: str) -> No
         assert constant.source in words
     never = load_operations().with_values("a test", system_mtbf_s=math.inf)
     assert "system_mtbf_s" in set(never.assumed) - set(never.assumed_constants)
+
+
+def test_a_command_is_broken_at_its_spaces_alone_and_a_date_nowhere(report: str) -> None:
+    line = "wse-sim plan --model 13b  --out runs/my-plan --objective 'time'"
+    shown = command_line(line)
+    assert "".join(Document(shown).words).strip() == line
+    for word in ("--model", "--out", "runs/my-plan", "--objective"):
+        assert f'<span class="whole">{word}</span>' in shown
+    assert 'price of <span class="whole">2026-04</span>' in report
+    css = (files("wse_sim.report") / "report.css").read_text(encoding="utf-8")
+    assert ".whole { display: inline-block; max-width: 100%; }" in css
+
+
+def test_columns_of_words_are_at_the_left_in_the_numbers_of_a_plot(report: str) -> None:
+    for name in ("layer", "constant", "resource"):
+        assert f'<th scope="col">{name}</th>' in report
+        assert f'<th scope="col" class="number">{name}</th>' not in report
+    assert '<th scope="col" class="number">imbalance</th>' in report
+
+
+def test_a_page_says_what_the_parts_of_a_step_are(report: str) -> None:
+    meanings = field_tables()["breakdown"]
+    words = "".join(Document(report).words)
+    for name in ("rounding", "logits"):
+        assert f"{name}: {meanings[name].definition}" in words
+
+
+def test_every_page_says_of_assumed_constants_what_is_true_there() -> None:
+    constants = {"csx.clock_hz": None, "operations.detection_s": None, "power_lines.optimal_batch": None}
+    run, plan, runs = (assumed_section(constants, said) for said in (OF_A_RUN, OF_A_PLAN, OF_RUNS))
+    assert "range of tokens/s" in run
+    assert "range of tokens/s" not in plan + runs
+    assert "move the wall clock alone" in run
+    assert "move the wall clock, and energy, carbon and cost with it" in plan
+    assert "power_lines move the projected loss" in plan
+    assert "Those of" not in assumed_section({"csx.clock_hz": None}, OF_A_PLAN)

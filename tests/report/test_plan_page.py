@@ -7,11 +7,13 @@ import msgspec
 import pytest
 
 from tests.planning.questions import question
+from tests.report.test_html import Document
 from wse_sim.planning.constraints import Constraints
 from wse_sim.planning.planner import plan_of
 from wse_sim.planning.search import search
 from wse_sim.planning.space import Space
 from wse_sim.report.plan_figures import pareto_plot
+from wse_sim.report.plan_page import plan_page
 from wse_sim.report.sensitivity import Ends
 from wse_sim.report.tornado import tornado
 
@@ -40,3 +42,10 @@ def test_a_tornado_leaves_out_the_bars_that_nobody_would_see() -> None:
     drawn = tornado(ends, at=8.0, result="days", shown="{:g}".format, salt="bars")
     assert [row[0] for row in drawn.rows] == ["wide", "seen"]
     assert "unseen" not in drawn.wide
+
+
+def test_a_plan_that_knows_its_command_says_it(plan: dict[str, Any]) -> None:
+    page = plan_page({**plan, "command": "wse-sim plan --model 2.7b"})
+    assert "To do it again" in page
+    assert "wse-sim plan --model 2.7b" in "".join(Document(page).words)
+    assert "To do it again" not in plan_page(plan)  # of an older version

@@ -1,6 +1,7 @@
 """The page of a sweep: what nothing beats, what each key moves, and what does not fit."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from tests.cli.documents import call
 from tests.report.test_html import Document
 from wse_sim.report.pareto import Figure, Point, front
-from wse_sim.report.sweep_effects import effects
+from wse_sim.report.sweep_effects import effects, effects_plot
 from wse_sim.report.sweep_page import sweep_page
 from wse_sim.report.sweep_table import SweepTable
 from wse_sim.spec.sourced import Sourced
@@ -167,3 +168,42 @@ def test_a_table_of_nobody_and_one_that_is_not_whole_are_refused(tmp_path: Path)
     result = call("report", str(tmp_path / "half.csv"))
     assert result.exit_code == 2
     assert "is not as the sweep left it" in result.stderr
+
+
+def trained() -> SweepTable:
+    """Four runs on bytes, within a budget."""
+    losses = np.array([2.1805274, 2.1861, 2.238, 2.2415])
+    words = {
+        "model": ["111m"] * 4,
+        "density": [1.0, 1.0, 0.25, 0.25],
+        "seed": [0, 1] * 2,
+        "budget": [20.0] * 4,
+        "status": ["ok"] * 4,
+        "reason": [None] * 4,
+    }
+    numbers = {
+        "measured_val_loss": losses,
+        "measured_bits_per_byte": losses / np.log(2),
+        "measured_host_s": np.full(4, 49.3),
+        "simulated_run_time_s": np.array([1374.0, 1374.0, 1126.0, 1126.0]),
+        "simulated_cost_usd": np.array([30.9, 30.9, 24.9, 24.9]),
+    }
+    return swept(kind="measured", keys=("model", "density", "seed", "budget"), words=words, numbers=numbers)
+
+
+def test_losses_of_a_trained_sweep_have_a_unit_and_one_number_of_decimals_and_its_times_have_names() -> None:
+    text = re.sub(r"\s+", " ", " ".join(Document(sweep_page(trained(), {}, lambda run: False)).words))
+    assert "budget 20 s" in text
+    assert "measured val loss, nats/byte measured time here simulated all steps" in text
+    assert "2.1805 49.3 s" in text
+    assert "2.2380 49.3 s" in text
+    no_bytes = {name: of for name, of in trained().numbers.items() if name != "measured_bits_per_byte"}
+    page = sweep_page(replace(trained(), numbers=no_bytes), {}, lambda run: False)
+    assert "measured val loss, nats/token" in page
+
+
+def test_the_changes_that_a_key_makes_are_drawn_from_no_change_on() -> None:
+    drawn = effects_plot(effects(trained(), "simulated_run_time_s"), "simulated_run_time_s")
+    assert "0.25 -18.0 % over 1" in drawn.alt
+    for svg in (drawn.wide, drawn.narrow):
+        assert ">0 %</text>" in svg

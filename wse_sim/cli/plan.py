@@ -8,7 +8,7 @@ import click
 from wse_sim.cli.economics_options import economics_options
 from wse_sim.cli.operations_options import operations_options
 from wse_sim.cli.options import json_option, together
-from wse_sim.cli.output import files_in, print_json, print_tables, say_written
+from wse_sim.cli.output import command_line, files_in, print_json, print_tables, say_written
 from wse_sim.defaults import PLAN
 
 if TYPE_CHECKING:
@@ -107,4 +107,4 @@ def _write(out: Path, content: dict[str, Any], found: "Search") -> None:
     from wse_sim.planning.files import write_plan
 
     there = files_in(out)
-    say_written(write_plan(out, content, found), there)
+    say_written(write_plan(out, content, found, command=command_line()), there)

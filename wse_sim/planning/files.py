@@ -19,8 +19,13 @@ from wse_sim.report.spreadsheet import inert
 FRONT, CANDIDATES = "front.csv", "candidates.csv"
 
 
-def write_plan(out: Path, plan: Mapping[str, Any], search: Search) -> list[Path]:
+def write_plan(out: Path, plan: Mapping[str, Any], search: Search, *, command: str = "") -> list[Path]:
     """Write all of it into the folder `out`, and return the paths.
+
+    Parameters
+    ----------
+    command :
+        That made it, which plan.json has too; "" where nobody knows.
 
     Raises
     ------
@@ -29,11 +34,12 @@ def write_plan(out: Path, plan: Mapping[str, Any], search: Search) -> list[Path]
     """
     header = [field.name for field in fields(PlanRow) if field.name != "missed"]
     columns = candidate_columns(search)
+    written = {**plan, "command": command} if command else plan
     contents = {
-        PLAN: json_text(plan),
+        PLAN: json_text(written),
         FRONT: _csv(header, ([row[name] for name in header] for row in plan["front"])),
         CANDIDATES: _csv(list(columns), (_known(row) for row in zip(*columns.values(), strict=True))),
-        REPORT: plan_page(plan),
+        REPORT: plan_page(written),
     }
     make_folder(out)
     paths = []

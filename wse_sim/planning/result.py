@@ -71,3 +71,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     caveats: list[str]
     assumed: list[str]
     assumed_constants: dict[str, Sourced]
+
+
+class WrittenPlan(Plan, frozen=True, kw_only=True):
+    """A plan as plan.json has it: with the command that made it."""
+
+    command: str

@@ -44,7 +44,15 @@ def loss_by_time(comparison: Comparison) -> Plot:
     losses = [(way.name, comparison.iso_time[name].loss) for name, way in ways.items()]
     ends = [f"{loss.value:.3f} on {name}" for name, loss in losses if loss is not None]
     alt = f"Projected loss against time; after {duration(wafer.run_time_s)}, the wafers' run: {'; '.join(ends)}."
-    return plot(draw, alt, ("way", "time", "projected loss"), rows, salt="loss-by-time", height=300 + 18 * len(ways))
+    return plot(
+        draw,
+        alt,
+        ("way", "time", "projected loss"),
+        rows,
+        salt="loss-by-time",
+        height=300 + 18 * len(ways),
+        words=("way",),
+    )
 
 
 def _end(way: Way) -> float:

@@ -20,13 +20,8 @@ from wse_sim.report.quantities import (
 )
 
 NOTHING = "–"
-_LAYOUT = {
-    **{name: name for name in PARALLEL_WAYS},
-    "groups": "interleave",
-    "batch": "microbatch",
-    **{name: name for name in ("recompute", "sharding")},
-}  # column -> field
-LAYOUT_NUMBERS = (*PARALLEL_WAYS, "groups", "batch", "step", "tokens/s each")
+_LAYOUT = (*PARALLEL_WAYS, "interleave", "microbatch", "recompute", "sharding")  # fields
+LAYOUT_NUMBERS = (*PARALLEL_WAYS, "interleave", "microbatch", "step", "tokens/s each")
 _Cell = Callable[[Comparison, str, Way], str]  # of the way with this name
 
 
@@ -157,14 +152,14 @@ def layout_cells(layouts: Sequence[GpuLayout]) -> tuple[tuple[str, ...], list[tu
     """Header and rows of layouts that were tried; the last cell says what they need, or what wall they hit."""
     rows = [
         (
-            *(str(getattr(layout, name)) for name in _LAYOUT.values()),
+            *(str(getattr(layout, name)) for name in _LAYOUT),
             duration(layout.step_time_s),
             significant(layout.tokens_per_s_per_gpu),
             layout.wall or f"fits: {data_size(layout.memory_bytes_per_gpu)}",
         )
         for layout in layouts
     ]
-    return (*_LAYOUT, "step", "tokens/s each", ""), rows
+    return (*_LAYOUT, "step", "tokens/s each", "does it fit"), rows
 
 
 def _fits(comparison: Comparison, name: str, way: Way) -> str:

@@ -24,10 +24,22 @@ from wse_sim.report.comparison_lines import (
 )
 from wse_sim.report.headline import gpu_in_words
 from wse_sim.report.html_sections import breakdown_bar, opening
-from wse_sim.report.markup import bullets, figure, page, paragraph, scrolling, section, table, tag, text, wordy
+from wse_sim.report.markup import (
+    bullets,
+    command_line,
+    figure,
+    page,
+    paragraph,
+    scrolling,
+    section,
+    table,
+    tag,
+    text,
+    wordy,
+)
 from wse_sim.report.quantities import duration
 from wse_sim.report.tornado import throughput_tornado
-from wse_sim.report.trust_sections import TORNADO_CAPTION, assumed_section, validation_section
+from wse_sim.report.trust_sections import OF_A_COMPARISON, TORNADO_CAPTION, assumed_section, validation_section
 from wse_sim.spec.reading import convert
 from wse_sim.spec.sourced import Sourced
 
@@ -36,6 +48,7 @@ _LOSS_CAPTION = (
     "wafers' run ends: on the upright one all have had its time, on the level one all have reached its loss. A machine "
     "that takes far longer is left out."
 )
+_PARTS = {"wafer": "breakdown", "gpu": "gpu_breakdown", "here": "here_breakdown"}  # what says what a step's parts are
 
 
 def write_comparison(comparison: Comparison, folder: Path, *, command: str) -> tuple[Path, Path]:
@@ -79,15 +92,15 @@ def render_comparison(comparison: Comparison, *, command: str) -> str:
     body = opening(heading, asked(comparison))
     body += section("Verdict", *_verdict(comparison))
     body += section("Side by side", _ways_table(comparison))
-    body += section("One step", *(_step(way) for way in ways.values()))
+    body += section("One step", *(_step(way, _PARTS[name.partition("_")[0]]) for name, way in ways.items()))
     if comparison.iso_time:
         body += section("Loss against time", figure(loss_by_time(comparison), _LOSS_CAPTION))
     body += section("What the throughput hangs on", *_sensitivity(comparison))
     body += section("Layouts of the GPUs", *_layouts(comparison))
     body += section("What to know before using this", bullets(all_notes(comparison)))
     body += validation_section()
-    body += assumed_section(_assumed(comparison))
-    body += section("To do it again", paragraph(command, "code"))
+    body += assumed_section(_assumed(comparison), OF_A_COMPARISON)
+    body += section("To do it again", command_line(command))
     return page(f"{heading}: wse-sim compare", body)
 
 
@@ -130,8 +143,8 @@ def _row(line: Line) -> str:
     return f'<tr><th scope="row">{text(line.name)}</th>{cells}</tr>\n'
 
 
-def _step(way: Way) -> str:
-    return paragraph(f"{way.name}: {duration(way.step_time_s)}, {way.kind}.") + breakdown_bar(way.breakdown)
+def _step(way: Way, parts: str) -> str:
+    return paragraph(f"{way.name}: {duration(way.step_time_s)}, {way.kind}.") + breakdown_bar(way.breakdown, parts)
 
 
 def _sensitivity(comparison: Comparison) -> list[str]:

@@ -38,6 +38,7 @@ _PLACES = {
     "memory": ("way of a comparison", "memory."),
     "projection": ("loss projection", ""),
     "plan": ("plan", ""),
+    "written_plan": ("plan", ""),
     "constraints": ("plan", "constraints."),
     "plan_row": ("configuration of a plan", ""),
     "plan_tornado": ("plan", "tornado."),

@@ -133,7 +133,7 @@ def _losses(
     ]
     header = ("run", "step", x, "training loss", "validation loss")
     alt = f"Loss against {x}; at the end: {'; '.join(ends)}."
-    return plot(draw, alt, header, table, salt=f"losses-by-{key}", height=300 + 18 * len(runs))
+    return plot(draw, alt, header, table, salt=f"losses-by-{key}", height=300 + 18 * len(runs), words=("run",))
 
 
 def timeline(lanes: Sequence[Lane]) -> Plot:
@@ -165,7 +165,7 @@ def timeline(lanes: Sequence[Lane]) -> Plot:
     alt = "Share of the time shown in which each resource works: "
     alt += "; ".join(f"{name} {share}" for name, _, share, _ in table) + "."
     header = ("resource", "works", "share of the time shown", "pieces of work")
-    return plot(draw, alt, header, table, salt="timeline", height=90 + 30 * len(lanes))
+    return plot(draw, alt, header, table, salt="timeline", height=90 + 30 * len(lanes), words=("resource",))
 
 
 def time_ticks(axes: Axes) -> None:

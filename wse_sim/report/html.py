@@ -20,7 +20,13 @@ from wse_sim.report.markup import page
 from wse_sim.report.mask_section import mask_section
 from wse_sim.report.plan_page import plan_page
 from wse_sim.report.runs_page import render_comparison_report
-from wse_sim.report.trust_sections import assumed_of_summaries, assumed_section, sensitivity_section, validation_section
+from wse_sim.report.trust_sections import (
+    OF_A_RUN,
+    assumed_of_summaries,
+    assumed_section,
+    sensitivity_section,
+    validation_section,
+)
 from wse_sim.spec.reading import as_written
 
 
@@ -43,7 +49,7 @@ def render_run_report(run_dir: Path) -> str:
     body += sensitivity_section({cluster(simulated): simulated} if simulated else {})
     body += choice_section(summary)
     body += validation_section()
-    body += assumed_section(assumed_of_summaries([summary]))
+    body += assumed_section(assumed_of_summaries([summary]), OF_A_RUN)
     body += origin_section(summary)
     return page(f"{title(summary)}: wse-sim {'run' if 'measured' in summary else 'simulate'}", body)
 

@@ -5,9 +5,22 @@ from itertools import groupby
 from typing import Any
 
 from wse_sim import __version__
+from wse_sim.report.fields import field_tables
 from wse_sim.report.figures import loss_by_step, loss_by_time, loss_by_tokens, timeline
 from wse_sim.report.headline import cluster, headline
-from wse_sim.report.markup import bullets, facts, figure, paragraph, scrolling, section, tag, text
+from wse_sim.report.markup import (
+    bullets,
+    command_line,
+    details,
+    facts,
+    figure,
+    paragraph,
+    scrolling,
+    section,
+    tag,
+    text,
+    unbroken,
+)
 from wse_sim.report.quantities import count, data_size, duration, percent, significant
 from wse_sim.report.trace_reading import lanes
 
@@ -60,6 +73,7 @@ _PART_COLOURS = {
     "streaming": "var(--series-2)",
 }
 _OTHER_COLOUR = "var(--ink)"
+_DATE = r"\d{4}-\d{2}(-\d{2})?"
 
 
 def opening(heading: str, lead: str, *, version: str = __version__) -> str:
@@ -93,7 +107,7 @@ def headline_section(summary: Summary) -> str:
         for line in lines:
             rows += (
                 f'<tr><th scope="row">{text(line.name)}</th><td class="value">{text(line.value)}</td>'
-                f'<td class="note">{text(line.note)}</td><td class="kind">{tag(line.kind)}</td></tr>\n'
+                f'<td class="note">{unbroken(line.note, _DATE)}</td><td class="kind">{tag(line.kind)}</td></tr>\n'
             )
         bodies += f"<tbody>\n{rows}</tbody>\n"
     lines_table = scrolling(f'<table class="headline">\n{bodies}</table>\n', "the run in ten seconds")
@@ -177,13 +191,20 @@ def origin_section(summary: Summary) -> str:
             ("SHA-256", str(corpus.get("sha256", ""))),
         ]
         parts.append(f"<h3>Training text</h3>\n{facts(fingerprint)}")
-    parts.append(f"<h3>Command</h3>\n{paragraph(_command(summary.get('command', '')), 'code')}")
+    parts.append(f"<h3>Command</h3>\n{command_line(_command(summary.get('command', '')))}")
     parts.append(paragraph(f"wse-sim {summary.get('version', '')}", "eyebrow"))
     return section("To do it again", *parts)
 
 
-def breakdown_bar(breakdown: Mapping[str, float]) -> str:
-    """Parts of a step as one bar and its legend, which is its table; those that are next to nothing are left out."""
+def breakdown_bar(breakdown: Mapping[str, float], of: str = "breakdown") -> str:
+    """Parts of a step as one bar and its legend, which is its table, and what each of them is; those that are next to
+    nothing are left out.
+
+    Parameters
+    ----------
+    of :
+        The table of `fields` that says what the parts are.
+    """
     shown = {name: fraction for name, fraction in breakdown.items() if fraction >= 0.0005}
     words = ", ".join(f"{name.replace('_', ' ')} {percent(fraction)}" for name, fraction in shown.items())
     bars, items = "", ""
@@ -193,7 +214,9 @@ def breakdown_bar(breakdown: Mapping[str, float]) -> str:
         label = text(name.replace("_", " "))
         items += f'<li><i style="{colour}"></i>{label}<b>{percent(fraction)}</b></li>\n'
     bar = f'<div class="bar" role="img" aria-label="{text("parts of the step: " + words)}">{bars}</div>\n'
-    return f'{bar}<ul class="parts">\n{items}</ul>\n'
+    meanings = field_tables()[of]
+    known = [f"{name.replace('_', ' ')}: {meanings[name].definition}" for name in shown if name in meanings]
+    return f'{bar}<ul class="parts">\n{items}</ul>\n{details("What these parts are", bullets(known))}'
 
 
 def _rate(flops_per_s: float | None) -> str:

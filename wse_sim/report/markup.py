@@ -1,5 +1,6 @@
 """Pieces of an HTML page; every text goes through `text`, so that nothing a user wrote is read as markup."""
 
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from wse_sim.report.svg import Plot  # imports matplotlib
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"  # nothing is fetched and nothing runs
+
+_HYPHENED = r"(?<=\s)[^\s&]*-[^\s&]*(?!\S)"  # a word of a line in which nothing is escaped, but its first
 
 
 def text(content: object) -> str:
@@ -39,6 +42,16 @@ def section(title: str, *parts: str) -> str:
 def paragraph(content: str, css: str = "") -> str:
     mark = f' class="{css}"' if css else ""
     return f"<p{mark}>{text(content)}</p>\n"
+
+
+def command_line(line: str) -> str:
+    """A command line, broken at its spaces alone, so that what is read off a narrow page can be typed."""
+    return f'<p class="code">{unbroken(line, _HYPHENED)}</p>\n'
+
+
+def unbroken(content: object, words: str) -> str:
+    """`content` as text, of which each match of the pattern `words` is broken only where a line is too short for it."""
+    return re.sub(words, lambda match: f'<span class="whole">{match[0]}</span>', text(content))
 
 
 def bullets(items: Iterable[object]) -> str:
@@ -123,6 +136,7 @@ def figure(plot: "Plot", caption: str) -> str:
         f'<div class="{size}" role="img" aria-label="{text(plot.alt)}">{svg}</div>\n'
         for size, svg in (("wide", plot.wide), ("narrow", plot.narrow))
     )
-    numbers = table(plot.header, plot.rows, label=f"numbers of: {caption}", right=plot.header)
+    right = [name for name in plot.header if name not in plot.words]
+    numbers = table(plot.header, plot.rows, label=f"numbers of: {caption}", right=right)
     shown = details(f"Numbers: {counted(len(plot.rows), 'row')}", numbers)
     return f"<figure>\n{drawings}<figcaption>{text(caption)}</figcaption>\n{shown}</figure>\n"

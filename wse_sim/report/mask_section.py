@@ -71,8 +71,8 @@ def _by_block(masks: Sequence[LayerMask], field: str) -> Plot:
 
     alt = f"{field.capitalize()} of {len(masks)} layers of {1 + max(mask.block for mask in masks)} blocks: "
     alt += f"from {min(values):.3f} to {max(values):.3f}."
-    rows = [(str(mask.block), mask.matrix, f"{getattr(mask, field):.4f}") for mask in masks]
-    return plot(draw, alt, ("block", "layer", field), rows, salt=f"masks-{field}", height=300)
+    rows = [(str(mask.block), mask.matrix.replace("_", " "), f"{getattr(mask, field):.4f}") for mask in masks]
+    return plot(draw, alt, ("block", "layer", field), rows, salt=f"masks-{field}", words=("layer",))
 
 
 def _limits(values: Sequence[float], *, least: float) -> tuple[float, float]:

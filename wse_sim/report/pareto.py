@@ -94,12 +94,15 @@ def pareto(
                 continue
             _scatter(axes, of[::every], style, "")
             axes.plot([p.x for p in fronts[name]], [p.y for p in fronts[name]], lw=1.2, ms=5.5, label=name, **edged)
+        if not is_joint and any(len(fronts[name]) < len(of) for name, of in named.items()):
+            _scatter(axes, [], {"color": FAINT, "marker": "o"}, "beaten by another")  # as they are drawn, in the legend
         if is_joint:
             axes.plot([p.x for p in fronts[""]], [p.y for p in fronts[""]], color=FAINT, lw=1.2, zorder=1)
-        _scale(axes, "x", x, [point.x for point in everything])
-        _scale(axes, "y", y, [point.y for point in everything])
-        axes.set_xlabel(x.name)
-        axes.set_title(y.name, loc="left", fontsize=11, color=FAINT)
+        of_x, of_y = [point.x for point in everything], [point.y for point in everything]
+        _scale(axes, "x", x, of_x)
+        _scale(axes, "y", y, of_y)
+        axes.set_xlabel(_axis_name(x, of_x))
+        axes.set_title(_axis_name(y, of_y), loc="left", fontsize=11, color=FAINT)
         legend_below(axes)
 
     is_whole = len(everything) <= MAX_ROWS  # else the fronts alone are in the table
@@ -114,7 +117,8 @@ def pareto(
     alt += "; ".join(_ends(name, of, x, y) for name, of in fronts.items() if of) + "."
     if is_joint:
         header, table = header[1:], [cells[1:] for cells in table]
-    return plot(draw, alt, header, table, salt=salt, height=300 + 13 * (len(named) + bool(others)))
+    words, height = ("group", "point", "on the front"), 300 + 13 * (len(named) + bool(others))
+    return plot(draw, alt, header, table, salt=salt, height=height, words=words)
 
 
 def _styles() -> Iterator[dict[str, Any]]:
@@ -129,10 +133,18 @@ def _scatter(axes: Axes, points: Sequence[Point], style: Mapping[str, Any], labe
     axes.plot([p.x for p in points], [p.y for p in points], ls="", ms=4, label=label or "_", **pale)
 
 
+def _axis_name(figure: Figure, values: Sequence[float]) -> str:
+    return f"{figure.name}, logarithmic" if _spans_much(values) else figure.name
+
+
+def _spans_much(values: Sequence[float]) -> bool:
+    return 0 < _LOGARITHMIC * min(values) <= max(values)
+
+
 def _scale(axes: Axes, side: Literal["x", "y"], figure: Figure, values: Sequence[float]) -> None:
     """Logarithmic where the figure spans much, with ticks where people have them."""
     axis = axes.xaxis if side == "x" else axes.yaxis
-    is_log = 0 < _LOGARITHMIC * min(values) <= max(values)
+    is_log = _spans_much(values)
     if is_log and side == "x" and figure.is_time:
         time_ticks(axes)
         return

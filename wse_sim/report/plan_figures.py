@@ -41,7 +41,7 @@ def pareto_plot(plan: Content) -> Plot:
 
     table = [(named(row), duration(row["wall_clock_s"]), money(row["cost_usd"]), f"{row['loss']:.3f}") for row in front]
     header = ("configuration", "wall clock", "cost", "loss")
-    return plot(draw, _in_words(front), header, table, salt="pareto", height=380)
+    return plot(draw, _in_words(front), header, table, salt="pareto", height=380, words=("configuration",))
 
 
 def days_tornado(plan: Content, n_bars: int) -> Plot:

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from wse_sim.report.html_sections import opening
-from wse_sim.report.markup import bullets, facts, figure, page, paragraph, section, table
+from wse_sim.report.markup import bullets, command_line, facts, figure, page, paragraph, section, table
 from wse_sim.report.plan_figures import days_tornado, pareto_plot
 from wse_sim.report.plan_tables import answer, front_section, leaves_no_end, limits, rejected_section
 from wse_sim.report.quantities import count, counted
-from wse_sim.report.trust_sections import assumed_section, validation_section
+from wse_sim.report.trust_sections import OF_A_PLAN, assumed_section, validation_section
 from wse_sim.spec.reading import convert
 from wse_sim.spec.sourced import Sourced
 
@@ -46,7 +46,9 @@ def plan_page(plan: Content) -> str:
     )
     body += validation_section()
     known = convert(plan.get("assumed_constants", {}), dict[str, Sourced], "plan.json")
-    body += assumed_section({name: known.get(name) for name in plan["assumed"]})
+    body += assumed_section({name: known.get(name) for name in plan["assumed"]}, OF_A_PLAN)
+    if plan.get("command"):  # an older version did not write it
+        body += section("To do it again", command_line(plan["command"]))
     return page(f"{title}: wse-sim plan", body)
 
 

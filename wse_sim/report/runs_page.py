@@ -12,7 +12,13 @@ from wse_sim.report.markup import figure, link, page, section, table
 from wse_sim.report.pareto import Figure, Point, pareto
 from wse_sim.report.quantities import duration, money, named_density
 from wse_sim.report.tables import COMPARISON_COLUMNS, comparison_cells, measured_unit
-from wse_sim.report.trust_sections import assumed_of_summaries, assumed_section, sensitivity_section, validation_section
+from wse_sim.report.trust_sections import (
+    OF_RUNS,
+    assumed_of_summaries,
+    assumed_section,
+    sensitivity_section,
+    validation_section,
+)
 
 Summary = Mapping[str, Any]
 Rows = Sequence[Mapping[str, Any]]
@@ -50,7 +56,7 @@ def render_comparison_report(out_dir: Path) -> str:
     body += _fronts(summaries)
     body += sensitivity_section(dict(list(_simulations(summaries).items())[:_MOST_TORNADOES]))
     body += validation_section()
-    body += assumed_section(assumed_of_summaries(summaries.values()))
+    body += assumed_section(assumed_of_summaries(summaries.values()), OF_RUNS)
     body += origin_section(comparison)
     return page("wse-sim comparison", body)
 

@@ -67,6 +67,8 @@ class Plot:
         What it shows, in words.
     header, rows :
         Its numbers.
+    words :
+        Columns of text among them.
     """
 
     wide: str
@@ -74,6 +76,7 @@ class Plot:
     alt: str
     header: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]
+    words: tuple[str, ...] = ()
 
 
 def plot(
@@ -84,9 +87,10 @@ def plot(
     *,
     salt: str,
     height: int = 300,
+    words: tuple[str, ...] = (),
 ) -> Plot:
     wide, narrow = (_svg(draw, width, height, f"{salt}-{width}") for width in (WIDE, NARROW))
-    return Plot(wide=wide, narrow=narrow, alt=alt, header=header, rows=rows)
+    return Plot(wide=wide, narrow=narrow, alt=alt, header=header, rows=rows, words=words)
 
 
 def legend_below(axes: Axes) -> None:

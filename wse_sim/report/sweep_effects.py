@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from wse_sim.report.quantities import change, counted, factor
 from wse_sim.report.svg import FAINT, INK, PAGE, SERIES, Plot, plot
@@ -109,7 +109,7 @@ def effects_plot(found: Sequence[KeyEffects], figure: str) -> Plot:
     alt = f"How {counted(len(found), 'key')} move {heading(figure)}; most does {heading(most.key)}: "
     alt += "; ".join(f"{effect.value} {shown(effect.ratio)}" for effect in most.effects) + f" over {most.reference}."
     header = ("key", "value", "over", "mean ratio", "least", "largest", "pairs")
-    return plot(draw, alt, header, rows, salt=f"effects-{figure}", height=_AROUND + _ROW * n_rows)
+    return plot(draw, alt, header, rows, salt=f"effects-{figure}", height=_AROUND + _ROW * n_rows, words=header[:3])
 
 
 def _codes(cells: Sequence[Value], values: Sequence[Value]) -> Codes:
@@ -163,7 +163,9 @@ def _spread(places: Sequence[int]) -> list[int]:
 
 def _ratio_axis(axes: Axes, *, is_narrow: bool, span: float) -> None:
     if is_narrow:
-        axes.xaxis.set_major_locator(MaxNLocator(4))
+        low, high = (ratio - 1 for ratio in axes.get_xlim())
+        ticks = MaxNLocator(4).tick_values(low, high)  # of the change: no change is one of them
+        axes.xaxis.set_major_locator(FixedLocator([1 + tick for tick in ticks if low <= tick <= high]))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda ratio, _: change(ratio - 1)))
         return
     axes.set_xscale("log")

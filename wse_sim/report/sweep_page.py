@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from wse_sim.report.html_sections import opening
-from wse_sim.report.markup import facts, figure, link, page, paragraph, section, table, text, wordy
+from wse_sim.report.markup import command_line, facts, figure, link, page, paragraph, section, table, text, wordy
 from wse_sim.report.pareto import MAX_POINTS, MAX_ROWS, MOST_GROUPS, Figure, Point, pareto
 from wse_sim.report.quantities import counted, percent
 from wse_sim.report.run_files import REPORT
 from wse_sim.report.sweep_effects import effects, effects_plot
 from wse_sim.report.sweep_table import SweepTable, Value
 from wse_sim.report.sweep_words import CONTENTION, MAIN_FIGURES, heading, in_words, less_is_better
-from wse_sim.report.trust_sections import Constants, assumed_section, validation_section
+from wse_sim.report.trust_sections import OF_RUNS, Constants, assumed_section, validation_section
 from wse_sim.schedule.estimate import NOTHING_CONTENDS
 from wse_sim.units import J_PER_KWH
 
@@ -54,9 +54,9 @@ def sweep_page(swept: SweepTable, assumed: Constants, written: Callable[[str], b
         body += section("What nothing beats", *_fronts(swept))
         body += section("What moves the answer", *_effects(swept))
     body += _failures(swept)
-    body += validation_section() + assumed_section(assumed)
+    body += validation_section() + assumed_section(assumed, OF_RUNS)
     if swept.command:
-        body += section("To do it again", paragraph(swept.command, "code"))
+        body += section("To do it again", command_line(swept.command))
     return page(f"{title}: wse-sim sweep", body)
 
 
@@ -102,7 +102,7 @@ def _best(swept: SweepTable, written: Callable[[str], bool]) -> Iterator[str]:
     kinds = [_kind(swept, name) for name in figures]
     for by in BEST_BY[swept.kind]:
         rows = swept.best_first(by)[:N_BEST]
-        header = tuple(map(heading, (*names, *figures)))
+        header = (*map(heading, names), *map(swept.heading, figures))
         cells = [tuple(swept.shown(name, row) for name in (*names, *figures)) for row in rows]
         word = "least" if less_is_better(by) else "most"
         yield f"<h3>By {text(word)} {text(heading(by))}</h3>\n"
@@ -145,8 +145,8 @@ def _fronts(swept: SweepTable) -> Iterator[str]:
         points = {name: [Point(row, x_values[row], y_values[row]) for row in rows] for name, rows in groups.items()}
         drawn = pareto(
             points,
-            _figure(x),
-            _figure(y),
+            _figure(swept, x),
+            _figure(swept, y),
             named_point=lambda row: swept.named(others, row),
             salt=f"pareto-{x}",
             is_joint=is_joint,
@@ -179,9 +179,9 @@ def _unit(name: str) -> float:
     return J_PER_KWH if name.endswith("_j") else 1.0
 
 
-def _figure(name: str) -> Figure:
+def _figure(swept: SweepTable, name: str) -> Figure:
     return Figure(
-        name=heading(name),
+        name=swept.heading(name),
         in_words=lambda value: in_words(name, value * _unit(name), is_given=False),
         more_is_better=not less_is_better(name),
         is_time=name.endswith("_time_s"),

@@ -8,7 +8,15 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from wse_sim.report.sweep_words import FILLED_IN, heading, in_words, less_is_better
+from wse_sim.report.sweep_words import (
+    FILLED_IN,
+    MEASURED_UNIT,
+    heading,
+    in_words,
+    less_is_better,
+    unit_of_measured,
+    with_unit,
+)
 
 Value = str | int | float | bool | None
 Numbers = npt.NDArray[np.float64]
@@ -78,6 +86,16 @@ class SweepTable:
             return in_words(name, self.words[name][row], is_given=name in self.keys)
         number = float(self.numbers[name][row])
         return in_words(name, None if np.isnan(number) else number, is_given=False)
+
+    def heading(self, name: str) -> str:
+        """What a column is called; a loss with its unit."""
+        return with_unit(name, self._measured_unit)
+
+    @cached_property
+    def _measured_unit(self) -> str:
+        none = np.full(len(self), np.nan)
+        losses, bits = (self.numbers.get(name, none).tolist() for name in MEASURED_UNIT)
+        return unit_of_measured(zip(losses, bits, strict=True))
 
     def named(self, names: Sequence[str], row: int) -> str:
         """A row by some of its cells: num csx 4, density 0.25; those that it lacks are left out."""

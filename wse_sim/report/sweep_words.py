@@ -1,9 +1,12 @@
 """How the columns of a sweep and their values are written for people."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
+from typing import Any
 
 from wse_sim.report.quantities import carbon, count, duration, energy, money, percent, significant
+from wse_sim.report.tables import measured_unit
 
 CONTENTION = "contention"  # the column that says how far a row in closed form can be trusted
 
@@ -16,6 +19,8 @@ _READ_AS: dict[str, Callable[[float], str]] = {
     "_j": energy,
     "_kg": carbon,
     "_usd": money,
+    "loss": "{:.4f}".format,
+    "bits_per_byte": "{:.4f}".format,
     CONTENTION: lambda contention: f"{contention:.2f}",
 }
 _LESS_IS_BETTER = ("_s", "_j", "_kg", "_usd", "loss", "bits_per_byte", "_bytes_per_gpu", CONTENTION)
@@ -24,6 +29,8 @@ MAIN_FIGURES = {
     "simulated": ("tokens_per_s", "mfu", "run_time_s", "cost_usd", "energy_j"),
     "measured": ("measured_val_loss", "measured_host_s", "simulated_run_time_s", "simulated_cost_usd"),
 }
+_GIVEN_AS: dict[str, Callable[[float], str]] = {"budget": lambda seconds: duration(seconds).replace(".0 ", " ")}
+MEASURED_UNIT = ("measured_val_loss", "measured_bits_per_byte")  # the two columns that tell the unit of losses
 FILLED_IN = ("system", "num_csx", "batch_size")  # to be shown: what the figures are of
 
 
@@ -31,10 +38,23 @@ FILLED_IN = ("system", "num_csx", "batch_size")  # to be shown: what the figures
 def heading(name: str) -> str:
     """A heading that may be broken between words; values say their unit."""
     name = name.replace("run_time_s", "all_steps")  # a run's wall clock is more
+    name = name.replace("host_s", "time_here")
     for ending in ("_s", "_j", "_kg", "_usd"):
         if name.endswith(ending) and not name.endswith("_per_s"):
             name = name.removesuffix(ending)
     return name.replace("_per_s", "/s").replace("_", " ")
+
+
+def with_unit(name: str, measured_unit: str) -> str:
+    """The heading of a figure; a loss says its unit, which of measured ones hangs on what a token is."""
+    unit = {"measured": measured_unit, "projected": "nats/token"}.get(name.partition("_")[0], "")
+    return f"{heading(name)}, {unit}" if unit and name.endswith("_loss") else heading(name)
+
+
+def unit_of_measured(losses: Iterable[Sequence[Any]]) -> str:
+    """The unit of losses that were measured, from `MEASURED_UNIT` of each row; None or NaN where a row has none."""
+    known = [(loss, bits) for loss, bits in losses if loss is not None and not math.isnan(loss)]
+    return measured_unit({"measured": {"val_loss": loss, "bits_per_byte": bits}} for loss, bits in known)
 
 
 def in_words(name: str, value: str | int | float | bool | None, *, is_given: bool) -> str:
@@ -49,6 +69,8 @@ def in_words(name: str, value: str | int | float | bool | None, *, is_given: boo
         return "–"
     if isinstance(value, str | bool):
         return str(value)
+    if is_given and name in _GIVEN_AS:
+        return _GIVEN_AS[name](value)
     if (is_given or name in FILLED_IN) and name != "tokens":
         return str(value) if isinstance(value, int) else f"{value:g}"
     for ending, read in _READ_AS.items():

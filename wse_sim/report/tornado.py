@@ -80,4 +80,4 @@ def tornado(bars: Sequence[Ends], *, at: float, result: str, shown: Callable[[fl
     moved = "; ".join(f"{name} {low} to {high}" for name, _, low, high in rows) or "nothing with a range"
     header = ("constant", "range", "at its low end", "at its high end")
     height = _AROUND_BARS + _BAR_HEIGHT * len(bars)
-    return plot(draw, f"What {result} hang on: {moved}.", header, rows, salt=salt, height=height)
+    return plot(draw, f"What {result} hang on: {moved}.", header, rows, salt=salt, height=height, words=("constant",))

@@ -26,6 +26,21 @@ _VALIDATION = (
     "predicted / published - 1, also by fits of these constants that have not seen the row, or no row of its group. "
     "Made by wse-sim validate, which also prints each run on GPUs and every source."
 )
+_OF_OPERATIONS = "Those of the operations, of start, checkpoints and failures,"
+# What is true of assumed constants on a page, by what their names have in them.
+AT_THEIR_VALUES = {"": "The figures above are with each of them at its value, where they do not say otherwise."}
+OF_A_RUN = {
+    "": "The range of tokens/s above covers what those of the wafers do to it.",
+    "operations.": f"{_OF_OPERATIONS} move the wall clock alone.",
+}
+OF_RUNS = AT_THEIR_VALUES | {
+    "operations.": f"{_OF_OPERATIONS} move the wall clock alone, which the pages of the runs have."
+}
+OF_A_COMPARISON = OF_A_RUN | {"": "The ranges of tokens/s above cover what they do to it."}
+OF_A_PLAN = AT_THEIR_VALUES | {
+    "operations.": f"{_OF_OPERATIONS} move the wall clock, and energy, carbon and cost with it.",
+    "power_lines.": "Those of power_lines move the projected loss, and which batches are beyond the critical size.",
+}
 _GROUPS = {"simulated": "", "simulated_gpu": "gpu_"}  # of a summary: what its operations' constants begin with
 
 
@@ -52,13 +67,18 @@ def validation_section() -> str:
     return section("How far to trust the simulator", *parts)
 
 
-def assumed_section(constants: Constants) -> str:
-    """Every constant for which nothing better than an assumption is known, with its provenance; "" where none is."""
+def assumed_section(constants: Constants, said: Mapping[str, str]) -> str:
+    """Every constant for which nothing better than an assumption is known, with its provenance; "" where none is.
+
+    Parameters
+    ----------
+    said :
+        What is true of them on this page, by what the names of those have in them that it is true of.
+    """
     if not constants:
         return ""
-    lead = "Nothing better than an assumption is known for these. The wafers' range of tokens/s covers theirs."
-    if any("operations." in name for name in constants):
-        lead += " Those of the operations, of start, checkpoints and failures, move the wall clock alone."
+    true = [words for part, words in said.items() if any(part in name for name in constants)]
+    lead = " ".join(["Nothing better than an assumption is known for these.", *true])
     return section("Assumed constants", paragraph(lead), constants_list(constants))
 
 

@@ -11,7 +11,7 @@ from wse_sim.files import write_atomically
 from wse_sim.report import run_files
 from wse_sim.report.sweep_page import sweep_page
 from wse_sim.report.sweep_table import SweepTable
-from wse_sim.report.sweep_words import CONTENTION, FILLED_IN, MAIN_FIGURES
+from wse_sim.report.sweep_words import CONTENTION, FILLED_IN, MAIN_FIGURES, MEASURED_UNIT
 from wse_sim.report.trust_sections import Constants, assumed_of_summaries
 from wse_sim.spec.reading import as_written, read_json
 from wse_sim.sweeps.journal import TABLE, Identity, identity_of
@@ -63,12 +63,12 @@ def read_sweep(table: Path, identity: Identity) -> SweepTable:
         raise SpecError(f"{table}: is not there yet: finish the sweep first, with the command that began it")
     is_read = shown_rows(table, identity)
     n_read = identity.n_points if is_read is None else int(is_read.sum())
-    figures = (*MAIN_FIGURES[identity.kind], CONTENTION)
+    figures = (*MAIN_FIGURES[identity.kind], CONTENTION, *MEASURED_UNIT)
     others = dict.fromkeys((*FILLED_IN, "run", *STATUS))
     words, numbers = read_columns(
         table,
         words=tuple(dict.fromkeys((*identity.keys, *others))),
-        numbers=[n for n in figures if n not in identity.keys],
+        numbers=[n for n in dict.fromkeys(figures) if n not in identity.keys],
         is_read=is_read,
     )
     missing = {*identity.keys, *STATUS} - words.keys()

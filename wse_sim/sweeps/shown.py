@@ -3,7 +3,15 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from wse_sim.report.sweep_words import CONTENTION, FILLED_IN, MAIN_FIGURES, heading, in_words
+from wse_sim.report.sweep_words import (
+    CONTENTION,
+    FILLED_IN,
+    MAIN_FIGURES,
+    MEASURED_UNIT,
+    in_words,
+    unit_of_measured,
+    with_unit,
+)
 from wse_sim.report.tables import Section
 from wse_sim.sweeps.keys import Value
 from wse_sim.sweeps.sweep import Row, Sweep
@@ -22,7 +30,8 @@ def best_section(sweep: Sweep, best: Sequence[Row], sort_by: str) -> Section:
     shown = [sweep.cells(row) for row in best[:N_BEST]]
     cells = [tuple(_shown(sweep, name, row[name]) for name in header) for row in shown]
     numbers = tuple(name for name in header if all(not isinstance(row[name], str) for row in shown))
-    words = {name: heading(name) for name in header}
+    unit = unit_of_measured([row.results.get(name) for name in MEASURED_UNIT] for row in best)
+    words = {name: with_unit(name, unit) for name in header}
     title = f"{sweep.kind}: the best {len(shown)} of {len(best):,} by {sort_by}"
     return Section(title=title, header=tuple(words.values()), rows=cells, right=tuple(words[name] for name in numbers))
 
