@@ -97,7 +97,7 @@ def test_files_hold_every_candidate_and_a_page(tmp_path: Path) -> None:
     result = run(*AXES, *WITHIN, "--out", str(tmp_path / "plan"), "--json")
     content = json.loads(result.stdout)
     written = json.loads((tmp_path / "plan" / "plan.json").read_text(encoding="utf-8"))
-    assert written.pop("command").startswith("wse-sim ")
+    assert written.pop("command").startswith("wse-sim")
     assert written == content
     assert "To do it again" in (tmp_path / "plan" / "report.html").read_text(encoding="utf-8")
     with (tmp_path / "plan" / "candidates.csv").open(encoding="utf-8") as file:
