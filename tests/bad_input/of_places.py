@@ -115,7 +115,7 @@ def _names() -> Group:
         ("a bracket without end", "t[.bin"),
         ("of nobody's home", "~nobody-at-all/t.bin"),
     ):
-        group.case(f"of data {name}", {}, "data|letters|long", command=f"{data} {_quoted(word)}")
+        group.case(f"of data {name}", {}, "data|letters|long|UTF-8", command=f"{data} {_quoted(word)}")
     for name, command in (
         ("of a run", "export {} --out x"),
         ("of a page", "report {}"),

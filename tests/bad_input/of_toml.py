@@ -93,7 +93,7 @@ def _models() -> Group:
     for key in ("d_model", "vocab_size", "name"):
         lines = [line for line in TINY.splitlines() if not line.startswith(key)]
         group.case(f"no {key}", {"m.toml": "\n".join(lines)}, "m.toml", key)
-    name = "\\u001b]0;x\\u0007\\nerror: not me"
+    name = "\\u001b]0;x\\u0007 error: not me"
     group.case(
         "escape codes in the name",
         {"m.toml": in_place(TINY, '"tiny"', f'"{name}"')},
