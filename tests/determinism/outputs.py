@@ -22,7 +22,7 @@ from wse_sim.files import user_cache
 
 PRINTED = "printed"  # a folder beside the one that a command works in
 ALONE = "is in one folder alone"
-_WORKERS = re.compile(rb"(--processes|--workers) \d")
+_WORKERS = re.compile(rb"(--processes|--workers)(</span>)? \d")
 _LINES_OF_A_CLOCK = {
     ".txt": re.compile(rb"^engine +max-plus.*measured$", re.MULTILINE),
     ".md": re.compile(rb"^- [\d.,]+ \w+ of this command\.$", re.MULTILINE),
