@@ -93,6 +93,8 @@ class SweepTable:
 
     @cached_property
     def _measured_unit(self) -> str:
+        if self.kind != "measured":
+            return ""  # a simulated sweep may have a million rows, and none with such a loss
         none = np.full(len(self), np.nan)
         losses, bits = (self.numbers.get(name, none).tolist() for name in MEASURED_UNIT)
         return unit_of_measured(zip(losses, bits, strict=True))

@@ -28,16 +28,16 @@ _VALIDATION = (
 )
 _OF_OPERATIONS = "Those of the operations, of start, checkpoints and failures,"
 # What is true of assumed constants on a page, by what their names have in them.
-AT_THEIR_VALUES = {"": "The figures above are with each of them at its value, where they do not say otherwise."}
+_AT_THEIR_VALUES = {"": "The figures above are with each of them at its value, where they do not say otherwise."}
 OF_A_RUN = {
     "": "The range of tokens/s above covers what those of the wafers do to it.",
     "operations.": f"{_OF_OPERATIONS} move the wall clock alone.",
 }
-OF_RUNS = AT_THEIR_VALUES | {
+OF_RUNS = _AT_THEIR_VALUES | {
     "operations.": f"{_OF_OPERATIONS} move the wall clock alone, which the pages of the runs have."
 }
 OF_A_COMPARISON = OF_A_RUN | {"": "The ranges of tokens/s above cover what they do to it."}
-OF_A_PLAN = AT_THEIR_VALUES | {
+OF_A_PLAN = _AT_THEIR_VALUES | {
     "operations.": f"{_OF_OPERATIONS} move the wall clock, and energy, carbon and cost with it.",
     "power_lines.": "Those of power_lines move the projected loss, and which batches are beyond the critical size.",
 }

@@ -30,7 +30,8 @@ def best_section(sweep: Sweep, best: Sequence[Row], sort_by: str) -> Section:
     shown = [sweep.cells(row) for row in best[:N_BEST]]
     cells = [tuple(_shown(sweep, name, row[name]) for name in header) for row in shown]
     numbers = tuple(name for name in header if all(not isinstance(row[name], str) for row in shown))
-    unit = unit_of_measured([row.results.get(name) for name in MEASURED_UNIT] for row in best)
+    measured = best if sweep.kind == "measured" else ()
+    unit = unit_of_measured([row.results.get(name) for name in MEASURED_UNIT] for row in measured)
     words = {name: with_unit(name, unit) for name in header}
     title = f"{sweep.kind}: the best {len(shown)} of {len(best):,} by {sort_by}"
     return Section(title=title, header=tuple(words.values()), rows=cells, right=tuple(words[name] for name in numbers))
