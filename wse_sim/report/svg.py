@@ -113,9 +113,18 @@ def _svg(draw: Callable[[Axes], None], width: int, height: int, salt: str) -> st
         figure = Figure(figsize=(width / POINTS_PER_INCH, height / POINTS_PER_INCH), layout="constrained")
         FigureCanvasSVG(figure)
         draw(figure.add_subplot())
+        _lay_out(figure)
         out = io.StringIO()
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     return _for_page(out.getvalue(), salt)
+
+
+def _lay_out(figure: Figure) -> None:
+    """Find the places of all that is drawn, for good: `savefig` would draw the figure an extra time to find them."""
+    layout = figure.get_layout_engine()
+    assert layout is not None
+    layout.execute(figure)
+    figure.set_layout_engine("none")
 
 
 def _for_page(svg: str, salt: str) -> str:
