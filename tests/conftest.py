@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 from tests.campaigns import RecordFigures, keep
+from tests.undrawn import undrawn_pages
 
 # Machines are noisy, and a first call may compile: how long an example takes is no property of the code.
 settings.register_profile("untimed", deadline=None)
@@ -49,6 +50,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("model") / "tiny.toml"
     path.write_text(TINY, encoding="utf-8")
     return str(path)
+
+
+@pytest.fixture
+def undrawn() -> Iterator[None]:
+    """For tests of what a page says."""
+    with undrawn_pages():
+        yield
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

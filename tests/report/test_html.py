@@ -115,6 +115,7 @@ def test_report_says_the_three_words_and_the_provenance(report: str) -> None:
         assert word in words
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_every_assumed_constant_has_the_source_that_the_run_was_simulated_with(run_dir: Path, tmp_path: Path) -> None:
     summary = json.loads((run_dir / "summary.json").read_text(encoding="utf-8"))
     for side in ("simulated", "simulated_gpu"):
@@ -163,11 +164,13 @@ def test_what_the_user_wrote_stays_text(run_dir: Path, tmp_path: Path) -> None:
     assert "".join(document.words).count(evil) >= 8
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("part", ["projected", "simulated_gpu", "choice", "measured", "simulated", "target"])
 def test_report_does_without_any_one_part(run_dir: Path, tmp_path: Path, part: str) -> None:
     assert Document(render_run_report(changed(run_dir, tmp_path, **{part: None}))).open == []
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_report_does_without_curve_and_trace(run_dir: Path, tmp_path: Path) -> None:
     path = changed(run_dir, tmp_path)
     (path / "run.jsonl").unlink()
@@ -200,6 +203,7 @@ def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
         write_report(tmp_path)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_comparison_has_a_row_per_run_and_links_to_their_pages(tmp_path: Path) -> None:
     write_comparison(tmp_path, (1.0, 0.25))
     write_report(tmp_path / "density-0.25")

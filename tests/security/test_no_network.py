@@ -97,7 +97,11 @@ def test_no_command_asks_for_a_network(tmp_path: Path, model: str) -> None:
     (tmp_path / "text.txt").write_text(TEXT, encoding="utf-8")
     wafer_file(tmp_path / "runs.csv")
     # One process for all, since each would load torch anew.
-    program = "import sys; from wse_sim.cli.app import main\nfor words in {!r}: main(words, standalone_mode=False)"
+    program = (
+        "from tests.undrawn import undrawn_pages; from wse_sim.cli.app import main\n"
+        "with undrawn_pages():\n"
+        "    for words in {!r}: main(words, standalone_mode=False)"
+    )
     done = run_alone(tmp_path, "-c", program.format(commands(model, tmp_path)))
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "asked").exists(), (tmp_path / "asked").read_text()

@@ -1,8 +1,17 @@
 """What the tests of training share."""
 
+from collections.abc import Iterator
+
 import pytest
 
+from tests.undrawn import undrawn_pages
 from training.data import Corpus, load_corpus
+
+
+@pytest.fixture(scope="package", autouse=True)
+def undrawn() -> Iterator[None]:
+    with undrawn_pages():
+        yield
 
 
 @pytest.fixture(scope="session")

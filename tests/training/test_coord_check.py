@@ -17,9 +17,9 @@ from training.coord_slopes import Slope, holds, slopes
 from training.data import Corpus, load_corpus
 from wse_sim.errors import SpecError
 
-DENSITY = CoordCheck(over="density", values=(1.0, 0.25, 0.0625), n_seeds=2)
-WIDTH = CoordCheck(over="width", values=(64, 128, 256, 512), n_seeds=2)
-DEPTH = CoordCheck(over="depth", values=(2, 4, 8), n_seeds=2, d_model=64)
+DENSITY = CoordCheck(over="density", values=(1.0, 0.25, 0.0625), n_seeds=2, seq_len=32, batch_size=2)
+WIDTH = CoordCheck(over="width", values=(64, 128, 256, 512), n_seeds=2, seq_len=32, batch_size=2)
+DEPTH = CoordCheck(over="depth", values=(2, 4, 8), n_seeds=2, d_model=64, seq_len=32, batch_size=2)
 SMALL = CoordCheck(over="width", values=(32, 64), n_seeds=1, n_steps=3)
 
 

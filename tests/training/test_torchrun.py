@@ -1,5 +1,6 @@
 """Processes that `torchrun` starts train the model that one process trains."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = subprocess.run(
         [*launcher, "-m", "tests.training.torchrun_script", str(folder)],
         cwd=ROOT,
+        env={**os.environ, "PYTHONFAULTHANDLER": "1"},  # PyTorch has crashed here once, and nothing told where
         capture_output=True,
         text=True,
         check=False,
