@@ -1,7 +1,7 @@
 """Pages whose plots are put together and not drawn, for tests that look at something else.
 
 Of a short run Matplotlib takes four times as long to draw the page's plots as all the rest takes. The tests of pages
-draw them (`tests/report`), and so do those of the documentation and all that start a process.
+draw them (`tests/report`, `tests/security`), and so does every test that starts a process of its own.
 """
 
 from collections.abc import Callable, Iterator

@@ -20,13 +20,13 @@ from wse_sim.engine.quotient import quotient
 from wse_sim.schedule.program import Program
 
 
-@settings(max_examples=1000)
+@settings(max_examples=500)
 @given(programs())
 def test_engines_agree_to_the_tick(program: Program) -> None:
     assert all(n_differing == 0 for _, n_differing in compared(program).values())
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(many_steps())
 def test_engines_agree_over_many_turns_of_every_ring(program: Program) -> None:
     assert all(n_differing == 0 for _, n_differing in compared(program).values())

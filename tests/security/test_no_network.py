@@ -78,7 +78,7 @@ def run_alone(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     (folder / "site").mkdir(exist_ok=True)
     (folder / "site" / "sitecustomize.py").write_text(WITHOUT_NETWORK, encoding="utf-8")
     paths = os.pathsep.join((str(folder / "site"), str(ROOT)))
-    env = {**os.environ, "PYTHONPATH": paths, "ASKED_FOR": str(folder / "asked"), "XDG_CACHE_HOME": str(folder)}
+    env = {**os.environ, "PYTHONPATH": paths, "ASKED_FOR": str(folder / "asked")}
     return subprocess.run([sys.executable, *words], cwd=folder, env=env, capture_output=True, text=True)
 
 
