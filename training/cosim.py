@@ -22,7 +22,6 @@ from training.trainer import train
 from wse_sim import __version__
 from wse_sim.files import write_json
 from wse_sim.report import run_files
-from wse_sim.report.html import write_report
 from wse_sim.report.layer_masks import LayerMask
 from wse_sim.report.trace import STEADY_STEP, TraceExtent, require_trace, write_trace
 from wse_sim.workload.transformer import n_parameters
@@ -82,7 +81,7 @@ def run_plan(
         if left_out and say is not None:
             say(f"note: {run_files.TRACE}: {left_out}")
         write_json(run_dir / run_files.SUMMARY, summary)
-        write_report(run_dir)
+        _write_page(run_dir)
 
     world.first_does(write)
     return summary
@@ -103,6 +102,12 @@ def require_ready(plan: Plan, run_dir: Path, corpus: Corpus, trace: TraceExtent)
         corpus, config.shape.vocab_size, seq_len=config.seq_len, batch_size=config.batch_size, seed=config.seed
     )
     require_room(config, run_dir)
+
+
+def _write_page(folder: Path) -> None:
+    from wse_sim.report.html import write_report  # Matplotlib takes a second, and who is refused waits for none
+
+    write_report(folder)
 
 
 def _known(plan: Plan) -> dict[str, float]:
@@ -135,7 +140,7 @@ def compare_runs(
 
     def write() -> None:
         write_json(out_dir / run_files.COMPARISON, comparison)
-        write_report(out_dir)
+        _write_page(out_dir)
 
     world.first_does(write)
     return comparison

@@ -59,6 +59,16 @@ def test_a_warm_simulation_imports_neither_torch_nor_what_draws_nor_numba() -> N
     assert "llvmlite" in loaded
 
 
+def test_who_is_refused_has_not_waited_for_what_draws() -> None:
+    words = ["train", "--model", "111m", "--data", "not-there.jsonl"]
+    refused = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "wse_sim", *words], capture_output=True, text=True, check=False
+    )
+    assert refused.returncode == 2
+    assert "there is no such file" in refused.stderr
+    assert "matplotlib" not in refused.stderr
+
+
 def test_every_command_has_a_help_page() -> None:
     for name in COMMANDS:
         result = call(name, "--help")
