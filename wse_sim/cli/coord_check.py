@@ -86,7 +86,7 @@ def command(
         wse-sim coord-check --over width --parametrization mup --assert-flat
     """
     from training.coord_slopes import holds, slopes
-    from wse_sim.report.curves import figure_kind
+    from wse_sim.report.figure_kind import figure_kind
 
     if not math.isfinite(limit):
         raise SpecError(f"--limit is {limit}: write a number such as 0.1")

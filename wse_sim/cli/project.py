@@ -84,6 +84,6 @@ def _draw(found: "ProjectionResult", plot: Path) -> None:
 
 def _require_figure(plot: Path | None) -> None:
     if plot is not None:
-        from wse_sim.report.curves import figure_kind
+        from wse_sim.report.figure_kind import figure_kind
 
         figure_kind(plot)

@@ -99,7 +99,7 @@ def command(
     """
     from training.transfer import run_study
     from wse_sim.cli.progress import progress
-    from wse_sim.report.curves import figure_kind
+    from wse_sim.report.figure_kind import figure_kind
 
     if plot is not None:
         figure_kind(plot)

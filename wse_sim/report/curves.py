@@ -21,8 +21,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from wse_sim.errors import SpecError
 from wse_sim.files import write_atomically
+from wse_sim.report.figure_kind import figure_kind
 
 Scale = Literal["linear", "log2", "log10"]
 Numbers: TypeAlias = Sequence[float] | npt.NDArray[np.float64]
@@ -135,23 +135,6 @@ def write_curves(panels: Sequence[Panel], path: Path, *, title: str = "") -> Non
         metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
         figure.savefig(out, format=kind, dpi=72 if kind == "svg" else _PNG_DPI, metadata=metadata)
     write_atomically(path, out.getvalue())
-
-
-def figure_kind(path: Path) -> Literal["svg", "png"]:
-    """What the name of a figure's file asks for; a command calls it before it computes for long.
-
-    Raises
-    ------
-    SpecError
-        When the name ends in neither .svg nor .png.
-    """
-    match path.suffix.lower():
-        case ".svg":
-            return "svg"
-        case ".png":
-            return "png"
-        case suffix:
-            raise SpecError(f"{path}: a figure is an .svg or a .png, not {suffix or 'a file without a suffix'!r}")
 
 
 def _figure(panels: Sequence[Panel], title: str) -> Figure:
