@@ -22,7 +22,8 @@ class Ended:
     Parameters
     ----------
     cpu_s :
-        That all its threads computed, which a machine with other work does not make longer, as it does the wall clock.
+        That all its threads computed, which other work on the machine makes longer by a third at most, where the wall
+        clock may double.
     rss_bytes :
         Its largest resident set.
     """

@@ -7,6 +7,7 @@ import sys
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
+from itertools import repeat
 from pathlib import Path
 
 import pytest
@@ -38,9 +39,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.campaign
 def test_every_bad_input_is_refused_in_5_s_and_1_gb(cache: Path, tmp_path: Path, record_figures: RecordFigures) -> None:
-    def ended(number: int) -> tuple[Ended, str]:
-        case, folder = CASES[number], tmp_path / str(number)
-        own_cache = shutil.copytree(cache, tmp_path / f"{number}-cache")
+    def ended(number: int, attempt: str) -> tuple[Ended, str]:
+        case, folder = CASES[number], tmp_path / f"{number}-{attempt}"
+        own_cache = shutil.copytree(cache, tmp_path / f"{number}-{attempt}-cache")
         folder.mkdir()
         case.make(folder)
         before = tree(folder), tree(own_cache)
@@ -56,7 +57,10 @@ def test_every_bad_input_is_refused_in_5_s_and_1_gb(cache: Path, tmp_path: Path,
         return end, ""
 
     with ThreadPoolExecutor(n_usable_cpus()) as threads:
-        found = list(threads.map(ended, range(len(CASES))))
+        found = list(threads.map(ended, range(len(CASES)), repeat("beside others")))
+    # Two on the two threads of a core take a third longer each: who took too long is timed without others.
+    for number in [number for number, (end, _) in enumerate(found) if end.cpu_s >= _MOST_S]:
+        found[number] = ended(number, "alone")
     wrong = [what for _, what in found if what]
     ends: dict[str, list[Ended]] = defaultdict(list)
     for case, (end, _) in zip(CASES, found, strict=True):

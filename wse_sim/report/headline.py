@@ -1,7 +1,7 @@
 """The lines of a run's ten-second table: what was measured, simulated and projected, in words and human units."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -142,6 +142,19 @@ def loss_unit(loss: float, bits_per_byte: float | None) -> str:
     """Of a measured loss: where a token is a byte, it says so, lest it be compared with a loss per longer token."""
     is_byte = bits_per_byte is not None and math.isclose(loss, bits_per_byte * math.log(2), rel_tol=1e-6)
     return "nats/byte" if is_byte else "nats/token"
+
+
+def unit_of_losses(losses: Iterable[Sequence[Any]]) -> str:
+    """Of measured losses, each with its bits per byte: nats where they differ in it.
+
+    Parameters
+    ----------
+    losses :
+        None or NaN where nothing was measured.
+    """
+    known = ((loss, bits) for loss, bits in losses if loss is not None and not math.isnan(loss))
+    units = {loss_unit(loss, bits) for loss, bits in known}
+    return units.pop() if len(units) == 1 else "nats"
 
 
 def _operation(simulated: Table) -> str:

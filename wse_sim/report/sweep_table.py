@@ -8,15 +8,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from wse_sim.report.sweep_words import (
-    FILLED_IN,
-    MEASURED_UNIT,
-    heading,
-    in_words,
-    less_is_better,
-    unit_of_measured,
-    with_unit,
-)
+from wse_sim.report.headline import unit_of_losses
+from wse_sim.report.sweep_words import FILLED_IN, MEASURED_UNIT, heading, in_words, less_is_better, with_unit
 
 Value = str | int | float | bool | None
 Numbers = npt.NDArray[np.float64]
@@ -97,7 +90,7 @@ class SweepTable:
             return ""  # a simulated sweep may have a million rows, and none with such a loss
         none = np.full(len(self), np.nan)
         losses, bits = (self.numbers.get(name, none).tolist() for name in MEASURED_UNIT)
-        return unit_of_measured(zip(losses, bits, strict=True))
+        return unit_of_losses(zip(losses, bits, strict=True))
 
     def named(self, names: Sequence[str], row: int) -> str:
         """A row by some of its cells: num csx 4, density 0.25; those that it lacks are left out."""

@@ -1,12 +1,9 @@
 """How the columns of a sweep and their values are written for people."""
 
-import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from functools import cache
-from typing import Any
 
 from wse_sim.report.quantities import carbon, count, duration, energy, money, percent, significant
-from wse_sim.report.tables import measured_unit
 
 CONTENTION = "contention"  # the column that says how far a row in closed form can be trusted
 
@@ -49,12 +46,6 @@ def with_unit(name: str, measured_unit: str) -> str:
     """The heading of a figure; a loss says its unit, which of measured ones hangs on what a token is."""
     unit = {"measured": measured_unit, "projected": "nats/token"}.get(name.partition("_")[0], "")
     return f"{heading(name)}, {unit}" if unit and name.endswith("_loss") else heading(name)
-
-
-def unit_of_measured(losses: Iterable[Sequence[Any]]) -> str:
-    """The unit of losses that were measured, from `MEASURED_UNIT` of each row; None or NaN where a row has none."""
-    known = [(loss, bits) for loss, bits in losses if loss is not None and not math.isnan(loss)]
-    return measured_unit({"measured": {"val_loss": loss, "bits_per_byte": bits}} for loss, bits in known)
 
 
 def in_words(name: str, value: str | int | float | bool | None, *, is_given: bool) -> str:

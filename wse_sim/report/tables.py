@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wse_sim.laws.cerebras_gpt import outside_in_words
-from wse_sim.report.headline import Line, cluster, headline, loss_unit, simulation_lines, title
+from wse_sim.report.headline import Line, cluster, headline, simulation_lines, title, unit_of_losses
 from wse_sim.report.metrics import SimulationResult
 from wse_sim.report.quantities import (
     count,
@@ -95,10 +95,9 @@ def comparison_cells(comparison: Mapping[str, Any]) -> tuple[tuple[str, ...], li
 
 
 def measured_unit(summaries: Iterable[Mapping[str, Any]]) -> str:
-    """Of the losses that runs reached here: nats/byte or nats/token, and nats where they differ in that."""
-    measured = [summary.get("measured", {}) for summary in summaries]
-    units = {loss_unit(of["val_loss"], of.get("bits_per_byte")) for of in measured if of.get("val_loss") is not None}
-    return units.pop() if len(units) == 1 else "nats"
+    """Of the losses that runs reached here."""
+    measured = (summary.get("measured", {}) for summary in summaries)
+    return unit_of_losses((of.get("val_loss"), of.get("bits_per_byte")) for of in measured)
 
 
 def simulation_table(result: SimulationResult) -> Table:

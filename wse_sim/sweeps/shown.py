@@ -3,15 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from wse_sim.report.sweep_words import (
-    CONTENTION,
-    FILLED_IN,
-    MAIN_FIGURES,
-    MEASURED_UNIT,
-    in_words,
-    unit_of_measured,
-    with_unit,
-)
+from wse_sim.report.headline import unit_of_losses
+from wse_sim.report.sweep_words import CONTENTION, FILLED_IN, MAIN_FIGURES, MEASURED_UNIT, in_words, with_unit
 from wse_sim.report.tables import Section
 from wse_sim.sweeps.keys import Value
 from wse_sim.sweeps.sweep import Row, Sweep
@@ -31,7 +24,7 @@ def best_section(sweep: Sweep, best: Sequence[Row], sort_by: str) -> Section:
     cells = [tuple(_shown(sweep, name, row[name]) for name in header) for row in shown]
     numbers = tuple(name for name in header if all(not isinstance(row[name], str) for row in shown))
     measured = best if sweep.kind == "measured" else ()
-    unit = unit_of_measured([row.results.get(name) for name in MEASURED_UNIT] for row in measured)
+    unit = unit_of_losses([row.results.get(name) for name in MEASURED_UNIT] for row in measured)
     words = {name: with_unit(name, unit) for name in header}
     title = f"{sweep.kind}: the best {len(shown)} of {len(best):,} by {sort_by}"
     return Section(title=title, header=tuple(words.values()), rows=cells, right=tuple(words[name] for name in numbers))
