@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -11,14 +10,19 @@ import torch
 from torch import Tensor, nn
 
 from models.gpt import GPT, undrawn_model
-from models.parametrization import EffectiveTensor, Parametrization, effective_table, forward_multipliers
-from models.sparse import Mask, Masks, add_masks, hidden_densities, philox, random_masks
+from models.masks import Mask, philox
+from models.parametrization import (
+    EffectiveTensor,
+    InitialDraw,
+    Parametrization,
+    effective_table,
+    forward_multipliers,
+)
+from models.sparse import Masks, add_masks, hidden_densities, random_masks
 from wse_sim.spec.model import ModelShape
 
 _TRUNCATION = 2.0  # standard deviations; Cerebras-GPT (arXiv 2304.03208), the model-zoo configurations
 _STEP_BITS = 24  # of a float32
-
-InitialDraw = Literal["torch", "philox"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +57,7 @@ def build_model(
     density :
         Of the hidden matrices, or of each parameter by its full name; one that is not named is dense.
     start_masks :
-        Initialized model -> masks by parameter name; None = random ones (`models.sparse.random_mask`).
+        Initialized model -> masks by parameter name; None = random ones (`models.masks.random_mask`).
     initial_draw :
         See `initialize`.
     weights :

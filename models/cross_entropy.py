@@ -19,7 +19,6 @@ from torch import Tensor
 # Logits at a time: few enough to stay near the processor, tokens enough that matrix products do not notice.
 _PIECE_NUMBERS = 2**24
 _STEP = 64  # tokens: what vector units and caches divide
-NOT_COUNTED = -1  # as a target
 
 
 def linear_cross_entropy(hidden_ND: Tensor, output_VD: Tensor, targets_N: Tensor) -> Tensor:

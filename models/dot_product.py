@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.family import ROTARY_BASE
 from wse_sim.errors import SpecError
 from wse_sim.spec.model import ModelShape, Positions
 
-ROTARY_BASE = 10_000.0  # RoFormer, arXiv 2104.09864, Section 3.2.2; LLaMA has the same
 _ALIBI_SPAN = 8.0  # ALiBi, arXiv 2108.12409, Section 3: the last of N heads has the slope 2^-8
 
 

@@ -4,7 +4,6 @@ Norms stand before attention and feed-forward. Shapes of tensors: B sequences, T
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from models.attention import Attention
 from models.cross_entropy import linear_cross_entropy
 from models.dot_product import DOT_PRODUCTS, DotProduct
 from models.feed_forward import GeluFeedForward, SwigluFeedForward
+from models.multipliers import ForwardMultipliers
 from models.norm import norm
 from models.roles import with_roles
 from wse_sim.errors import SpecError
@@ -27,28 +27,6 @@ _FEED_FORWARDS: Mapping[FeedForward, type[GeluFeedForward] | type[SwigluFeedForw
     "gelu_tanh": GeluFeedForward,
     "swiglu": SwigluFeedForward,
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForwardMultipliers:
-    """The numbers by which a parameterization enters the forward pass.
-
-    Parameters
-    ----------
-    embedding :
-        Factor on the sum of token and position embeddings (alpha_in).
-    attention_scale :
-        Factor on query-key products: 1/sqrt(d_head), or 1/d_head.
-    logits :
-        Factor on the logits (alpha_out / m_d).
-    residual :
-        Factor on what each residual branch adds (m_L^-alpha of CompleteP).
-    """
-
-    embedding: float
-    attention_scale: float
-    logits: float
-    residual: float = 1.0
 
 
 class Block(nn.Module):

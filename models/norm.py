@@ -2,10 +2,9 @@
 
 from torch import nn
 
+from models.family import NORM_EPS
 from models.roles import Role, with_roles
 from wse_sim.spec.model import ModelShape
-
-NORM_EPS = 1e-5  # Cerebras-GPT (arXiv 2304.03208), the model-zoo configurations; Llama 2's config.json has the same
 
 
 def norm(shape: ModelShape, *, gain: Role, bias: Role) -> nn.Module:

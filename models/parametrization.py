@@ -2,24 +2,27 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
-from torch import nn
 
 from models.bases import BASES, BaseHyperparameters
-from models.gpt import ForwardMultipliers
+from models.multipliers import ForwardMultipliers
 from models.roles import Role, parameter_roles
 from models.rules import PARAMETRIZATIONS, Factors, ParametrizationName, Rule, Start, Table, factors_of, rules_of
 from wse_sim.errors import SpecError, choose
 from wse_sim.spec.model import ModelShape
 from wse_sim.spec.ranges import check_number
 
+if TYPE_CHECKING:
+    from torch import nn
+
 __all__ = [
     "BASES",
     "PARAMETRIZATIONS",
     "BaseHyperparameters",
     "EffectiveTensor",
+    "InitialDraw",
     "Parametrization",
     "ParametrizationName",
     "WeightDecayScaling",
@@ -31,6 +34,7 @@ __all__ = [
 ]
 
 WeightDecayScaling = Literal["none", "constant_lr_wd"]
+InitialDraw = Literal["torch", "philox"]  # see `models.build.initialize`
 
 _MASKS_IN_THEORY = ("dense", "static")
 _WITHOUT_DENSITY = "corrects nothing for density: expect the best learning rate to rise as density falls"
@@ -136,7 +140,7 @@ def forward_multipliers(parametrization: Parametrization, shape: ModelShape) -> 
 
 
 def effective_table(
-    model: nn.Module,
+    model: "nn.Module",
     shape: ModelShape,
     parametrization: Parametrization,
     densities: Mapping[str, float],

@@ -1,10 +1,11 @@
 """What a parameter is for: the role that its rule of initialization, learning rate and decay hangs on."""
 
-from typing import Literal, TypeVar, get_args
-
-from torch import nn
+from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 
 from wse_sim.errors import SpecError
+
+if TYPE_CHECKING:
+    from torch import nn
 
 # norm_out and bias_out lie behind the last block, outside of every residual branch: depth does not scale them.
 Role = Literal["embedding", "position", "hidden_in", "hidden_out", "norm", "bias", "norm_out", "bias_out", "output"]
@@ -12,7 +13,7 @@ ROLES: tuple[Role, ...] = get_args(Role)
 HIDDEN_ROLES: frozenset[Role] = frozenset({"hidden_in", "hidden_out"})
 _ATTRIBUTE = "parameter_roles"
 
-AnyModule = TypeVar("AnyModule", bound=nn.Module)
+AnyModule = TypeVar("AnyModule", bound="nn.Module")
 
 
 def with_roles(module: AnyModule, **role_of: Role) -> AnyModule:
@@ -29,7 +30,7 @@ def with_roles(module: AnyModule, **role_of: Role) -> AnyModule:
     return module
 
 
-def parameter_roles(model: nn.Module) -> dict[str, Role]:
+def parameter_roles(model: "nn.Module") -> dict[str, Role]:
     """The role of every parameter, by full name, in the model's order.
 
     Raises

@@ -12,26 +12,28 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wse_sim.files import open_file
 
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+# By the format's name: PyTorch's, and bytes of a number.
 _DTYPES = {
-    "F64": torch.float64,
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-    "I64": torch.int64,
-    "I32": torch.int32,
-    "I16": torch.int16,
-    "I8": torch.int8,
-    "U8": torch.uint8,
-    "BOOL": torch.bool,
+    "F64": ("float64", 8),
+    "F32": ("float32", 4),
+    "F16": ("float16", 2),
+    "BF16": ("bfloat16", 2),
+    "I64": ("int64", 8),
+    "I32": ("int32", 4),
+    "I16": ("int16", 2),
+    "I8": ("int8", 1),
+    "U8": ("uint8", 1),
+    "BOOL": ("bool", 1),
 }
-_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
+_NAMES = {of_torch: name for name, (of_torch, _) in _DTYPES.items()}
 _LENGTH_BYTES = 8
 _MOST_DIMENSIONS = 64  # of PyTorch
 _ALIGNMENT = 8
@@ -49,9 +51,9 @@ class TensorSource:
         Makes its numbers in row-major order, cut anywhere.
     """
 
-    dtype: torch.dtype
+    dtype: "torch.dtype"
     shape: tuple[int, ...]
-    pieces: Callable[[], Iterable[Tensor]]
+    pieces: Callable[[], "Iterable[Tensor]"]
 
     @property
     def n_bytes(self) -> int:
@@ -73,7 +75,11 @@ def file_pieces(sources: Mapping[str, TensorSource], metadata: Mapping[str, str]
     for name in names:
         source, start = sources[name], end
         end += source.n_bytes
-        table[name] = {"dtype": _NAMES[source.dtype], "shape": list(source.shape), "data_offsets": [start, end]}
+        table[name] = {
+            "dtype": _NAMES[str(source.dtype).removeprefix("torch.")],
+            "shape": list(source.shape),
+            "data_offsets": [start, end],
+        }
     header = json.dumps(table).encode()
     header += b" " * (-len(header) % _ALIGNMENT)
     yield memoryview(len(header).to_bytes(_LENGTH_BYTES, "little") + header)
@@ -100,13 +106,24 @@ def _table_of(content: bytes) -> dict[str, Any]:
     return table
 
 
-def _bytes(tensor: Tensor) -> memoryview:
+def _bytes(tensor: "Tensor") -> memoryview:
     """The memory of a contiguous tensor."""
+    import torch
+
     numbers: Any = tensor.reshape(-1).view(torch.uint8).numpy()
     return memoryview(numbers)
 
 
-class TensorFile(Mapping[str, Tensor]):
+class _Place(NamedTuple):
+    """A tensor in a file: PyTorch's name of its numbers, and where it begins behind the table."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    first: int
+    n_bytes: int
+
+
+class TensorFile(Mapping[str, "Tensor"]):
     """The tensors of a safetensors file, each read when it is asked for.
 
     Raises
@@ -133,13 +150,15 @@ class TensorFile(Mapping[str, Tensor]):
         self._table = {name: self._entry(name, entry) for name, entry in table.items()}
         self._require_places(size)
 
-    def __getitem__(self, name: str) -> Tensor:
-        dtype, shape, first = self._table[name]
-        tensor = torch.empty(shape, dtype=dtype)
+    def __getitem__(self, name: str) -> "Tensor":
+        import torch
+
+        place = self._table[name]
+        tensor = torch.empty(place.shape, dtype=self.dtype(name))
         with self._path.open("rb") as file:
-            file.seek(self._start + first)
+            file.seek(self._start + place.first)
             n_read = file.readinto(_bytes(tensor)) if tensor.numel() else 0
-        if n_read != tensor.numel() * dtype.itemsize:
+        if n_read != place.n_bytes:
             raise ValueError(f"{self._path} ends within {name}")
         return tensor
 
@@ -151,29 +170,36 @@ class TensorFile(Mapping[str, Tensor]):
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Of a tensor, without reading it."""
-        return self._table[name][1]
+        return self._table[name].shape
 
-    def dtype(self, name: str) -> torch.dtype:
+    def dtype(self, name: str) -> "torch.dtype":
         """Of a tensor, without reading it."""
-        return self._table[name][0]
+        import torch
+
+        dtype: torch.dtype = getattr(torch, self._table[name].dtype)
+        return dtype
 
     def _require_places(self, size: int) -> None:
         """Raise ValueError unless each tensor has bytes of its own in a file of `size` bytes."""
         end_before = 0
-        for name, (dtype, shape, first) in sorted(self._table.items(), key=lambda item: item[1][2]):
-            if (n_bytes := math.prod(shape) * dtype.itemsize) and first < end_before:
+        for name, place in sorted(self._table.items(), key=lambda item: item[1].first):
+            if place.n_bytes and place.first < end_before:
                 raise ValueError(f"{name} overlaps the tensor before it")
-            end_before = max(end_before, first + n_bytes)
+            end_before = max(end_before, place.first + place.n_bytes)
             if self._start + end_before > size:
                 raise ValueError(f"it ends within {name}")
 
     @staticmethod
-    def _entry(name: str, entry: Any) -> tuple[torch.dtype, tuple[int, ...], int]:
+    def _entry(name: str, entry: Any) -> "_Place":
         try:
-            dtype, shape, (first, last) = _DTYPES[entry["dtype"]], tuple(entry["shape"]), entry["data_offsets"]
+            (dtype, item_bytes), shape, (first, last) = (
+                _DTYPES[entry["dtype"]],
+                tuple(entry["shape"]),
+                entry["data_offsets"],
+            )
             is_whole = all(type(number) is int and number >= 0 for number in (first, last, *shape))
-            if not is_whole or math.prod(shape) * dtype.itemsize != last - first or len(shape) > _MOST_DIMENSIONS:
+            if not is_whole or math.prod(shape) * item_bytes != last - first or len(shape) > _MOST_DIMENSIONS:
                 raise ValueError
         except (KeyError, TypeError, ValueError):
             raise ValueError(f"{name} is described by {str(entry)[:200]}") from None
-        return dtype, shape, first
+        return _Place(dtype, shape, first, last - first)

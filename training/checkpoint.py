@@ -19,7 +19,7 @@ import msgspec
 import torch
 from torch import Tensor
 
-from models.sparse import MASK_SUFFIX, Mask, PackedMask, unpacked
+from models.masks import MASK_SUFFIX, Mask, PackedMask, unpacked
 from models.tensor_file import TensorFile, TensorSource, file_pieces
 from training.config import TrainConfig
 from training.data import Fingerprint

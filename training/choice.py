@@ -1,13 +1,13 @@
 """Which run is made here: the target itself where this machine can afford it, else a proxy of it."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import msgspec
 
 from models.parametrization import caveats
 from training.config import TrainConfig
 from training.data import Reading, reading_of, require_vocabulary
+from training.host import ChosenMode
 from training.imported import other_tokens
 from training.itself import config_of_itself, config_of_target, predicted_step_s
 from training.job import Job
@@ -25,8 +25,6 @@ _ACTIVATION_BYTES = (
     80  # per token and channel of a block: 34 of 16-bit training, Korthikanti et al., in 32 bits, and slack
 )
 _OTHER_BATCH = "batch size: the published learning rates are for the target's, not the one here; --peak-lr sets another"
-
-Mode = Literal["full", "dense", "proxy"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +44,7 @@ class Choice:
         Plain sentences: what was chosen and why, and what its result does not say about the target.
     """
 
-    mode: Mode
+    mode: ChosenMode
     config: TrainConfig
     predicted_s: float
     full_run_s: float

@@ -4,8 +4,14 @@ from pathlib import Path
 
 import msgspec
 
-from models.build import InitialDraw
-from models.parametrization import BASES, BaseHyperparameters, Parametrization, ParametrizationName, WeightDecayScaling
+from models.parametrization import (
+    BASES,
+    BaseHyperparameters,
+    InitialDraw,
+    Parametrization,
+    ParametrizationName,
+    WeightDecayScaling,
+)
 from training.execution import Clip, Execution, OnNan
 from training.schedules import FirstStepLr, lr_factor, warmup_steps
 from training.sparsity import SparsityPlan, plan_sparsity

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from models.build import build_model
 from models.cross_entropy import n_counted
 from models.gpt import GPT
+from models.masks import Mask, Scores, packed, unpacked
 from models.parametrization import EffectiveTensor
-from models.sparse import Mask, Masks, Scores, laid_out_like, n_nonzero, packed, unpacked, whole
+from models.sparse import Masks, laid_out_like, n_nonzero, whole
 from models.tensor_file import TensorSource
 from training.checkpoint import MOMENTS, WEIGHT, Checkpoint, SavedParameter
 from training.config import TrainConfig

@@ -1,10 +1,8 @@
 """How a run is computed, as far as that is not what is computed: on what device, in which precision, in what pieces."""
 
-from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
-import torch
 
 from wse_sim.errors import SpecError
 
@@ -15,7 +13,6 @@ Recompute = Literal["never", "fitting", "always"]
 Sharding = Literal["ddp", "fsdp"]
 Clip = float | Literal["none"]
 OnNan = Literal["stop", "skip"]
-DTYPES: Mapping[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -84,6 +81,8 @@ def device_at_hand(asked: Device | None) -> Device:
     SpecError
         When a GPU is asked for and there is none.
     """
+    import torch
+
     if asked == "cuda" and not torch.cuda.is_available():
         raise SpecError("device is 'cuda', but PyTorch finds no GPU here: --device cpu would be right")
     return asked or ("cuda" if torch.cuda.is_available() else "cpu")

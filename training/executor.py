@@ -11,7 +11,7 @@ from torch import Tensor
 
 from training.checkpoint import SavedParameter
 from training.config import TrainConfig
-from training.execution import DTYPES
+from training.dtypes import DTYPES
 from training.sparsity.updater import MaskUpdate, MaskUpdater
 from training.streaming.record import StreamRow
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import msgspec
 import torch
 
+from models.hugging_face.config import CONFIG
 from models.hugging_face.fold import must_untie
-from models.hugging_face.tensors import CONFIG, SPARSE_WEIGHTS, digest, read_tensors
+from models.hugging_face.tensors import SPARSE_WEIGHTS, digest, read_tensors
 from models.hugging_face.write import SHARD_BYTES, Exportable, sources_of_folder, write_model, write_weights
 from models.parametrization import forward_multipliers
 from training.checkpoint import FOLDER, WEIGHT, Checkpoint, load_checkpoint, load_latest, saved_steps, tensor_path

@@ -12,6 +12,7 @@ from wse_sim.spec.ranges import check_number
 _OF_ANY_OTHER = {"device": "cpu", "precision": "fp32", "recompute": "never"}
 
 Mode = Literal["auto", "full", "dense", "proxy"]
+ChosenMode = Literal["full", "dense", "proxy"]
 
 
 class Host(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -8,9 +8,7 @@ import numpy as np
 
 from models.bases import BaseHyperparameters
 from models.hugging_face.byte_tokenizer import TOKENIZER
-from models.hugging_face.config import require_exact
-from models.hugging_face.read import HuggingFaceWeights
-from models.hugging_face.tensors import CONFIG
+from models.hugging_face.config import CONFIG, require_exact
 from models.parametrization import PARAMETRIZATIONS, ParametrizationName, WeightDecayScaling
 from training.data import BYTES, UNKNOWN, Reading
 from training.exported import read_export
@@ -173,6 +171,8 @@ def _require_same_shape(start: Imported, model: ModelLike) -> None:
 
 def _from_zeros(folder: str, density: float) -> tuple[Algorithm, ...]:
     """One algorithm where every hidden matrix has the same density, else one for each that has zeros."""
+    from models.hugging_face.read import HuggingFaceWeights
+
     weights = HuggingFaceWeights(folder)
     hidden = plan_sparsity((Static(),), weights.shape, density=1.0, n_steps=1).hidden
     sizes = {name: int(np.prod(dims)) for name, dims in hidden.items()}

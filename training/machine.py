@@ -12,7 +12,8 @@ import msgspec
 import psutil
 import torch
 
-from training.execution import DTYPES, Device, Precision
+from training.dtypes import DTYPES
+from training.execution import Device, Precision
 from training.speed import training_step
 from training.turns import Clock, Work, turns_s
 from wse_sim.errors import SpecError

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from models.sparse import philox
+from models.masks import philox
 from wse_sim.errors import SpecError
 
 N_TRAIN_BYTES = 1 << 20

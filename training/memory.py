@@ -14,7 +14,8 @@ import torch
 
 from training.config import TrainConfig
 from training.distributed import n_local_processes, n_processes
-from training.execution import DTYPES, Execution, ExecutorName, Precision
+from training.dtypes import DTYPES
+from training.execution import Execution, ExecutorName, Precision
 from wse_sim.errors import SpecError
 from wse_sim.processes.limits import cgroup_words
 from wse_sim.spec.model import ModelShape

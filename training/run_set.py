@@ -2,16 +2,19 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from training.config import CONFIG_FILE
 from training.job import TARGET_FILE, require_free, write_job
-from training.plan import Plan
 from training.toml_text import toml_text
 from wse_sim.files import write_atomically
 from wse_sim.report import run_files
 from wse_sim.spec.reading import convert, read_toml
+
+if TYPE_CHECKING:
+    from training.plan import Plan
 
 
 class RunSet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -29,7 +32,7 @@ class RunSet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     runs: tuple[str, ...]
 
 
-def require_free_for_set(folder: Path, plans: Mapping[str, Plan]) -> None:
+def require_free_for_set(folder: Path, plans: Mapping[str, "Plan"]) -> None:
     """Make sure that a folder is free for runs that go into sub-folders of these names.
 
     Raises
@@ -42,7 +45,7 @@ def require_free_for_set(folder: Path, plans: Mapping[str, Plan]) -> None:
         require_free(folder / name, plan.job)
 
 
-def write_run_set(plans: Mapping[str, Plan], folder: Path, *, command: str) -> None:
+def write_run_set(plans: Mapping[str, "Plan"], folder: Path, *, command: str) -> None:
     """Write what each run is to be, by the name of its folder in `folder`, and then that they belong together.
 
     Raises

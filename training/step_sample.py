@@ -16,7 +16,7 @@ from torch import nn
 
 from models.roles import HIDDEN_ROLES
 from training.config import TrainConfig
-from training.execution import DTYPES
+from training.dtypes import DTYPES
 from training.executor import autocast
 from training.memory import BYTES, activation_bytes_per_token
 from training.optimizer import build_optimizer, clip_gradient, optimizer_of

@@ -16,7 +16,7 @@ from models.parametrization import EffectiveTensor, effective_table, forward_mul
 from models.roles import HIDDEN_ROLES
 from models.sparse import Masks
 from training.config import TrainConfig
-from training.execution import DTYPES
+from training.dtypes import DTYPES
 from training.executor import Batch, autocast
 from training.streaming.linear import StreamedLinear
 from training.turns import Work

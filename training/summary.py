@@ -3,8 +3,8 @@
 import msgspec
 
 from models.rules import ParametrizationName
-from training.choice import Mode
 from training.data import Fingerprint
+from training.host import ChosenMode
 from wse_sim.gpu.roofline import GpuResult
 from wse_sim.laws.cerebras_gpt import LossProjection
 from wse_sim.report.layer_masks import LayerMask
@@ -63,7 +63,7 @@ class HostMachine(msgspec.Struct, frozen=True, kw_only=True):
 class RunChoice(msgspec.Struct, frozen=True, kw_only=True):
     """What trained here in place of the target, or as the target, and why."""
 
-    mode: Mode
+    mode: ChosenMode
     reasons: tuple[str, ...]
     not_covered: tuple[str, ...]
     machine: HostMachine

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from models.gpt import meta_model
-from models.sparse import MASK_SUFFIX
+from models.masks import MASK_SUFFIX
 from models.tensor_file import TensorFile
 from training.config import TrainConfig
 from wse_sim.errors import SpecError

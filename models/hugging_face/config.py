@@ -1,22 +1,23 @@
 """`config.json` of a checkpoint: written for a shape, and held against what a model of ours computes."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-
-from models.dot_product import ROTARY_BASE
-from models.norm import NORM_EPS
+from models.family import NORM_EPS, ROTARY_BASE
 from wse_sim.errors import SpecError
 from wse_sim.spec.hugging_face_tensors import FAMILIES, layout_of
 from wse_sim.spec.model import ModelShape
 
+if TYPE_CHECKING:
+    import torch
+
+CONFIG = "config.json"
 IMPORTED = ("gpt2", "llama")
 _SILU = ("silu", "swish")
 _GELU = ("gelu", "gelu_new", "gelu_fast", "gelu_pytorch_tanh")
 
 
-def config_of(shape: ModelShape, *, is_tied: bool, dtype: torch.dtype, end_id: int | None = None) -> dict[str, Any]:
+def config_of(shape: ModelShape, *, is_tied: bool, dtype: "torch.dtype", end_id: int | None = None) -> dict[str, Any]:
     """The content of `config.json` for a model of this shape.
 
     Parameters

@@ -12,7 +12,7 @@ import math
 
 from torch import Tensor
 
-from models.gpt import ForwardMultipliers
+from models.multipliers import ForwardMultipliers
 from wse_sim.spec.hugging_face_tensors import HuggingFaceTensor
 from wse_sim.spec.model import ModelShape
 

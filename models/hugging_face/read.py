@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from models.gpt import ForwardMultipliers
-from models.hugging_face.config import require_exact
+from models.hugging_face.config import CONFIG, require_exact
 from models.hugging_face.fold import factors, must_untie, plain_multipliers, unfolded
-from models.hugging_face.tensors import CONFIG, read_tensors
+from models.hugging_face.tensors import read_tensors
+from models.multipliers import ForwardMultipliers
 from wse_sim.errors import SpecError
 from wse_sim.spec.hugging_face import shape_from_hugging_face
 from wse_sim.spec.hugging_face_tensors import FAMILIES, HuggingFaceTensor, hugging_face_tensors, layout_of

@@ -11,18 +11,18 @@ import re
 from collections.abc import Iterator, Mapping, Set
 from hashlib import file_digest, sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
-from models.sparse import MASK_SUFFIX, Mask, unpacked
+from models.masks import MASK_SUFFIX, Mask, unpacked
 from models.tensor_file import TensorFile
 from wse_sim.errors import SpecError
 from wse_sim.files import is_in_folder, open_file
 from wse_sim.spec.reading import read_json
 
-CONFIG = "config.json"
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
 WEIGHTS = "model.safetensors"
 INDEX = f"{WEIGHTS}.index.json"
 SPARSE_WEIGHTS = "model.sparse.safetensors"
@@ -30,7 +30,7 @@ _DIM = re.compile(r"[0-9]{1,18}")
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 
 
-class Tensors(Mapping[str, Tensor]):
+class Tensors(Mapping[str, "Tensor"]):
     """The tensors of a folder; see the head of this module.
 
     Raises
@@ -50,7 +50,9 @@ class Tensors(Mapping[str, Tensor]):
         masked = [mask.removesuffix(MASK_SUFFIX) for mask in masks]
         self._shapes = {name: self._whole_shape(name) for name in masked if name in self._file_of}
 
-    def __getitem__(self, name: str) -> Tensor:
+    def __getitem__(self, name: str) -> "Tensor":
+        import torch
+
         numbers = self._file_of[name][name]
         if name not in self._shapes:
             return numbers
@@ -79,7 +81,7 @@ class Tensors(Mapping[str, Tensor]):
         """Of a tensor, masked or not."""
         return self._shapes.get(name) or self._file_of[name].shape(name)
 
-    def dtype(self, name: str) -> torch.dtype:
+    def dtype(self, name: str) -> "torch.dtype":
         """Of a tensor's numbers."""
         return self._file_of[name].dtype(name)
 

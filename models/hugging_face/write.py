@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.gpt import ForwardMultipliers
-from models.hugging_face.config import config_of
+from models.hugging_face.config import CONFIG, config_of
 from models.hugging_face.fold import factors, folded, must_untie
-from models.hugging_face.tensors import CONFIG, INDEX, SPARSE_WEIGHTS, WEIGHTS, Tensors
-from models.sparse import MASK_SUFFIX, Mask, packed
+from models.hugging_face.tensors import INDEX, SPARSE_WEIGHTS, WEIGHTS, Tensors
+from models.masks import MASK_SUFFIX, Mask, packed
+from models.multipliers import ForwardMultipliers
 from models.tensor_file import TensorSource, file_pieces
 from wse_sim.errors import SpecError
 from wse_sim.files import write_atomically, write_json

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -62,7 +63,7 @@ def test_a_warm_simulation_imports_neither_torch_nor_what_draws_nor_numba() -> N
 @pytest.mark.parametrize(
     "words",
     [
-        ("train", "--model", "111m", "--data", "not-there.jsonl"),
+        ("train", "--model", "111m", "--gpu-software", "slurm"),
         ("coord-check", "--over", "width", "--values", "1,x"),
         ("transfer", "--over", "density", "--values", "9,8"),
     ],
@@ -73,6 +74,27 @@ def test_who_is_refused_has_not_waited_for_what_draws(words: tuple[str, ...]) ->
     assert refused.returncode == 2
     assert "error: " in refused.stderr
     assert "matplotlib" not in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--schedule", "lineer"), "unknown schedule"),
+        (("--data", "not-there.jsonl"), "there is no such file"),
+        (("--peak-lr", "0", "--mode", "dense"), "peak_lr is 0"),
+        (("--init-from", ".", "--mode", "dense"), "config.json"),
+        (("--resume", "."), "there is no run to resume here"),
+    ],
+)
+def test_what_train_refuses_it_refuses_before_torch_is_loaded(
+    words: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    model = () if words[0] == "--resume" else ("--model", "111m")
+    started = [sys.executable, "-X", "importtime", "-m", "wse_sim", "train", *model, *words]
+    refused = subprocess.run(started, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert said in refused.stderr
+    assert not re.search(r"\| +torch$", refused.stderr, re.MULTILINE)
 
 
 def test_every_command_has_a_help_page() -> None:

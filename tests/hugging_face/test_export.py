@@ -16,8 +16,8 @@ import transformers
 
 from models.hugging_face import HuggingFaceWeights, load_gpt, read_tensors
 from models.hugging_face.byte_tokenizer import byte_tokenizer
+from models.masks import MASK_SUFFIX
 from models.parametrization import forward_multipliers
-from models.sparse import MASK_SUFFIX
 from tests.hugging_face.stock import (
     BASE,
     GPT2,

@@ -6,7 +6,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models import cross_entropy
-from models.cross_entropy import NOT_COUNTED, linear_cross_entropy
+from models.cross_entropy import linear_cross_entropy
+from models.targets import NOT_COUNTED
 
 N_VOCAB, D_MODEL = 300, 16
 

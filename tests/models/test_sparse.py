@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from models.build import BuiltModel, build_model
+from models.masks import MASK_SUFFIX, random_mask, top_k
 from models.parametrization import BASES, Parametrization
-from models.sparse import MASK_SUFFIX, Masks, n_nonzero, random_mask, top_k
+from models.sparse import Masks, n_nonzero
 from training.optimizer import build_optimizer, compute_gradient, set_lr
 from wse_sim.errors import SpecError
 from wse_sim.spec.model import ModelShape
@@ -80,7 +81,7 @@ def test_every_place_is_as_likely() -> None:
 
 
 def test_mask_is_the_same_in_another_process() -> None:
-    code = "from models.sparse import random_mask; print(random_mask(7, 'blocks.0.w', (16, 16), 0.3).tobytes().hex())"
+    code = "from models.masks import random_mask; print(random_mask(7, 'blocks.0.w', (16, 16), 0.3).tobytes().hex())"
     elsewhere = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     assert elsewhere == random_mask(7, "blocks.0.w", (16, 16), 0.3).tobytes().hex()
     assert elsewhere != random_mask(8, "blocks.0.w", (16, 16), 0.3).tobytes().hex()

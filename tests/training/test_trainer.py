@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from models.masks import random_mask
 from models.parametrization import BASES
-from models.sparse import random_mask
 from training.checkpoint import load_latest
 from training.config import CONFIG_FILE, TrainConfig, read_config
 from training.data import Corpus, Fingerprint

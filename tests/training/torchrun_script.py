@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import torch.distributed
 
-from models.cross_entropy import NOT_COUNTED
+from models.targets import NOT_COUNTED
 from tests.training.poisoned import Poison
 from training.config import TrainConfig
 from training.data import Corpus, TrainOrder, load_corpus

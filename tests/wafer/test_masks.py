@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from models.gpt import GPT, ForwardMultipliers
-from models.sparse import MASK_SUFFIX, add_masks, hidden_densities, random_masks
+from models.gpt import GPT
+from models.masks import MASK_SUFFIX
+from models.multipliers import ForwardMultipliers
+from models.sparse import add_masks, hidden_densities, random_masks
 from tests.wafer.meshes import CS2, MANY_TOKENS, tiny
 from training.checkpoint import save_checkpoint
 from training.config import TrainConfig

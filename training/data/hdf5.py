@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from models.cross_entropy import NOT_COUNTED
+from models.targets import NOT_COUNTED
 from training.data.digest import digest_of
 from training.data.extras import extra
 from training.data.shards import Shard, corpus_of_shards

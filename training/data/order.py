@@ -5,14 +5,16 @@ so a run resumes from the number of sequences it has consumed.
 """
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from training.data.permutation import Permutation, permutation
 from training.data.source import BYTE_VALUES, Corpus, Places, TokenSource
 from wse_sim.errors import SpecError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _WINDOW_TOKENS = 1 << 16  # looked at together
 _MOST_WINDOWS, _SAMPLED_WINDOWS = 1 << 13, 1 << 9  # the first takes a second or two; of more, the second are read
@@ -29,7 +31,7 @@ class TrainOrder:
         self._epoch = -1
         self._order: Permutation | None = None
 
-    def batch(self, first: int, batch_size: int) -> tuple[Tensor, Tensor]:
+    def batch(self, first: int, batch_size: int) -> "tuple[Tensor, Tensor]":
         """Inputs and targets, both (B, T) int64, of the sequences `first` ... `first + batch_size - 1`."""
         return _tensors(self._data, self.numbers(first, batch_size), self._seq_len)
 
@@ -51,7 +53,7 @@ class TrainOrder:
 
 def held_out_batches(
     data: TokenSource, *, seq_len: int, n_sequences: int, batch_size: int
-) -> list[tuple[Tensor, Tensor]]:
+) -> "list[tuple[Tensor, Tensor]]":
     """Inputs and targets of held-out sequences spread evenly over the part; the same for every seed."""
     n_there = data.n_sequences(seq_len)
     n_taken = min(n_sequences, n_there)
@@ -119,6 +121,8 @@ def require_vocabulary(data: str, of_data: int | None, of_model: int) -> None:
         )
 
 
-def _tensors(data: TokenSource, numbers: Places, seq_len: int) -> tuple[Tensor, Tensor]:
+def _tensors(data: TokenSource, numbers: Places, seq_len: int) -> "tuple[Tensor, Tensor]":
+    import torch  # which takes seconds, and who only names data needs none of it
+
     inputs_BT, targets_BT = data.read(numbers, seq_len)
     return torch.from_numpy(inputs_BT).contiguous(), torch.from_numpy(targets_BT).contiguous()

@@ -5,7 +5,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from models.sparse import philox
+from models.masks import philox
 from wse_sim.randomness import splitmix64
 
 LONGEST_SORTED = 1 << 22  # an order of so many takes 64 MiB while it is made

@@ -6,7 +6,7 @@ Arrays: `weight`, `gradient` and `mask` have the parameter's shape; a `mask` is 
 import numpy as np
 import numpy.typing as npt
 
-from models.sparse import Mask, Scores, random_scores, top_k
+from models.masks import Mask, Scores, random_scores, top_k
 from training.sparsity.balance import Balance
 from wse_sim.errors import SpecError
 from wse_sim.spec.sparsity.algorithms import InitMethod

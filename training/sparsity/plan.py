@@ -5,13 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import nn
 
-from models.gpt import meta_model
+from models.masks import Mask
 from models.roles import HIDDEN_ROLES, Role, parameter_roles
-from models.sparse import Mask
 from training.sparsity.balance import balance_of
 from training.sparsity.choosing import Weights, start_mask
 from wse_sim.errors import SpecError
@@ -21,6 +20,9 @@ from wse_sim.spec.sparsity.algorithms import GMP, SPDF, Algorithm, Dynamic, Stat
 from wse_sim.spec.sparsity.hyper import step_of, value_at
 from wse_sim.spec.sparsity.updates import update_steps
 from wse_sim.workload.sparsity import erk_densities, exact_nonzeros, uniform_densities
+
+if TYPE_CHECKING:
+    from torch import nn
 
 _DISTRIBUTIONS = {"uniform": uniform_densities, "erk": erk_densities}
 _DIGITS = 12  # 1 - 0.9 is 0.09999999999999998 in binary: one weight too few
@@ -93,7 +95,7 @@ class MaskedGroup:
 
     @property
     def has_plain_random_masks(self) -> bool:
-        """The first masks are those of `models.sparse.random_mask`: of seed, name and number alone."""
+        """The first masks are those of `models.masks.random_mask`: of seed, name and number alone."""
         is_balanced = any(balance_of(self.algorithm, name, shape).n_groups > 1 for name, shape in self.shapes.items())
         return self.algorithm.init_method == "random" and not self.starts_dense and not is_balanced
 
@@ -162,7 +164,7 @@ class SparsityPlan:
         """Weights of the hidden matrices."""
         return sum(map(_numel, self.hidden.values()))
 
-    def start_masks(self, model: nn.Module, seed: int) -> dict[str, Mask]:
+    def start_masks(self, model: "nn.Module", seed: int) -> dict[str, Mask]:
         """The first masks of an initialized model, by parameter name."""
         return {
             name: group.start_mask(name, model.get_parameter(name).detach().numpy(), seed)
@@ -232,6 +234,8 @@ def _steps(algorithm: Algorithm, n_steps: int) -> Sequence[int]:
 @lru_cache(maxsize=64)
 def _parameters(shape: ModelShape) -> Mapping[str, tuple[Role, tuple[int, ...]]]:
     """Role and shape of each parameter of a model, by name."""
+    from models.gpt import meta_model  # with torch, which takes seconds to load: dense runs do without
+
     model = meta_model(shape)
     roles = parameter_roles(model)
     return {name: (roles[name], tuple(parameter.shape)) for name, parameter in model.named_parameters()}

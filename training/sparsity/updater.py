@@ -5,18 +5,20 @@ Its state is the masks, the step and, to count with, where weights have ever liv
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 import numpy as np
-from torch import Tensor
 
-from models.sparse import Mask, PackedMask, Scores, packed, philox
+from models.masks import Mask, PackedMask, Scores, packed, philox
 from training.sparsity.balance import balance_of
 from training.sparsity.choosing import Weights, drop_and_grow, highest
 from training.sparsity.plan import MaskedGroup, SparsityPlan
 from wse_sim.spec.sparsity.algorithms import GMP, SET, RigL
 from wse_sim.workload.sparsity import exact_nonzeros
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _EXACT_BITS = 53  # of a float64
 _ONES = np.array([byte.bit_count() for byte in range(256)], dtype=np.int64)
@@ -198,7 +200,7 @@ class MaskUpdater:
         return 1.0 - n_pruned / self.plan.n_hidden
 
 
-def magnitude(gradient: Tensor) -> Scores:
+def magnitude(gradient: "Tensor") -> Scores:
     """|gradient|; where it is not a finite number, 0: a NaN must not win."""
     return gradient.abs().nan_to_num_(nan=0.0, posinf=0.0).float().cpu().numpy()
 

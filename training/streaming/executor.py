@@ -19,7 +19,7 @@ from models.cross_entropy import n_counted
 from models.gpt import meta_model
 from training.checkpoint import MOMENTS, WEIGHT, Checkpoint, SavedParameter
 from training.config import TrainConfig
-from training.execution import DTYPES
+from training.dtypes import DTYPES
 from training.executor import Batch, Stepped, autocast, micro_batches
 from training.memory import available_on_device, kept_blocks
 from training.optimizer import CLIP_SLACK, clip_gradient, norm, set_lr

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from models.sparse import Scores
+from models.masks import Scores
 from training.sparsity.balance import balance_of
 from training.sparsity.choosing import could_grow
 from training.sparsity.updater import MaskUpdater, magnitude

@@ -6,7 +6,7 @@ lie close together in the same order, so that each chunk of `CHUNK_WORDS` words,
 (`offsets`), can be worked on by itself.
 
 A word is expanded, or gathered, by one instruction where the processor has it (AVX-512), and by a few scalar ones per
-weight elsewhere: LLVM chooses. Random places are drawn by Philox4x64-10, as numpy does (`models.sparse.philox`), but
+weight elsewhere: LLVM chooses. Random places are drawn by Philox4x64-10, as numpy does (`models.masks.philox`), but
 where they are needed instead of into memory.
 
 All kernels stand in this one file: numba's cache does not notice a change in a function of another file.

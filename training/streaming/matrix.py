@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from models.sparse import Mask, PackedMask, philox
+from models.masks import Mask, PackedMask, philox
 from training.streaming import kernels
 from training.streaming.kernels import CHUNK_WORDS, LANES
 from wse_sim.workload.sparsity import exact_nonzeros
@@ -124,7 +124,7 @@ def full_layout(shape: tuple[int, ...]) -> Layout:
 
 
 def random_layout(seed: int, name: str, shape: tuple[int, ...], density: float) -> Layout:
-    """The layout of `models.sparse.random_mask`, made without its draws ever being in memory."""
+    """The layout of `models.masks.random_mask`, made without its draws ever being in memory."""
     n_weights = math.prod(shape)
     n_live = exact_nonzeros(n_weights, density)
     words = np.empty(padded(n_weights) // LANES, dtype=np.uint16)

@@ -17,14 +17,14 @@ from torch import Tensor, nn
 
 from models.build import fill, truncate_
 from models.gpt import GPT
+from models.masks import Mask
 from models.parametrization import EffectiveTensor, effective_table
 from models.roles import HIDDEN_ROLES
-from models.sparse import Mask
 from models.tensor_file import TensorSource
 from training.checkpoint import MOMENTS, WEIGHT, Checkpoint, SavedParameter
 from training.config import TrainConfig
 from training.disk import reserve
-from training.execution import DTYPES
+from training.dtypes import DTYPES
 from training.initial_weights import initial_weights
 from training.memory import PIECE_NUMBERS
 from training.optimizer import optimizer_of

@@ -1,6 +1,6 @@
 """`wse_sim.train` and `wse_sim.load_run`: a run that is made here, and the full-size run beside it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack, cast, get_args, get_type_hints
 
 import msgspec
 
-from training.configured import job_from_configuration
 from training.cosim import run_plan
-from training.described import job_from, require_masks
 from training.execution import OnNan
 from training.host import Host
 from training.job import Job, free_folder, where_it_started
@@ -18,11 +16,11 @@ from training.loggers import parse_loggers
 from training.machine import machine_profile
 from training.plan import make_plan, plan_of_run
 from training.run_record import RUN_FILE, Row, read_rows
-from training.schedules import split_schedules
 from training.summary import Summary
 from wse_sim import defaults
 from wse_sim.api.asking import asks
-from wse_sim.api.configured import Configured, Resumed
+from wse_sim.api.configured import Resumed
+from wse_sim.api.jobs import jobs_of
 from wse_sim.api.notebook import frame, lines_html, plain
 from wse_sim.api.parameters import TrainParameters
 from wse_sim.api.resuming import require_same
@@ -32,7 +30,7 @@ from wse_sim.report import run_files
 from wse_sim.report.headline import headline, loss_unit, title
 from wse_sim.report.trace import trace_extent
 from wse_sim.spec.load import ModelLike, as_preset, convert
-from wse_sim.spec.written import parse_clip, parse_count, parse_densities, parse_seconds
+from wse_sim.spec.written import parse_clip, parse_count, parse_seconds
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -195,48 +193,3 @@ def _command(model: ModelLike | None, given: dict[str, Any]) -> str:
     if model is not None:
         words = [repr(str(model) if isinstance(model, str | PathLike) else as_preset(model).shape.name), *words]
     return f"wse_sim.train({', '.join(words)})"
-
-
-def jobs_of(config: Configured | None, model: ModelLike | None, given: dict[str, Any]) -> list[Job]:
-    """The jobs that options describe: one for each density and schedule.
-
-    Parameters
-    ----------
-    config :
-        Describes them in place of a model; of what is given, that alone counts which was said beside it.
-    given :
-        Those of `wse-sim train`, read; density, sparsity and schedule as text, several with commas between them.
-
-    Raises
-    ------
-    SpecError
-        As `training.described.job_from` and `training.configured.job_from_configuration`, and when a model is named
-        beside a configuration.
-    """
-    density, sparsity = (as_text(given.pop(name)) for name in ("density", "sparsity"))
-    densities: Sequence[float | None] = (known := parse_densities(density, sparsity))
-    if config is None:
-        require_masks(known, given["sparsity_algorithm"])
-        make: Callable[..., Job] = partial(job_from, model=model, is_sparse_wide=given.pop("sparse_wide"))
-        schedules = given.pop("schedule")
-    else:
-        configuration, given = config.read(model), _beside(config, given)
-        densities = [None] if density is None and sparsity is None else known
-        make = partial(job_from_configuration, configuration)
-        schedules = given.pop("schedule", configuration.training.schedule)
-    return [
-        make(density=each, schedule=schedule, **given)
-        for each in densities
-        for schedule in dict.fromkeys(split_schedules(schedules))
-    ]
-
-
-def _beside(config: Configured, given: dict[str, Any]) -> dict[str, Any]:
-    """What was said beside a configuration; SpecError where it cannot be."""
-    said = config.said(given)
-    for name in ("init_from", "mask_init"):
-        if said.pop(name, None) is not None:
-            raise SpecError(f"--{name.replace('_', '-')} is given, but a configuration draws weights: leave one out")
-    if said.pop("sparse_wide", False):
-        raise SpecError("--sparse-wide is given, but a configuration says its own widths: leave it out")
-    return said

@@ -108,8 +108,18 @@ def command(
 
     Several densities or schedules, separated by commas, give one run each and a comparison.
     """
+    followed = _followed(options)
+    if verify_resume and (followed or resume):
+        raise SpecError(f"--verify-resume leaves no run behind: leave{followed or ' --resume'} out")
+    log, trace = loggers_from(options), trace_extent_from(options)
+    # What was asked for, and what it is to read, is looked at before torch, which takes seconds to load.
+    jobs = []
     if resume is not None:
-        require_folder(resume)  # before what takes long to import
+        require_folder(resume)
+        _require_same(resume, out, **options)
+    else:
+        jobs = _jobs(**options)
+        _require_input(jobs[0])
     from training.distributed import joined
     from training.interrupt import Interrupted
     from training.run_set import can_go_on
@@ -118,10 +128,6 @@ def command(
     from wse_sim.cli.train_session import Session
 
     console = console_on(sys.stderr)
-    followed = _followed(options)
-    if verify_resume and (followed or resume):
-        raise SpecError(f"--verify-resume leaves no run behind: leave{followed or ' --resume'} out")
-    log, trace = loggers_from(options), trace_extent_from(options)
     folder = resume or out
     try:
         with joined("cpu") as world:  # under torchrun, all processes come here
@@ -135,13 +141,11 @@ def command(
                 on_nan=options["on_nan"],
             )
             if verify_resume:
-                session.verify_resume(_jobs(**options), out, remeasure=remeasure, as_json=as_json)
+                session.verify_resume(jobs, out, remeasure=remeasure, as_json=as_json)
                 return
             if resume is not None:
-                _require_same(resume, out, **options)
                 result = session.resume(resume, remeasure=remeasure)
             else:
-                jobs = _jobs(**options)
                 folder = world.from_first(_free_folder(jobs) if out is None else out)
                 result = session.run(jobs, folder, remeasure=remeasure)
     except (Interrupted, KeyboardInterrupt) as stopped:
@@ -167,9 +171,20 @@ def _followed(options: dict[str, Any]) -> str:
 
 
 def _jobs(*, config: tuple[str, ...], model: str | None, **options: Any) -> list["Job"]:
-    from wse_sim.api.training import jobs_of
+    from wse_sim.api.jobs import jobs_of
 
     return jobs_of(configured(config), model, options)
+
+
+def _require_input(job: "Job") -> None:
+    """Raise SpecError where data or weights cannot be read, as far as that is told soon and without torch."""
+    from training.data import reading_of
+
+    reading_of(job.data, tokenizer=job.tokenizer, text_field=job.text_field)
+    if job.start is not None:
+        from models.hugging_face.tensors import read_tensors
+
+        read_tensors(job.start.folder)
 
 
 def _require_same(

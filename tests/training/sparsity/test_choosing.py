@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.sparse import random_mask
+from models.masks import random_mask
 from training.sparsity.balance import Balance, balance_of
 from training.sparsity.choosing import checkerboard, drop_and_grow, highest, start_mask
 from wse_sim.errors import SpecError

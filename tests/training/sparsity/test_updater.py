@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from models.build import build_model
+from models.masks import unpacked
 from models.parametrization import BASES, Parametrization
-from models.sparse import unpacked
 from training.checkpoint import load_latest
 from training.config import TrainConfig
 from training.data import Corpus

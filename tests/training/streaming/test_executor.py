@@ -11,8 +11,8 @@ import torch
 from torch.nn import functional as F
 
 import training.streaming.blocks
-from models.cross_entropy import NOT_COUNTED
-from models.sparse import unpacked
+from models.masks import unpacked
+from models.targets import NOT_COUNTED
 from training.config import TrainConfig
 from training.data import Corpus, TrainOrder
 from training.dense import DenseExecutor

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.build import centred
-from models.sparse import packed, philox, random_mask
+from models.masks import packed, philox, random_mask
 from training.streaming.kernels import CHUNK_WORDS, LANES
 from training.streaming.matrix import (
     Workers,
