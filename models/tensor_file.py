@@ -192,11 +192,8 @@ class TensorFile(Mapping[str, "Tensor"]):
     @staticmethod
     def _entry(name: str, entry: Any) -> "_Place":
         try:
-            (dtype, item_bytes), shape, (first, last) = (
-                _DTYPES[entry["dtype"]],
-                tuple(entry["shape"]),
-                entry["data_offsets"],
-            )
+            dtype, item_bytes = _DTYPES[entry["dtype"]]
+            shape, (first, last) = tuple(entry["shape"]), entry["data_offsets"]
             is_whole = all(type(number) is int and number >= 0 for number in (first, last, *shape))
             if not is_whole or math.prod(shape) * item_bytes != last - first or len(shape) > _MOST_DIMENSIONS:
                 raise ValueError

@@ -3,7 +3,6 @@
 Names come with the first use: what reads `config.json` alone needs no torch.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,10 +12,15 @@ if TYPE_CHECKING:
 
 __all__ = ["HuggingFaceWeights", "load_gpt", "read_tensors"]
 
-_HOMES = {"HuggingFaceWeights": "read", "load_gpt": "load", "read_tensors": "tensors"}
-
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    from models.hugging_face import load, read, tensors
+
+    of = {
+        "HuggingFaceWeights": read.HuggingFaceWeights,
+        "load_gpt": load.load_gpt,
+        "read_tensors": tensors.read_tensors,
+    }
+    return of[name]
