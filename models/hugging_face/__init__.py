@@ -14,13 +14,16 @@ __all__ = ["HuggingFaceWeights", "load_gpt", "read_tensors"]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from models.hugging_face import load, read, tensors
+    if name == "HuggingFaceWeights":
+        from models.hugging_face.read import HuggingFaceWeights
 
-    of = {
-        "HuggingFaceWeights": read.HuggingFaceWeights,
-        "load_gpt": load.load_gpt,
-        "read_tensors": tensors.read_tensors,
-    }
-    return of[name]
+        return HuggingFaceWeights
+    if name == "load_gpt":
+        from models.hugging_face.load import load_gpt
+
+        return load_gpt
+    if name == "read_tensors":
+        from models.hugging_face.tensors import read_tensors
+
+        return read_tensors
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -26,7 +26,7 @@ def test_engines_agree_to_the_tick(program: Program) -> None:
     assert all(n_differing == 0 for _, n_differing in compared(program).values())
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(many_steps())
 def test_engines_agree_over_many_turns_of_every_ring(program: Program) -> None:
     assert all(n_differing == 0 for _, n_differing in compared(program).values())
