@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from wse_sim.cli.output import print_json, print_tables, say
-from wse_sim.errors import SpecError
+from wse_sim.errors import SpecError, choose
 
 
 @click.command("schema")
@@ -52,13 +52,16 @@ def command(*, name: str | None, is_all: bool, out: Path | None, markdown: bool)
 def _write(name: str | None, out: Path) -> None:
     """The schema of one document, or of all."""
     from wse_sim.cli.documents import DOCUMENTS, schema_of
-    from wse_sim.files import make_folder, write_json
+    from wse_sim.files import make_folder, require_place, write_json
 
-    schemas = {each: schema_of(each) for each in (DOCUMENTS if name is None else [name])}
+    paths = {each: out / f"{each}.schema.json" for each in (DOCUMENTS if name is None else [name])}
+    if name is not None:
+        choose(name, DOCUMENTS, "document")
     make_folder(out)
-    for each, schema in schemas.items():
-        path = out / f"{each}.schema.json"
-        write_json(path, schema)
+    for path in paths.values():
+        require_place(path)  # schemas take seconds to make: some are of types that load torch
+    for each, path in paths.items():
+        write_json(path, schema_of(each))
         say(f"written: {path}")
 
 
