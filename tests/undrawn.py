@@ -1,7 +1,7 @@
 """Pages whose plots are put together and not drawn, for tests that look at something else.
 
 Of a short run Matplotlib takes four times as long to draw the page's plots as all the rest takes. The tests of pages
-draw them (`tests/report`, `tests/security`), and so does every test that starts a process of its own.
+draw them (`tests/report`, `tests/security/test_text_stays_text.py`), and so do commands that tests start as processes.
 """
 
 from collections.abc import Callable, Iterator

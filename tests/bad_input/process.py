@@ -22,8 +22,7 @@ class Ended:
     Parameters
     ----------
     cpu_s :
-        That all its threads computed, which other work on the machine makes longer by a third at most, where the wall
-        clock may double.
+        That all its threads computed; other work on the machine makes it longer too, though less than the wall clock.
     rss_bytes :
         Its largest resident set.
     """

@@ -58,7 +58,7 @@ def test_every_bad_input_is_refused_in_5_s_and_1_gb(cache: Path, tmp_path: Path,
 
     with ThreadPoolExecutor(n_usable_cpus()) as threads:
         found = list(threads.map(ended, range(len(CASES)), repeat("beside others")))
-    # Two on the two threads of a core take a third longer each: who took too long is timed without others.
+    # Processes side by side slow each other down: who took too long is timed without others.
     for number in [number for number, (end, _) in enumerate(found) if end.cpu_s >= _MOST_S]:
         found[number] = ended(number, "alone")
     wrong = [what for _, what in found if what]

@@ -54,9 +54,8 @@ def _write(name: str | None, out: Path) -> None:
     from wse_sim.cli.documents import DOCUMENTS, schema_of
     from wse_sim.files import make_folder, require_place, write_json
 
-    paths = {each: out / f"{each}.schema.json" for each in (DOCUMENTS if name is None else [name])}
-    if name is not None:
-        choose(name, DOCUMENTS, "document")
+    names = DOCUMENTS if name is None else [choose(name, DOCUMENTS, "document")]
+    paths = {each: out / f"{each}.schema.json" for each in names}
     make_folder(out)
     for path in paths.values():
         require_place(path)  # schemas take seconds to make: some are of types that load torch
