@@ -1,11 +1,12 @@
 """Fits a law of the loss to rows: many seeded starts, the best kept, and how many of them agree on it."""
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic
 
 import numpy as np
-from scipy.optimize import least_squares, minimize
+from scipy.optimize import OptimizeResult, least_squares, minimize
 
 from wse_sim.errors import SpecError
 from wse_sim.laws.form import Floats, Form, LawT, Residual
@@ -15,6 +16,7 @@ _SAME = 1e-4  # relative difference of objectives below which two starts have fo
 _SMALLEST = 1e-15  # tolerance that double precision can meet
 _ZERO = 1e-20  # objective of losses without noise
 _TOLERANCE, _LOOSE = 1e-8, 1e-4  # of the gradient, where the objective is of the order of 1
+_PATIENCE, _GAIN = 50, 1e-8  # a search that has gained no larger part of the objective in so many iterations is over
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,8 +149,19 @@ class _Problem(Generic[LawT]):
             objective, gradient = self._objective(z)
             return objective / delta**2, gradient / delta**2
 
+        # Rows that do not determine a coefficient leave it a valley without an end, along which the gradient shrinks for
+        # thousands of iterations.
+        recent: deque[float] = deque(maxlen=_PATIENCE)
+
+        def stop_in_a_valley(intermediate_result: OptimizeResult) -> None:
+            objective = float(intermediate_result.fun)
+            if len(recent) == _PATIENCE and recent[0] - objective <= _GAIN * objective:
+                raise StopIteration
+            recent.append(objective)
+
         options = {"gtol": self.tolerance, "maxiter": 5000}
-        return np.asarray(minimize(scaled, free, jac=True, method="BFGS", options=options).x)
+        found = minimize(scaled, free, jac=True, method="BFGS", options=options, callback=stop_in_a_valley)
+        return np.asarray(found.x)
 
     def _objective(self, free: Floats) -> tuple[float, Floats]:
         r, slopes = self._residuals(free)
