@@ -52,6 +52,7 @@ myst_heading_anchors = 4
 # Docstrings are numpy's form with names in single backquotes; a record's fields are told in its own docstring.
 default_role = "code"
 autodoc_member_order = "bysource"
+autodoc_use_type_comments = False
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 napoleon_google_docstring = False

@@ -1,6 +1,9 @@
 """What all tests share."""
 
+import gc
+import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -10,11 +13,21 @@ import pytest
 from hypothesis import settings
 
 from tests.campaigns import RecordFigures, keep
+from tests.in_process import runs_in_this_process
 from tests.undrawn import undrawn_pages
 
 # Machines are noisy, and a first call may compile: how long an example takes is no property of the code.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+# The hundreds of processes that tests start read our modules as bytecode, whatever the environment says: the first one
+# compiles them for all.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# Some 700,000 objects live from the collection of tests to the end; walking them again and again for garbage takes a
+# tenth of all time.
+gc.set_threshold(50_000, 20, 100)
 
 TINY = """
 [shape]
@@ -26,6 +39,11 @@ d_ff = 256
 vocab_size = 300
 seq_len = 64
 """
+
+
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -56,6 +74,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 def undrawn() -> Iterator[None]:
     """For tests of what a page says."""
     with undrawn_pages():
+        yield
+
+
+@pytest.fixture
+def runs_here() -> Iterator[None]:
+    """For tests of what comes of many runs, not of who trains them."""
+    with runs_in_this_process():
         yield
 
 

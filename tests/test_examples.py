@@ -102,6 +102,7 @@ def test_every_claim_has_an_example() -> None:
     assert {name for name in PROMISES if name.startswith("claims/")} == set(OF_CLAIMS)
 
 
+@pytest.mark.usefixtures("runs_here")
 @pytest.mark.parametrize("name", PROMISES)
 def test_example_keeps_its_promise(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

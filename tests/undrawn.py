@@ -27,3 +27,10 @@ def undrawn_pages() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(svg, "_svg", put_together)
         yield
+
+
+@pytest.fixture(scope="package", autouse=True)
+def all_undrawn() -> Iterator[None]:
+    """For a folder of such tests: its conftest imports this."""
+    with undrawn_pages():
+        yield

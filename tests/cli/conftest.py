@@ -1,13 +1,5 @@
 """What the tests of commands share."""
 
-from collections.abc import Iterator
+from tests.undrawn import all_undrawn
 
-import pytest
-
-from tests.undrawn import undrawn_pages
-
-
-@pytest.fixture(scope="package", autouse=True)
-def undrawn() -> Iterator[None]:
-    with undrawn_pages():
-        yield
+__all__ = ["all_undrawn"]

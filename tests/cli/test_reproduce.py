@@ -41,6 +41,7 @@ def test_a_table_and_a_verdict_are_printed(tmp_path: Path) -> None:
     assert f"pages: {tmp_path}" in result.stderr
 
 
+@pytest.mark.usefixtures("runs_here")
 def test_frontier_trains_and_decides_nothing_in_a_smoke_run(tmp_path: Path) -> None:
     words = ("frontier", "--smoke", "--workers", "1", "--out", tmp_path, "--json")
     first = run(*words)

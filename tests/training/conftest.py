@@ -1,17 +1,11 @@
 """What the tests of training share."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.undrawn import undrawn_pages
+from tests.undrawn import all_undrawn
 from training.data import Corpus, load_corpus
 
-
-@pytest.fixture(scope="package", autouse=True)
-def undrawn() -> Iterator[None]:
-    with undrawn_pages():
-        yield
+__all__ = ["all_undrawn", "corpus"]
 
 
 @pytest.fixture(scope="session")

@@ -223,7 +223,8 @@ def test_a_dense_run_has_no_masks_to_change() -> None:
 
 
 def test_rigl_trains_here_and_is_priced_there(tmp_path: Path) -> None:
-    words = ("train", "--model", "111m", "--density", "0.25", "--sparsity-algorithm", "rigl", *SHORT)
+    short = ("--tokens", "111M", "--budget", "1s")
+    words = ("train", "--model", "111m", "--density", "0.25", "--sparsity-algorithm", "rigl", *short)
     summary = printed(*words, "--out", tmp_path / "out")
     assert summary["target"]["sparsity_algorithm"] == "rigl"
     rows = [json.loads(line) for line in (tmp_path / "out" / "sparsity.jsonl").read_text().splitlines()]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.cli.documents import call, printed
+from tests.in_process import runs_in_this_process
 from tests.stopping import stopped
 from training.sweep import RunTask, train_run, trained_sweep, trained_vocabulary
 from wse_sim.errors import FileError, SpecError
@@ -113,7 +114,7 @@ def test_a_checkpoint_that_cannot_be_written_is_no_row(
 
 @pytest.mark.slow
 def test_stopped_sweep_goes_on_from_its_checkpoints_to_the_same_loss(model: str, tmp_path: Path) -> None:
-    point: Point = {"model": model, **COMMON, "steps": 300}
+    point: Point = {"model": model, **COMMON, "steps": 100}
     words = ["sweep", "--train", *words_of(point), "--seed", "0,1", "--out", str(tmp_path / "out")]
     process = subprocess.Popen([sys.executable, "-m", "wse_sim", *words], stderr=subprocess.PIPE, text=True)
     _, said = stopped(process, lambda: any((tmp_path / "out").glob("*/run.jsonl")))
@@ -121,8 +122,9 @@ def test_stopped_sweep_goes_on_from_its_checkpoints_to_the_same_loss(model: str,
     assert said.splitlines()[-1] == f"stopped and saved; to go on: {shlex.join(['wse-sim', *words])}"
     assert list((tmp_path / "out").glob("*/checkpoints/*.json"))
     assert not list((tmp_path / "out").glob("*/summary.json"))
-    losses = [row["measured_val_loss"] for row in printed(*words)["rows"]]
-    straight = trained(model, tmp_path / "straight", steps=300, seed=0)
+    with runs_in_this_process():
+        losses = [row["measured_val_loss"] for row in printed(*words)["rows"]]
+    straight = trained(model, tmp_path / "straight", steps=100, seed=0)
     assert losses[0] == straight.results["measured_val_loss"]
     assert losses[0] != losses[1]
 

@@ -149,8 +149,8 @@ class _Problem(Generic[LawT]):
             objective, gradient = self._objective(z)
             return objective / delta**2, gradient / delta**2
 
-        # Rows that do not determine a coefficient leave it a valley without an end, along which the gradient shrinks for
-        # thousands of iterations.
+        # Rows that do not determine a coefficient leave it a valley without an end: thousands of iterations along it
+        # change nothing.
         recent: deque[float] = deque(maxlen=_PATIENCE)
 
         def stop_in_a_valley(intermediate_result: OptimizeResult) -> None:

@@ -22,6 +22,7 @@ SETTING = Setting(out=Path("unused"), n_seeds=3, n_workers=1, is_smoke=False, wa
 TRAINED = [claim for claim in CLAIMS if claim.needs_training and claim.name != "frontier"]  # tests/cli runs that one
 
 
+@pytest.mark.usefixtures("runs_here")
 @pytest.mark.parametrize("claim", TRAINED, ids=lambda claim: claim.name)
 def test_a_smoke_run_trains_and_decides_nothing(claim: Claim, tmp_path: Path) -> None:
     heard = Heard()
