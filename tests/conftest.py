@@ -15,6 +15,7 @@ from hypothesis import settings
 from tests.campaigns import RecordFigures, keep
 from tests.in_process import runs_in_this_process
 from tests.undrawn import undrawn_pages
+from wse_sim.processes.garbage import look_less_for_garbage
 
 # Machines are noisy, and a first call may compile: how long an example takes is no property of the code.
 settings.register_profile("untimed", deadline=None)
@@ -25,9 +26,7 @@ settings.load_profile("untimed")
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-# Some 700,000 objects live from the collection of tests to the end; walking them again and again for garbage takes a
-# tenth of all time.
-gc.set_threshold(50_000, 20, 100)
+look_less_for_garbage()
 
 TINY = """
 [shape]
@@ -42,6 +41,7 @@ seq_len = 64
 
 
 def pytest_collection_finish() -> None:
+    """Some 700,000 objects live to the end from here on: walking them for garbage is in vain."""
     gc.collect()
     gc.freeze()
 

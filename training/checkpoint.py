@@ -10,23 +10,25 @@ form, one tensor at a time, and reads it.
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import file_digest, sha256
+from io import BufferedReader
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
-import torch
-from torch import Tensor
 
 from models.masks import MASK_SUFFIX, Mask, PackedMask, unpacked
 from models.tensor_file import TensorFile, TensorSource, file_pieces
 from training.config import TrainConfig
 from training.data import Fingerprint
-from training.whole_checkpoint import whole_tensors
 from wse_sim.errors import FileError, SpecError
 from wse_sim.files import make_folder, open_file, read_bytes, remove_torn, write_atomically
 from wse_sim.spec.written import as_whole_number
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FOLDER = "checkpoints"
 WEIGHT = "model"
@@ -34,6 +36,8 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 _EVER_LIVE = "ever_live."
 _NAME = "step-"
 _FORMAT = 2  # 1 held masked parameters with their zeros
+
+Read = TypeVar("Read")
 
 
 class CheckpointMeta(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,11 +142,13 @@ class Checkpoint:
         """Weights of a parameter that are not masked, without reading it."""
         return math.prod(self.tensors.shape(f"{WEIGHT}.{name}"))
 
-    def dense(self, kind: str, name: str) -> Tensor:
+    def dense(self, kind: str, name: str) -> "Tensor":
         """A parameter (`model`) or a moment of it (`exp_avg`, `exp_avg_sq`), zeros and all."""
         numbers, mask = self.tensors[f"{kind}.{name}"], self.mask(name)
         if mask is None:
             return numbers
+        import torch
+
         return torch.zeros(mask.shape).masked_scatter_(torch.from_numpy(mask), numbers.float())
 
     @property
@@ -234,10 +240,21 @@ def load_latest(run_dir: Path) -> tuple[Checkpoint | None, list[str]]:
     SpecError
         When there are checkpoints and all of them are damaged.
     """
+    checkpoint, warnings = _first_sound(run_dir, load_checkpoint)
+    return checkpoint, [f"{warning}; the one before it is taken" for warning in warnings]
+
+
+def latest_description(run_dir: Path) -> CheckpointMeta | None:
+    """What `load_latest` would find as far as descriptions say, without reading any tensors; errors likewise."""
+    return _first_sound(run_dir, _description)[0]
+
+
+def _first_sound(run_dir: Path, read: Callable[[Path], Read]) -> tuple[Read | None, list[str]]:
+    """What is read of the newest checkpoint that can be, and why those after it cannot."""
     warnings: list[str] = []
     for path in _meta_paths(run_dir):
         try:
-            return load_checkpoint(path), [f"{warning}; the one before it is taken" for warning in warnings]
+            return read(path), warnings
         except SpecError as error:
             warnings.append(str(error))
     if warnings:
@@ -256,24 +273,38 @@ def load_checkpoint(meta_path: Path) -> Checkpoint:
     SpecError
         When either file is missing, cut short or changed, or of an older form.
     """
-    path, meta = meta_path.with_suffix(".safetensors"), read_meta(meta_path)
+    from training.whole_checkpoint import whole_tensors  # it needs torch, and who is refused before this waits for none
+
+    meta = _description(meta_path)
+    path = meta_path.with_suffix(".safetensors")
+    with _opened(path) as file:
+        checksum, n_bytes = file_digest(file, sha256).hexdigest(), file.tell()
+    if checksum != meta.sha256:
+        raise SpecError(
+            f"{path}: the checkpoint is damaged: its {n_bytes} bytes do not have the checksum written with it"
+        )
+    return Checkpoint(meta=meta, tensors=whole_tensors(path, meta.config, (WEIGHT, *MOMENTS), _EVER_LIVE))
+
+
+def _description(meta_path: Path) -> CheckpointMeta:
+    """Of a checkpoint of this format whose tensors can be opened."""
+    meta, path = read_meta(meta_path), meta_path.with_suffix(".safetensors")
     if meta.format != _FORMAT:
         raise SpecError(
             f"{meta_path}: the checkpoint is of format {meta.format}, this version reads {_FORMAT}: "
             "go on with the version that wrote it"
         )
-    try:
-        with open_file(path) as file:
-            checksum, n_bytes = file_digest(file, sha256).hexdigest(), file.tell()
-    except OSError as error:
-        raise SpecError(f"{path}: the checkpoint cannot be read: {error.strerror}") from None
-    if checksum != meta.sha256:
-        raise SpecError(
-            f"{path}: the checkpoint is damaged: its {n_bytes} bytes do not have the checksum written with it"
-        )
     if path.stem.startswith(_NAME) and path.name != tensor_path(path.parent, meta.step).name:
         raise SpecError(f"{meta_path}: the checkpoint's description is of step {meta.step}")
-    return Checkpoint(meta=meta, tensors=whole_tensors(path, meta.config, (WEIGHT, *MOMENTS), _EVER_LIVE))
+    _opened(path).close()
+    return meta
+
+
+def _opened(path: Path) -> BufferedReader:
+    try:
+        return open_file(path)
+    except OSError as error:
+        raise SpecError(f"{path}: the checkpoint cannot be read: {error.strerror}") from None
 
 
 def read_meta(path: Path) -> CheckpointMeta:
@@ -316,6 +347,8 @@ def _sources(
 
 
 def _whole(mask: PackedMask) -> TensorSource:
+    import torch
+
     tensor = torch.from_numpy(mask)
     return TensorSource(tensor.dtype, tuple(tensor.shape), lambda: [tensor])
 

@@ -5,13 +5,12 @@ from pathlib import Path
 
 from training.checkpoint import CheckpointMeta
 from training.run_record import RUN_FILE, SPARSITY_FILE, Row, read_mask_updates, read_rows
-from training.starting_point import StartingPoint
 from training.streaming.record import STREAM_FILE, StreamRow
 from wse_sim.errors import SpecError
 from wse_sim.spec.reading import read_lines
 
 
-def require_rows(run_dir: Path, start: StartingPoint) -> None:
+def require_rows(run_dir: Path, meta: CheckpointMeta) -> None:
     """Make sure that nothing of them is lost before the files are written again.
 
     Raises
@@ -19,10 +18,7 @@ def require_rows(run_dir: Path, start: StartingPoint) -> None:
     SpecError
         When a file of rows cannot be read, or `run.jsonl` lacks what was written before the checkpoint.
     """
-    branch = start.config.branch
-    if start.checkpoint is None or (branch is not None and branch.step == start.checkpoint.meta.step):
-        return  # the run has no steps of its own yet
-    path, meta = run_dir / RUN_FILE, start.checkpoint.meta
+    path = run_dir / RUN_FILE
     rows = [row for row in read_rows(path) if row.step <= meta.step] if path.exists() else []
     if wrong := _wrong(rows, meta):
         raise SpecError(f"{path}: {wrong}: put the file back, or start the run again in another folder")

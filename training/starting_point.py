@@ -55,6 +55,13 @@ class StartingPoint:
     checkpoint: Checkpoint | None
     warnings: tuple[str, ...] = ()
 
+    @property
+    def own_checkpoint(self) -> Checkpoint | None:
+        """The checkpoint, unless it is the one of another run that this one branches from."""
+        branch, checkpoint = self.config.branch, self.checkpoint
+        is_of_parent = checkpoint is not None and branch is not None and branch.step == checkpoint.meta.step
+        return None if is_of_parent else checkpoint
+
 
 def starting_point(
     config: TrainConfig, run_dir: Path, data: Corpus, *, resume: bool, branch_from: Path | None

@@ -109,6 +109,18 @@ def require_place(path: Path) -> None:
         raise cannot_write(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
 
 
+def require_place_for_folder(path: Path) -> None:
+    """Raise SpecError where `make_folder` could not make the folder, or what it needs above it."""
+    with _making(path):
+        for above in path.parents:
+            if above.exists():
+                if not above.is_dir():
+                    raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+                if not path.exists() and not os.access(above, os.W_OK | os.X_OK):
+                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+                return
+
+
 def is_in_folder(name: str) -> bool:
     """Whether what is called so lies in the folder itself, wherever that is: the name is no path, and leads nowhere."""
     return name not in ("", ".", "..") and not {"/", "\0"} & set(name)
@@ -298,11 +310,17 @@ def make_folder(path: Path) -> None:
     SpecError
         When it cannot be made.
     """
-    try:
+    with _making(path):
         missing = [folder for folder in (path, *path.parents) if not folder.exists()]
         path.mkdir(parents=True, exist_ok=True)
         for folder in missing:
             sync_folder(folder.parent)
+
+
+@contextmanager
+def _making(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise FileError(f"{path}: the folder cannot be made: {error.strerror}") from None
 

@@ -6,13 +6,17 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from training.checkpoint import latest_description
 from training.host import Host
 from training.job import Job, read_job
+from training.rows_written import require_rows
 from training.run_set import read_run_set
 from training.schedules import split_schedules
 from wse_sim.api.configured import Configured
 from wse_sim.api.values import as_text
 from wse_sim.errors import SpecError
+from wse_sim.report import run_files
+from wse_sim.run_lock import require_idle
 from wse_sim.spec.load import ModelLike, as_preset
 from wse_sim.spec.written import parse_densities
 
@@ -60,6 +64,26 @@ def require_same(folder: Path, said: Mapping[str, Any], *, model: ModelLike | No
         known = [_OF_JOB["density" if name == "sparsity" else name](job) for job in jobs]
         if set(values) != set(known):
             _refuse(folder, name, values, known)
+
+
+def require_can_go_on(folder: Path) -> None:
+    """Refuse at once, without reading tensors, runs of a folder that could not go on.
+
+    Raises
+    ------
+    SpecError
+        When another process is at work in the folder of a run that has not ended, none of its checkpoints is sound as
+        far as their descriptions say, or rows before the newest one are lost.
+    """
+    together = read_run_set(folder)
+    names = ("",) if together is None else together.runs
+    for run_dir in (folder / name for name in names):
+        if together is not None and (run_dir / run_files.SUMMARY).is_file():
+            continue  # it is kept as it is
+        require_idle(run_dir)
+        newest = latest_description(run_dir)
+        if newest is not None:
+            require_rows(run_dir, newest)
 
 
 def _values(said: Mapping[str, Any]) -> dict[str, list[Any]]:

@@ -23,6 +23,7 @@ from wse_sim.cli.streams import make_streams_whole
 from wse_sim.cli.terminal import COMPLETING, use_plain_letters
 from wse_sim.cli.words import hear_words
 from wse_sim.errors import AloneError, SpecError
+from wse_sim.processes.garbage import look_less_for_garbage
 
 COMMANDS = {
     "train": "Train here, simulate the full-size run, write a report.",
@@ -151,6 +152,7 @@ class _Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def main(self, *args: Any, **extra: Any) -> Any:
+        look_less_for_garbage()
         make_streams_whole()
         for name in _OF_MATPLOTLIB:
             os.environ.pop(name, None)

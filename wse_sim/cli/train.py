@@ -24,7 +24,7 @@ from wse_sim.cli.output import EXIT_INTERRUPTED, command_line, print_json, print
 from wse_sim.cli.trace_options import trace_extent_from, trace_options
 from wse_sim.defaults import TRAIN
 from wse_sim.errors import SpecError
-from wse_sim.files import require_folder
+from wse_sim.files import require_folder, require_place_for_folder
 
 if TYPE_CHECKING:
     from training.job import Job
@@ -116,10 +116,12 @@ def command(
     jobs = []
     if resume is not None:
         require_folder(resume)
-        _require_same(resume, out, **options)
+        _require_goes_on(resume, out, **options)
     else:
         jobs = _jobs(**options)
         _require_input(jobs[0])
+        if out is not None:
+            require_place_for_folder(out)
     from training.distributed import joined
     from training.interrupt import Interrupted
     from training.run_set import can_go_on
@@ -179,7 +181,9 @@ def _jobs(*, config: tuple[str, ...], model: str | None, **options: Any) -> list
 def _require_input(job: "Job") -> None:
     """Raise SpecError where data or weights cannot be read, as far as that is told soon and without torch."""
     from training.data import reading_of
+    from wse_sim.gpu.spec import load_software
 
+    load_software(job.gpu_software)
     reading_of(job.data, tokenizer=job.tokenizer, text_field=job.text_field)
     if job.start is not None:
         from models.hugging_face.tensors import read_tensors
@@ -187,15 +191,16 @@ def _require_input(job: "Job") -> None:
         read_tensors(job.start.folder)
 
 
-def _require_same(
+def _require_goes_on(
     resume: Path, out: Path | None, *, config: tuple[str, ...], model: str | None, **options: Any
 ) -> None:
-    """Refuse options about what is trained that are not those of the run that goes on."""
-    from wse_sim.api.resuming import require_same
+    """Refuse a run that cannot go on, and options about what is trained that are not its own."""
+    from wse_sim.api.resuming import require_can_go_on, require_same
 
     given = given_options(click.get_current_context())
     said = {name: value for name, value in options.items() if name in given}
     require_same(resume, said | {"config": configured(config)}, model=model, out=out)
+    require_can_go_on(resume)
 
 
 def _free_folder(jobs: list["Job"]) -> Path:

@@ -13,11 +13,13 @@ from typing import IO, Any, get_type_hints
 import msgspec
 
 from wse_sim.errors import SpecError
+from wse_sim.processes.garbage import look_less_for_garbage
 from wse_sim.processes.pool import Reply, function_named
 
 
 def main() -> None:
     """Do what comes until nothing comes any more, or Ctrl-C."""
+    look_less_for_garbage()
     replies = _private_stdout()
     try:
         work = function_named(sys.argv[1])
