@@ -36,6 +36,7 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 _EVER_LIVE = "ever_live."
 _NAME = "step-"
 _FORMAT = 2  # 1 held masked parameters with their zeros
+_SOON_READ_BYTES = 2**28  # in less time than torch takes to load
 
 Read = TypeVar("Read")
 
@@ -245,8 +246,8 @@ def load_latest(run_dir: Path) -> tuple[Checkpoint | None, list[str]]:
 
 
 def latest_description(run_dir: Path) -> CheckpointMeta | None:
-    """What `load_latest` would find as far as descriptions say, without reading any tensors; errors likewise."""
-    return _first_sound(run_dir, _description)[0]
+    """What `load_latest` would find, as far as that is told without torch and soon; errors likewise."""
+    return _first_sound(run_dir, _soon_told)[0]
 
 
 def _first_sound(run_dir: Path, read: Callable[[Path], Read]) -> tuple[Read | None, list[str]]:
@@ -273,17 +274,25 @@ def load_checkpoint(meta_path: Path) -> Checkpoint:
     SpecError
         When either file is missing, cut short or changed, or of an older form.
     """
-    from training.whole_checkpoint import whole_tensors  # it needs torch, and who is refused before this waits for none
+    from training.whole_checkpoint import require_whole  # it needs torch, and who is refused before waits for none
 
-    meta = _description(meta_path)
-    path = meta_path.with_suffix(".safetensors")
-    with _opened(path) as file:
-        checksum, n_bytes = file_digest(file, sha256).hexdigest(), file.tell()
-    if checksum != meta.sha256:
-        raise SpecError(
-            f"{path}: the checkpoint is damaged: its {n_bytes} bytes do not have the checksum written with it"
-        )
-    return Checkpoint(meta=meta, tensors=whole_tensors(path, meta.config, (WEIGHT, *MOMENTS), _EVER_LIVE))
+    meta, path = _description(meta_path), meta_path.with_suffix(".safetensors")
+    _require_undamaged(path, meta)
+    tensors = _tensors(path)
+    try:
+        require_whole(tensors, meta.config, (WEIGHT, *MOMENTS), _EVER_LIVE)
+    except ValueError as error:
+        raise SpecError(f"{path}: the checkpoint is not that of its description: {error}") from None
+    return Checkpoint(meta=meta, tensors=tensors)
+
+
+def _soon_told(meta_path: Path) -> CheckpointMeta:
+    """A description whose tensors look right: a small file is read, a large one left for later."""
+    meta, path = _description(meta_path), meta_path.with_suffix(".safetensors")
+    if path.stat().st_size <= _SOON_READ_BYTES:
+        _require_undamaged(path, meta)
+        _tensors(path)
+    return meta
 
 
 def _description(meta_path: Path) -> CheckpointMeta:
@@ -300,11 +309,27 @@ def _description(meta_path: Path) -> CheckpointMeta:
     return meta
 
 
+def _require_undamaged(path: Path, meta: CheckpointMeta) -> None:
+    with _opened(path) as file:
+        checksum, n_bytes = file_digest(file, sha256).hexdigest(), file.tell()
+    if checksum != meta.sha256:
+        raise SpecError(
+            f"{path}: the checkpoint is damaged: its {n_bytes} bytes do not have the checksum written with it"
+        )
+
+
 def _opened(path: Path) -> BufferedReader:
     try:
         return open_file(path)
     except OSError as error:
         raise SpecError(f"{path}: the checkpoint cannot be read: {error.strerror}") from None
+
+
+def _tensors(path: Path) -> TensorFile:
+    try:
+        return TensorFile(path)
+    except ValueError as error:
+        raise SpecError(f"{path}: the checkpoint is not a safetensors file ({error})") from None
 
 
 def read_meta(path: Path) -> CheckpointMeta:

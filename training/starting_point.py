@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -17,10 +18,11 @@ from training.checkpoint import (
 )
 from training.config import CONFIG_FILE, Branch, InitFrom, TrainConfig, read_config
 from training.data import Corpus
-from training.distributed import World
 from training.execution import Execution
-from training.initial_weights import with_digest
 from wse_sim.errors import SpecError
+
+if TYPE_CHECKING:
+    from training.distributed import World
 
 # How often a run looks and saves does not change what it computes; nor does what would become of a step that diverges,
 # up to where the run stands.
@@ -91,6 +93,8 @@ def starting_point(
         branch = config.branch or _branch_of(run_dir)
         if branch is not None:
             raise SpecError(f"the run branches from step {branch.step} of {branch.run}: name that checkpoint")
+        from training.initial_weights import with_digest
+
         return StartingPoint(config=with_digest(config), checkpoint=None, warnings=tuple(warnings))
     return _branched(config, branch_from, data, tuple(warnings))
 
@@ -113,7 +117,7 @@ def require_same_run(config: TrainConfig, run_dir: Path) -> None:
     _gone_on_with(config, meta, run_dir)
 
 
-def require_agreement(world: World, start: StartingPoint, data: Corpus) -> None:
+def require_agreement(world: "World", start: StartingPoint, data: Corpus) -> None:
     """Raise SpecError when the processes are about to train from different starts: folders may be of one machine."""
     checkpoint = start.checkpoint
     world.require_same(start.config, "configuration")

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 
@@ -10,11 +9,10 @@ from models.gpt import meta_model
 from models.masks import MASK_SUFFIX
 from models.tensor_file import TensorFile
 from training.config import TrainConfig
-from wse_sim.errors import SpecError
 
 
-def whole_tensors(path: Path, config: TrainConfig, kinds: Sequence[str], others: str) -> TensorFile:
-    """The tensors of a file: all are there, each in the form that the configuration gives it, and no more.
+def require_whole(tensors: TensorFile, config: TrainConfig, kinds: Sequence[str], others: str) -> None:
+    """Make sure that all are there, each in the form that the configuration gives it, and no more.
 
     The numbers are not read.
 
@@ -27,21 +25,9 @@ def whole_tensors(path: Path, config: TrainConfig, kinds: Sequence[str], others:
 
     Raises
     ------
-    SpecError
-        When that is not so, or the file is none of safetensors.
+    ValueError
+        When that is not so.
     """
-    try:
-        tensors = TensorFile(path)
-    except ValueError as error:
-        raise SpecError(f"{path}: the checkpoint is not a safetensors file ({error})") from None
-    try:
-        _require_whole(tensors, config, kinds, others)
-    except ValueError as error:
-        raise SpecError(f"{path}: the checkpoint is not that of its description: {error}") from None
-    return tensors
-
-
-def _require_whole(tensors: TensorFile, config: TrainConfig, kinds: Sequence[str], others: str) -> None:
     weight, *_ = kinds
     masked = config.sparsity_plan.shapes
     wanted: dict[str, str] = {}  # tensors that are to be there, by what is wrong with them

@@ -6,12 +6,15 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from training.as_started import require_as_started
 from training.checkpoint import latest_description
+from training.config import CONFIG_FILE, read_config
 from training.host import Host
 from training.job import Job, read_job
 from training.rows_written import require_rows
 from training.run_set import read_run_set
 from training.schedules import split_schedules
+from training.starting_point import require_same_run
 from wse_sim.api.configured import Configured
 from wse_sim.api.values import as_text
 from wse_sim.errors import SpecError
@@ -67,13 +70,13 @@ def require_same(folder: Path, said: Mapping[str, Any], *, model: ModelLike | No
 
 
 def require_can_go_on(folder: Path) -> None:
-    """Refuse at once, without reading tensors, runs of a folder that could not go on.
+    """Refuse at once, without torch and without reading much, runs of a folder that could not go on.
 
     Raises
     ------
     SpecError
-        When another process is at work in the folder of a run that has not ended, none of its checkpoints is sound as
-        far as their descriptions say, or rows before the newest one are lost.
+        When another process is at work in the folder of a run that has not ended, none of its checkpoints looks sound,
+        the newest one is of another configuration, or rows before it are lost.
     """
     together = read_run_set(folder)
     names = ("",) if together is None else together.runs
@@ -82,8 +85,13 @@ def require_can_go_on(folder: Path) -> None:
             continue  # it is kept as it is
         require_idle(run_dir)
         newest = latest_description(run_dir)
-        if newest is not None:
-            require_rows(run_dir, newest)
+        if newest is None:
+            continue
+        if (run_dir / CONFIG_FILE).is_file():
+            config = read_config(run_dir / CONFIG_FILE)
+            require_as_started(run_dir, read_job(run_dir), config)
+            require_same_run(config, run_dir)
+        require_rows(run_dir, newest)
 
 
 def _values(said: Mapping[str, Any]) -> dict[str, list[Any]]:
