@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.documents import call, printed
+from tests.cli.documents import call, printed, validator
 from wse_sim.cli.plan_speed import FULL, closed_form_rate, closed_form_sweep_seconds, event_sweep_seconds, gpu_rate
 from wse_sim.cli.plan_speed_page import goals, page
 
@@ -70,6 +70,7 @@ def test_committed_page_has_a_row_for_every_goal_and_says_where_it_was_measured(
 def test_quick_measures_all_and_quotes_no_goal() -> None:
     result = call("bench", "plan", "--quick", "--runs", "1", "--json")
     content = json.loads(result.stdout)
+    validator("bench-plan").validate(content)
     assert (content["kind"], content["goals"]) == ("measured", [])
     assert content["machine"]["cpus"] >= 1
     assert content["plan"]["candidates"] > 1000

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from models.parametrization import BASES
+from tests.in_process import runs_in_this_process
 from tests.stopping import came_true, interrupted_once
 from tests.watching import Heard
 from training.checkpoint import load_latest
@@ -142,7 +143,8 @@ def test_stopped_grid_saves_its_runs_and_goes_on_from_there(tmp_path: Path) -> N
     checkpoint, _ = load_latest(folder)
     assert checkpoint is not None
     assert 0 < checkpoint.meta.step < LONG.config.n_steps
-    resumed, other = run_points([LONG, POINTS[0]], tmp_path, n_workers=1)
+    with runs_in_this_process():
+        resumed, other = run_points([LONG, POINTS[0]], tmp_path, n_workers=1)
     straight = train(LONG.config, tmp_path / "straight")
     assert resumed.curve == tuple((row.step, row.val_loss) for row in straight.rows if row.val_loss is not None)
     assert other.key == POINTS[0].key

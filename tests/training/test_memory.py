@@ -7,7 +7,7 @@ import pytest
 
 import training.choice
 import training.memory
-from tests.cli.documents import call, printed
+from tests.cli.documents import call, printed, validator
 from training.config import TrainConfig
 from training.execution import Execution
 from training.memory import kept_blocks, memory_need, require_memory
@@ -51,6 +51,7 @@ def test_need_of_the_large_model_is_what_was_measured(config: TrainConfig, measu
 
 def test_need_here_is_what_is_measured_here() -> None:
     content = printed("bench", "streaming", "--model", "111m", "--batch-sizes", "1", "--seq-len", "64", "--steps", "2")
+    validator("bench-streaming").validate(content)
     assert content["kind"] == "measured"
     for speed in content["speeds"]:
         # A quarter of a small run is what libraries take, and these differ.

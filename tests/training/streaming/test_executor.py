@@ -55,8 +55,15 @@ LARGEST_DIFFERENCE = 2e-6
 LARGEST_AFTER_LIFTING = 1e-5
 
 
-@pytest.mark.parametrize(("clip", "microbatch"), [(0.5, None), (0.5, 1), ("none", 1)])  # the fourth is below
-@pytest.mark.parametrize("name", ALGORITHMS)
+# Every algorithm with clipping and micro-batches; one whose masks stay and one whose masks move with either alone. With
+# neither, all of them are below.
+@pytest.mark.parametrize(
+    ("name", "clip", "microbatch"),
+    [
+        *((name, 0.5, 1) for name in ALGORITHMS),
+        *((name, *how) for name in ("static", "rigl") for how in ((0.5, None), ("none", 1))),
+    ],
+)
 def test_losses_are_those_of_dense_masked_training(
     corpus: Corpus, name: str, microbatch: int | None, clip: Any
 ) -> None:
