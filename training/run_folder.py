@@ -45,8 +45,9 @@ def prepare_folder(run_dir: Path, start: StartingPoint, data: Corpus, *, resume:
     """
     if (run_dir / RUN_FILE).exists() and not resume:
         raise SpecError(f"{run_dir}: there is a run in this folder already: resume it, or name another folder")
-    if resume and start.own_checkpoint is not None:
-        require_rows(run_dir, start.own_checkpoint.meta)
+    own = start.own_checkpoint
+    if resume and own is not None:
+        require_rows(run_dir, own.meta)
     for folder in (run_dir, run_dir / FOLDER):
         remove_torn(folder)
     write_atomically(run_dir / CONFIG_FILE, toml_text(start.config).encode())

@@ -112,13 +112,13 @@ def require_place(path: Path) -> None:
 def require_place_for_folder(path: Path) -> None:
     """Raise SpecError where `make_folder` could not make the folder, or what it needs above it."""
     with _making(path):
-        for above in path.parents:
-            if above.exists():
-                if not above.is_dir():
-                    raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-                if not path.exists() and not os.access(above, os.W_OK | os.X_OK):
-                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-                return
+        if path.exists():
+            return
+        above = next(folder for folder in path.parents if folder.exists())
+        if not above.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        if not os.access(above, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def is_in_folder(name: str) -> bool:
