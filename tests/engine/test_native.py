@@ -29,7 +29,7 @@ def doubles(kernel: Any) -> bool:
 @pytest.fixture
 def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.delenv("NUMBA_BOUNDSCHECK", raising=False)
+    monkeypatch.delenv("NUMBA_DISABLE_JIT", raising=False)
     path = tmp_path / "source.py"
     path.write_text("first", encoding="utf-8")
     return path
@@ -67,7 +67,10 @@ def test_a_damaged_entry_is_made_again(source: Path, tmp_path: Path) -> None:
     assert not is_compiled(source)
 
 
-def test_bounds_are_checked_on_demand(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NUMBA_BOUNDSCHECK", "1")
-    assert doubles(native_kernel(source, double_five, [twice]))
+def test_python_runs_it_on_demand(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    kernel = native_kernel(source, double_five, [twice])
+    assert doubles(kernel)
     assert not (source.parent / "cache").exists()
+    with pytest.raises(IndexError):
+        kernel(np.arange(4))

@@ -1,29 +1,46 @@
-"""The compiled engines with every memory access checked pass the same tests as without."""
+"""The kernels of the engines, run by Python with every memory access checked, give the times that SimPy gives."""
 
+import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
-SAME_TESTS = ("test_engines_agree.py", "test_fast_forward.py")
-LEFT_OUT = (
-    "not agree_to_the_tick and not campaign"  # SimPy takes most of their time, and the rest runs all that is compiled
-)
+from tests.campaigns import RecordFigures
+from tests.release_check import ROOT
+
+FEW = {"random_program": 60, "over_many_steps": 6, "long_program": 4}
+MANY = {"random_program": 2_000, "over_many_steps": 100, "long_program": 60}
+PROGRAM = """
+import json, sys
+from tests.engine.test_engines_agree import campaign, drawn
+from wse_sim.engine.pointers import pointer, _same_array
+assert pointer is _same_array
+print(json.dumps(campaign(named for kind, n in json.loads(sys.argv[1]).items() for named in drawn(kind, n))))
+"""
+
+
+def checked(n_of: dict[str, int]) -> dict[str, str | int]:
+    """A campaign, in a process of its own, in which nothing is compiled."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", PROGRAM, json.dumps(n_of)],
+        cwd=ROOT,
+        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-3000:]
+    figures: dict[str, str | int] = json.loads(done.stdout)
+    return figures
 
 
 @pytest.mark.slow
-def test_agreement_and_fast_forward_hold_with_bounds_checked(tmp_path: Path) -> None:
-    code = (
-        "import sys, pytest\n"
-        "from wse_sim.engine.pointers import pointer, _same_array\n"
-        "assert pointer is _same_array\n"
-        "sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', *sys.argv[1:]]))\n"
-    )
-    # The compiled cache does not know the two modes apart. Low optimisation: compiling takes longer than running.
-    environment = {**os.environ, "NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_OPT": "1"}
-    words = [sys.executable, "-c", code, *(str(HERE / name) for name in SAME_TESTS), "-k", LEFT_OUT]
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+def test_engines_agree_with_every_access_checked() -> None:
+    assert checked(FEW)["values that differ"] == 0
+
+
+@pytest.mark.campaign
+def test_engines_agree_for_many_programs_with_every_access_checked(record_figures: RecordFigures) -> None:
+    record_figures("engine", checked(MANY))

@@ -25,12 +25,9 @@ finish times, where they are recorded.
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
 from numba import njit
-from numba.core import types
-from numba.extending import intrinsic
 
-from wse_sim.engine.pointers import pointer
+from wse_sim.engine.pointers import pointer, prefetch
 from wse_sim.engine.result import Finish, blocks
 from wse_sim.engine.rules import ARBITRATE, COMPUTE, DOWN, DRAIN, FEED, REDUCE, UP, UPDATE
 from wse_sim.errors import SpecError
@@ -82,7 +79,6 @@ _HAS_WEIGHTS, _HAS_GRADIENT, _HAS_DRAIN = 1, 2, 4
 
 _inline: Any = njit(error_model="numpy", forceinline=True, cache=True)
 _call: Any = njit(error_model="numpy", cache=True)
-_intrinsic: Any = intrinsic
 
 
 def run_des(program: Program) -> Finish:
@@ -852,27 +848,7 @@ def _record(M, F, server, finish):  # type: ignore[no-untyped-def]
     """
     place = M[server + TRACE] + M[server + NEXT]
     F[place] = finish
-    _prefetch(F, place + _CACHE_LINE)
-
-
-@_intrinsic
-def _prefetch(typing_context: Any, memory: Any, place: Any) -> Any:
-    """Ask for the cache line at `memory[place]`, to write there; a place behind the end does no harm.
-
-    Does nothing where `pointer` hands arrays on.
-    """
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        if isinstance(memory, types.CPointer):
-            number, address = ir.IntType(32), ir.IntType(8).as_pointer()
-            kind = ir.FunctionType(ir.VoidType(), [address, number, number, number])
-            prefetch = builder.module.declare_intrinsic("llvm.prefetch", [address], kind)
-            line = builder.bitcast(builder.gep(args[0], [args[1]]), address)
-            for_writing, near, data = number(1), number(3), number(1)
-            builder.call(prefetch, [line, for_writing, near, data])
-        return context.get_dummy_value()
-
-    return types.void(memory, place), codegen
+    prefetch(F, place + _CACHE_LINE)
 
 
 @_inline

@@ -41,7 +41,7 @@ _ENGINES: list[Any] = []  # LLVM's; the code lives as long as they do
 def native_kernel(source: Path, entry: Function, parts: Iterable[Function], inlined: Iterable[Function] = ()) -> Kernel:
     """`entry`, a function of one array of int64, as machine code, from the cache or compiled.
 
-    Where numba's own switch NUMBA_BOUNDSCHECK=1 is set, it is compiled with every access checked, and not kept.
+    Where numba's own switch NUMBA_DISABLE_JIT=1 is set, it is what it is: Python runs it, and checks every access.
 
     Parameters
     ----------
@@ -52,8 +52,8 @@ def native_kernel(source: Path, entry: Function, parts: Iterable[Function], inli
     inlined :
         Further ones, each compiled anew wherever it is called: faster code, for longer compiling.
     """
-    if os.environ.get("NUMBA_BOUNDSCHECK", "0") != "0":
-        return _checked(entry, parts, inlined)
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":
+        return entry
     import llvmlite.binding as llvm
 
     llvm.initialize_native_target()
@@ -70,14 +70,6 @@ def native_kernel(source: Path, entry: Function, parts: Iterable[Function], inli
     except (OSError, SpecError):
         pass  # a cache that cannot be written costs time, nothing else
     return _loaded(symbol, object_code, llvm)
-
-
-def _checked(entry: Function, *parts: Iterable[Function]) -> Kernel:
-    from numba import njit
-
-    _make_jitable(*parts)
-    run: Kernel = njit(error_model="numpy")(entry)
-    return run
 
 
 def _compiled(entry: Function, *parts: Iterable[Function]) -> tuple[str, str]:
