@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -136,24 +134,9 @@ def test_a_run_whose_files_were_named_from_where_it_started_goes_on_from_anywher
     assert not any(elsewhere.iterdir())
 
 
-def test_two_processes_print_one_summary_of_the_same_run(model: str, tmp_path: Path) -> None:
-    words = ("--mode", "dense", "--steps", "10", "--precision", "fp32", "--sharding", "fsdp")
-    one = trained(model, tmp_path / "one", *words)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    given = ["--model", model, *GIVEN, *words, "--out", str(tmp_path / "two"), "--json"]
-    done = subprocess.run(
-        [*launcher, "-m", "wse_sim", "train", *given], capture_output=True, text=True, check=False, timeout=200
-    )
-    assert done.returncode == 0, done.stderr
-    two = json.loads(done.stdout)
-    assert two["measured"]["val_loss"] == pytest.approx(one["measured"]["val_loss"], rel=1e-5)
-    assert two["measured"]["nonzero_params"] == one["measured"]["nonzero_params"]
-    assert done.stderr.count("itself trains, as was asked") == 1
-    assert json.loads((tmp_path / "two" / "summary.json").read_text()) == two
-
-
 def test_resuming_is_proved_on_the_users_own_run(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    words = ["--model", model, *GIVEN, "--mode", "full", "--steps", "10", "--sparsity-algorithm", "set"]
+    words = ["--model", model, *GIVEN, "--mode", "full", "--steps", "10", "--sparsity-algorithm", "rigl"]
+    words += ["--mask-update-steps", "2"]
     monkeypatch.chdir(tmp_path)
     Path("text").write_text(" ".join(map(str, range(20_000))))  # named as one would: from here
     result = run(*words, "--data", "text", "--verify-resume", "--json")
@@ -162,8 +145,11 @@ def test_resuming_is_proved_on_the_users_own_run(model: str, tmp_path: Path, mon
     content = json.loads(result.stdout)
     validator("train-verify-resume").validate(content)
     (proof,) = content["runs"].values()
-    assert proof["is_exact"] is True
+    assert proof["is_exact"]
+    assert proof["is_same_state"]
     assert proof["losses"] == proof["resumed_losses"]
+    assert len(proof["losses"]) == proof["n_steps"]
+    assert 1 <= proof["resumed_from"] <= proof["killed_after"]
 
 
 @pytest.mark.parametrize(

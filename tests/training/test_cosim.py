@@ -21,8 +21,8 @@ from wse_sim.spec.run import MaskUpdates
 from wse_sim.spec.sparsity import Static, algorithm_name
 from wse_sim.wafer.masks import read_run_masks
 
-# A twentieth of the default tokens, so that the narrowest proxy trains in a second or two.
-SHORT = ["--tokens", "2.6B", "--budget", "1s"]
+# A hundredth of the default tokens, so that the narrowest proxy trains in a second.
+SHORT = ["--tokens", "530M", "--budget", "1s"]
 
 
 @pytest.fixture(scope="module")

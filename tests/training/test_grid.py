@@ -42,7 +42,7 @@ def _point(seed: int, **changes: object) -> Point:
 _TOO_LARGE = msgspec.structs.replace(BASES["bytes-64"], peak_lr=1e30)
 POINTS = [_point(0), _point(1, n_steps=24), _point(2)]
 DIVERGING = _point(3, base=_TOO_LARGE)
-LONG = _point(0, n_steps=500, eval_interval=100)
+LONG = _point(0, n_steps=300, eval_interval=60)
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +104,7 @@ def test_how_often_a_run_saves_does_not_make_it_another_point() -> None:
     assert len({_point(0).digest, _point(0, n_steps=13).digest, _point(1).digest}) == 3
 
 
+@pytest.mark.usefixtures("runs_here")
 def test_a_line_cut_short_by_a_crash_is_run_again(finished: tuple[Path, list[Outcome]], tmp_path: Path) -> None:
     lines = (finished[0] / OUTCOMES_FILE).read_bytes().splitlines(keepends=True)
     (tmp_path / OUTCOMES_FILE).write_bytes(b"".join(lines)[:-7])
@@ -117,6 +118,7 @@ def test_wrong_configuration_names_its_point(tmp_path: Path) -> None:
         run_points([_point(7, data="nowhere")], tmp_path)
 
 
+@pytest.mark.usefixtures("runs_here")
 def test_other_data_under_the_same_name_are_refused(finished: tuple[Path, list[Outcome]], tmp_path: Path) -> None:
     other = msgspec.structs.replace(finished[1][0], data_sha256="other")
     (tmp_path / OUTCOMES_FILE).write_bytes(msgspec.json.encode(other) + b"\n")
@@ -165,6 +167,7 @@ def test_workers_whose_caller_died_save_and_stop(tmp_path: Path) -> None:
     assert not read_outcomes(tmp_path)
 
 
+@pytest.mark.usefixtures("runs_here")
 def test_a_grid_tells_what_was_there_before_and_all_that_comes(tmp_path: Path) -> None:
     run_points(POINTS[:1], tmp_path, n_workers=1)
     heard = Heard()

@@ -20,7 +20,6 @@ from training.execution import Execution
 from training.run_record import Row, RunRecord, read_rows
 from training.toml_text import toml_text
 from training.trainer import train
-from training.verify_resume import verify_resume
 from wse_sim.errors import SpecError
 from wse_sim.spec.model import ModelShape
 from wse_sim.spec.sparsity import GMP, SET, SPDF, Algorithm, RigL, Static, Update
@@ -229,18 +228,6 @@ def test_a_run_goes_on_with_other_intervals_than_its_rows_are_of(corpus: Corpus,
         train(seldom, tmp_path, corpus=corpus, on_step=_crash_after(9))
     record = train(CONFIG, tmp_path, corpus=corpus, resume=True)
     assert [row.step for row in record.rows] == [1, 9, 10]
-
-
-def test_the_proof_holds_for_a_run_that_is_killed(tmp_path: Path) -> None:
-    config = msgspec.structs.replace(
-        CONFIG, sparsity=RigL(update=Update(freq=2)), execution=Execution(executor="streaming")
-    )
-    proof = verify_resume(config, tmp_path)
-    assert proof.is_exact
-    assert proof.is_same_state
-    assert proof.losses == proof.resumed_losses
-    assert len(proof.losses) == proof.n_steps == 4
-    assert 1 <= proof.resumed_from <= proof.killed_after
 
 
 def _require_resumed(corpus: Corpus, folder: Path, execution: str, algorithm: str, number: int) -> None:

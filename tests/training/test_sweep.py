@@ -116,7 +116,7 @@ def test_a_checkpoint_that_cannot_be_written_is_no_row(
 @pytest.mark.slow
 def test_stopped_sweep_goes_on_from_its_checkpoints_to_the_same_loss(model: str, tmp_path: Path) -> None:
     point: Point = {"model": model, **COMMON, "steps": 100}
-    words = ["sweep", "--train", *words_of(point), "--seed", "0,1", "--out", str(tmp_path / "out")]
+    words = ["sweep", "--train", *words_of(point), "--seed", "0,1", "--processes", "1", "--out", str(tmp_path / "out")]
     process = subprocess.Popen([sys.executable, "-m", "wse_sim", *words], stderr=subprocess.PIPE, text=True)
     _, said = stopped(process, lambda: any((tmp_path / "out").glob("*/run.jsonl")))
     assert process.returncode == 130

@@ -1,5 +1,6 @@
 """Processes that `torchrun` starts train the model that one process trains."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,9 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from tests.cli.documents import call
+from tests.cli.documents import call, printed
 from tests.training.torchrun_script import (
     BAD_STEPS,
+    COMMAND,
     CONFIG,
     CONFIGS,
     MASKED,
@@ -118,7 +120,7 @@ def test_all_stop_after_the_same_step_and_go_on_bit_for_bit(
     assert first["resumed"] == first["whole"]
     assert len(first["whole"]) == N_STEPS
     whole, resumed = (
-        folder / sharding / run / "checkpoints" / "step-00000020.safetensors" for run in ("whole", "broken")
+        folder / sharding / run / "checkpoints" / f"step-{N_STEPS:08}.safetensors" for run in ("whole", "broken")
     )
     assert whole.read_bytes() == resumed.read_bytes()
 
@@ -147,10 +149,10 @@ def test_the_first_process_alone_writes(folder: Path) -> None:
         whole = folder / sharding / "whole"
         assert sorted(path.relative_to(whole).as_posix() for path in whole.rglob("*")) == [
             "checkpoints",
-            "checkpoints/step-00000016.json",
-            "checkpoints/step-00000016.safetensors",
-            "checkpoints/step-00000020.json",
-            "checkpoints/step-00000020.safetensors",
+            "checkpoints/step-00000010.json",
+            "checkpoints/step-00000010.safetensors",
+            "checkpoints/step-00000012.json",
+            "checkpoints/step-00000012.safetensors",
             "config.toml",
             "run.jsonl",
             "sparsity.jsonl",
@@ -177,6 +179,20 @@ def test_the_first_process_alone_writes(folder: Path) -> None:
 def test_every_process_says_why_a_run_cannot_be(told: list[dict[str, Any]], name: str, words: str) -> None:
     for of in told:
         assert words in of["refusals"][name]
+
+
+def test_the_command_prints_one_summary_of_the_same_run(
+    told: list[dict[str, Any]], folder: Path, model: str, tmp_path: Path
+) -> None:
+    first, second = (of["command"] for of in told)
+    assert first["exit_code"] == second["exit_code"] == 0, first["stderr"] + second["stderr"]
+    assert second["stdout"] == ""
+    assert (first["stderr"] + second["stderr"]).count("itself trains, as was asked") == 1
+    two = json.loads(first["stdout"])
+    assert two == json.loads((folder / "command" / "summary.json").read_text())
+    one = printed("train", "--model", model, *COMMAND, "--out", tmp_path / "one")
+    assert two["measured"]["val_loss"] == pytest.approx(one["measured"]["val_loss"], rel=CLOSE)
+    assert two["measured"]["nonzero_params"] == one["measured"]["nonzero_params"]
 
 
 @pytest.mark.parametrize("size", [1, 2, 4])

@@ -283,6 +283,7 @@ def test_set_up_of_a_file_is_taken_with_changes(tmp_path: Path) -> None:
     assert (setup.n_steps, setup.data) == (SETUP.n_steps, "markov")
 
 
+@pytest.mark.usefixtures("runs_here")
 def test_trained_study_agrees_with_its_outcomes(tmp_path: Path) -> None:
     study = _study(n_seeds=1, setup=msgspec.structs.replace(SETUP, n_steps=4, n_eval_sequences=8))
     (result,) = run_study(study, tmp_path)

@@ -15,7 +15,10 @@ import msgspec
 import torch.distributed
 
 from models.targets import NOT_COUNTED
+from tests.cli.documents import call
+from tests.conftest import TINY
 from tests.training.poisoned import Poison
+from tests.undrawn import undrawn_pages
 from training.config import TrainConfig
 from training.data import Corpus, TrainOrder, load_corpus
 from training.dense import DenseExecutor
@@ -45,8 +48,8 @@ LLAMA = msgspec.structs.replace(
     has_biases=False,
     is_tied=False,
 )
-N_STEPS = 20
-STOPPED_AFTER = 9
+N_STEPS = 12
+STOPPED_AFTER = 7
 CONFIG = TrainConfig(
     shape=GPT_2,
     density=0.25,
@@ -54,10 +57,10 @@ CONFIG = TrainConfig(
     n_steps=N_STEPS,
     batch_size=8,
     seq_len=32,
-    eval_interval=8,
+    eval_interval=5,
     n_eval_sequences=16,
     log_interval=1,
-    checkpoint_interval=8,
+    checkpoint_interval=5,
     data="markov",
 )
 
@@ -76,6 +79,10 @@ CONFIGS = {
         config_of("fsdp", SET(update=Update(freq=4)), recompute="always"), shape=LLAMA
     ),
 }
+COMMAND = (
+    *("--density", "0.25", "--batch-size", "4", "--tokens", "1e6", "--data", "markov"),
+    *("--mode", "dense", "--steps", "10", "--precision", "fp32"),
+)
 MASKED = ("ddp, rigl, micro-batches", "fsdp, static")
 POISONED = ("ddp, rigl, micro-batches", "fsdp, rigl, micro-batches")
 BAD_STEPS = (3, 4, 9)  # from 0; RigL's masks change after the first of them
@@ -164,6 +171,15 @@ def refusals(folder: Path, corpus: Corpus, world: World) -> dict[str, str]:
     return {name: said(lambda c=config, f=to: train(c, f, corpus=corpus)) for name, (config, to) in attempts.items()}
 
 
+def command(folder: Path, world: World) -> dict[str, Any]:
+    """What the command prints, in each process."""
+    model = folder / "tiny.toml"
+    world.first_does(lambda: model.write_text(TINY, encoding="utf-8"))
+    with undrawn_pages():
+        result = call("train", "--model", str(model), *COMMAND, "--out", str(folder / "command"), "--json")
+    return {"exit_code": result.exit_code, "stdout": result.stdout, "stderr": result.stderr}
+
+
 def said(action: Callable[[], object]) -> str:
     try:
         action()
@@ -188,6 +204,7 @@ def main(folder: Path) -> None:
                 for sharding in ("ddp", "fsdp")
             },
             "refusals": refusals(folder, corpus, world),
+            "command": command(folder, world),
         }
     told["is_left"] = not torch.distributed.is_initialized()
     (folder / f"told-{told['rank']}.json").write_bytes(msgspec.json.encode(told))
