@@ -83,7 +83,7 @@ def write_trained(folder: Path) -> Path:
     return write_sweep_page(table)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # a worker that comes back to these tests has them still
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
     simulated = simulation()

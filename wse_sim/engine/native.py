@@ -41,7 +41,7 @@ _ENGINES: list[Any] = []  # LLVM's; the code lives as long as they do
 def native_kernel(source: Path, entry: Function, parts: Iterable[Function], inlined: Iterable[Function] = ()) -> Kernel:
     """`entry`, a function of one array of int64, as machine code, from the cache or compiled.
 
-    Where numba's own switch NUMBA_DISABLE_JIT=1 is set, it is what it is: Python runs it, and checks every access.
+    Where numba's own switch NUMBA_DISABLE_JIT=1 is set, nothing is compiled: Python runs it, and checks every access.
 
     Parameters
     ----------
