@@ -165,6 +165,11 @@ def _outputs() -> Group:
             ("in /proc", lambda path: path.symlink_to("/proc/self")),
         ):
             group.case(f"{name} {where}", good | {"place": make}, "place", command=command.format("place"))
+    for name, command in (
+        ("a trace", simulate + " --trace nowhere/trace.json"),
+        ("a transfer's plot", "transfer --over width --plot nowhere/plot.svg --out out"),
+    ):
+        group.case(f"{name} in a folder that is not there", good, "nowhere", command=command)
     group.case(
         "a trace over a folder", {"t.json": lambda path: path.mkdir()}, "t.json", command=simulate + " --trace t.json"
     )

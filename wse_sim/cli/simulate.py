@@ -75,7 +75,9 @@ def command(
         other = verify_against_another(simulation.plan.program, simulation.finish, simulation.result.engine["name"])
         n_tasks = simulation.plan.program.n_tasks
         say(f"verified: {other} gives the same finish time for each of {n_tasks:,} tasks")
-    if trace is not None:
+    if out is not None:
+        _write(simulation, masks, extent, out)
+    if trace is not None:  # which may lie in the folder of the others
         from wse_sim.report.trace import write_trace
 
         left_out = write_trace(simulation, trace, extent)
@@ -83,8 +85,6 @@ def command(
         say(f"timeline of {'one step' if n_steps == 1 else f'{n_steps} steps'}: {trace}")
         if left_out:
             say(f"note: {left_out}")
-    if out is not None:
-        _write(simulation, masks, extent, out)
     if as_json:
         print_json(simulation.result.as_dict())
         return

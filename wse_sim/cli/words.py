@@ -28,7 +28,10 @@ def hear_words(context: click.Context, words: list[str]) -> None:
 
 
 class OutputFile(click.Path):
-    """A file that a command writes: a new one, or one in the place of an older one that the command does not read."""
+    """A file that a command writes: a new one, or one in the place of an older one that the command does not read.
+
+    A new one is in a folder that is there, or in one that the command is told to make: it is written after the work.
+    """
 
     def __init__(self) -> None:
         super().__init__(dir_okay=False, path_type=Path)
@@ -41,4 +44,7 @@ class OutputFile(click.Path):
             for name in ",".join(words).split(","):
                 if Path(name).is_file() and path.samefile(name):
                     self.fail(f"{name} is read by this command too: name another file.", param, ctx)
+        is_made_here = any(Path(word) in path.parents for word in words)
+        if not (os.path.exists(path) or os.access(path.parent, os.W_OK | os.X_OK) or is_made_here):
+            self.fail(f"{path.parent} is no folder that can be written to: make it, or name another one.", param, ctx)
         return path
