@@ -107,7 +107,7 @@ def test_free_constants_and_a_base_are_taken(here: Path) -> None:
         (("calibrate", "runs.csv", "--free", "csx.clock"), "unknown constant to free 'csx.clock'"),
         (("calibrate", "runs.csv", "--base", "cs9"), "unknown system 'cs9'"),
         (("calibrate", "runs.csv", "--out", "mine"), "must end in .toml"),
-        (("calibrate", "runs.csv", "--out", "missing/mine.toml"), "no folder that can be written to"),
+        (("calibrate", "runs.csv", "--out", "missing/mine.toml"), "cannot be written"),
         (("simulate", "--model", "111m", "--system", "none.toml"), "none.toml: cannot be read"),
         (("list", "models", "mine.toml"), "files follow one of systems, gpus, gpu-software"),
         (("explain", "h100.sustained"), "did you mean 'h100.sustained_fraction'?"),

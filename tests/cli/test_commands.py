@@ -220,7 +220,7 @@ def test_releases_may_be_more_exact_than_the_data() -> None:
         ((*SIMULATE, "--batch-size", "1" + 20 * "0"), "it must be at least 1 and at most 1,000,000"),
         (("schedules", "linear", "--n-steps", "1" + 20 * "0"), "it must be at least 1 and at most 1,000,000"),
         ((*SIMULATE, "--tokens", "0"), "tokens is 0.0: it must be a positive number"),
-        ((*SIMULATE, "--trace", "/no/such/folder/t.json"), "/no/such/folder is no folder that can be written to"),
+        ((*SIMULATE, "--trace", "/no/such/folder/t.json"), "/no/such/folder/t.json: cannot be written"),
         ((*SIMULATE, "--jitter", "-1"), "jitter is -1.0: it must be at least 0"),
         ((*SIMULATE, "--straggler", "0.5"), "straggler is 0.5: it must be at least 1"),
         ((*SIMULATE, "--straggler", "1e6", "--engine", "des"), "the event engine counts up to 2.2 s: use more tiles"),

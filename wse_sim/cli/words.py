@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from wse_sim.files import require_place
+
 _WORDS = "wse_sim.words"  # in the context of a command, and of those in it
 
 
@@ -45,6 +47,6 @@ class OutputFile(click.Path):
                 if Path(name).is_file() and path.samefile(name):
                     self.fail(f"{name} is read by this command too: name another file.", param, ctx)
         is_made_here = any(Path(word) in path.parents for word in words)
-        if not (os.path.exists(path) or os.access(path.parent, os.W_OK | os.X_OK) or is_made_here):
-            self.fail(f"{path.parent} is no folder that can be written to: make it, or name another one.", param, ctx)
+        if not (os.path.exists(path) or is_made_here):
+            require_place(path)
         return path
